@@ -1,0 +1,61 @@
+SHELL := /bin/sh
+PY    := .venv/bin/python
+STAMP := .venv/.installed
+UV    := uv==0.13.9
+
+# The first one that is new enough; `make PYTHON=/path/to/python` overrides.
+PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run dev test lint bench lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+setup: $(STAMP) ## install the locked dependencies into .venv (again only when the lock changes)
+
+run: $(STAMP) ## start the service (sets up first)
+	@exec $(PY) app.py
+
+dev: $(STAMP) ## start the service and reload it on change
+	@exec $(PY) app.py --reload
+
+test: lint ## lint, then the tests
+	$(PY) -m pytest -q
+
+lint: $(STAMP) ## ruff, mypy (strict), import rules
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+bench: $(STAMP) ## print the benchmark tables (needs wrk)
+	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq wrk; } || \
+		{ echo "The benchmark needs wrk: apt-get install wrk" >&2; exit 1; }
+	$(PY) -m bench
+
+lock: $(STAMP) ## rewrite the lock files from pyproject.toml (UPGRADE=1: newest versions)
+	$(PY) -m pip install -qq $(UV)
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev -o requirements-dev.lock
+	cp requirements-dev.lock requirements.lock
+	$(LOCK) -o requirements.lock
+
+LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --custom-compile-command "make lock"
+
+clean: ## remove .venv and caches, never the data folder
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name data -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMP): requirements-dev.lock
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed (make PYTHON=/path/to/python3.11)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) -V) (once, about 220 MB to download)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
+		--only-binary :all: -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,201 @@
+"""The application: composes settings, store and doors, and runs them."""
+
+import contextlib
+import ipaddress
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+import rest
+import schema.http
+from operations import RequestLog, livez, log_to_stderr, readyz
+from resolvers.context import Context
+from schema.errors import STATUS, AnalyticsError, bad_input
+from settings import InvalidSettingError, Settings, from_environment
+from store import Store
+from store.limits import Limits
+from transport import error_answer
+
+GRACE_SECONDS: Final = 8
+
+_LOG: Final = logging.getLogger("analytics")
+_CODES: Final = {status: code for code, status in reversed(STATUS.items())}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Compose the application; nothing is opened before its lifespan begins."""
+    app = FastAPI(
+        title="Analytics Service",
+        version="0.1.0",
+        description="Record metrics and events; ask for them here or over GraphQL at `/graphql`.",
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.include_router(rest.recording_routes)
+    app.include_router(rest.routes)
+    app.add_route("/graphql", _graphql, methods=["GET", "POST"], include_in_schema=False)
+    app.add_route("/livez", livez, include_in_schema=False)
+    app.add_route("/readyz", readyz, include_in_schema=False)
+    app.add_exception_handler(AnalyticsError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(RequestLog)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["Retry-After"],
+    )
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    log_to_stderr("analytics")
+    _refuse_workers(sys.argv, os.environ)
+    store = Store(settings.data, settings.store, Limits.of_this_machine(), settings.journal_bytes)
+    try:
+        began = time.monotonic()
+        await store.open()
+        app.state.context = Context(store=store, production=settings.production)
+        ms = round((time.monotonic() - began) * 1000)
+        _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
+        yield
+    finally:
+        await store.close()
+        _LOG.info("stopped")
+
+
+def _refuse_workers(arguments: list[str], environment: Mapping[str, str]) -> None:
+    """One process owns the data folder, so a second worker could only fail."""
+    asked = environment.get("WEB_CONCURRENCY", "1")
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if option == "--workers":
+            asked = value
+        elif option.startswith("--workers="):
+            asked = option.removeprefix("--workers=")
+    if asked.isdigit() and int(asked) > 1:
+        raise InvalidSettingError(
+            f"This service runs as one process, not {asked}: leave out --workers"
+            " (and WEB_CONCURRENCY). One process uses all cores for queries."
+        )
+
+
+async def _graphql(request: Request) -> Response:
+    return await schema.http.graphql(request, rest.context_of(request))
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AnalyticsError)  # noqa: S101 - it is registered for this type only
+    return error_answer(error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Say what FastAPI found wrong with a parameter as everything else says it."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    first = error.errors()[0]
+    bounds = first.get("ctx", {})
+    limit = next((bounds[key] for key in ("le", "ge", "lt", "gt") if key in bounds), None)
+    message = first["msg"].removeprefix("Input ")
+    return error_answer(bad_input(str(first["loc"][-1]), message, limit=limit))
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    code = _CODES.get(error.status_code, "BAD_REQUEST")
+    return error_answer(AnalyticsError(code, error.detail))
+
+
+class _Server(uvicorn.Server):
+    """A server that takes npm's echo of Ctrl+C for what it is.
+
+    npm passes on the SIGINT that the terminal has already sent to the whole group; uvicorn would
+    take the second one as impatience and skip the orderly end.
+    """
+
+    _asked = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; within a second, once."""
+        if self.should_exit and time.monotonic() - self._asked < 1:
+            return
+        self._asked = time.monotonic()
+        super().handle_exit(sig, frame)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; `--reload` restarts on every change of the code."""
+    log_to_stderr("analytics", "uvicorn")
+    try:
+        settings = from_environment()
+    except InvalidSettingError as error:
+        _LOG.critical("%s", error)
+        return 2
+    if not _is_loopback(settings.host):
+        _LOG.warning(
+            "listening on %s: anyone who reaches this address can read and write", settings.host
+        )
+    reload = "--reload" in arguments
+    config = uvicorn.Config(
+        "app:app",
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        reload=reload,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+    )
+    server = _Server(config)
+    try:
+        if reload:
+            from uvicorn.supervisors import ChangeReload  # noqa: PLC0415 - only development has it
+
+            ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
+        else:
+            server.run()
+    except KeyboardInterrupt:
+        pass
+    if not reload and not server.started:
+        return 3
+    _confirm_stop(settings)
+    return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _confirm_stop(settings: Settings) -> None:
+    """Say that the port is free, after looking."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+            state = "free"
+        except OSError:
+            state = "still in use"
+    sys.stderr.write(f"Stopped. Port {settings.port} is {state}.\n")
+
+
+app = create_app(from_environment())
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

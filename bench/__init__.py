@@ -1,0 +1,1 @@
+"""The benchmark: ``python -m bench`` measures this service and prints one table."""

@@ -1,0 +1,90 @@
+"""``python -m bench [single] [bulk] [query] [footprint]``: measure, print a table, clean up."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import bulk, footprint, query, report, single
+from bench.client import CheckFailed
+from bench.load import find_wrk
+from bench.report import Section
+from bench.service import ROOT
+from bench.workspace import Workspace
+
+SECTIONS: dict[str, Callable[[Workspace], Section]] = {
+    "single": single.measure,
+    "bulk": bulk.measure,
+    "query": query.measure,
+    "footprint": footprint.measure,
+}
+
+
+def main() -> int:
+    """Run the chosen sections; return 1 if any of them could not vouch for its figures."""
+    options = _options()
+    started = time.monotonic()
+    chosen = options.sections or list(SECTIONS)
+    if not (ROOT / "app.py").exists():
+        return _give_up(f"there is no app.py in {ROOT}")
+    if {"single", "bulk"} & set(chosen):
+        try:
+            find_wrk()
+        except CheckFailed as problem:
+            return _give_up(str(problem))
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        space = Workspace(Path(folder), options.seconds, options.rounds)
+        head = report.header(space.folder)
+        _print("\n".join(head))
+        done, problems = _run(space, chosen)
+    _print(f"\n{time.monotonic() - started:,.0f} s in all")
+    if options.json:
+        content = {"header": head, "sections": [s.data() for s in done], "problems": problems}
+        options.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 1 if problems else 0
+
+
+def _run(space: Workspace, chosen: list[str]) -> tuple[list[Section], list[str]]:
+    done, problems = [], []
+    for name in chosen:
+        sys.stderr.write(f"... {name}\n")
+        try:
+            section = SECTIONS[name](space)
+        except (CheckFailed, OSError, subprocess.SubprocessError) as problem:
+            problems.append(f"{name}: {problem}")
+            _print(f"\nFAILED  {name}: {problem}")
+        else:
+            done.append(section)
+            _print(f"\n{section.text()}")
+    return done, problems
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default: all")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a round (default 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (default 3)")
+    parser.add_argument("--folder", type=Path, help="where the temporary data goes")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args()
+    unknown = [name for name in options.sections if name not in SECTIONS]
+    if unknown or options.seconds < 1 or options.rounds < 1:
+        parser.error(f"unknown section {unknown[0]}" if unknown else "at least 1")
+    return options
+
+
+def _give_up(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return 1
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""A keep-alive HTTP/1.1 client small enough not to show up in a latency it measures.
+
+``http.client`` spends about 0.1 ms on the headers of one answer; this one sends bytes that were
+built before and reads up to ``Content-Length``.
+"""
+
+import json
+import socket
+from types import TracebackType
+from typing import Any, Self
+
+_END_OF_HEAD = b"\r\n\r\n"
+_LENGTH = b"\r\ncontent-length:"
+_RECEIVE = 262_144
+
+
+class CheckFailed(Exception):  # noqa: N818  (it reads as the verdict it is)
+    """A figure would be worthless: wrong answers, lost points, refused requests."""
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def post(path: str, body: bytes, content_type: str = "application/json") -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
+        f"Accept: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class Client:
+    """One TCP connection to 127.0.0.1."""
+
+    def __init__(self, port: int, timeout: float = 60.0) -> None:
+        """Connect, or raise ``OSError``."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def send(self, request: bytes) -> tuple[int, bytes]:
+        """Send one request and return the status and the body of its answer."""
+        self._socket.sendall(request)
+        received = b""
+        while (end := received.find(_END_OF_HEAD)) < 0:
+            received += self._receive()
+        head = received[:end].lower()
+        at = head.find(_LENGTH)
+        if at < 0:
+            raise CheckFailed(f"an answer without Content-Length: {head[:200]!r}")
+        length = int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0])
+        parts = [received[end + len(_END_OF_HEAD) :]]
+        missing = length - len(parts[0])
+        while missing > 0:
+            parts.append(self._receive())
+            missing -= len(parts[-1])
+        return int(head[9:12]), b"".join(parts)
+
+    def ask(self, request: bytes) -> Any:  # noqa: ANN401  (JSON)
+        """Send one request that must answer 200 with JSON; return the JSON."""
+        status, body = self.send(request)
+        if status != 200:
+            first_line = request.split(b" HTTP/", 1)[0].decode()
+            raise CheckFailed(
+                f"{first_line} answered {status}: {body[:500].decode(errors='replace')}"
+            )
+        return json.loads(body)
+
+    def _receive(self) -> bytes:
+        received = self._socket.recv(_RECEIVE)
+        if not received:
+            raise ConnectionError("the connection was closed in the middle of an answer")
+        return received

@@ -1,0 +1,87 @@
+"""Request bodies: made before the clock starts, the same ones in every run."""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+NAMES = tuple(f"cpu_load_{n}" for n in range(10))
+"""The metrics of the loaded folder."""
+
+HOSTS = 100
+"""Distinct values of the tag ``host``."""
+
+LOADED_POINTS = 1_000_000
+"""Points in the loaded folder."""
+
+POINTS_PER_NAME = LOADED_POINTS // len(NAMES)
+
+_HOUR_MS = 3_600_000
+_LOADED_SPAN_MS = 20 * _HOUR_MS
+
+
+def metric_bodies(count: int = 64) -> list[bytes]:
+    """Return bodies of ``POST /metrics``."""
+    source = random.Random(1)
+    return [
+        json.dumps(
+            {
+                "metric_name": f"page_views_{n % 8}",
+                "value": round(source.uniform(0, 500), 2),
+                "tags": {"page": f"/page/{n}", "user_type": "premium"},
+            }
+        ).encode()
+        for n in range(count)
+    ]
+
+
+def event_bodies(count: int = 64) -> list[bytes]:
+    """Return bodies of ``POST /events``."""
+    source = random.Random(2)
+    return [
+        json.dumps(
+            {
+                "event_name": f"user_signup_{n % 8}",
+                "user_id": f"user_{source.randrange(10_000)}",
+                "properties": {"plan": "premium", "referral_source": "google", "items": n},
+            }
+        ).encode()
+        for n in range(count)
+    ]
+
+
+def bulk_bodies(rows: int, count: int = 8) -> list[bytes]:
+    """Return NDJSON bodies of ``rows`` points; every second body leaves the timestamps out."""
+    source = random.Random(rows)
+    now = time.time_ns() // 1_000_000
+    bodies = []
+    for n in range(count):
+        lines = []
+        for row in range(rows):
+            timestamp = f',"timestamp":{now - source.randrange(_HOUR_MS)}' if n % 2 else ""
+            lines.append(
+                f'{{"metric_name":"cpu_load","value":{source.randrange(2000) / 20},'
+                f'"tags":{{"host":"h{row % HOSTS}","dc":"eu"}}{timestamp}}}'
+            )
+        bodies.append("\n".join(lines).encode())
+    return bodies
+
+
+def loaded_bodies(rows: int = 10_000) -> Iterator[bytes]:
+    """Yield the NDJSON bodies of the loaded folder: every name and host, the last 20 hours.
+
+    Values have at most one decimal and small totals, so that sums are exact in any order.
+    """
+    source = random.Random(3)
+    end = time.time_ns() // 1_000_000 - 60_000
+    step = _LOADED_SPAN_MS / LOADED_POINTS
+    for start in range(0, LOADED_POINTS, rows):
+        yield "\n".join(
+            f'{{"metric_name":"{NAMES[n % len(NAMES)]}","value":{source.randrange(200) / 2},'
+            f'"tags":{{"host":"h{n // len(NAMES) % HOSTS}","dc":"eu"}},'
+            f'"timestamp":{end - int(n * step)}}}'
+            for n in range(start, start + rows)
+        ).encode()

@@ -1,0 +1,39 @@
+"""What the service costs before anybody uses it: time to start, and memory at rest."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.report import Section
+from bench.service import NAIVE, SERVICE, Program, running
+from bench.workspace import Workspace
+
+_STARTS = 5
+_REST_SECONDS = 2
+
+
+def measure(space: Workspace) -> Section:
+    """Measure milliseconds from spawn to ready (median of five), and resident memory idle."""
+    loaded = space.loaded()
+    naive_times, naive_memory = _starts(NAIVE, lambda: space.fresh("naive"))
+    empty_times, empty_memory = _starts(SERVICE, lambda: space.fresh("empty"))
+    full_times, full_memory = _starts(SERVICE, lambda: loaded)
+    section = Section("Footprint", "service", "naive")
+    section.compare("start to ready, empty", "ms", empty_times, naive_times)
+    section.compare("start to ready, 1,000,000 points", "ms", full_times, naive_times)
+    section.add("memory idle, empty", "MiB RSS", empty_memory, naive_memory)
+    section.add("memory idle, 1,000,000 points", "MiB RSS", full_memory, naive_memory)
+    return section
+
+
+def _starts(program: Program, folder: Callable[[], Path]) -> tuple[list[float], float | None]:
+    """Return the times of five starts, after one that warms the caches, and the idle memory."""
+    times = []
+    memory = None
+    for n in range(_STARTS + 1):
+        with running(program, folder()) as service:
+            times.append(service.seconds_to_start * 1000)
+            if n == _STARTS:
+                time.sleep(_REST_SECONDS)
+                memory = service.resident_mib()
+    return times[1:], memory

@@ -1,0 +1,86 @@
+"""The yardstick: the two write endpoints as a first FastAPI version would have them.
+
+A pydantic model per body and answer, lists in memory, a random UUID and the clock: nothing is
+written to disk and nothing survives the process. It leaves out what would slow it down (CORS,
+logging), and of the usual ways to answer it takes the one that measured fastest.
+"""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+app = FastAPI(title="naive analytics-service")
+
+metrics: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+
+
+class MetricBody(BaseModel):
+    metric_name: str
+    value: float
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class MetricAnswer(BaseModel):
+    success: bool
+    metric_id: str
+    metric_name: str
+    value: float
+    timestamp: datetime
+    service: str
+
+
+class EventBody(BaseModel):
+    event_name: str
+    user_id: str | None = None
+    properties: dict[str, Any] = Field(default_factory=dict)
+
+
+class EventAnswer(BaseModel):
+    success: bool
+    event_id: str
+    event_name: str
+    timestamp: datetime
+    service: str
+
+
+@app.post("/metrics")
+async def track_metric(body: MetricBody) -> MetricAnswer:
+    metric_id = f"metric_{uuid4()}"
+    now = datetime.now(UTC)
+    metrics[body.metric_name].append(
+        {"id": metric_id, "value": body.value, "tags": body.tags, "timestamp": now}
+    )
+    return MetricAnswer(
+        success=True,
+        metric_id=metric_id,
+        metric_name=body.metric_name,
+        value=body.value,
+        timestamp=now,
+        service="analytics-service",
+    )
+
+
+@app.post("/events")
+async def track_event(body: EventBody) -> EventAnswer:
+    event_id = f"event_{uuid4()}"
+    now = datetime.now(UTC)
+    events[body.event_name].append(
+        {
+            "id": event_id,
+            "user_id": body.user_id,
+            "properties": body.properties,
+            "timestamp": now,
+        }
+    )
+    return EventAnswer(
+        success=True,
+        event_id=event_id,
+        event_name=body.event_name,
+        timestamp=now,
+        service="analytics-service",
+    )

@@ -1,0 +1,130 @@
+"""Reads: the same question over REST and GraphQL at a million points, one request at a time."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from bench import data
+from bench.client import CheckFailed, Client, get, post
+from bench.report import Section, ratio
+from bench.service import SERVICE, running
+from bench.workspace import Workspace
+
+QUERY = """
+query ($n: String!) {
+  metric(name: $n) {
+    query(range: {last: "PT24H"}) { series { total { count sum avg min max } } }
+  }
+}
+"""
+
+_WARM_UP = 30
+_REQUESTS = 400
+_SLICE = 50
+_SECONDS_AT_MOST = 20
+
+
+def measure(space: Workspace) -> Section:
+    """Measure p50 and p95 in milliseconds over one keep-alive connection, the two doors in turns.
+
+    Both must give the right count and the same sum, or there is nothing to compare.
+    """
+    section = Section("One metric, last 24 h, at 1,000,000 points", "GraphQL", "REST")
+    with running(SERVICE, space.loaded()) as service, Client(service.port) as client:
+        _check_answers(client)
+        doors: tuple[Iterator[float], Iterator[float]] = (
+            _latencies(client, [_graphql(name) for name in data.NAMES]),
+            _latencies(client, [_rest(name) for name in data.NAMES]),
+        )
+        slices: tuple[list[list[float]], list[list[float]]] = ([], [])
+        for door in doors:
+            list(islice(door, _WARM_UP))
+        deadline = time.monotonic() + _SECONDS_AT_MOST
+        while len(slices[0]) < _REQUESTS // _SLICE and time.monotonic() < deadline:
+            taken: tuple[list[float], list[float]] = ([], [])
+            for _ in range(_SLICE):
+                for door, kept in zip(doors, taken, strict=True):
+                    kept.append(next(door))
+            for kept, all_of_door in zip(taken, slices, strict=True):
+                all_of_door.append(kept)
+        _report(section, slices[0], slices[1])
+        section.add("memory after it", "MiB RSS", service.resident_mib())
+    return section
+
+
+def _report(section: Section, graphql: list[list[float]], rest: list[list[float]]) -> None:
+    for name, share in (("latency p50", 0.50), ("latency p95", 0.95)):
+        section.add(
+            name,
+            "ms",
+            _quantile([x for part in graphql for x in part], share),
+            _quantile([x for part in rest for x in part], share),
+        )
+    spread = ratio([statistics.median(p) for p in graphql], [statistics.median(p) for p in rest])
+    section.notes.append(
+        f"{sum(map(len, rest)):,} requests a door, one by one in turns, over "
+        f"{len(data.NAMES)} metrics of {data.POINTS_PER_NAME:,} points; "
+        f"p50 ratio over slices: {spread}"
+    )
+
+
+def _rest(name: str) -> bytes:
+    return get(f"/metrics/{quote(name, safe='')}?hours=24")
+
+
+def _graphql(name: str) -> bytes:
+    return post("/graphql", json.dumps({"query": QUERY, "variables": {"n": name}}).encode())
+
+
+def _latencies(client: Client, requests: list[bytes]) -> Iterator[float]:
+    """Yield the time of one answer after another, in milliseconds."""
+    turn = 0
+    while True:
+        request = requests[turn % len(requests)]
+        turn += 1
+        started = time.perf_counter()
+        status, body = client.send(request)
+        spent = (time.perf_counter() - started) * 1000
+        if status != 200 or b'"errors"' in body:
+            raise CheckFailed(f"a read answered {status}: {body[:500].decode(errors='replace')}")
+        yield spent
+
+
+def _check_answers(client: Client) -> None:
+    for name in data.NAMES:
+        rest = client.ask(_rest(name))
+        graphql = _total(client.ask(_graphql(name)))
+        pairs = [
+            (rest["count"], data.POINTS_PER_NAME),
+            (graphql["count"], data.POINTS_PER_NAME),
+            (graphql["sum"], rest["sum"]),
+            (graphql["avg"], rest["average"]),
+            (graphql["min"], rest["min"]),
+            (graphql["max"], rest["max"]),
+        ]
+        if not all(math.isclose(float(a), float(b), rel_tol=1e-12) for a, b in pairs):
+            raise CheckFailed(
+                f"the two doors disagree about {name}: REST {rest}, GraphQL {graphql}"
+            )
+
+
+def _total(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the one total in a GraphQL answer."""
+    try:
+        series = answer["data"]["metric"]["query"]["series"]
+        only = series[0] if isinstance(series, list) else series
+        total: dict[str, Any] = only["total"]
+    except (KeyError, TypeError, IndexError):
+        raise CheckFailed(f"an unexpected GraphQL answer: {json.dumps(answer)[:500]}") from None
+    return total
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """Return the value below which ``share`` of the values lie (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

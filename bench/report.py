@@ -1,0 +1,146 @@
+"""What the bench prints: facts about the machine, then one table."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_WIDTHS = (46, 12, 14, 14)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: a figure, the figure it is compared with, and their ratio."""
+
+    what: str
+    unit: str
+    ours: float | None
+    other: float | None = None
+    ratio: str = ""
+
+    def line(self) -> str:
+        cells = (self.what, self.unit, number(self.ours), number(self.other), self.ratio)
+        return _aligned(cells)
+
+
+@dataclass(slots=True)
+class Section:
+    """Rows under one heading; the heading says which two things its columns hold."""
+
+    title: str
+    ours: str = "service"
+    other: str = ""
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def compare(
+        self, what: str, unit: str, ours: Sequence[float], other: Sequence[float] | None = None
+    ) -> None:
+        """Add the medians over rounds, and the ratio with its range over the rounds."""
+        self.rows.append(
+            Row(
+                what,
+                unit,
+                statistics.median(ours),
+                statistics.median(other) if other else None,
+                ratio(ours, other) if other else "",
+            )
+        )
+
+    def add(self, what: str, unit: str, ours: float | None, other: float | None = None) -> None:
+        """Add single figures."""
+        each = ratio([ours], [other]) if ours is not None and other is not None else ""
+        self.rows.append(Row(what, unit, ours, other, each))
+
+    def text(self) -> str:
+        heading = f"{self.ours} / {self.other}" if self.other else ""
+        lines = [_aligned((self.title, "unit", self.ours, self.other, heading))]
+        lines.append("-" * max(len(lines[0]), sum(_WIDTHS) + 20))
+        lines.extend(row.line() for row in self.rows)
+        lines.extend(f"  {note}" for note in self.notes)
+        return "\n".join(lines)
+
+    def data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ratio(ours: Sequence[float], other: Sequence[float]) -> str:
+    """Return the median of the ratios round by round, with the smallest and the largest."""
+    each = sorted(a / b for a, b in zip(ours, other, strict=True) if b)
+    if not each:
+        return ""
+    middle = f"{statistics.median(each):.2f}"
+    return middle if len(each) == 1 else f"{middle} ({each[0]:.2f}-{each[-1]:.2f})"
+
+
+def number(value: float | None) -> str:
+    """Return a figure with about three significant digits, or a dash."""
+    if value is None:
+        return "-"
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def header(folder: Path) -> list[str]:
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("fastapi", "uvicorn", "chdb-core"))
+    fsync = fdatasync_us(folder)
+    lines = [
+        f"analytics-service bench, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}",
+        f"machine     {os.cpu_count()} cores, {_cpu_model()}, {platform.system()}",
+        f"software    Python {platform.python_version()}, {versions}",
+        "durability  service: fsync before every acknowledgement: yes; naive: memory only",
+        f"disk        {fsync:,.0f} us for a 4 KiB append and fdatasync (median of 100)",
+        "reading     one machine, load and service share it: read ratios, not absolute figures",
+    ]
+    if fsync < 20:
+        lines.append(
+            "            this looks like a file system in memory; choose another with --folder"
+        )
+    return lines
+
+
+def fdatasync_us(folder: Path, times: int = 100) -> float:
+    """Return the median time of a 4 KiB append and fdatasync, in microseconds."""
+    sync = getattr(os, "fdatasync", os.fsync)
+    block = os.urandom(4096)
+    spent = []
+    handle = os.open(folder / "fdatasync", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        for _ in range(times):
+            started = time.perf_counter()
+            os.write(handle, block)
+            sync(handle)
+            spent.append((time.perf_counter() - started) * 1e6)
+    finally:
+        os.close(handle)
+    return statistics.median(spent)
+
+
+def _aligned(cells: tuple[str, str, str, str, str]) -> str:
+    what, unit, ours, other, note = cells
+    widths = _WIDTHS
+    return (
+        f"{what:<{widths[0]}}{unit:<{widths[1]}}{ours:>{widths[2]}}{other:>{widths[3]}}   {note}"
+    ).rstrip()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

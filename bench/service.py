@@ -1,0 +1,179 @@
+"""A process under test: started, watched, suspended while another is measured, stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.client import CheckFailed, Client, get
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+
+_READY_WITHIN_SECONDS = 60
+_STOPPED_WITHIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How to start a program, and which answer says that it is up."""
+
+    name: str
+    command: tuple[str, ...]
+    ready_path: str
+    ready_status: int
+
+
+SERVICE = Program("service", (sys.executable, "app.py"), "/readyz", 200)
+
+# The naive service has nothing but its two POST paths: its first 404 says that it is up.
+NAIVE = Program(
+    "naive",
+    (
+        *(sys.executable, "-m", "uvicorn", "bench.naive:app", "--host", HOST, "--port", "{port}"),
+        *("--loop", "uvloop", "--http", "httptools", "--workers", "1"),
+        *("--no-access-log", "--log-level", "warning"),
+    ),
+    "/readyz",
+    404,
+)
+
+
+class Service:
+    """A running process of a program, with its data and log in a folder of its own."""
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self.name = program.name
+        self.port = _free_port()
+        self.log = folder.with_name(f"{folder.name}.log")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [part.format(port=self.port) for part in program.command]
+        started = time.perf_counter()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=_environment(self.port, folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready(program)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        self.seconds_to_start = time.perf_counter() - started
+        """From the start of the process to the first answer that says it is ready."""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _wait_until_ready(self, program: Program) -> None:
+        deadline = time.monotonic() + _READY_WITHIN_SECONDS
+        answer = "no answer"
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                ended = f"{self.name} ended with {self._process.returncode} before it was ready"
+                raise CheckFailed(f"{ended}\n{self.log_tail()}")
+            try:
+                with Client(self.port, timeout=5) as client:
+                    status, _ = client.send(get(program.ready_path))
+            except OSError as error:
+                answer = str(error)
+            else:
+                if status == program.ready_status:
+                    return
+                answer = f"status {status}"
+            time.sleep(0.005)
+        raise CheckFailed(
+            f"{self.name} was not ready after {_READY_WITHIN_SECONDS} s "
+            f"(GET {program.ready_path}: {answer})\n{self.log_tail()}"
+        )
+
+    def log_tail(self, lines: int = 20) -> str:
+        text = self.log.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join([f"-- the last lines of {self.name}'s log --", *text])
+
+    def resident_mib(self) -> float | None:
+        """Return the resident memory of the process and its children, MiB (Linux only)."""
+        try:
+            return sum(map(_resident_kib, _family(self.pid))) / 1024
+        except OSError:
+            return None
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Stop the process for a while, so that its background work cannot disturb another's turn.
+
+        What it owes it pays in its own turn.
+        """
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Ask the process to end, and insist after half a minute; fail if it ended badly."""
+        ended = self._process.poll()
+        if ended is not None:
+            raise CheckFailed(f"{self.name} ended by itself with {ended}\n{self.log_tail()}")
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(_STOPPED_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            status = None
+        if status not in {0, -signal.SIGTERM, 128 + signal.SIGTERM}:
+            how = "had to be killed" if status is None else f"ended with {status}"
+            raise CheckFailed(f"{self.name} {how} after SIGTERM\n{self.log_tail()}")
+
+
+@contextmanager
+def running(program: Program, folder: Path) -> Iterator[Service]:
+    """Start a program, and stop it at the end of the block."""
+    service = Service(program, folder)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def _environment(port: int, folder: Path) -> dict[str, str]:
+    """Return this environment without its settings for the service, plus ours."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ANALYTICS_")}
+    return {**inherited, "HOST": HOST, "PORT": str(port), "ANALYTICS_DATA": str(folder)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _family(pid: int) -> list[int]:
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        file = task / "children"
+        if file.exists():
+            children.extend(map(int, file.read_text().split()))
+    return [pid, *(descendant for child in children for descendant in _family(child))]
+
+
+def _resident_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0

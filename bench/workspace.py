@@ -1,0 +1,105 @@
+"""What the sections share: the options of the run, fresh folders, the loaded folder."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import data
+from bench.client import CheckFailed, Client, get, post
+from bench.service import SERVICE, Service, running
+
+POINTS = "total_metrics_tracked"
+EVENTS = "total_events_tracked"
+
+_SETTLE_SECONDS = 60
+
+
+@dataclass(slots=True)
+class Workspace:
+    """The options of one run and the temporary folder everything is in."""
+
+    folder: Path
+    seconds: int
+    rounds: int
+    _loaded: Path | None = field(default=None)
+    _folders: int = field(default=0)
+
+    def fresh(self, name: str) -> Path:
+        """Return a folder that does not exist yet."""
+        self._folders += 1
+        return self.folder / f"{name}-{self._folders}"
+
+    def loaded(self) -> Path:
+        """Return the data folder of a stopped service that holds a million points."""
+        if self._loaded is None:
+            folder = self.fresh("loaded")
+            with running(SERVICE, folder) as service:
+                _load(service)
+            self._loaded = folder
+        return self._loaded
+
+
+def stored(service: Service, what: str = POINTS) -> int:
+    """Return how many points or events the service says it has."""
+    with Client(service.port) as client:
+        total: int = client.ask(get("/dashboard"))[what]
+        return total
+
+
+def settled(service: Service, what: str = POINTS) -> int:
+    """Return the total once requests that were cut off are through: twice the same answer."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    last = stored(service, what)
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        now = stored(service, what)
+        if now == last:
+            return now
+        last = now
+    raise CheckFailed(
+        f"{what} of {service.name} still changes {_SETTLE_SECONDS} s after the load ended"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Rows acknowledged and rows found afterwards; rows of cut-off requests may be found too."""
+
+    acknowledged: int
+    found_at_once: int
+    found_at_last: int
+    cut_off_at_most: int
+
+    def check(self, what: str) -> None:
+        """Fail if an acknowledged row is missing, or a row is there that nobody sent."""
+        text = (
+            f"{what}: {self.acknowledged:,} rows acknowledged, {self.found_at_once:,} in the first "
+            f"answer after the load, {self.found_at_last:,} at last"
+        )
+        if self.found_at_last < self.acknowledged:
+            raise CheckFailed(f"{text}: acknowledged rows are lost")
+        if self.found_at_once < self.acknowledged:
+            raise CheckFailed(f"{text}: a read did not see what had been acknowledged")
+        if self.found_at_last > self.acknowledged + self.cut_off_at_most:
+            raise CheckFailed(f"{text}: more than was sent")
+
+
+@contextmanager
+def alone(others: list[Service]) -> Iterator[None]:
+    """Suspend the other services for the length of the block."""
+    if not others:
+        yield
+        return
+    with others[0].suspended(), alone(others[1:]):
+        yield
+
+
+def _load(service: Service) -> None:
+    with Client(service.port) as client:
+        for body in data.loaded_bodies():
+            client.ask(post("/metrics/batch", body, data.NDJSON))
+    total = stored(service)
+    if total != data.LOADED_POINTS:
+        raise CheckFailed(f"{data.LOADED_POINTS:,} points were acknowledged, {total:,} are there")

@@ -1,0 +1,40 @@
+"""The service as a whole: what it holds, and how it is."""
+
+import asyncio
+import platform
+
+from resolvers.context import Context
+from schema.health import Health, HealthStatus
+from schema.metrics import Overview
+from schema.scalars import Json, Long
+from store import queries
+
+SERVICE = "analytics-service"
+
+
+async def overview(ctx: Context) -> Overview:
+    """Count what is stored."""
+    metrics, events = await asyncio.gather(
+        *(
+            ctx.store.select(queries.names(table, ctx.project), queries.NameRow)
+            for table in ("metrics", "events")
+        )
+    )
+    return Overview(
+        metric_count=Long(sum(row.rows for row in metrics)),
+        metric_names=[row.name for row in metrics],
+        event_count=Long(sum(row.rows for row in events)),
+        event_names=[row.name for row in events],
+        time=ctx.now(),
+    )
+
+
+async def health(ctx: Context) -> Health:
+    """Say how the service is; it answers even when the engine does not."""
+    problems = ctx.store.problems()
+    return Health(
+        status=HealthStatus.DEGRADED if problems else HealthStatus.OK,
+        service=SERVICE,
+        python_version=platform.python_version(),
+        checks=Json(problems),
+    )

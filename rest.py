@@ -1,0 +1,246 @@
+"""The documented REST API: each route reads its request, asks a resolver, and answers."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.routing import APIRoute
+
+import rest_models as shape
+from resolvers import events, metrics, overview, recording
+from resolvers.context import Context
+from resolvers.overview import SERVICE
+from schema.ranges import MAX_HOURS, TimeRangeInput
+from schema.recording import RecordPayload
+from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
+from store.batches import row_id
+from store.tables import EVENTS, METRICS
+from transport import MAX_BATCH_BODY, MAX_BODY, answer, read_body
+
+
+def context_of(request: Request) -> Context:
+    """Return what the application put there at its start."""
+    ctx: Context = request.app.state.context
+    return ctx
+
+
+Ctx = Annotated[Context, Depends(context_of)]
+MetricName = Annotated[
+    str, Path(description="Name of the metric, percent-encoded; it may contain slashes.")
+]
+
+
+class RawRoute(APIRoute):
+    """A route that is given the request and nothing else.
+
+    Recording is the hot path: FastAPI's own reading of a body takes longer than all the rest.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint itself."""
+        return self.endpoint
+
+
+recording_routes: Final = APIRouter(route_class=RawRoute)
+routes: Final = APIRouter()
+
+
+@recording_routes.post(
+    "/metrics",
+    summary="Record one metric point",
+    response_model=shape.MetricRecorded,
+    openapi_extra=shape.body(shape.METRIC),
+    responses=shape.ERRORS,
+)
+async def record_metric(request: Request) -> Response:
+    """Store the point durably. It is in the next answer."""
+    body = await read_body(request, MAX_BODY)
+    row, time, position = await recording.record_one(context_of(request), METRICS, body)
+    return answer(
+        {
+            "success": True,
+            "metric_id": f"metric_{row_id(position)}",
+            "metric_name": row.metric_name,
+            "value": row.value,
+            "timestamp": rfc3339(time),
+            "service": SERVICE,
+        }
+    )
+
+
+@recording_routes.post(
+    "/events",
+    summary="Record one event",
+    response_model=shape.EventRecorded,
+    openapi_extra=shape.body(shape.EVENT),
+    responses=shape.ERRORS,
+)
+async def record_event(request: Request) -> Response:
+    """Store the event durably. It is in the next answer."""
+    body = await read_body(request, MAX_BODY)
+    row, time, position = await recording.record_one(context_of(request), EVENTS, body)
+    return answer(
+        {
+            "success": True,
+            "event_id": events.event_id(position),
+            "event_name": row.event_name,
+            "timestamp": rfc3339(time),
+            "service": SERVICE,
+        }
+    )
+
+
+@recording_routes.post(
+    "/metrics/batch",
+    summary="Record many metric points",
+    response_model=shape.BatchRecorded,
+    openapi_extra=shape.batch(shape.METRIC),
+    responses=shape.ERRORS,
+)
+async def record_metrics(request: Request) -> Response:
+    """Store the good points durably, report the bad ones by index."""
+    body = await read_body(request, MAX_BATCH_BODY)
+    return _recorded(await recording.record_batch(context_of(request), METRICS, body))
+
+
+@recording_routes.post(
+    "/events/batch",
+    summary="Record many events",
+    response_model=shape.BatchRecorded,
+    openapi_extra=shape.batch(shape.EVENT),
+    responses=shape.ERRORS,
+)
+async def record_events(request: Request) -> Response:
+    """Store the good events durably, report the bad ones by index."""
+    body = await read_body(request, MAX_BATCH_BODY)
+    return _recorded(await recording.record_batch(context_of(request), EVENTS, body))
+
+
+def _recorded(payload: RecordPayload) -> Response:
+    return answer({"success": True, **msgspec.to_builtins(payload), "service": SERVICE})
+
+
+@routes.get("/health", summary="Health", response_model=shape.Health)
+@routes.get("/health-check", include_in_schema=False)
+async def health(ctx: Ctx) -> Response:
+    """Say that the service is there, and whether all is well."""
+    found = await overview.health(ctx)
+    return answer(
+        {
+            "ok": not found.checks,
+            "service": found.service,
+            "python_version": found.python_version,
+        }
+    )
+
+
+@routes.get("/metrics", summary="List all metrics", response_model=shape.MetricNames)
+async def list_metrics(ctx: Ctx) -> Response:
+    """List the names of all metrics, sorted."""
+    names = await metrics.names(ctx)
+    return answer({"metrics": names, "count": len(names)})
+
+
+@routes.get(
+    "/metrics/{metric_name:path}",
+    summary="Aggregate one metric",
+    response_model=shape.MetricAggregation,
+    responses=shape.ERRORS,
+)
+async def aggregate_metric(
+    ctx: Ctx,
+    metric_name: MetricName,
+    hours: Annotated[int, Query(ge=1, le=MAX_HOURS, description="How far back.")] = 24,
+) -> Response:
+    """Count, add up and average the values of the last hours."""
+    asked = TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR))
+    result = await metrics.aggregate(ctx, metric_name, asked)
+    total, span = result.series[0].total, result.meta.range
+    return answer(
+        {
+            "metric_name": metric_name,
+            "count": total.count,
+            "sum": _number(total.sum),
+            "average": _number(total.avg),
+            "min": _number(total.min),
+            "max": _number(total.max),
+            "period_start": rfc3339(span.from_),
+            "period_end": rfc3339(span.to),
+        }
+    )
+
+
+@routes.delete(
+    "/metrics/{metric_name:path}",
+    summary="Delete one metric",
+    response_model=shape.MetricDeleted,
+    responses=shape.ERRORS,
+)
+async def delete_metric(ctx: Ctx, metric_name: MetricName) -> Response:
+    """Delete a metric with all its points; not in production."""
+    deleted = await metrics.delete(ctx, metric_name)
+    return answer(
+        {
+            "success": True,
+            "deleted": deleted.matched_rows,
+            "metric_name": metric_name,
+            "service": SERVICE,
+        }
+    )
+
+
+@routes.get(
+    "/events", summary="List events", response_model=shape.EventList, responses=shape.ERRORS
+)
+async def list_events(
+    ctx: Ctx,
+    event_name: Annotated[str | None, Query(description="Only events of this name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=events.MAX_PAGE, description="At most so many.")] = 100,
+) -> Response:
+    """List events, newest first; `total` counts all that pass the filter."""
+    tests = events.named(event_name)
+    page = await events.page(ctx, tests, first=limit)
+    shown = [
+        {
+            "id": event.id,
+            "event_name": event.name,
+            "user_id": event.user_id,
+            "properties": event.properties,
+            "timestamp": rfc3339(event.time),
+        }
+        for event in page.events
+    ]
+    total = await events.total(ctx, tests)
+    return answer({"events": shown, "count": len(shown), "total": total})
+
+
+@routes.delete(
+    "/events", summary="Delete all events", response_model=shape.Deleted, responses=shape.ERRORS
+)
+async def delete_events(ctx: Ctx) -> Response:
+    """Delete all events; not in production."""
+    deleted = await events.delete(ctx, events.named(None))
+    return answer({"success": True, "deleted": deleted.matched_rows, "service": SERVICE})
+
+
+@routes.get("/dashboard", summary="Dashboard statistics", response_model=shape.Dashboard)
+async def dashboard(ctx: Ctx) -> Response:
+    """Count what is stored."""
+    found = await overview.overview(ctx)
+    return answer(
+        {
+            "total_metrics_tracked": found.metric_count,
+            "unique_metric_types": len(found.metric_names),
+            "total_events_tracked": found.event_count,
+            "metric_names": found.metric_names,
+            "timestamp": rfc3339(found.time),
+        }
+    )
+
+
+def _number(value: float | None) -> float | None:
+    """Return an integral value as an integer: 150, not 150.0."""
+    if value is not None and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value

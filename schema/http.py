@@ -1,0 +1,161 @@
+"""GraphQL over HTTP: reads a request, executes it, answers with the right status.
+
+Follows the GraphQL-over-HTTP draft: a client that accepts `application/graphql-response+json`, or
+anything, gets 4xx and 5xx when nothing could be answered; one that asks for `application/json`
+alone gets 200 for every well-formed request. Strawberry's own router does neither, answers 500 to
+several malformed bodies, and keeps a request's response on itself, which the next one overwrites;
+so this one calls its schema directly.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from graphql import GraphQLError, GraphQLSyntaxError
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from strawberry.http.ides import get_graphql_ide_html
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.graphql import OperationType
+
+from resolvers.context import Context
+from schema.errors import AnalyticsError
+from schema.root import schema
+from transport import MAX_BATCH_BODY, answer, read_body, unexpected
+
+GRAPHQL_JSON: Final = "application/graphql-response+json"
+
+_QUERIES: Final = {OperationType.QUERY}
+_ALL: Final = {OperationType.QUERY, OperationType.MUTATION}
+
+
+class _Asked(msgspec.Struct):
+    """A GraphQL request; unknown members are ignored, as the draft asks."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815 - its name in the request
+    extensions: dict[str, Any] | None = None
+
+
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+_BODY: Final = msgspec.json.Decoder(_Asked)
+
+
+async def graphql(request: Request, ctx: Context) -> Response:
+    """Answer one GraphQL request, or show the explorer to a browser."""
+    if request.method == "GET" and "query" not in request.query_params:
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(get_graphql_ide_html(graphql_ide="graphiql"))
+        raise AnalyticsError("BAD_REQUEST", "A GraphQL request needs a query.", field="query")
+    media_type, has_status = _accepted(request)
+    asked = _of_url(request) if request.method == "GET" else await _of_body(request)
+    allowed = _QUERIES if request.method == "GET" else _ALL
+    try:
+        result = await schema.execute(
+            asked.query,
+            variable_values=asked.variables,
+            operation_name=asked.operationName,
+            context_value=ctx,
+            allowed_operation_types=allowed,
+        )
+    except InvalidOperationTypeError:
+        message = "Mutations need POST; subscriptions are not supported."
+        raise AnalyticsError("METHOD_NOT_ALLOWED", message) from None
+    except CannotGetOperationTypeError:
+        message = "operationName: names no operation of the document"
+        raise AnalyticsError("BAD_REQUEST", message, field="operationName") from None
+    except RecursionError:
+        message = "query: nested too deeply"
+        raise AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query") from None
+    response = _response(result.data, result.errors or [])
+    response.headers["content-type"] = f"{media_type}; charset=utf-8"
+    if not has_status:
+        response.status_code = 200
+    return response
+
+
+def _accepted(request: Request) -> tuple[str, bool]:
+    """Choose the media type, and whether errors may have a status of their own.
+
+    Raises NOT_ACCEPTABLE if the client takes neither media type.
+    """
+    header = request.headers.get("accept", "")
+    accepted = {part.partition(";")[0].strip().lower() for part in header.split(",")}
+    if GRAPHQL_JSON in accepted:
+        return GRAPHQL_JSON, True
+    if accepted & {"", "*/*", "application/*"}:
+        return "application/json", True
+    if "application/json" in accepted:
+        return "application/json", False
+    raise AnalyticsError("NOT_ACCEPTABLE", f"The answer is {GRAPHQL_JSON} or application/json.")
+
+
+def _of_url(request: Request) -> _Asked:
+    text = request.query_params
+    try:
+        variables = text.get("variables")
+        return _Asked(
+            query=text["query"],
+            variables=msgspec.json.decode(variables, type=dict[str, Any]) if variables else None,
+            operationName=text.get("operationName"),
+        )
+    except _UNREADABLE as error:
+        message = f"variables: {error}"
+        raise AnalyticsError("BAD_REQUEST", message, field="variables") from None
+
+
+async def _of_body(request: Request) -> _Asked:
+    content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "') or "utf-8"
+    if content_type.strip() != "application/json" or charset not in {"utf-8", "utf8"}:
+        message = "A GraphQL request is application/json in UTF-8."
+        raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
+    body = await read_body(request, MAX_BATCH_BODY)
+    try:
+        return _BODY.decode(body)
+    except _UNREADABLE as error:
+        message = f"The body is not a GraphQL request: {error or 'nested too deeply'}"
+        raise AnalyticsError("BAD_REQUEST", message) from None
+
+
+def _response(data: Any, errors: list[GraphQLError]) -> Response:  # noqa: ANN401 - any answer
+    if not errors:
+        return answer({"data": data})
+    explained = [_explained(error) for error in errors]
+    located = [_located(error, ours) for error, ours in zip(errors, explained, strict=True)]
+    content: dict[str, Any] = {"errors": located}
+    if data is not None or any(error.path for error in errors):
+        content["data"] = data
+    answered = data is not None and any(value is not None for value in data.values())
+    response = answer(content, 200 if answered else explained[0].status)
+    if explained[0].retry_after and not answered:
+        response.headers["Retry-After"] = str(explained[0].retry_after)
+    return response
+
+
+def _explained(error: GraphQLError) -> AnalyticsError:
+    """Return what went wrong in our own terms; log it if it is our fault."""
+    match error.original_error:
+        case AnalyticsError() as ours:
+            return ours
+        case None | GraphQLError():
+            return AnalyticsError(_code(error), error.message)
+        case fault:
+            return unexpected(fault)
+
+
+def _code(error: GraphQLError) -> str:
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED"
+    if error.message.startswith("Variable ") or error.path:
+        return "BAD_USER_INPUT"
+    return "GRAPHQL_VALIDATION_FAILED"
+
+
+def _located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
+    located = ours.rendered()
+    if error.path:
+        located["path"] = error.path
+    if error.locations:
+        located["locations"] = [place.formatted for place in error.locations]
+    return located

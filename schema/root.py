@@ -1,0 +1,137 @@
+"""The root of the GraphQL API: every query and mutation, each a call of its resolver."""
+
+from typing import Final
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from resolvers import events, metrics, overview, recording
+from schema.events import EventFilter
+from schema.health import Health
+from schema.metrics import Overview
+from schema.nodes import (
+    Asked,
+    EventConnection,
+    Metric,
+    MetricConnection,
+    event_connection,
+    metric_connection,
+    selected_names,
+)
+from schema.ranges import TimeRangeInput
+from schema.recording import (
+    DeleteEventsInput,
+    DeleteMetricsInput,
+    DeletePayload,
+    RecordEventsInput,
+    RecordMetricsInput,
+    RecordPayload,
+)
+from schema.scalars import SCALARS
+from store.rows import GRAPHQL_NAMES
+from store.tables import EVENTS, METRICS
+
+MAX_TOKENS: Final = 10_000
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(description="How the service is.")
+    async def health(self, info: Asked) -> Health:
+        return await overview.health(info.context)
+
+    @strawberry.field(description="What is stored, in numbers. `GET /dashboard` asks this.")
+    async def overview(self, info: Asked) -> Overview:
+        return await overview.overview(info.context)
+
+    @strawberry.field(description="The metrics, sorted by name. `search` is a part of the name.")
+    async def metrics(
+        self, info: Asked, search: str | None = None, first: int = 100, after: str | None = None
+    ) -> MetricConnection:
+        names = await metrics.names(info.context)
+        return metric_connection(names, search, first, after)
+
+    @strawberry.field(description="One metric; an error with code NOT_FOUND if there is none.")
+    async def metric(self, info: Asked, name: str) -> Metric | None:
+        if "query" not in selected_names(info):  # which finds out by itself, in its one statement
+            await metrics.check_known(info.context, name)
+        return Metric(name=name)
+
+    @strawberry.field(description="Events, newest first. `GET /events` asks this.")
+    async def events(
+        self,
+        info: Asked,
+        where: EventFilter | None = None,
+        range: TimeRangeInput | None = None,  # noqa: A002
+        first: int = 100,
+        after: str | None = None,
+    ) -> EventConnection:
+        where = where or EventFilter()
+        page = await events.page(info.context, where, range, first, after)
+        return event_connection(page, where, range, after)
+
+
+# Each field is nullable: a mutation that fails must not take the answer of its neighbour with it.
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(
+        description="Record points durably: they are on the disk, and in the next answer."
+    )
+    async def record_metrics(self, info: Asked, input: RecordMetricsInput) -> RecordPayload | None:  # noqa: A002
+        rows = [
+            {
+                "metric_name": point.name,
+                "value": point.value,
+                "tags": point.tags,
+                "timestamp": point.time,
+                "id": point.id,
+            }
+            for point in input.metrics
+        ]
+        return await recording.record_batch(info.context, METRICS, rows, GRAPHQL_NAMES)
+
+    @strawberry.mutation(
+        description="Record events durably: they are on the disk, and in the next answer."
+    )
+    async def record_events(self, info: Asked, input: RecordEventsInput) -> RecordPayload | None:  # noqa: A002
+        rows = [
+            {
+                "event_name": event.name,
+                "user_id": event.user_id,
+                "properties": event.properties,
+                "timestamp": event.time,
+                "id": event.id,
+            }
+            for event in input.events
+        ]
+        return await recording.record_batch(info.context, EVENTS, rows, GRAPHQL_NAMES)
+
+    @strawberry.mutation(description="Delete a metric with all its points; not in production.")
+    async def delete_metrics(self, info: Asked, input: DeleteMetricsInput) -> DeletePayload | None:  # noqa: A002
+        return await metrics.delete(info.context, input.name)
+
+    @strawberry.mutation(description="Delete the events that pass a filter; not in production.")
+    async def delete_events(self, info: Asked, input: DeleteEventsInput) -> DeletePayload | None:  # noqa: A002
+        return await events.delete(info.context, input.where)
+
+
+class _Schema(strawberry.Schema):
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Leave the errors to the door, which logs the unexpected ones, once."""
+
+
+schema: Final = _Schema(
+    query=Query,
+    mutation=Mutation,
+    config=StrawberryConfig(scalar_map=SCALARS),
+    extensions=[
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        ParserCache,
+        ValidationCache,
+    ],
+)

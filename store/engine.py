@@ -1,0 +1,225 @@
+"""The embedded engine: connections, limits, cancellation. The only file that touches a driver."""
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from store.limits import Limits
+from store.sql import Statement
+
+T = TypeVar("T")
+
+_CODE: Final = re.compile(r"Code: (\d+)\.")
+_NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
+
+# chDB replaces these with a handler that sleeps 300 s: a crash would hang the service.
+_FATAL_SIGNALS: Final = (
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+)
+
+
+class EngineError(RuntimeError):
+    """The engine refused or failed; `code` and `name` are ClickHouse's (0 when it gave none)."""
+
+    def __init__(self, message: str) -> None:
+        """Read code and name from the engine's message."""
+        super().__init__(message)
+        code = _CODE.search(message)
+        names = _NAME.findall(message)
+        self.code = int(code[1]) if code else 0
+        self.name = names[-1] if names else "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """A driver connection; whoever checked it out is its only user.
+
+    `name` is the log comment of everything it runs, by which a running query can be killed.
+    """
+
+    name: str
+    driver: Any
+
+    def run(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
+        try:
+            return self.driver.query(statement.text, output, params=statement.encoded())
+        except RuntimeError as error:
+            raise EngineError(str(error)) from None
+
+
+class Engine:
+    """A pool of connections to one embedded store.
+
+    A chDB connection that two threads share gives one thread's answer to the other, so every call
+    has a connection to itself for as long as the engine works on it.
+    """
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        """Remember where the store is; `open` opens it."""
+        self.limits = limits
+        self._folder = folder
+        self._threads = ThreadPoolExecutor(limits.readers + 3, thread_name_prefix="engine")
+        self._connections: list[_Connection] = []
+        self._readers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+        self._writers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+        self._control: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+
+    async def open(self) -> None:
+        """Open the store; its folder must belong to this process alone."""
+        if "?" in str(self._folder):
+            raise EngineError(f"A store's path can't contain a question mark: {self._folder}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self._in_thread(self._connect)
+        for fatal in _FATAL_SIGNALS:
+            signal.signal(fatal, signal.SIG_DFL)
+        for connection in self._connections:
+            pool = {"reader": self._readers, "writer": self._writers}.get(
+                connection.name.partition("-")[0], self._control
+            )
+            pool.put_nowait(connection)
+
+    def _connect(self) -> None:
+        # Costs 0.2 s and 200 MB, which a reloader's parent process must not pay.
+        import chdb  # noqa: PLC0415
+
+        server = {
+            "max_server_memory_usage": self.limits.memory_bytes,
+            "mark_cache_size": min(2**28, self.limits.memory_bytes // 16),
+            "background_pool_size": 2,
+            "background_schedule_pool_size": 4,
+        }
+        target = f"{self._folder.resolve()}?" + "&".join(f"{k}={v}" for k, v in server.items())
+        readers = [f"reader-{n}" for n in range(1, self.limits.readers + 1)]
+        for name in ("control", "writer-1", "writer-2", *readers):
+            connection = _Connection(name, chdb.connect(target))
+            self._connections.append(connection)
+            settings = {"log_comment": f"'{name}'"}
+            if name.startswith("reader"):
+                settings |= self._reader_settings()
+            for key, value in settings.items():
+                connection.run(Statement(f"SET {key} = {value}"), "Null")
+
+    def _reader_settings(self) -> dict[str, str]:
+        limits = self.limits
+        settings = {
+            "max_execution_time": limits.seconds,
+            "max_memory_usage": limits.query_memory_bytes,
+            "max_bytes_before_external_group_by": limits.query_memory_bytes // 2,
+            "max_bytes_before_external_sort": limits.query_memory_bytes // 2,
+            "max_rows_to_read": limits.rows_to_read,
+            "max_result_rows": limits.result_rows,
+            "max_threads": limits.threads,
+            "output_format_json_quote_64bit_integers": 0,
+        }
+        return {key: str(value) for key, value in settings.items()}
+
+    async def select(self, statement: Statement, row: type[T]) -> list[T]:
+        """Run a query; return its rows decoded as `row`, a type that msgspec knows.
+
+        Raises `AnalyticsError` when it breaks a limit or no connection gets free in time.
+        """
+        try:
+            lines = await self._run(self._readers, statement, "JSONEachRow", _bytes_of)
+        except EngineError as error:
+            refusal = self._refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
+        return msgspec.json.Decoder(row).decode_lines(lines)
+
+    async def write(self, statement: Statement) -> int:
+        """Run a statement that changes data or tables; return the number of rows it wrote."""
+        return await self._run(self._writers, statement, "Null", _written_rows)
+
+    async def close(self) -> None:
+        """Stop what is running, wait for it, close. An exit during a query crashes the process."""
+        for connection in self._connections:
+            await self._kill(connection)
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._connections:
+            connection.driver.close()
+        self._connections.clear()
+
+    async def _run(
+        self,
+        pool: asyncio.LifoQueue[_Connection],
+        statement: Statement,
+        output: str,
+        read: Callable[[Any], T],
+    ) -> T:
+        """Run a statement in a thread, and stop it before leaving when the caller goes away."""
+        async with self._checkout(pool) as connection:
+            work = asyncio.ensure_future(
+                self._in_thread(lambda: read(connection.run(statement, output)))
+            )
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                while not work.done():  # a query that has only just begun may not be killable yet
+                    await self._kill(connection)
+                    await asyncio.wait([work], timeout=0.2)
+                work.exception()
+                raise
+
+    @contextlib.asynccontextmanager
+    async def _checkout(self, pool: asyncio.LifoQueue[_Connection]) -> AsyncIterator[_Connection]:
+        try:
+            async with asyncio.timeout(self.limits.wait_seconds):
+                connection = await pool.get()
+        except TimeoutError:
+            message = "Too many queries are running; try again in a moment."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from None
+        try:
+            yield connection
+        finally:
+            pool.put_nowait(connection)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _kill(self, target: _Connection) -> None:
+        if target.name == "control":
+            return
+        text = "KILL QUERY WHERE Settings['log_comment'] = {name:String} ASYNC"
+        async with self._checkout(self._control) as control:
+            with contextlib.suppress(EngineError):
+                await self._in_thread(
+                    lambda: control.run(Statement(text, {"name": target.name}), "Null")
+                )
+
+    def _refusal(self, error: EngineError) -> AnalyticsError | None:
+        """Return what to tell the author of a query that broke a limit (engine codes)."""
+        limits = self.limits
+        broken: dict[int, tuple[str, float]] = {
+            158: ("reads too many rows", limits.rows_to_read),
+            159: ("takes too many seconds", limits.seconds),
+            160: ("would take too many seconds", limits.seconds),
+            241: ("needs too many bytes of memory", limits.query_memory_bytes),
+            396: ("returns too many rows", limits.result_rows),
+        }
+        if error.code not in broken:
+            return None
+        reason, limit = broken[error.code]
+        message = f"This query {reason} (limit {limit}); narrow its range or its filter."
+        return AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit)
+
+
+def _bytes_of(result: Any) -> bytes:  # noqa: ANN401 - untyped driver
+    return bytes(result.bytes())
+
+
+def _written_rows(result: Any) -> int:  # noqa: ANN401 - untyped driver
+    return int(result.rows_written())

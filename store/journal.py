@@ -1,0 +1,302 @@
+"""The journal: rows are acknowledged here, on disk, before the engine has them.
+
+A journal is a folder of segments, one journal for each table. A segment is NDJSON that the engine
+reads itself; each group of rows that was written together stands behind a line of its own with
+its checksum. A group that is not whole was never acknowledged.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from store.batches import BatchNumbers, Position
+
+T = TypeVar("T")
+
+SEGMENT_BYTES: Final = 64 * 2**20
+SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about a million rows
+
+_SUFFIX: Final = ".ndjson"
+_sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment that is complete. `leftover`: an earlier process may have loaded it already."""
+
+    path: Path
+    batch: int
+    rows: int
+    bytes: int
+    leftover: bool = False
+
+
+class _Header(msgspec.Struct):
+    crc: int
+    bytes: int
+    rows: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """The segment that is being written; `bytes`, `lines` and `rows` count what is durable."""
+
+    path: Path
+    batch: int
+    fd: int
+    opened: float
+    bytes: int = 0
+    lines: int = 0
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    lines: bytes
+    rows: int
+    written: asyncio.Future[Position]
+
+
+class Journal:
+    """Appends durably. All rows that wait while one fdatasync runs share the next one."""
+
+    def __init__(self, folder: Path, numbers: BatchNumbers, max_bytes: int) -> None:
+        """Use `folder`; `max_bytes` bounds what may wait for the engine."""
+        self._folder = folder
+        self._numbers = numbers
+        self._max_bytes = max_bytes
+        self._current: _Open | None = None
+        self._waiting: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
+        self._queued_bytes = 0
+        self.bytes = 0
+        self.failure: str | None = None
+        self.sealed: list[Segment] = []
+        self.on_rows: Callable[[], None] = lambda: None
+
+    @property
+    def newest(self) -> int:
+        """The batch number of the newest acknowledged row that is not loaded, or 0."""
+        if self._current and self._current.rows:
+            return self._current.batch
+        return self.sealed[-1].batch if self.sealed else 0
+
+    @property
+    def oldest(self) -> int:
+        """The batch number of the oldest acknowledged row that is not loaded, or 0."""
+        return self.sealed[0].batch if self.sealed else self.newest
+
+    @property
+    def opened(self) -> float:
+        """When the open segment got its first row, on the monotonic clock; now if there is none."""
+        return self._current.opened if self._current else time.monotonic()
+
+    def recover(self) -> list[str]:
+        """Take over the segments that an earlier process left; return what had to be set aside."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        set_aside = []
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            rows, valid = read_prefix(path)
+            size = path.stat().st_size
+            if valid < size:
+                set_aside.append(f"{size - valid} bytes of {path.name}")
+                _cut(path, valid)
+            if rows == 0:
+                path.unlink()
+                continue
+            batch = int(path.stem)
+            self._numbers.reserve(batch)
+            self.sealed.append(Segment(path, batch, rows, valid, leftover=True))
+            self.bytes += valid
+        _sync_folder(self._folder)
+        return set_aside
+
+    async def append(self, lines: bytes, rows: int) -> Position:
+        """Return where the first of these rows stands, once all of them are on the disk.
+
+        Raises `AnalyticsError` (503) when they are not; then none of them is kept.
+        """
+        if self.bytes + self._queued_bytes + len(lines) > self._max_bytes:
+            message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
+            raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
+        written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(lines, rows, written))
+        self._queued_bytes += len(lines)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting())
+        return await written
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                async with self._lock:
+                    group, self._waiting = self._waiting, []
+                    await self._write_group(group)
+        finally:
+            self._writer = None
+
+    async def _write_group(self, group: list[_Waiting]) -> None:
+        lines = b"".join([waiting.lines for waiting in group])
+        rows = sum([waiting.rows for waiting in group])
+        self._queued_bytes -= len(lines)
+        try:
+            current = self._current
+            if current is None:
+                current = self._current = await self._in_thread(self._start)
+            size = await self._in_thread(_append_group, current, lines, rows)
+        except OSError as error:
+            self._fail(group, error)
+            return
+        self.failure = None
+        position = current.lines + 1
+        for waiting in group:
+            if not waiting.written.done():
+                waiting.written.set_result(Position(current.batch, position))
+            position += waiting.rows
+        current.lines += rows + 1
+        current.rows += rows
+        current.bytes += size
+        self.bytes += size
+        if current.bytes >= SEGMENT_BYTES or current.rows >= SEGMENT_ROWS:
+            self._seal()
+        self.on_rows()
+
+    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+
+    def _fail(self, group: list[_Waiting], error: OSError) -> None:
+        """Refuse a group that did not reach the disk, and leave its segment as it was before."""
+        self.failure = f"The journal can't write: {error.strerror or error}"
+        if self._current:
+            self._seal()
+        for waiting in group:
+            if not waiting.written.done():
+                refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
+                waiting.written.set_exception(refusal)
+
+    def _start(self) -> _Open:
+        batch = self._numbers.next()
+        path = self._folder / f"{batch:020d}{_SUFFIX}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        _sync_folder(self._folder)
+        return _Open(path, batch, fd, time.monotonic())
+
+    async def seal(self) -> None:
+        """Close the open segment, if it has rows, so that it can be loaded."""
+        async with self._lock:
+            if self._current and self._current.rows:
+                self._seal()
+
+    def _seal(self) -> None:
+        current, self._current = self._current, None
+        if current is None:
+            return
+        os.close(current.fd)
+        if current.rows:
+            segment = Segment(current.path, current.batch, current.rows, current.bytes)
+            self.sealed.append(segment)
+        else:
+            current.path.unlink(missing_ok=True)
+
+    def loaded(self, segment: Segment) -> None:
+        """Forget a segment that the engine has."""
+        segment.path.unlink(missing_ok=True)
+        self._drop(segment)
+
+    def set_aside(self, segment: Segment) -> Path:
+        """Put a segment that the engine refuses where it blocks nothing and can be replayed."""
+        refused = self._folder / "refused"
+        refused.mkdir(exist_ok=True)
+        target = segment.path.rename(refused / segment.path.name)
+        _sync_folder(refused)
+        self._drop(segment)
+        return target
+
+    def _drop(self, segment: Segment) -> None:
+        self.sealed.remove(segment)
+        self.bytes -= segment.bytes
+
+    def forget_durably(self) -> None:
+        """Make sure that no segment that was loaded comes back after a power cut."""
+        _sync_folder(self._folder)
+
+    async def close(self) -> None:
+        """Finish what waits, and seal."""
+        while self._writer:
+            await asyncio.wait([self._writer])
+        await self.seal()
+        self._thread.shutdown()
+
+
+def _append_group(current: _Open, lines: bytes, rows: int) -> int:
+    """Write a group behind its header and make it durable; return its size in bytes.
+
+    When that fails the segment is cut back, so that what is not acknowledged is not replayed.
+    """
+    header = _header(lines, rows)
+    try:
+        _write_all(current.fd, header, lines)
+        _sync_data(current.fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(current.fd, current.bytes)
+            _sync_data(current.fd)
+        raise
+    return len(header) + len(lines)
+
+
+def _header(lines: bytes, rows: int) -> bytes:
+    return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (zlib.crc32(lines), len(lines), rows)
+
+
+def _write_all(fd: int, header: bytes, lines: bytes) -> None:
+    done = os.writev(fd, (header, lines))
+    rest = memoryview(header + lines)[done:] if done < len(header) + len(lines) else b""
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def read_prefix(path: Path) -> tuple[int, int]:
+    """Return the rows and the bytes of the whole groups at the beginning of a segment."""
+    data = path.read_bytes()
+    rows = at = 0
+    while (end := data.find(b"\n", at)) >= 0:
+        try:
+            header = msgspec.json.decode(data[at : end + 1], type=_Header)
+        except (msgspec.MsgspecError, ValueError):
+            break
+        lines = data[end + 1 : end + 1 + max(header.bytes, 0)]
+        if _header(lines, header.rows) != data[at : end + 1] or lines.count(b"\n") != header.rows:
+            break
+        rows += header.rows
+        at = end + 1 + len(lines)
+    return rows, at
+
+
+def _cut(path: Path, size: int) -> None:
+    """Move what is behind the first `size` bytes into a file of its own."""
+    with path.open("r+b") as file:
+        file.seek(size)
+        path.with_suffix(".torn").write_bytes(file.read())
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,61 @@
+"""How much of this machine the engine may use."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one query (`query_*`, `seconds`, rows) and on the engine as a whole."""
+
+    memory_bytes: int
+    query_memory_bytes: int
+    threads: int
+    readers: int = 4
+    seconds: float = 20.0
+    rows_to_read: int = 10_000_000_000
+    result_rows: int = 1_000_000
+    wait_seconds: float = 10.0
+
+    @classmethod
+    def of_this_machine(cls) -> "Limits":
+        """Derive the limits from the memory and cores that this process really has."""
+        memory = available_memory()
+        return cls(
+            memory_bytes=memory * 7 // 10,
+            query_memory_bytes=memory // 4,
+            threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
+        )
+
+
+def available_memory(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the bytes of memory of this process's cgroup (v1 or v2), or else of the machine.
+
+    The engine looks at the machine only, so inside a container it would grow until it is killed.
+    """
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in _limit_files(cgroups, own):
+        with contextlib.suppress(OSError, ValueError):  # absent, or "max"
+            found.append(int(file.read_text()))
+    return min(found)
+
+
+def _limit_files(cgroups: Path, own: Path) -> list[Path]:
+    """List the files that may limit this process: its own group's and those of every parent."""
+    files = [cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"]
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            v2 = not controllers
+            if not v2 and "memory" not in controllers.split(","):
+                continue
+            group = Path(path.lstrip("/"))
+            for part in (group, *group.parents):
+                base = cgroups / part if v2 else cgroups / "memory" / part
+                files.append(base / ("memory.max" if v2 else "memory.limit_in_bytes"))
+    return files

@@ -1,0 +1,156 @@
+"""The loader: moves what the journal acknowledged into the engine, and knows when it is there."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from typing import Final
+
+import msgspec
+
+from store.engine import Engine, EngineError
+from store.journal import Journal, Segment
+from store.tables import AnyTable
+
+_LOG: Final = logging.getLogger("analytics.loader")
+
+INTERVAL: Final = 0.3
+"""Seconds for which rows gather when nobody asks for them: each load is one part to merge."""
+
+_BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
+_TRIES_OF_BAD_DATA: Final = 3
+
+# Parse and conversion errors: the segment itself is bad, and no later try will be better.
+_BAD_DATA: Final = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 441})
+
+
+class _Count(msgspec.Struct):
+    rows: int
+
+
+class Loader:
+    """Loads one table's journal, one insert and so one part for each segment."""
+
+    def __init__(self, engine: Engine, journal: Journal, table: AnyTable) -> None:
+        """Connect a journal to its table; `start` begins to load."""
+        self._engine = engine
+        self._journal = journal
+        self._table = table
+        self._rows = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self.failure: str | None = None
+        self.recovered = False
+        self.refused_rows = 0
+
+    def start(self) -> None:
+        """Begin to load, first what an earlier process left."""
+        self._journal.on_rows = self._rows.set
+        self.recovered = not self._journal.sealed
+        if self._journal.sealed:
+            self._rows.set()
+        self._task = asyncio.create_task(self._run())
+
+    async def settle(self) -> None:
+        """Return when every row acknowledged before this call can be queried."""
+        target = self._journal.newest
+        if target == 0:
+            return
+        loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((target, loaded))
+        self._wanted.set()
+        await loaded
+
+    async def stop(self, seconds: float) -> None:
+        """Load what is left, for at most `seconds`; the journal keeps the rest."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.settle()
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            await self._rows.wait()
+            await self._gather()
+            self._rows.clear()
+            self._wanted.clear()
+            await self._journal.seal()
+            for segment in list(self._journal.sealed):
+                await self._load(segment)
+            self.recovered = True
+            if self._journal.newest:
+                self._rows.set()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Wake the queries whose rows are all loaded by now."""
+        oldest = self._journal.oldest
+        ready = [loaded for target, loaded in self._waiting if not oldest or target < oldest]
+        self._waiting = [(t, loaded) for t, loaded in self._waiting if oldest and t >= oldest]
+        for loaded in ready:
+            if not loaded.done():
+                loaded.set_result(None)
+
+    async def _gather(self) -> None:
+        """Wait until a query wants the rows or they are old enough, and never load back to back.
+
+        With queries always waiting, loading takes at most about half of the time of one core.
+        """
+        await asyncio.sleep(self._not_before - time.monotonic())
+        if self._journal.sealed:
+            return
+        age = time.monotonic() - self._journal.opened
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, INTERVAL - age)):
+                await self._wanted.wait()
+
+    async def _load(self, segment: Segment) -> None:
+        """Load a segment, however often it takes; set it aside if the engine can't read it."""
+        tries = 0
+        leftover = segment.leftover
+        while True:
+            try:
+                await self._insert(segment, leftover=leftover)
+                break
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rows must not wait for ever
+                tries += 1
+                leftover = True
+                self.failure = f"The engine can't load {self._table.name}: {error}"
+                _LOG.exception("load failed", extra={"batch": segment.batch, "tries": tries})
+                code = error.code if isinstance(error, EngineError) else 0
+                if code in _BAD_DATA and tries >= _TRIES_OF_BAD_DATA:
+                    self.refused_rows += segment.rows
+                    _LOG.exception("set aside %s", self._journal.set_aside(segment))
+                    break
+                await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF)) - 1])
+        self.failure = None
+        self._pass_on()
+
+    async def _insert(self, segment: Segment, *, leftover: bool) -> None:
+        """Insert a segment's rows, each exactly once, even if an earlier try got anywhere."""
+        if leftover:
+            stored = await self._engine.select(self._table.count_batch(segment.batch), _Count)
+            if stored[0].rows == segment.rows:
+                self._journal.loaded(segment)
+                return
+            if stored[0].rows:
+                await self._engine.write(self._table.delete_batch(segment.batch))
+        if segment.path.stat().st_size > segment.bytes:  # a failed write that could not be undone
+            os.truncate(segment.path, segment.bytes)
+        began = time.monotonic()
+        fd = os.open(segment.path, os.O_RDONLY)
+        try:
+            # By descriptor: in a path the engine would take * ? { } for a pattern.
+            written = await self._engine.write(self._table.load(f"/dev/fd/{fd}", segment.batch))
+        finally:
+            os.close(fd)
+        if written != segment.rows:
+            raise EngineError(f"{segment.rows} rows were to be loaded, {written} were written")
+        ended = time.monotonic()
+        self._not_before = ended + min(INTERVAL, ended - began)
+        self._journal.loaded(segment)

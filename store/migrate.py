@@ -1,0 +1,51 @@
+"""Brings a store's tables up to date: runs the numbered SQL files that it has not seen yet."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from store.engine import Engine, EngineError
+from store.sql import Statement
+
+FOLDER: Final = Path(__file__).parent / "migrations"
+
+_CREATE: Final = Statement(
+    "CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String)"
+    " ENGINE = MergeTree ORDER BY number"
+    " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+)
+_DONE: Final = Statement("SELECT number, name FROM migrations ORDER BY number")
+_RECORD: Final = "INSERT INTO migrations SELECT {number:UInt32}, {name:String}"
+
+
+class _Migration(msgspec.Struct):
+    number: int
+    name: str
+
+
+async def migrate(engine: Engine, folder: Path = FOLDER) -> None:
+    """Run what is missing, in order. Each file can be run again: a crash in its middle is no harm.
+
+    Raises `EngineError` when the store was written by a newer version of the service.
+    """
+    await engine.write(_CREATE)
+    done = {row.number: row.name for row in await engine.select(_DONE, _Migration)}
+    files = _numbered(folder)
+    unknown = sorted(set(done) - set(files))
+    if unknown:
+        raise EngineError(
+            f"The store was written by a newer version of this service: it has migration"
+            f" {done[unknown[-1]]}, this version only knows up to {max(files)}."
+        )
+    for number, file in files.items():
+        if number in done:
+            continue
+        for text in file.read_text().split(";\n"):
+            if text.strip():
+                await engine.write(Statement(text))
+        await engine.write(Statement(_RECORD, {"number": number, "name": file.stem}))
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    return {int(file.name[:4]): file for file in sorted(folder.glob("*.sql"))}

@@ -1,0 +1,140 @@
+"""The store as its callers see it: record rows, ask questions, delete."""
+
+import asyncio
+import fcntl
+import logging
+import os
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from store.batches import BatchNumbers, Position
+from store.engine import Engine
+from store.journal import Journal
+from store.limits import Limits
+from store.loader import Loader
+from store.migrate import migrate
+from store.rows import Row
+from store.sql import Statement
+from store.tables import TABLES, Table
+
+T = TypeVar("T")
+
+
+_LOG: Final = logging.getLogger("analytics.store")
+
+
+class StoreInUseError(RuntimeError):
+    """Another process has the data folder."""
+
+
+class _Batch(msgspec.Struct):
+    batch: int
+
+
+class Store:
+    """One data folder: a journal and a loader for each table, and the engine behind them."""
+
+    def __init__(self, data: Path, engine_folder: Path, limits: Limits, journal_bytes: int) -> None:
+        """Name the folders; `open` opens them."""
+        self._data = data
+        self._lock_fd: int | None = None
+        self._journal_bytes = journal_bytes
+        self._journals: dict[str, Journal] = {}
+        self._loaders: dict[str, Loader] = {}
+        self.engine = Engine(engine_folder, limits)
+
+    async def open(self) -> None:
+        """Take the data folder, bring the tables up to date, begin to load what was left."""
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        numbers = BatchNumbers(self._data / "node")
+        await self.engine.open()
+        await migrate(self.engine)
+        for table in TABLES:
+            newest = await self.engine.select(table.newest_batch(), _Batch)
+            numbers.reserve(newest[0].batch)
+            journal = Journal(self._data / "journal" / table.name, numbers, self._journal_bytes)
+            for part in journal.recover():
+                _LOG.warning(
+                    "the end of a journal segment was not whole and is set aside: %s", part
+                )
+            self._journals[table.name] = journal
+            self._loaders[table.name] = Loader(self.engine, journal, table)
+        for loader in self._loaders.values():
+            loader.start()
+
+    def _lock(self) -> None:
+        """Refuse to share the data folder; the lock goes with the process, however it ends."""
+        fd = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(fd, 20).decode().strip() or "unknown"
+            os.close(fd)
+            raise StoreInUseError(
+                f"The data folder {self._data} is in use by process {owner}. One process serves"
+                " one folder: stop the other, or set ANALYTICS_DATA to a folder of its own."
+            ) from None
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        self._lock_fd = fd
+
+    async def close(self, seconds: float = 8.0) -> None:
+        """Finish what is acknowledged, load it if that is quick, and close.
+
+        What is not loaded in time stays in the journal for the next start.
+        """
+        for journal in self._journals.values():
+            await journal.close()
+        await asyncio.gather(*(loader.stop(seconds) for loader in self._loaders.values()))
+        await self.engine.close()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    async def record(self, table: Table[Row], lines: bytes, rows: int) -> Position:
+        """Store rows durably; return the position of the first. They are in the next answer."""
+        return await self._journals[table.name].append(lines, rows)
+
+    async def select(self, statement: Statement, row: type[T]) -> list[T]:
+        """Answer a query with everything that was acknowledged before it was asked."""
+        await self._settle(statement.reads)
+        return await self.engine.select(statement, row)
+
+    async def delete(self, statement: Statement) -> None:
+        """Run a deletion on everything that was acknowledged before."""
+        await self._settle(statement.reads)
+        for table in statement.reads:
+            await asyncio.to_thread(self._journals[table].forget_durably)
+        await self.engine.write(statement)
+
+    async def _settle(self, tables: tuple[str, ...]) -> None:
+        for table in tables:
+            loader = self._loaders[table]
+            try:
+                async with asyncio.timeout(self.engine.limits.wait_seconds):
+                    await loader.settle()
+            except TimeoutError:
+                reason = loader.failure or f"Rows of {table} are still being loaded"
+                raise AnalyticsError("UNAVAILABLE", f"{reason}.", retry_after=1) from None
+
+    def problems(self) -> dict[str, str]:
+        """Name what does not work now, by part; empty when all is well."""
+        found = {}
+        for name, journal in self._journals.items():
+            if journal.failure:
+                found[f"journal.{name}"] = journal.failure
+        for name, loader in self._loaders.items():
+            if loader.failure:
+                found[f"loader.{name}"] = loader.failure
+            elif not loader.recovered:
+                found[f"loader.{name}"] = "Rows from before the restart are still being loaded"
+        return found
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store can be used."""
+        return self._lock_fd is not None and len(self._loaders) == len(TABLES)

@@ -1,0 +1,83 @@
+"""What both doors do with HTTP: read bodies within their limits, answer, render errors."""
+
+import logging
+import secrets
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from schema.errors import AnalyticsError
+
+MAX_BODY: Final = 2**20
+MAX_BATCH_BODY: Final = 16 * 2**20
+
+_LOG: Final = logging.getLogger("analytics.http")
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body, unzipped if it was sent so; refuse more than `limit` bytes either way."""
+    chunks = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.") from None
+    body = b"".join(chunks)
+    match request.headers.get("content-encoding", "identity").strip().lower():
+        case "identity" | "":
+            return body
+        case "gzip" | "x-gzip":
+            return _unzip(body, limit)
+        case other:
+            message = f"Content-Encoding {other[:40]!r} is not supported; use gzip or none."
+            raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
+
+
+def _unzip(body: bytes, limit: int) -> bytes:
+    unzipped = bytearray()
+    rest = body
+    try:
+        while rest:  # a gzip body may have several members
+            member = zlib.decompressobj(wbits=31)
+            unzipped += member.decompress(rest, limit + 1 - len(unzipped))
+            if len(unzipped) > limit:
+                raise _too_large(limit)
+            if not member.eof:
+                raise AnalyticsError("BAD_REQUEST", "The gzip body is not whole.")
+            rest = member.unused_data
+    except zlib.error as error:
+        raise AnalyticsError("BAD_REQUEST", f"The body is not valid gzip: {error}") from None
+    return bytes(unzipped)
+
+
+def _too_large(limit: int) -> AnalyticsError:
+    message = f"The body is larger than {limit} bytes."
+    return AnalyticsError("PAYLOAD_TOO_LARGE", message, limit=limit)
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever msgspec encodes
+    """Return a JSON response."""
+    return Response(_ENCODE(content), status, headers, media_type="application/json")
+
+
+def error_answer(error: AnalyticsError) -> Response:
+    """Render an error, in the one shape: `{"errors": [{message, extensions: {code, …}}]}`."""
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    return answer({"errors": [error.rendered()]}, error.status, headers)
+
+
+def unexpected(error: BaseException) -> AnalyticsError:
+    """Log a failure that is ours; return what its caller may know, with an id to find it by."""
+    number = secrets.token_hex(6)
+    _LOG.error("internal error %s", number, exc_info=error)
+    message = f"Something went wrong on our side; the log has it under {number}."
+    return AnalyticsError("INTERNAL_SERVER_ERROR", message)
