@@ -1,4 +1,4 @@
-from conftest import Service
+from tests.service import Service
 
 
 async def test_recorded_metric_is_in_the_next_answer(service: Service) -> None:

@@ -1,0 +1,45 @@
+"""A service under test: the real application on the real engine, and a client of its doors."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from app import create_app
+from resolvers.context import Context
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service, and a client of both of its doors."""
+
+    http: httpx.AsyncClient
+    context: Context
+
+    async def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        """POST a body: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        sent = {"content-type": "application/json", **headers}
+        return await self.http.post(path, content=content, headers=sent)
+
+    async def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        """Ask the GraphQL door; return the whole answer."""
+        answer = await self.post("/graphql", {"query": query, "variables": variables})
+        content: dict[str, Any] = answer.json()
+        return content
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    """Run a service in this process. The engine allows one at a time."""
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as http,
+    ):
+        yield Service(http, app.state.context)
