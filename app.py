@@ -1,6 +1,7 @@
 """The application: composes settings, store and doors, and runs them."""
 
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(AnalyticsError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(rest.FastLane, routes=rest.recording_routes.routes)
     app.add_middleware(RequestLog)
     app.add_middleware(
         CORSMiddleware,
@@ -74,6 +76,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.context = Context(store=store, production=settings.production)
         ms = round((time.monotonic() - began) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
+        gc.freeze()  # what is there now stays: 0.3 M objects that no collection need look at
         yield
     finally:
         await store.close()
@@ -159,6 +162,7 @@ def main(arguments: list[str]) -> int:
         reload=reload,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on the client's address
     )
     server = _Server(config)
     try:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NewType
 
 import strawberry
@@ -43,7 +44,12 @@ def instant(moment: datetime) -> Instant:
 def rfc3339(moment: Instant) -> str:
     """Return `2025-10-30T12:34:56.789Z`."""
     seconds, ms = divmod(moment, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    return f"{_to_the_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def parse_instant(text: object) -> Instant:
