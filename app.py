@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import rest
 import schema.http
@@ -31,6 +32,11 @@ from transport import error_answer
 GRACE_SECONDS: Final = 8
 
 _LOG: Final = logging.getLogger("analytics")
+_REFUSALS: Final = (
+    "settings.InvalidSettingError:",
+    "store.store.StoreInUseError:",
+    "store.engine.EngineError:",
+)
 _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 
 
@@ -54,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(rest.FastLane, routes=rest.recording_routes.routes)
     app.add_middleware(RequestLog)
+    app.add_middleware(_PlainRefusal)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -62,6 +69,23 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Retry-After"],
     )
     return app
+
+
+class _PlainRefusal:
+    """Middleware that lets a refusal to start be read: its one line, not Starlette's traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def shorten(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                last_line = message["message"].strip().rpartition("\n")[2]
+                if last_line.startswith(_REFUSALS):
+                    message["message"] = last_line.partition(": ")[2]
+            await send(message)
+
+        await self._app(scope, receive, shorten if scope["type"] == "lifespan" else send)
 
 
 @contextlib.asynccontextmanager
@@ -157,7 +181,7 @@ def main(arguments: list[str]) -> int:
         )
     reload = "--reload" in arguments
     config = uvicorn.Config(
-        "app:app",
+        "app:app" if reload else create_app(settings),
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -202,7 +226,7 @@ def _confirm_stop(settings: Settings) -> None:
     sys.stderr.write(f"Stopped. Port {settings.port} is {state}.\n")
 
 
-app = create_app(from_environment())
-
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+else:
+    app = create_app(from_environment())
