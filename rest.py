@@ -1,5 +1,6 @@
 """The documented REST API: each route reads its request, asks a resolver, and answers."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Annotated, Any, Final
 
@@ -234,7 +235,9 @@ async def list_events(
 ) -> Response:
     """List events, newest first; `total` counts all that pass the filter."""
     tests = events.named(event_name)
-    page = await events.page(ctx, tests, first=limit)
+    page, total = await asyncio.gather(
+        events.page(ctx, tests, first=limit), events.total(ctx, tests)
+    )
     shown = [
         {
             "id": event.id,
@@ -245,7 +248,6 @@ async def list_events(
         }
         for event in page.events
     ]
-    total = await events.total(ctx, tests)
     return answer({"events": shown, "count": len(shown), "total": total})
 
 

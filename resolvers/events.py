@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 import strawberry
 
+from resolvers import deletion
 from resolvers.context import Context
-from resolvers.permission import require_deletion
 from schema.errors import bad_input
 from schema.events import Event, EventFilter, StringFilter
 from schema.ranges import TimeRangeInput, resolve_range
@@ -41,10 +41,8 @@ async def page(
     """List the newest events that pass a filter, or those that follow a cursor."""
     if not 1 <= first <= MAX_PAGE:
         raise bad_input("first", f"must be from 1 to {MAX_PAGE}", limit=MAX_PAGE)
-    _check(tests)
-    span = resolve_range(asked, ctx.now()) if asked else None
     start = _read_cursor(after) if after is not None else None
-    statement = queries.events_page(ctx.project, tests, span, first, start)
+    statement = queries.events_page(_rows(ctx, tests, asked), first, start)
     rows = await ctx.store.select(statement, queries.EventRow)
     shown = rows[:first]
     return EventPage(
@@ -56,33 +54,28 @@ async def page(
 
 async def total(ctx: Context, tests: EventFilter, asked: TimeRangeInput | None = None) -> int:
     """Count all events that pass a filter."""
-    _check(tests)
-    span = resolve_range(asked, ctx.now()) if asked else None
-    statement = queries.count_events(ctx.project, tests, span)
-    (found,) = await ctx.store.select(statement, queries.CountRow)
+    rows = _rows(ctx, tests, asked)
+    (found,) = await ctx.store.select(queries.count(rows), queries.CountRow)
     return found.rows
 
 
 async def delete(ctx: Context, tests: EventFilter) -> DeletePayload:
     """Delete the events that pass a filter; none is fine."""
-    require_deletion(ctx)
-    _check(tests)
-    statement = queries.count_events(ctx.project, tests, None)
-    (found,) = await ctx.store.select(statement, queries.CountRow)
-    if found.rows:
-        await ctx.store.delete(queries.delete_events(ctx.project, tests, found.newest))
-    return DeletePayload(matched_rows=Long(found.rows))
+    matched = await deletion.delete(ctx, _rows(ctx, tests, None))
+    return DeletePayload(matched_rows=Long(matched))
+
+
+def _rows(ctx: Context, tests: EventFilter, asked: TimeRangeInput | None) -> queries.Rows:
+    for field, test in (("name", tests.name), ("userId", tests.user_id)):
+        if test and test.in_ is not None and len(test.in_) > MAX_TEXTS:
+            raise bad_input(f"{field}.in", f"takes at most {MAX_TEXTS} texts", limit=MAX_TEXTS)
+    span = resolve_range(asked, ctx.now()) if asked else None
+    return queries.event_rows(ctx.project, tests, span)
 
 
 def named(name: str | None) -> EventFilter:
     """Return the filter for events of one name, or for all."""
     return EventFilter(name=StringFilter(eq=name)) if name is not None else EventFilter()
-
-
-def _check(tests: EventFilter) -> None:
-    for field, test in (("name", tests.name), ("userId", tests.user_id)):
-        if test and test.in_ is not None and len(test.in_) > MAX_TEXTS:
-            raise bad_input(f"{field}.in", f"takes at most {MAX_TEXTS} texts", limit=MAX_TEXTS)
 
 
 def _event(row: queries.EventRow) -> Event:

@@ -1,7 +1,7 @@
 """Questions about metrics."""
 
+from resolvers import deletion
 from resolvers.context import Context
-from resolvers.permission import require_deletion
 from schema.errors import AnalyticsError
 from schema.metrics import MetricAggregates, MetricResult, MetricSeries, ResultMeta
 from schema.ranges import TimeRangeInput, resolve_range
@@ -12,20 +12,24 @@ from store import queries
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
-    rows = await ctx.store.select(queries.names("metrics", ctx.project), queries.NameRow)
+    everything = queries.Rows("metrics", ctx.project)
+    rows = await ctx.store.select(queries.names(everything), queries.NameRow)
     return [row.name for row in rows]
 
 
 async def check_known(ctx: Context, name: str) -> None:
     """Raise NOT_FOUND if there is no such metric."""
-    await _count(ctx, name)
+    points = queries.metric_rows(ctx.project, name)
+    (found,) = await ctx.store.select(queries.count(points), queries.CountRow)
+    if found.rows == 0:
+        raise _unknown(name)
 
 
 async def aggregate(ctx: Context, name: str, asked: TimeRangeInput) -> MetricResult:
     """Aggregate one metric over a range; NOT_FOUND if there is no such metric at any time."""
     span = resolve_range(asked, ctx.now())
-    statement = queries.metric_aggregates(ctx.project, name, span)
-    (row,) = await ctx.store.select(statement, queries.AggregatesRow)
+    points = queries.metric_rows(ctx.project, name, span)
+    (row,) = await ctx.store.select(queries.aggregates(points), queries.AggregatesRow)
     if row.count == 0:
         await check_known(ctx, name)
     total = MetricAggregates(
@@ -36,15 +40,11 @@ async def aggregate(ctx: Context, name: str, asked: TimeRangeInput) -> MetricRes
 
 async def delete(ctx: Context, name: str) -> DeletePayload:
     """Delete all points of a metric; NOT_FOUND if there are none."""
-    require_deletion(ctx)
-    found = await _count(ctx, name)
-    await ctx.store.delete(queries.delete_metric(ctx.project, name, found.newest))
-    return DeletePayload(matched_rows=Long(found.rows))
+    matched = await deletion.delete(ctx, queries.metric_rows(ctx.project, name))
+    if matched == 0:
+        raise _unknown(name)
+    return DeletePayload(matched_rows=Long(matched))
 
 
-async def _count(ctx: Context, name: str) -> queries.CountRow:
-    statement = queries.count_metric(ctx.project, name)
-    (found,) = await ctx.store.select(statement, queries.CountRow)
-    if found.rows == 0:
-        raise AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.", field="name")
-    return found
+def _unknown(name: str) -> AnalyticsError:
+    return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.", field="name")

@@ -53,17 +53,26 @@ class EventRow(msgspec.Struct):
 
 class CountRow(msgspec.Struct):
     rows: int
+
+
+class DeletableRow(msgspec.Struct):
+    rows: int
     newest: int
 
 
-class _Where:
-    """The conditions of a statement, and the values in them. Each begins with the project."""
+class Rows:
+    """Some rows of one table: the conditions, and the values in them.
 
-    def __init__(self, project: str) -> None:
+    Every statement begins with one, and so with the project.
+    """
+
+    def __init__(self, table: str, project: str) -> None:
+        self.table = table
         self.params: dict[str, Value] = {}
         self.conditions = [f"project = {self.bind('String', project)}"]
 
     def bind(self, type_name: str, value: Value) -> str:
+        """Add a value; return the typed slot that stands for it in the text."""
         name = f"p{len(self.params)}"
         self.params[name] = value
         return f"{{{name}:{type_name}}}"
@@ -77,102 +86,77 @@ class _Where:
                 self.conditions.append(template.format(column=column, value=slot))
 
     def add_range(self, span: TimeRange | None) -> None:
+        """Add a range of time."""
         if span:
             self.add(TIME_OPERATORS, "time", DateTimeFilter(gte=span.from_, lt=span.to))
 
-    def __str__(self) -> str:
-        return "\n  AND ".join(self.conditions)
+    def statement(self, before: str, after: str = "") -> Statement:
+        """Return `before`, the conditions, and what comes after them."""
+        where = "\n  AND ".join(self.conditions)
+        text = f"{before}\nFROM {self.table}\nWHERE {where}\n{after}"
+        return Statement(text, self.params, reads=(self.table,))
 
 
-def metric_aggregates(project: str, name: str, span: TimeRange) -> Statement:
-    """Aggregate one metric over a range; one `AggregatesRow`."""
-    where = _Where(project)
-    where.add(STRING_OPERATORS, "name", StringFilter(eq=name))
-    where.add_range(span)
-    text = f"""
-SELECT count() AS count, sum(value) AS sum, avgOrNull(value) AS avg,
-  minOrNull(value) AS min, maxOrNull(value) AS max
-FROM metrics
-WHERE {where}"""
-    return Statement(text, where.params, reads=("metrics",))
+def metric_rows(project: str, name: str, span: TimeRange | None = None) -> Rows:
+    """Return the points of one metric, in a range or ever."""
+    rows = Rows("metrics", project)
+    rows.add(STRING_OPERATORS, "name", StringFilter(eq=name))
+    rows.add_range(span)
+    return rows
 
 
-def names(table: str, project: str) -> Statement:
-    """List the names in a table with their number of rows, sorted; `NameRow`s."""
-    where = _Where(project)
-    text = f"""
-SELECT name, count() AS rows
-FROM {table}
-WHERE {where}
-GROUP BY name
-ORDER BY name"""
-    return Statement(text, where.params, reads=(table,))
-
-
-def count_metric(project: str, name: str) -> Statement:
-    """Count the points of a metric; one `CountRow`."""
-    where = _Where(project)
-    where.add(STRING_OPERATORS, "name", StringFilter(eq=name))
-    return _count("metrics", where)
-
-
-def count_events(project: str, tests: EventFilter, span: TimeRange | None) -> Statement:
-    """Count the events that pass a filter; one `CountRow`."""
-    return _count("events", _events_where(project, tests, span))
-
-
-def _count(table: str, where: _Where) -> Statement:
-    text = f"SELECT count() AS rows, max(batch) AS newest\nFROM {table}\nWHERE {where}"
-    return Statement(text, where.params, reads=(table,))
-
-
-def events_page(
-    project: str, tests: EventFilter, span: TimeRange | None, first: int, after: Cursor | None
-) -> Statement:
-    """List events, newest first, after a cursor; up to `first` + 1 `EventRow`s."""
-    where = _events_where(project, tests, span)
-    if after:
-        key = ", ".join(
-            [
-                f"fromUnixTimestamp64Milli({where.bind('Int64', after.time)}, 'UTC')",
-                where.bind("UInt64", after.batch),
-                where.bind("UInt32", after.row),
-            ]
-        )
-        where.conditions.append(f"(time, batch, row) < ({key})")
-    text = f"""
-SELECT name, user_id, properties, toUnixTimestamp64Milli(time) AS at, batch, row
-FROM events
-WHERE {where}
-ORDER BY time DESC, batch DESC, row DESC
-LIMIT {where.bind("UInt32", first + 1)}"""
-    return Statement(text, where.params, reads=("events",))
-
-
-def delete_metric(project: str, name: str, newest: int) -> Statement:
-    """Delete the points of a metric up to a batch."""
-    where = _Where(project)
-    where.add(STRING_OPERATORS, "name", StringFilter(eq=name))
-    return _delete("metrics", where, newest)
-
-
-def delete_events(project: str, tests: EventFilter, newest: int) -> Statement:
-    """Delete the events that pass a filter, up to a batch."""
-    return _delete("events", _events_where(project, tests, None), newest)
-
-
-def _delete(table: str, where: _Where, newest: int) -> Statement:
-    where.conditions.append(f"batch <= {where.bind('UInt64', newest)}")
-    return Statement(f"DELETE FROM {table}\nWHERE {where}", where.params, reads=(table,))
-
-
-def _events_where(project: str, tests: EventFilter, span: TimeRange | None) -> _Where:
-    where = _Where(project)
+def event_rows(project: str, tests: EventFilter, span: TimeRange | None = None) -> Rows:
+    """Return the events that pass a filter, in a range or ever."""
+    rows = Rows("events", project)
     if tests.name:
-        where.add(STRING_OPERATORS, "name", tests.name)
+        rows.add(STRING_OPERATORS, "name", tests.name)
     if tests.user_id:
-        where.add(STRING_OPERATORS, "user_id", tests.user_id)
+        rows.add(STRING_OPERATORS, "user_id", tests.user_id)
     if tests.time:
-        where.add(TIME_OPERATORS, "time", tests.time)
-    where.add_range(span)
-    return where
+        rows.add(TIME_OPERATORS, "time", tests.time)
+    rows.add_range(span)
+    return rows
+
+
+def aggregates(points: Rows) -> Statement:
+    """Aggregate the values of metric points; one `AggregatesRow`."""
+    return points.statement(
+        "SELECT count() AS count, sum(value) AS sum, avgOrNull(value) AS avg,\n"
+        "  minOrNull(value) AS min, maxOrNull(value) AS max"
+    )
+
+
+def names(rows: Rows) -> Statement:
+    """List the names that rows have, with their number, sorted; `NameRow`s."""
+    return rows.statement("SELECT name, count() AS rows", "GROUP BY name\nORDER BY name")
+
+
+def count(rows: Rows) -> Statement:
+    """Count rows; one `CountRow`."""
+    return rows.statement("SELECT count() AS rows")
+
+
+def deletable(rows: Rows) -> Statement:
+    """Count rows, and find the batch up to which they are; one `DeletableRow`."""
+    return rows.statement("SELECT count() AS rows, max(batch) AS newest")
+
+
+def delete(rows: Rows, newest: int) -> Statement:
+    """Delete rows up to a batch; what arrives meanwhile stays."""
+    rows.conditions.append(f"batch <= {rows.bind('UInt64', newest)}")
+    return rows.statement("DELETE")
+
+
+def events_page(events: Rows, first: int, after: Cursor | None) -> Statement:
+    """List events, newest first, after a cursor; up to `first` + 1 `EventRow`s."""
+    if after:
+        time, batch, row = after
+        key = (
+            f"fromUnixTimestamp64Milli({events.bind('Int64', time)}, 'UTC'),"
+            f" {events.bind('UInt64', batch)}, {events.bind('UInt32', row)}"
+        )
+        events.conditions.append(f"(time, batch, row) < ({key})")
+    return events.statement(
+        "SELECT name, user_id, properties, toUnixTimestamp64Milli(time) AS at, batch, row",
+        f"ORDER BY time DESC, batch DESC, row DESC\nLIMIT {events.bind('UInt32', first + 1)}",
+    )

@@ -1,0 +1,18 @@
+"""Deleting, for those who may."""
+
+from resolvers.context import Context
+from schema.errors import AnalyticsError
+from store import queries
+
+
+async def delete(ctx: Context, rows: queries.Rows) -> int:
+    """Delete rows; return how many there were.
+
+    Raises FORBIDDEN in production: deleting there will take a key with the admin scope.
+    """
+    if ctx.production:
+        raise AnalyticsError("FORBIDDEN", "Deleting is not allowed in production.")
+    (found,) = await ctx.store.select(queries.deletable(rows), queries.DeletableRow)
+    if found.rows:
+        await ctx.store.delete(queries.delete(rows, found.newest))
+    return found.rows
