@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from store.files import write_durably
+
 _NODE_BITS: Final = 12
 
 
@@ -30,7 +32,7 @@ class BatchNumbers:
     def __init__(self, node_file: Path, now_ms: Callable[[], int] = _now_ms) -> None:
         """Read this data folder's node number, or draw it when the folder is new."""
         if not node_file.exists():
-            node_file.write_text(f"{secrets.randbelow(2**_NODE_BITS)}\n")
+            write_durably(node_file, f"{secrets.randbelow(2**_NODE_BITS)}\n".encode())
         self._node = int(node_file.read_text()) % 2**_NODE_BITS
         self._now_ms = now_ms
         self._last_ms = 0

@@ -20,6 +20,7 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
+from store.files import sync_folder
 
 T = TypeVar("T")
 
@@ -105,7 +106,6 @@ class Journal:
 
     def recover(self) -> list[str]:
         """Take over the segments that an earlier process left; return what had to be set aside."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         set_aside = []
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             rows, valid = read_prefix(path)
@@ -120,7 +120,7 @@ class Journal:
             self._numbers.reserve(batch)
             self.sealed.append(Segment(path, batch, rows, valid, leftover=True))
             self.bytes += valid
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return set_aside
 
     async def append(self, lines: bytes, rows: int) -> Position:
@@ -190,7 +190,7 @@ class Journal:
         batch = self._numbers.next()
         path = self._folder / f"{batch:020d}{_SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return _Open(path, batch, fd, time.monotonic())
 
     async def seal(self) -> None:
@@ -220,7 +220,7 @@ class Journal:
         refused = self._folder / "refused"
         refused.mkdir(exist_ok=True)
         target = segment.path.rename(refused / segment.path.name)
-        _sync_folder(refused)
+        sync_folder(refused)
         self._drop(segment)
         return target
 
@@ -230,7 +230,7 @@ class Journal:
 
     def forget_durably(self) -> None:
         """Make sure that no segment that was loaded comes back after a power cut."""
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     async def close(self) -> None:
         """Finish what waits, and seal."""
@@ -292,11 +292,3 @@ def _cut(path: Path, size: int) -> None:
         path.with_suffix(".torn").write_bytes(file.read())
         file.truncate(size)
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -71,6 +71,12 @@ class Rows:
         self.params: dict[str, Value] = {}
         self.conditions = [f"project = {self.bind('String', project)}"]
 
+    def copy(self) -> "Rows":
+        """Return the same rows, to be narrowed further."""
+        twin = Rows(self.table, "")
+        twin.params, twin.conditions = dict(self.params), list(self.conditions)
+        return twin
+
     def bind(self, type_name: str, value: Value) -> str:
         """Add a value; return the typed slot that stands for it in the text."""
         name = f"p{len(self.params)}"
@@ -94,7 +100,7 @@ class Rows:
         """Return `before`, the conditions, and what comes after them."""
         where = "\n  AND ".join(self.conditions)
         text = f"{before}\nFROM {self.table}\nWHERE {where}\n{after}"
-        return Statement(text, self.params, reads=(self.table,))
+        return Statement(text, dict(self.params), reads=(self.table,))
 
 
 def metric_rows(project: str, name: str, span: TimeRange | None = None) -> Rows:
@@ -143,12 +149,14 @@ def deletable(rows: Rows) -> Statement:
 
 def delete(rows: Rows, newest: int) -> Statement:
     """Delete rows up to a batch; what arrives meanwhile stays."""
+    rows = rows.copy()
     rows.conditions.append(f"batch <= {rows.bind('UInt64', newest)}")
     return rows.statement("DELETE")
 
 
 def events_page(events: Rows, first: int, after: Cursor | None) -> Statement:
     """List events, newest first, after a cursor; up to `first` + 1 `EventRow`s."""
+    events = events.copy()
     if after:
         time, batch, row = after
         key = (

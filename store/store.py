@@ -12,6 +12,7 @@ import msgspec
 from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
 from store.engine import Engine
+from store.files import make_folder
 from store.journal import Journal
 from store.limits import Limits
 from store.loader import Loader
@@ -48,7 +49,7 @@ class Store:
 
     async def open(self) -> None:
         """Take the data folder, bring the tables up to date, begin to load what was left."""
-        self._data.mkdir(parents=True, exist_ok=True)
+        make_folder(self._data, below=self._data)
         self._lock()
         numbers = BatchNumbers(self._data / "node")
         await self.engine.open()
@@ -56,7 +57,9 @@ class Store:
         for table in TABLES:
             newest = await self.engine.select(table.newest_batch(), _Batch)
             numbers.reserve(newest[0].batch)
-            journal = Journal(self._data / "journal" / table.name, numbers, self._journal_bytes)
+            folder = self._data / "journal" / table.name
+            make_folder(folder, below=self._data)
+            journal = Journal(folder, numbers, self._journal_bytes)
             for part in journal.recover():
                 _LOG.warning(
                     "the end of a journal segment was not whole and is set aside: %s", part

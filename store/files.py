@@ -1,0 +1,33 @@
+"""Files and folders that are still there after a power cut."""
+
+import os
+from pathlib import Path
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Create a file with this content, whole or not at all."""
+    draft = path.with_suffix(".new")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path, below: Path) -> None:
+    """Create a folder, and make each step from `below` down to it durable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for step in folder.parents:
+        sync_folder(step)
+        if step == below.parent:
+            break
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the creation, renaming and removal of a folder's files durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
