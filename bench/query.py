@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from bench import data
 from bench.client import CheckFailed, Client, get, post
-from bench.report import Section, ratio
+from bench.report import Section, quantile, ratio
 from bench.service import SERVICE, running
 from bench.workspace import Workspace
 
@@ -62,8 +62,8 @@ def _report(section: Section, graphql: list[list[float]], rest: list[list[float]
         section.add(
             name,
             "ms",
-            _quantile([x for part in graphql for x in part], share),
-            _quantile([x for part in rest for x in part], share),
+            quantile([x for part in graphql for x in part], share),
+            quantile([x for part in rest for x in part], share),
         )
     spread = ratio([statistics.median(p) for p in graphql], [statistics.median(p) for p in rest])
     section.notes.append(
@@ -122,9 +122,3 @@ def _total(answer: dict[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError, IndexError):
         raise CheckFailed(f"an unexpected GraphQL answer: {json.dumps(answer)[:500]}") from None
     return total
-
-
-def _quantile(values: list[float], share: float) -> float:
-    """Return the value below which ``share`` of the values lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,5 +1,6 @@
 """What the bench prints: facts about the machine, then one table."""
 
+import math
 import os
 import platform
 import statistics
@@ -76,6 +77,12 @@ def ratio(ours: Sequence[float], other: Sequence[float]) -> str:
         return ""
     middle = f"{statistics.median(each):.2f}"
     return middle if len(each) == 1 else f"{middle} ({each[0]:.2f}-{each[-1]:.2f})"
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value below which ``share`` of the values lie (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def number(value: float | None) -> str:
