@@ -58,6 +58,8 @@ class _Connection:
             return self.driver.query(statement.text, output, params=statement.encoded())
         except RuntimeError as error:
             raise EngineError(str(error)) from None
+        except UnicodeDecodeError as error:  # the message quotes what is no text
+            raise EngineError(error.object.decode(errors="replace")) from None
 
 
 class Engine:

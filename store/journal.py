@@ -190,7 +190,12 @@ class Journal:
         batch = self._numbers.next()
         path = self._folder / f"{batch:020d}{_SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        sync_folder(self._folder)
+        try:
+            sync_folder(self._folder)
+        except OSError:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
         return _Open(path, batch, fd, time.monotonic())
 
     async def seal(self) -> None:

@@ -22,11 +22,17 @@ _BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
 _TRIES_OF_BAD_DATA: Final = 3
 
 # Parse and conversion errors: the segment itself is bad, and no later try will be better.
-_BAD_DATA: Final = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 441})
+_BAD_DATA: Final = frozenset(
+    {6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 441}
+)
 
 
 class _Count(msgspec.Struct):
     rows: int
+
+
+class _WrongCountError(EngineError):
+    """The engine reads more or fewer rows in a segment than were acknowledged."""
 
 
 class Loader:
@@ -120,12 +126,17 @@ class Loader:
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows must not wait for ever
                 tries += 1
                 leftover = True
-                self.failure = f"The engine can't load {self._table.name}: {error}"
-                _LOG.exception("load failed", extra={"batch": segment.batch, "tries": tries})
-                code = error.code if isinstance(error, EngineError) else 0
-                if code in _BAD_DATA and tries >= _TRIES_OF_BAD_DATA:
+                reason = _reason(error)
+                self.failure = f"The engine can't load {self._table.name}: {reason}"
+                _LOG.error(
+                    "load failed: %s",
+                    reason,
+                    extra={"batch": segment.batch, "tries": tries},
+                    exc_info=not isinstance(error, EngineError),
+                )
+                if _is_bad_data(error) and tries >= _TRIES_OF_BAD_DATA:
                     self.refused_rows += segment.rows
-                    _LOG.exception("set aside %s", self._journal.set_aside(segment))
+                    _LOG.error("set aside %s", self._journal.set_aside(segment))  # noqa: TRY400
                     break
                 await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF)) - 1])
         self.failure = None
@@ -150,7 +161,21 @@ class Loader:
         finally:
             os.close(fd)
         if written != segment.rows:
-            raise EngineError(f"{segment.rows} rows were to be loaded, {written} were written")
+            await self._engine.write(self._table.delete_batch(segment.batch))
+            raise _WrongCountError(f"{segment.rows} rows were to be loaded, {written} were written")
         ended = time.monotonic()
         self._not_before = ended + min(INTERVAL, ended - began)
         self._journal.loaded(segment)
+
+
+def _is_bad_data(error: Exception) -> bool:
+    return isinstance(error, _WrongCountError) or (
+        isinstance(error, EngineError) and error.code in _BAD_DATA
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Say what went wrong; the engine quotes the rows that it can't read, so not in its words."""
+    if isinstance(error, EngineError) and error.code in _BAD_DATA:
+        return f"{error.name} (code {error.code})"
+    return str(error)

@@ -4,6 +4,7 @@ A row is decoded and checked once, from JSON, whichever door it came through. Ev
 engine could refuse is refused here: one bad row would make it refuse a whole batch.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ MAX_PROPERTIES_BYTES: Final = 32_768
 MAX_DEPTH: Final = 64
 MAX_ROWS: Final = 50_000
 MAX_INTEGER: Final = 2**53 - 1
-MAX_TIME: Final = Instant(4_102_444_800_000)  # 2100-01-01, well inside the engine's DateTime64
+MAX_TIME: Final = Instant(4_102_444_799_999)  # 2099 ends, well inside the engine's DateTime64
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Key = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
@@ -66,15 +67,15 @@ class EventRow(
 Row = TypeVar("Row", MetricRow, EventRow)
 
 
-def _check_metric(row: MetricRow, *, escaped: bool) -> None:
-    if escaped:
+def _check_metric(row: MetricRow, *, doubtful: bool) -> None:
+    if doubtful:
         _refuse_control_characters("metric_name", row.metric_name)
         for key in row.tags or ():
             _refuse_control_characters("tags", key)
 
 
-def _check_event(row: EventRow, *, escaped: bool) -> None:
-    if escaped:
+def _check_event(row: EventRow, *, doubtful: bool) -> None:
+    if doubtful:
         _refuse_control_characters("event_name", row.event_name)
     if not row.properties:
         return
@@ -90,6 +91,11 @@ def _check_event(row: EventRow, *, escaped: bool) -> None:
 def _refuse_control_characters(field: str, text: str) -> None:
     if _CONTROL.search(text):
         raise bad_input(field, "must have no control characters")
+
+
+def _may_have_control_characters(body: bytes) -> bool:
+    """Say whether the texts in a JSON body can have any: all but DEL must be escaped there."""
+    return b"\\" in body or b"\x7f" in body
 
 
 def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
@@ -110,7 +116,7 @@ def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
 class Kind(Generic[Row]):
     """One kind of row: its type, its decoders, and the check of what the type can't say.
 
-    `check` is told whether the JSON had escapes: only then can a text have control characters.
+    `check` is told whether the JSON's texts can have control characters at all.
     """
 
     row: type[Row]
@@ -145,6 +151,12 @@ GRAPHQL_NAMES: Final[Mapping[str, str]] = {
 
 REST_NAMES: Final[Mapping[str, str]] = {}
 
+
+class _OwnId(msgspec.Struct):
+    id: str | None = None
+
+
+_ID: Final = msgspec.json.Decoder(_OwnId)
 _RAW_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER: Final = msgspec.json.Encoder()
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -159,6 +171,14 @@ class Batch:
     refused: list[RowError]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A row that can't be decoded, and its own id if that can."""
+
+    error: AnalyticsError
+    id: str | None
+
+
 def read_one(kind: Kind[Row], body: bytes, now: Instant) -> tuple[Row, Instant, bytes]:
     """Return the single row in `body`, its time (`now` if it has none), and its line.
 
@@ -167,7 +187,7 @@ def read_one(kind: Kind[Row], body: bytes, now: Instant) -> tuple[Row, Instant, 
     try:
         row = kind.one.decode(body)
         time = _stamp(row, now)
-        kind.check(row, escaped=b"\\" in body)
+        kind.check(row, doubtful=_may_have_control_characters(body))
         return row, time, _ENCODER.encode(row) + b"\n"
     except _UNREADABLE as error:
         raise _explained(error, REST_NAMES) from None
@@ -191,7 +211,7 @@ def read_batch(
     as_array = body.lstrip()[:1] == b"["
     try:
         rows = kind.many.decode(body) if as_array else kind.one.decode_lines(body)
-        candidates: Iterable[Row | AnalyticsError] = rows
+        candidates: Iterable[Row | _Unreadable] = rows
         count = len(rows)
     except _UNREADABLE:
         texts = _row_texts(body, as_array=as_array)
@@ -202,28 +222,28 @@ def read_batch(
     if count > MAX_ROWS:
         message = f"A batch can have at most {MAX_ROWS} rows, this one has {count}."
         raise AnalyticsError("PAYLOAD_TOO_LARGE", message, limit=MAX_ROWS)
-    return _sift(kind, candidates, now, names, escaped=b"\\" in body)
+    return _sift(kind, candidates, now, names, doubtful=_may_have_control_characters(body))
 
 
 def _sift(
     kind: Kind[Row],
-    candidates: Iterable[Row | AnalyticsError],
+    candidates: Iterable[Row | _Unreadable],
     now: Instant,
     names: Mapping[str, str],
     *,
-    escaped: bool,
+    doubtful: bool,
 ) -> Batch:
     good: list[Row] = []
     refused: list[RowError] = []
-    check = kind.check if escaped or kind.always_check else None
+    check = kind.check if doubtful or kind.always_check else None
     for index, row in enumerate(candidates):
         try:
-            if isinstance(row, AnalyticsError):
-                raise row
+            if isinstance(row, _Unreadable):
+                raise row.error
             if row.timestamp.__class__ is not int:
                 _stamp(row, now)
             if check:
-                check(row, escaped=escaped)
+                check(row, doubtful=doubtful)
             good.append(row)
         except _UNREADABLE as error:
             refused.append(_refused(index, row, _explained(error, names)))
@@ -248,26 +268,35 @@ def _stamp(row: MetricRow | EventRow, now: Instant) -> Instant:
         raise bad_input("timestamp", "must have an offset, like 2025-10-30T12:34:56.789Z")
     moment = instant(time)
     if not 0 <= moment <= MAX_TIME:
-        raise bad_input("timestamp", "must be from 1970 to 2099", limit=MAX_TIME)
+        raise _untimely()
     row.timestamp = moment
     return moment
 
 
-def _row_texts(body: bytes, *, as_array: bool) -> list[bytes]:
+def _untimely() -> AnalyticsError:
+    return bad_input("timestamp", "must be from 1970 to 2099", limit=MAX_TIME)
+
+
+def _row_texts(body: bytes, *, as_array: bool) -> Sequence[bytes | msgspec.Raw]:
     """Split a batch in which some row can't be read into the texts of its rows."""
     if not as_array:
         return [line for line in body.split(b"\n") if line.strip()]
     try:
-        return [bytes(raw) for raw in _RAW_ROWS.decode(body)]
+        return _RAW_ROWS.decode(body)
     except _UNREADABLE as error:
         raise _explained(error, REST_NAMES) from None
 
 
-def _decode(kind: Kind[Row], text: bytes, names: Mapping[str, str]) -> Row | AnalyticsError:
+def _decode(
+    kind: Kind[Row], text: bytes | msgspec.Raw, names: Mapping[str, str]
+) -> Row | _Unreadable:
     try:
         return kind.one.decode(text)
     except _UNREADABLE as error:
-        return _explained(error, names)
+        own_id = None
+        with contextlib.suppress(*_UNREADABLE):
+            own_id = _ID.decode(text).id
+        return _Unreadable(_explained(error, names), own_id)
 
 
 def _refused(index: int, row: object, error: AnalyticsError) -> RowError:
@@ -297,9 +326,11 @@ def _explained(error: Exception, names: Mapping[str, str]) -> AnalyticsError:
     at, named, limit = _AT.search(text), _NAMED.search(text), _LIMIT.search(text)
     field = at[1] if at else None
     if named and not field:
-        field = named[1]
-    reason = text[: at.start()] if at else text
+        field = named[1][:MAX_NAME]
     bound = int(limit[1]) if limit else None
+    if field == "timestamp" and limit:
+        return _renamed(_untimely(), names)
+    reason = (text[: at.start()] if at else text)[: 2 * MAX_NAME]
     return _renamed(bad_input(field, reason.replace("`", ""), limit=bound), names)
 
 

@@ -1,6 +1,8 @@
 -- Partitions follow the month of arrival (a batch number begins with its milliseconds), not the
 -- rows' own time: an insert is then always one part, and a backfill or a hostile clock can't
 -- spread a batch over hundreds of partitions. The time index lets queries skip what is older.
+-- Merging column by column takes a third of the time of merging row by row (maps are slow to copy
+-- one by one), measured at 40 inserts of 100,000 points.
 CREATE TABLE IF NOT EXISTS metrics
 (
     project LowCardinality(String),
@@ -17,7 +19,9 @@ CREATE TABLE IF NOT EXISTS metrics
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(fromUnixTimestamp64Milli(toInt64(bitShiftRight(batch, 12)), 'UTC'))
 ORDER BY (project, name, time, batch, row)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    vertical_merge_algorithm_min_columns_to_activate = 1,
+    vertical_merge_algorithm_min_rows_to_activate = 1;
 
 CREATE TABLE IF NOT EXISTS events
 (
@@ -36,4 +40,6 @@ CREATE TABLE IF NOT EXISTS events
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(fromUnixTimestamp64Milli(toInt64(bitShiftRight(batch, 12)), 'UTC'))
 ORDER BY (project, name, time, batch, row)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    vertical_merge_algorithm_min_columns_to_activate = 1,
+    vertical_merge_algorithm_min_rows_to_activate = 1;
