@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import rest
@@ -144,10 +145,23 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return error_answer(bad_input(str(first["loc"][-1]), message, limit=limit))
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     code = _CODES.get(error.status_code, "BAD_REQUEST")
-    return error_answer(AnalyticsError(code, error.detail))
+    response = error_answer(AnalyticsError(code, error.detail))
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(_allowed(request))
+    return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """List the methods of a path: Starlette names those of the first route that has the path."""
+    allowed = []
+    for method in ("DELETE", "GET", "HEAD", "POST"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            allowed.append(method)
+    return allowed
 
 
 class _Server(uvicorn.Server):

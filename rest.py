@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,6 +34,21 @@ Ctx = Annotated[Context, Depends(context_of)]
 MetricName = Annotated[
     str, Path(description="Name of the metric, percent-encoded; it may contain slashes.")
 ]
+
+
+class _Text(Convertor[str]):
+    """Any text as the end of a path; Starlette's own `path` stops before a line break."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("text", _Text())
 
 
 class RawRoute(APIRoute):
@@ -157,7 +173,7 @@ def _recorded(payload: RecordPayload) -> Response:
 
 
 @routes.get("/health", summary="Health", response_model=shape.Health)
-@routes.get("/health-check", include_in_schema=False)
+@routes.get("/health-check", summary="Health, by its other name", response_model=shape.Health)
 async def health(ctx: Ctx) -> Response:
     """Say that the service is there, and whether all is well."""
     found = await overview.health(ctx)
@@ -178,7 +194,7 @@ async def list_metrics(ctx: Ctx) -> Response:
 
 
 @routes.get(
-    "/metrics/{metric_name:path}",
+    "/metrics/{metric_name:text}",
     summary="Aggregate one metric",
     response_model=shape.MetricAggregation,
     responses=shape.ERRORS,
@@ -207,7 +223,7 @@ async def aggregate_metric(
 
 
 @routes.delete(
-    "/metrics/{metric_name:path}",
+    "/metrics/{metric_name:text}",
     summary="Delete one metric",
     response_model=shape.MetricDeleted,
     responses=shape.ERRORS,

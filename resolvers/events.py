@@ -39,8 +39,7 @@ async def page(
     after: str | None = None,
 ) -> EventPage:
     """List the newest events that pass a filter, or those that follow a cursor."""
-    if not 1 <= first <= MAX_PAGE:
-        raise bad_input("first", f"must be from 1 to {MAX_PAGE}", limit=MAX_PAGE)
+    check_first(first)
     start = _read_cursor(after) if after is not None else None
     statement = queries.events_page(_rows(ctx, tests, asked), first, start)
     rows = await ctx.store.select(statement, queries.EventRow)
@@ -50,6 +49,12 @@ async def page(
         cursors=[_cursor(row) for row in shown],
         has_next=len(rows) > first,
     )
+
+
+def check_first(first: int) -> None:
+    """Refuse a page that is no page, or too long."""
+    if not 1 <= first <= MAX_PAGE:
+        raise bad_input("first", f"must be from 1 to {MAX_PAGE}", limit=MAX_PAGE)
 
 
 async def total(ctx: Context, tests: EventFilter, asked: TimeRangeInput | None = None) -> int:

@@ -15,15 +15,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from strawberry.http.ides import get_graphql_ide_html
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.root import schema
-from transport import MAX_BATCH_BODY, answer, read_body, unexpected
+from transport import MAX_BATCH_BODY, answer, error_answer, read_body, unexpected
 
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 
+_NO_QUERY: Final = "A GraphQL request needs a query."
 _QUERIES: Final = {OperationType.QUERY}
 _ALL: Final = {OperationType.QUERY, OperationType.MUTATION}
 
@@ -43,13 +45,14 @@ _BODY: Final = msgspec.json.Decoder(_Asked)
 
 async def graphql(request: Request, ctx: Context) -> Response:
     """Answer one GraphQL request, or show the explorer to a browser."""
-    if request.method == "GET" and "query" not in request.query_params:
+    posted = request.method == "POST"
+    if not posted and not request.query_params.get("query"):
         if "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(get_graphql_ide_html(graphql_ide="graphiql"))
-        raise AnalyticsError("BAD_REQUEST", "A GraphQL request needs a query.", field="query")
+        raise AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")
     media_type, has_status = _accepted(request)
-    asked = _of_url(request) if request.method == "GET" else await _of_body(request)
-    allowed = _QUERIES if request.method == "GET" else _ALL
+    asked = await _of_body(request) if posted else _of_url(request)
+    allowed = _ALL if posted else _QUERIES
     try:
         result = await schema.execute(
             asked.query,
@@ -60,14 +63,16 @@ async def graphql(request: Request, ctx: Context) -> Response:
         )
     except InvalidOperationTypeError:
         message = "Mutations need POST; subscriptions are not supported."
-        raise AnalyticsError("METHOD_NOT_ALLOWED", message) from None
+        response = error_answer(AnalyticsError("METHOD_NOT_ALLOWED", message))
+        response.headers["Allow"] = "POST"
+        return response
     except CannotGetOperationTypeError:
         message = "operationName: names no operation of the document"
         raise AnalyticsError("BAD_REQUEST", message, field="operationName") from None
     except RecursionError:
         message = "query: nested too deeply"
         raise AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query") from None
-    response = _response(result.data, result.errors or [])
+    response = _response(result)
     response.headers["content-type"] = f"{media_type}; charset=utf-8"
     if not has_status:
         response.status_code = 200
@@ -97,7 +102,7 @@ def _of_url(request: Request) -> _Asked:
         return _Asked(
             query=text["query"],
             variables=msgspec.json.decode(variables, type=dict[str, Any]) if variables else None,
-            operationName=text.get("operationName"),
+            operationName=text.get("operationName") or None,
         )
     except _UNREADABLE as error:
         message = f"variables: {error}"
@@ -106,22 +111,27 @@ def _of_url(request: Request) -> _Asked:
 
 async def _of_body(request: Request) -> _Asked:
     content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.partition("charset=")[2].strip(' "') or "utf-8"
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
     if content_type.strip() != "application/json" or charset not in {"utf-8", "utf8"}:
         message = "A GraphQL request is application/json in UTF-8."
         raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
     body = await read_body(request, MAX_BATCH_BODY)
     try:
-        return _BODY.decode(body)
+        asked = _BODY.decode(body)
     except _UNREADABLE as error:
         message = f"The body is not a GraphQL request: {error or 'nested too deeply'}"
         raise AnalyticsError("BAD_REQUEST", message) from None
+    if not asked.query:
+        raise AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")
+    return asked
 
 
-def _response(data: Any, errors: list[GraphQLError]) -> Response:  # noqa: ANN401 - any answer
+def _response(result: ExecutionResult) -> Response:
+    data, errors = result.data, result.errors or []
     if not errors:
         return answer({"data": data})
-    explained = [_explained(error) for error in errors]
+    executed = not isinstance(result, PreExecutionError)
+    explained = [_explained(error, executed=executed) for error in errors]
     located = [_located(error, ours) for error, ours in zip(errors, explained, strict=True)]
     content: dict[str, Any] = {"errors": located}
     if data is not None or any(error.path for error in errors):
@@ -133,23 +143,23 @@ def _response(data: Any, errors: list[GraphQLError]) -> Response:  # noqa: ANN40
     return response
 
 
-def _explained(error: GraphQLError) -> AnalyticsError:
+def _explained(error: GraphQLError, *, executed: bool) -> AnalyticsError:
     """Return what went wrong in our own terms; log it if it is our fault."""
     match error.original_error:
         case AnalyticsError() as ours:
             return ours
         case None | GraphQLError():
-            return AnalyticsError(_code(error), error.message)
+            return AnalyticsError(_code(error, executed=executed), error.message)
+        case ValueError() if not executed:  # an integer literal of more than 4,300 digits
+            return AnalyticsError("GRAPHQL_VALIDATION_FAILED", error.message)
         case fault:
             return unexpected(fault)
 
 
-def _code(error: GraphQLError) -> str:
+def _code(error: GraphQLError, *, executed: bool) -> str:
     if isinstance(error, GraphQLSyntaxError):
         return "GRAPHQL_PARSE_FAILED"
-    if error.message.startswith("Variable ") or error.path:
-        return "BAD_USER_INPUT"
-    return "GRAPHQL_VALIDATION_FAILED"
+    return "BAD_USER_INPUT" if executed else "GRAPHQL_VALIDATION_FAILED"
 
 
 def _located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The root of the GraphQL API: every query and mutation, each a call of its resolver."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import strawberry
-from graphql import GraphQLError
-from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
+from graphql import GraphQLError, OperationDefinitionNode
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from resolvers import events, metrics, overview, recording
+from schema.errors import AnalyticsError
 from schema.events import EventFilter
 from schema.health import Health
 from schema.metrics import Overview
@@ -51,6 +53,7 @@ class Query:
     async def metrics(
         self, info: Asked, search: str | None = None, first: int = 100, after: str | None = None
     ) -> MetricConnection:
+        events.check_first(first)
         names = await metrics.names(info.context)
         return metric_connection(names, search, first, after)
 
@@ -118,6 +121,21 @@ class Mutation:
         return await events.delete(info.context, input.where)
 
 
+class _OneOperation(SchemaExtension):
+    """Refuses to guess which of several operations is meant; Strawberry takes the first."""
+
+    def on_execute(self) -> Iterator[None]:
+        """Look at the document before it is executed."""
+        context = self.execution_context
+        document = context.graphql_document
+        nodes = document.definitions if document else ()
+        operations = [node for node in nodes if isinstance(node, OperationDefinitionNode)]
+        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001
+            message = "operationName: must say which operation of the document is meant"
+            raise AnalyticsError("BAD_REQUEST", message, field="operationName")
+        yield
+
+
 class _Schema(strawberry.Schema):
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
@@ -133,5 +151,6 @@ schema: Final = _Schema(
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
         ParserCache,
         ValidationCache,
+        _OneOperation,
     ],
 )

@@ -1,12 +1,13 @@
 """Scalars of the GraphQL API, and the text forms of instants and durations."""
 
+import math
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, Undefined, ValueNode, value_from_ast_untyped
 
 MS_PER_HOUR: Final = 3_600_000
 
@@ -49,7 +50,7 @@ def rfc3339(moment: Instant) -> str:
 
 @lru_cache(maxsize=4096)
 def _to_the_second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def parse_instant(text: object) -> Instant:
@@ -58,7 +59,7 @@ def parse_instant(text: object) -> Instant:
         try:
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is not None:
-                return instant(moment)
+                return instant(moment.astimezone(UTC))  # which may overflow the year 1 or 9999
         except (ValueError, OverflowError):
             pass
     message = "DateTime must be RFC 3339 with an offset, like 2025-10-30T12:34:56.789Z"
@@ -84,6 +85,27 @@ def _duration(length: DurationMs) -> str:
 
 def _parse_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
+
+
+def _parse_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> object:
+    """Read a value that is written into the document, where GraphQL reads 1e999 as infinity."""
+    try:
+        return _defined(value_from_ast_untyped(node, variables))
+    except RecursionError:
+        raise GraphQLError("JSON is nested too deeply") from None
+
+
+def _defined(value: object) -> object:
+    """Drop the variables that were not given: an entry goes, an item of a list is null."""
+    match value:
+        case dict():
+            return {k: _defined(item) for k, item in value.items() if item is not Undefined}
+        case list():
+            return [None if item is Undefined else _defined(item) for item in value]
+        case float() if not math.isfinite(value):
+            raise GraphQLError("JSON has no number as large as this")
+        case _:
+            return value
 
 
 SCALARS: Final[dict[object, Any]] = {
@@ -117,5 +139,6 @@ SCALARS: Final[dict[object, Any]] = {
         specified_by_url="https://ecma-international.org/publications-and-standards/standards/ecma-404/",
         serialize=_parse_json,
         parse_value=_parse_json,
+        parse_literal=_parse_json_literal,
     ),
 }

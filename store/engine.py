@@ -106,7 +106,13 @@ class Engine:
         target = f"{self._folder.resolve()}?" + "&".join(f"{k}={v}" for k, v in server.items())
         readers = [f"reader-{n}" for n in range(1, self.limits.readers + 1)]
         for name in ("control", "writer-1", "writer-2", *readers):
-            connection = _Connection(name, chdb.connect(target))
+            try:
+                connection = _Connection(name, chdb.connect(target))
+            except RuntimeError as error:
+                message = (
+                    f"The store in {self._folder} can't be opened; is another process using it?"
+                )
+                raise EngineError(f"{message} {error}") from None
             self._connections.append(connection)
             settings = {"log_comment": f"'{name}'"}
             if name.startswith("reader"):

@@ -117,14 +117,18 @@ class Loader:
 
     async def _load(self, segment: Segment) -> None:
         """Load a segment, however often it takes; set it aside if the engine can't read it."""
-        tries = 0
+        tries = unreadable = 0
         leftover = segment.leftover
         while True:
             try:
-                await self._insert(segment, leftover=leftover)
+                if unreadable < _TRIES_OF_BAD_DATA:
+                    await self._insert(segment, leftover=leftover)
+                else:
+                    self._set_aside(segment)
                 break
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows must not wait for ever
                 tries += 1
+                unreadable += _is_bad_data(error)
                 leftover = True
                 reason = _reason(error)
                 self.failure = f"The engine can't load {self._table.name}: {reason}"
@@ -134,13 +138,14 @@ class Loader:
                     extra={"batch": segment.batch, "tries": tries},
                     exc_info=not isinstance(error, EngineError),
                 )
-                if _is_bad_data(error) and tries >= _TRIES_OF_BAD_DATA:
-                    self.refused_rows += segment.rows
-                    _LOG.error("set aside %s", self._journal.set_aside(segment))  # noqa: TRY400
-                    break
                 await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF)) - 1])
         self.failure = None
         self._pass_on()
+
+    def _set_aside(self, segment: Segment) -> None:
+        target = self._journal.set_aside(segment)
+        self.refused_rows += segment.rows
+        _LOG.error("set aside %s", target, extra={"rows": segment.rows})
 
     async def _insert(self, segment: Segment, *, leftover: bool) -> None:
         """Insert a segment's rows, each exactly once, even if an earlier try got anywhere."""

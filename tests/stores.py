@@ -1,0 +1,120 @@
+"""A store or a part of it under test, in this process, without a service around it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from store import Store
+from store.batches import BatchNumbers, Position
+from store.engine import Engine
+from store.journal import Journal
+from store.limits import Limits
+from store.sql import Statement
+from store.tables import METRICS
+
+LIMITS: Final = replace(
+    Limits.of_this_machine(), memory_bytes=1_000_000_000, query_memory_bytes=300_000_000
+)
+
+
+class Stored(msgspec.Struct, frozen=True, order=True):
+    """A row by its key (a metric's tag `k`, an event's user), and where it stands."""
+
+    key: str
+    batch: int
+    row: int
+
+
+class Rows(msgspec.Struct):
+    """A number of rows."""
+
+    rows: int
+
+
+@contextlib.asynccontextmanager
+async def opened(data: Path, limits: Limits = LIMITS, cap: int = 2**30) -> AsyncIterator[Store]:
+    """Open a store. The engine allows one at a time in a process."""
+    store = Store(data, data / "store", limits, cap)
+    try:
+        await store.open()
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, **limits: Any) -> AsyncIterator[Engine]:
+    """Open an engine with other limits than usual."""
+    engine = Engine(folder, replace(LIMITS, **limits))
+    try:
+        await engine.open()
+        yield engine
+    finally:
+        await engine.close()
+
+
+def lines(keys: Iterable[str]) -> bytes:
+    """Return journal lines of one metric point for each key."""
+    return b"".join(
+        msgspec.json.encode(
+            {"metric_name": "m", "value": 1, "tags": {"k": key}, "timestamp": 1_800_000_000_000}
+        )
+        + b"\n"
+        for key in keys
+    )
+
+
+async def record(store: Store, *keys: str) -> Position:
+    """Record one metric point for each key, as one batch."""
+    return await store.record(METRICS, lines(keys), len(keys))
+
+
+async def stored(store: Store, table: str = "metrics") -> list[Stored]:
+    """List every row that a table has, duplicates too."""
+    key = {"metrics": "tags['k']", "events": "user_id"}[table]
+    text = f"SELECT {key} AS key, batch, row FROM {table} ORDER BY batch, row"  # noqa: S608
+    return await store.select(Statement(text, reads=(table,)), Stored)
+
+
+async def keys(store: Store, table: str = "metrics") -> list[str]:
+    """List the keys of every row that a table has, in order of arrival."""
+    return [row.key for row in await stored(store, table)]
+
+
+@contextlib.asynccontextmanager
+async def journal(folder: Path, max_bytes: int = 2**30) -> AsyncIterator[Journal]:
+    """Open a journal alone, on what is in its folder. What it appends stays there."""
+    log = _recovered(folder, max_bytes)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+def _recovered(folder: Path, max_bytes: int) -> Journal:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = Journal(folder, BatchNumbers(folder.parent / "node"), max_bytes)
+    log.recover()
+    return log
+
+
+async def left_behind(folder: Path, *batches: list[str] | tuple[bytes, int]) -> dict[Path, bytes]:
+    """Make a journal whose segments no engine has seen; return their files.
+
+    A batch is its rows' keys, or its lines and their number.
+    """
+    async with journal(folder) as log:
+        for batch in batches:
+            content = batch if isinstance(batch, tuple) else (lines(batch), len(batch))
+            await log.append(*content)
+            await log.seal()
+    return files(folder)
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    """Read the segments in a journal's folder."""
+    return {path: path.read_bytes() for path in sorted(folder.glob("*.ndjson"))}

@@ -1,0 +1,115 @@
+"""The loader: a segment is one part, and one that can't be read blocks no other."""
+
+import asyncio
+import errno
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from store.journal import SEGMENT_ROWS, Journal, Segment
+from store.sql import Statement
+from tests.stores import files, journal, keys, left_behind, lines, opened, record
+
+POISON: Final = {
+    "no JSON": b"garbage\n",
+    "no JSON, no text": b"\x00\xff\xfe\n",
+    "a text for a number": b'{"metric_name":"m","value":"abc","timestamp":1}\n',
+    "a list for a map": b'{"metric_name":"m","value":1,"timestamp":1,"tags":[1]}\n',
+    "cut off": b'{"metric_name":"m","value":1,"timestamp":1,"tags":{"k":\n',
+    "an open text": b'{"metric_name":"m\n',
+    "no name": b'{"value":1,"timestamp":1}\n',
+    "two rows in a line": lines(["x"])[:-1] + lines(["y"]),
+    "no row in a line": b"\n",
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON.keys())
+async def test_segment_that_the_engine_refuses_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: bytes
+) -> None:
+    """What the engine can't read is set aside after three tries; its neighbours are loaded."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    data = tmp_path / "data"
+    folder = data / "journal" / "metrics"
+    spoiled = (lines(["beside"]) + poison, 2)
+    segments = await left_behind(folder, ["before"], spoiled, ["after"])
+    async with opened(data) as store:
+        assert await keys(store) == ["before", "after"]
+        loader = store._loaders["metrics"]
+        assert (loader.refused_rows, loader.failure, store.problems()) == (2, None, {})
+        await record(store, "more")
+        assert await keys(store) == ["before", "after", "more"]
+    assert files(folder) == {}
+    bad, content = list(segments.items())[1]
+    assert files(folder / "refused") == {folder / "refused" / bad.name: content}
+    async with opened(data) as store:
+        assert await keys(store) == ["before", "after", "more"]
+
+
+async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When even setting aside fails (the disk is full, say), the loader lives to try again."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    set_aside, full = Journal.set_aside, iter([True, True])
+
+    def fail(log: Journal, segment: Segment) -> Path:
+        if next(full, False):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return set_aside(log, segment)
+
+    monkeypatch.setattr(Journal, "set_aside", fail)
+    data = tmp_path / "data"
+    await left_behind(data / "journal" / "metrics", (b"garbage\n", 1), ["after"])
+    async with opened(data) as store:
+        assert await keys(store) == ["after"]
+        assert store._loaders["metrics"].refused_rows == 1
+
+
+class Loaded(msgspec.Struct):
+    """What the engine made of a segment: its parts, its rows, and how many are out of place."""
+
+    parts: list[str]
+    rows: int
+    misplaced: int
+
+
+async def test_largest_segment_is_one_part(tmp_path: Path) -> None:
+    """However large a segment is, the engine gets all of it or nothing, and in its order."""
+    data = tmp_path / "data"
+    async with journal(data / "journal" / "metrics") as log:
+        for start in range(0, SEGMENT_ROWS, 50_000):
+            await log.append(lines(map(str, range(start, start + 50_000))), 50_000)
+        assert [segment.rows for segment in log.sealed] == [SEGMENT_ROWS]
+    text = """
+SELECT groupUniqArray(_part) AS parts, count() AS rows,
+  countIf(row != toUInt32(tags['k']) + 1 + intDiv(toUInt32(tags['k']), 50000)) AS misplaced
+FROM metrics"""
+    async with opened(data) as store:
+        (found,) = await store.select(Statement(text, reads=("metrics",)), Loaded)
+    month = time.strftime("%Y%m", time.gmtime(log.sealed[0].batch / 4_096_000))
+    assert found == Loaded([f"{month}_1_1_0"], SEGMENT_ROWS, 0)
+
+
+async def test_refused_segment_is_told_without_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the log nor `/readyz` repeats what is in a segment that can't be read."""
+    data = tmp_path / "data"
+    await left_behind(data / "journal" / "metrics", (b"secret-1 {secret-2}\n", 1))
+    for name in ("analytics", "analytics.loader"):  # whoever configured them before
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    problems = []
+    async with opened(data) as store:
+        async with asyncio.timeout(30):
+            while store._loaders["metrics"].refused_rows == 0:
+                problems.append(str(store.problems()))
+                await asyncio.sleep(0.01)
+    told = "".join(problems) + caplog.text
+    assert "CANNOT_PARSE_INPUT_ASSERTION_FAILED" in caplog.text
+    assert "secret" not in told
