@@ -5,6 +5,7 @@ import gc
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -165,20 +166,24 @@ def _allowed(request: Request) -> list[str]:
 
 
 class _Server(uvicorn.Server):
-    """A server that takes npm's echo of Ctrl+C for what it is.
+    """A server that ends in order, and with exit code 0, when it is told to.
 
     npm passes on the SIGINT that the terminal has already sent to the whole group; uvicorn would
-    take the second one as impatience and skip the orderly end.
+    take the second one as impatience and skip the orderly end. It would also raise the signal
+    again after that end, so that a supervisor saw a process that was killed.
     """
 
     _asked = 0.0
+    interrupted = False
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; within a second, once."""
-        if self.should_exit and time.monotonic() - self._asked < 1:
-            return
-        self._asked = time.monotonic()
-        super().handle_exit(sig, frame)
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Begin to stop; make it quick when asked again after a second."""
+        if not self.should_exit:
+            self._asked = time.monotonic()
+            self.should_exit = True
+            self.interrupted = sig == signal.SIGINT
+        elif sig == signal.SIGINT and time.monotonic() - self._asked > 1:
+            self.force_exit = True
 
 
 def main(arguments: list[str]) -> int:
@@ -217,7 +222,8 @@ def main(arguments: list[str]) -> int:
         pass
     if not reload and not server.started:
         return 3
-    _confirm_stop(settings)
+    if reload or server.interrupted:
+        _confirm_stop(settings)
     return 0
 
 
@@ -229,7 +235,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _confirm_stop(settings: Settings) -> None:
-    """Say that the port is free, after looking."""
+    """Tell who pressed Ctrl+C that the port is free, after looking."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

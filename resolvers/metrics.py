@@ -47,4 +47,4 @@ async def delete(ctx: Context, name: str) -> DeletePayload:
 
 
 def _unknown(name: str) -> AnalyticsError:
-    return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.", field="name")
+    return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.")

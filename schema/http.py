@@ -62,6 +62,8 @@ async def graphql(request: Request, ctx: Context) -> Response:
             allowed_operation_types=allowed,
         )
     except InvalidOperationTypeError:
+        if posted:
+            raise AnalyticsError("BAD_REQUEST", "Subscriptions are not supported.") from None
         message = "Mutations need POST; subscriptions are not supported."
         response = error_answer(AnalyticsError("METHOD_NOT_ALLOWED", message))
         response.headers["Allow"] = "POST"

@@ -20,13 +20,17 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
-from store.files import sync_folder
+from store.files import sync_folder, write_durably
 
 T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 64 * 2**20
 SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about a million rows
 
+PROBE_SECONDS: Final = 1.0
+"""How often a journal that could not write tries whether it can again."""
+
+_PROBE_BYTES: Final = 65_536
 _SUFFIX: Final = ".ndjson"
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
@@ -82,6 +86,8 @@ class Journal:
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
         self._queued_bytes = 0
+        self._closed = False
+        self._mender: asyncio.Task[None] | None = None
         self.bytes = 0
         self.failure: str | None = None
         self.sealed: list[Segment] = []
@@ -128,6 +134,8 @@ class Journal:
 
         Raises `AnalyticsError` (503) when they are not; then none of them is kept.
         """
+        if self._closed:
+            raise AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
         if self.bytes + self._queued_bytes + len(lines) > self._max_bytes:
             message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
@@ -156,7 +164,7 @@ class Journal:
             if current is None:
                 current = self._current = await self._in_thread(self._start)
             size = await self._in_thread(_append_group, current, lines, rows)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             self._fail(group, error)
             return
         self.failure = None
@@ -176,15 +184,26 @@ class Journal:
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
-    def _fail(self, group: list[_Waiting], error: OSError) -> None:
+    def _fail(self, group: list[_Waiting], error: OSError | RuntimeError) -> None:
         """Refuse a group that did not reach the disk, and leave its segment as it was before."""
-        self.failure = f"The journal can't write: {error.strerror or error}"
+        self.failure = f"The journal can't write: {getattr(error, 'strerror', None) or error}"
         if self._current:
             self._seal()
+        if self._mender is None:
+            self._mender = asyncio.create_task(self._mend())
         for waiting in group:
             if not waiting.written.done():
                 refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
                 waiting.written.set_exception(refusal)
+
+    async def _mend(self) -> None:
+        """Find out when writing works again: a caller who is told to stay away won't."""
+        while self.failure:
+            await asyncio.sleep(PROBE_SECONDS)
+            with contextlib.suppress(OSError):
+                await self._in_thread(_probe, self._folder / "probe")
+                self.failure = None
+        self._mender = None
 
     def _start(self) -> _Open:
         batch = self._numbers.next()
@@ -239,10 +258,20 @@ class Journal:
 
     async def close(self) -> None:
         """Finish what waits, and seal."""
+        self._closed = True
+        if self._mender:
+            self._mender.cancel()
         while self._writer:
             await asyncio.wait([self._writer])
         await self.seal()
         self._thread.shutdown()
+
+
+def _probe(path: Path) -> None:
+    try:
+        write_durably(path, bytes(_PROBE_BYTES))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _append_group(current: _Open, lines: bytes, rows: int) -> int:

@@ -20,6 +20,7 @@ INTERVAL: Final = 0.3
 
 _BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
 _TRIES_OF_BAD_DATA: Final = 3
+_TRIES_UNTIL_STUCK: Final = 4
 
 # Parse and conversion errors: the segment itself is bad, and no later try will be better.
 _BAD_DATA: Final = frozenset(
@@ -49,6 +50,7 @@ class Loader:
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self.failure: str | None = None
+        self.stuck = False
         self.recovered = False
         self.refused_rows = 0
 
@@ -61,9 +63,13 @@ class Loader:
         self._task = asyncio.create_task(self._run())
 
     async def settle(self) -> None:
-        """Return when every row acknowledged before this call can be queried."""
+        """Return when every row acknowledged before this call can be queried.
+
+        When the loader is stuck (the disk is full, say) it returns at once: answers then lack the
+        rows that wait in the journal, which health and readiness tell.
+        """
         target = self._journal.newest
-        if target == 0:
+        if target == 0 or self.stuck:
             return
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((target, loaded))
@@ -94,8 +100,8 @@ class Loader:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Wake the queries whose rows are all loaded by now."""
-        oldest = self._journal.oldest
+        """Wake the queries whose rows are all loaded by now, or all when that may take long."""
+        oldest = 0 if self.stuck else self._journal.oldest
         ready = [loaded for target, loaded in self._waiting if not oldest or target < oldest]
         self._waiting = [(t, loaded) for t, loaded in self._waiting if oldest and t >= oldest]
         for loaded in ready:
@@ -138,8 +144,12 @@ class Loader:
                     extra={"batch": segment.batch, "tries": tries},
                     exc_info=not isinstance(error, EngineError),
                 )
+                if tries >= _TRIES_UNTIL_STUCK:
+                    self.stuck = True
+                    self._pass_on()
                 await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF)) - 1])
         self.failure = None
+        self.stuck = False
         self._pass_on()
 
     def _set_aside(self, segment: Segment) -> None:

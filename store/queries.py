@@ -117,6 +117,7 @@ def event_rows(project: str, tests: EventFilter, span: TimeRange | None = None) 
     if tests.name:
         rows.add(STRING_OPERATORS, "name", tests.name)
     if tests.user_id:
+        rows.conditions.append("user_id != ''")  # which stands for no user
         rows.add(STRING_OPERATORS, "user_id", tests.user_id)
     if tests.time:
         rows.add(TIME_OPERATORS, "time", tests.time)

@@ -5,6 +5,7 @@ engine could refuse is refused here: one bad row would make it refuse a whole ba
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -210,7 +211,7 @@ def read_batch(
     """
     as_array = body.lstrip()[:1] == b"["
     try:
-        rows = kind.many.decode(body) if as_array else kind.one.decode_lines(body)
+        rows = kind.many.decode(body) if as_array else _lines(kind, body)
         candidates: Iterable[Row | _Unreadable] = rows
         count = len(rows)
     except _UNREADABLE:
@@ -277,6 +278,14 @@ def _untimely() -> AnalyticsError:
     return bad_input("timestamp", "must be from 1970 to 2099", limit=MAX_TIME)
 
 
+def _lines(kind: Kind[Row], body: bytes) -> list[Row]:
+    """Decode NDJSON in one go; raise when a row is bad, or is not just one line."""
+    rows = kind.one.decode_lines(body)
+    if len(rows) != body.count(b"\n") + (not body.endswith(b"\n")):
+        raise ValueError("a blank line, two rows in a line, or a row over several")
+    return rows
+
+
 def _row_texts(body: bytes, *, as_array: bool) -> Sequence[bytes | msgspec.Raw]:
     """Split a batch in which some row can't be read into the texts of its rows."""
     if not as_array:
@@ -284,7 +293,26 @@ def _row_texts(body: bytes, *, as_array: bool) -> Sequence[bytes | msgspec.Raw]:
     try:
         return _RAW_ROWS.decode(body)
     except _UNREADABLE as error:
-        raise _explained(error, REST_NAMES) from None
+        texts = _array_items(body)
+        if texts is None:
+            raise _explained(error, REST_NAMES) from None
+        return texts
+
+
+def _array_items(body: bytes) -> list[bytes] | None:
+    """Split a JSON array that the standard library can read, or return None.
+
+    It admits half of a surrogate pair, which JavaScript's clients do send: that row alone is bad.
+    """
+    try:
+        items = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    return [json.dumps(item).encode() for item in items]
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
 
 
 def _decode(

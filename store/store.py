@@ -103,7 +103,10 @@ class Store:
         return await self._journals[table.name].append(lines, rows)
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
-        """Answer a query with everything that was acknowledged before it was asked."""
+        """Answer a query with everything that was acknowledged before it was asked.
+
+        Only while the engine can't load (`problems` says so) an answer lacks what waits for it.
+        """
         await self._settle(statement.reads)
         return await self.engine.select(statement, row)
 
@@ -111,7 +114,15 @@ class Store:
         """Run a deletion on everything that was acknowledged before."""
         await self._settle(statement.reads)
         for table in statement.reads:
-            await asyncio.to_thread(self._journals[table].forget_durably)
+            if self._loaders[table].stuck:  # what waits would come back after the deletion
+                message = f"Rows of {table} can't be loaded now, and so not be deleted."
+                raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
+        try:
+            for table in statement.reads:
+                await asyncio.to_thread(self._journals[table].forget_durably)
+        except OSError as error:
+            message = f"The journal can't be written: {error.strerror}."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
         await self.engine.write(statement)
 
     async def _settle(self, tables: tuple[str, ...]) -> None:

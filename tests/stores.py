@@ -1,7 +1,8 @@
 """A store or a part of it under test, in this process, without a service around it."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -113,6 +114,13 @@ async def left_behind(folder: Path, *batches: list[str] | tuple[bytes, int]) -> 
             await log.append(*content)
             await log.seal()
     return files(folder)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something to become true; fail when it takes ten seconds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.01)
 
 
 def files(folder: Path) -> dict[Path, bytes]:

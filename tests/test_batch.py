@@ -268,3 +268,39 @@ async def test_chunks(service: Service) -> None:
     body = '{"metric_name":"chunks é","value":3}\n{"metric_name":"chunks é","value":4}'.encode()
     accepted(await service.http.post("/metrics/batch", content=one_by_one(body)), 2)
     assert await sum_of(service, "chunks é") == 7
+
+
+async def test_half_a_surrogate_pair_spoils_its_own_row_only(service: Service) -> None:
+    """A text that JavaScript cut in the middle of an emoji costs one row, not the batch."""
+    for name, separator in (("array", b","), ("lines", b"\n")):
+        rows = [
+            b'{"event_name": "%s", "user_id": "u%d"}' % (name.encode(), number)
+            for number in range(3)
+        ]
+        rows[1] = b'{"event_name": "\\ud83d", "id": "cut"}'
+        body = separator.join(rows)
+        answer = await service.post(
+            "/events/batch", b"[" + body + b"]" if separator == b"," else body
+        )
+        content = answer.json()
+        assert (answer.status_code, content["accepted"], content["rejected"]) == (200, 2, 1)
+        assert [error["index"] for error in content["errors"]] == [1]
+        listed = (await service.http.get("/events", params={"event_name": name})).json()
+        assert {event["user_id"] for event in listed["events"]} == {"u0", "u2"}
+
+
+async def test_a_line_is_a_row_whether_its_neighbours_are_good_or_bad(service: Service) -> None:
+    """A row over two lines, or two in one line, are refused as lines, in any company."""
+    torn = b'{"metric_name": "torn",\n"value": 1}'
+    twins = b'{"metric_name": "twin", "value": 1} {"metric_name": "twin", "value": 2}'
+    good = b'{"metric_name": "single", "value": 1}'
+    for body, accepted, rejected in ((good + b"\n" + torn, 1, 2), (twins + b"\n" + good, 1, 1)):
+        content = (await service.post("/metrics/batch", body)).json()
+        assert (content["accepted"], content["rejected"]) == (accepted, rejected)
+
+
+async def test_no_user_is_not_the_user_without_a_name(service: Service) -> None:
+    """A filter for an empty user id finds nothing, least of all events without a user."""
+    await service.post("/events", {"event_name": "anonymous"})
+    query = '{events(where: {userId: {eq: ""}}) {totalCount}}'
+    assert (await service.graphql(query))["data"] == {"events": {"totalCount": 0}}

@@ -3,6 +3,8 @@
 import ast
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -80,6 +82,32 @@ def test_one_file_touches_the_driver() -> None:
         if drivers & set(imported(tree))
     }
     assert found == {"store/engine.py"}
+
+
+def test_nothing_forks() -> None:
+    """A process that is forked after the engine was imported hangs for ever: we never fork."""
+    forking = {"multiprocessing", "pty"}
+    for file, tree in sources("schema", "store", "resolvers"):
+        assert not forking & set(imported(tree)), file
+        calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        assert not calls & {"os.fork", "os.forkpty"}, file
+
+
+def test_engine_is_not_loaded_before_it_is_opened() -> None:
+    """Importing the service loads no engine: a reloader's parent process has none to hold."""
+    code = "import sys, app; sys.exit('chdb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_only_the_store_writes_sql() -> None:
+    """There is no other way to the engine than the store's own statements: no raw-SQL door."""
+    makers = {
+        file
+        for file, tree in sources("schema", "store", "resolvers")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Statement")
+    }
+    assert {str(Path(file).parent) for file in makers} == {"store"}
 
 
 def texts(tree: ast.Module) -> Iterator[str]:

@@ -18,8 +18,7 @@ from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
 from store.journal import Journal
 from store.loader import Loader
-from store.tables import METRICS
-from tests.stores import journal, keys, lines, opened, record, stored
+from tests.stores import files, journal, keys, lines, opened, record, stored
 
 _SYNC = "store.journal._sync_data"
 _SYNC_FOLDER = "store.journal.sync_folder"
@@ -365,8 +364,7 @@ async def test_full_journal_refuses_until_it_is_loaded(
         assert await keys(store) == ["a", "b", "f"]
         await record(store, "c", "d", "e")
         assert await keys(store) == ["a", "b", "f", "c", "d", "e"]
-    journals = tmp_path / "data" / "journal" / METRICS.name
-    assert list(journals.iterdir()) == []
+    assert files(tmp_path / "data" / "journal" / "metrics") == {}
 
 
 @pytest.mark.parametrize("seed", range(4))

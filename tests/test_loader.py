@@ -11,9 +11,12 @@ from typing import Final
 import msgspec
 import pytest
 
+from schema.errors import AnalyticsError
+from store.engine import EngineError
 from store.journal import SEGMENT_ROWS, Journal, Segment
+from store.loader import Loader
 from store.sql import Statement
-from tests.stores import files, journal, keys, left_behind, lines, opened, record
+from tests.stores import files, journal, keys, left_behind, lines, opened, record, until
 
 POISON: Final = {
     "no JSON": b"garbage\n",
@@ -67,8 +70,36 @@ async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
     data = tmp_path / "data"
     await left_behind(data / "journal" / "metrics", (b"garbage\n", 1), ["after"])
     async with opened(data) as store:
+        await until(lambda: not store.problems())
         assert await keys(store) == ["after"]
         assert store._loaders["metrics"].refused_rows == 1
+
+
+async def test_reads_go_on_while_the_engine_cannot_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is loaded is answered, what waits is kept, and nothing that waits can be deleted."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    insert, failing = Loader._insert, True
+
+    async def fail(loader: Loader, segment: Segment, *, leftover: bool) -> None:
+        if failing:
+            raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
+        await insert(loader, segment, leftover=leftover)
+
+    async with opened(tmp_path / "data") as store:
+        await record(store, "loaded")
+        assert await keys(store) == ["loaded"]
+        monkeypatch.setattr(Loader, "_insert", fail)
+        await record(store, "waits")
+        assert await keys(store) == ["loaded"]
+        assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
+        with pytest.raises(AnalyticsError) as refused:
+            await store.delete(Statement("DELETE FROM metrics WHERE true", reads=("metrics",)))
+        assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
+        failing = False
+        await until(lambda: not store.problems())
+        assert await keys(store) == ["loaded", "waits"]
 
 
 class Loaded(msgspec.Struct):
