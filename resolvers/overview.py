@@ -31,7 +31,7 @@ async def overview(ctx: Context) -> Overview:
 
 async def health(ctx: Context) -> Health:
     """Say how the service is; it answers even when the engine does not."""
-    problems = ctx.store.problems()
+    problems = ctx.store.problems() | ctx.store.set_aside()
     return Health(
         status=HealthStatus.DEGRADED if problems else HealthStatus.OK,
         service=SERVICE,

@@ -32,6 +32,8 @@ class DateTimeFilter:
 
 @strawberry.input(description="Which events. All that is given must hold; nothing given: all.")
 class EventFilter:
-    name: StringFilter | None = None
-    user_id: StringFilter | None = None
-    time: DateTimeFilter | None = None
+    name: StringFilter | None = strawberry.field(default=None, description="What happened.")
+    user_id: StringFilter | None = strawberry.field(
+        default=None, description="Who did it; an event without a user passes no test of it."
+    )
+    time: DateTimeFilter | None = strawberry.field(default=None, description="When it happened.")

@@ -9,8 +9,8 @@ from schema.scalars import Json
 
 @strawberry.enum(description="Whether everything works.")
 class HealthStatus(Enum):
-    OK = "ok"
-    DEGRADED = "degraded"
+    OK = strawberry.enum_value("ok", description="All is well.")
+    DEGRADED = strawberry.enum_value("degraded", description="`checks` names what is not.")
 
 
 @strawberry.type(description="How the service is.")

@@ -1,9 +1,10 @@
 """GraphQL types with fields that ask further questions."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import strawberry
 from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode
+from strawberry import argument
 from strawberry.types import Info
 from strawberry.types.nodes import convert_directives
 
@@ -15,6 +16,8 @@ from schema.ranges import TimeRangeInput
 from schema.scalars import Long
 
 Asked = Info[Context, None]
+
+Range = Annotated[TimeRangeInput, argument(description="Which time.")]
 
 _IF: Final = {"if": True}
 
@@ -32,7 +35,7 @@ class Metric:
     name: str = strawberry.field(description="Its name.")
 
     @strawberry.field(description="Its values in a range, as for `GET /metrics/{name}`.")
-    async def query(self, info: Asked, range: TimeRangeInput) -> MetricResult:  # noqa: A002
+    async def query(self, info: Asked, range: Range) -> MetricResult:  # noqa: A002
         return await metrics.aggregate(info.context, self.name, range)
 
 

@@ -10,8 +10,10 @@ MAX_HOURS = 87_600
 
 @strawberry.input(description="Two instants; `to` is now unless it is given.")
 class TimeBetweenInput:
-    from_: Instant = strawberry.field(name="from")
-    to: Instant | None = None
+    from_: Instant = strawberry.field(name="from", description="First instant in the range.")
+    to: Instant | None = strawberry.field(
+        default=None, description="First instant behind the range; now unless given."
+    )
 
 
 @strawberry.input(
@@ -21,7 +23,9 @@ class TimeRangeInput:
     last: DurationMs | None = strawberry.field(
         default=strawberry.UNSET, description=f"Up to now; at most {MAX_HOURS} hours."
     )
-    between: TimeBetweenInput | None = strawberry.UNSET
+    between: TimeBetweenInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Two instants."
+    )
 
 
 @strawberry.type(description="A range as it was executed, half-open: [from, to).")

@@ -34,12 +34,12 @@ class EventInput:
 
 @strawberry.input(description="Points to record, at most 50,000 at once.")
 class RecordMetricsInput:
-    metrics: list[MetricInput]
+    metrics: list[MetricInput] = strawberry.field(description="The points.")
 
 
 @strawberry.input(description="Events to record, at most 50,000 at once.")
 class RecordEventsInput:
-    events: list[EventInput]
+    events: list[EventInput] = strawberry.field(description="The events.")
 
 
 @strawberry.type(description="Why one row of a batch was refused; the good rows were kept.")
@@ -60,12 +60,12 @@ class RecordPayload:
 
 @strawberry.input(description="Which metric to delete, with all its points.")
 class DeleteMetricsInput:
-    name: str
+    name: str = strawberry.field(description="Its name.")
 
 
 @strawberry.input(description="Which events to delete; an empty filter means all.")
 class DeleteEventsInput:
-    where: EventFilter
+    where: EventFilter = strawberry.field(description="Which; `{}` means all.")
 
 
 @strawberry.type(description="What was deleted.")

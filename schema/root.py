@@ -1,10 +1,11 @@
 """The root of the GraphQL API: every query and mutation, each a call of its resolver."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode
+from strawberry import argument
 from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
@@ -39,7 +40,17 @@ from store.tables import EVENTS, METRICS
 MAX_TOKENS: Final = 10_000
 
 
-@strawberry.type
+Name = Annotated[str, argument(description="Its whole name.")]
+First = Annotated[int, argument(description="At most so many, 1 to 1000.")]
+After = Annotated[str | None, argument(description="The cursor after which to go on.")]
+EventRange = Annotated[TimeRangeInput | None, argument(description="Which time; any if null.")]
+Points = Annotated[RecordMetricsInput, argument(description="What to record.")]
+Events = Annotated[RecordEventsInput, argument(description="What to record.")]
+OneMetric = Annotated[DeleteMetricsInput, argument(description="What to delete.")]
+SomeEvents = Annotated[DeleteEventsInput, argument(description="What to delete.")]
+
+
+@strawberry.type(description="What can be asked.")
 class Query:
     @strawberry.field(description="How the service is.")
     async def health(self, info: Asked) -> Health:
@@ -49,16 +60,20 @@ class Query:
     async def overview(self, info: Asked) -> Overview:
         return await overview.overview(info.context)
 
-    @strawberry.field(description="The metrics, sorted by name. `search` is a part of the name.")
+    @strawberry.field(description="The metrics, sorted by name.")
     async def metrics(
-        self, info: Asked, search: str | None = None, first: int = 100, after: str | None = None
+        self,
+        info: Asked,
+        search: Annotated[str | None, argument(description="A part of the name.")] = None,
+        first: First = 100,
+        after: After = None,
     ) -> MetricConnection:
         events.check_first(first)
         names = await metrics.names(info.context)
         return metric_connection(names, search, first, after)
 
     @strawberry.field(description="One metric; an error with code NOT_FOUND if there is none.")
-    async def metric(self, info: Asked, name: str) -> Metric | None:
+    async def metric(self, info: Asked, name: Name) -> Metric | None:
         if "query" not in selected_names(info):  # which finds out by itself, in its one statement
             await metrics.check_known(info.context, name)
         return Metric(name=name)
@@ -67,10 +82,10 @@ class Query:
     async def events(
         self,
         info: Asked,
-        where: EventFilter | None = None,
-        range: TimeRangeInput | None = None,  # noqa: A002
-        first: int = 100,
-        after: str | None = None,
+        where: Annotated[EventFilter | None, argument(description="Which; all if null.")] = None,
+        range: EventRange = None,  # noqa: A002
+        first: First = 100,
+        after: After = None,
     ) -> EventConnection:
         where = where or EventFilter()
         page = await events.page(info.context, where, range, first, after)
@@ -78,12 +93,12 @@ class Query:
 
 
 # Each field is nullable: a mutation that fails must not take the answer of its neighbour with it.
-@strawberry.type
+@strawberry.type(description="What can be recorded and deleted.")
 class Mutation:
     @strawberry.mutation(
         description="Record points durably: they are on the disk, and in the next answer."
     )
-    async def record_metrics(self, info: Asked, input: RecordMetricsInput) -> RecordPayload | None:  # noqa: A002
+    async def record_metrics(self, info: Asked, input: Points) -> RecordPayload | None:  # noqa: A002
         rows = [
             {
                 "metric_name": point.name,
@@ -99,7 +114,7 @@ class Mutation:
     @strawberry.mutation(
         description="Record events durably: they are on the disk, and in the next answer."
     )
-    async def record_events(self, info: Asked, input: RecordEventsInput) -> RecordPayload | None:  # noqa: A002
+    async def record_events(self, info: Asked, input: Events) -> RecordPayload | None:  # noqa: A002
         rows = [
             {
                 "event_name": event.name,
@@ -113,11 +128,11 @@ class Mutation:
         return await recording.record_batch(info.context, EVENTS, rows, GRAPHQL_NAMES)
 
     @strawberry.mutation(description="Delete a metric with all its points; not in production.")
-    async def delete_metrics(self, info: Asked, input: DeleteMetricsInput) -> DeletePayload | None:  # noqa: A002
+    async def delete_metrics(self, info: Asked, input: OneMetric) -> DeletePayload | None:  # noqa: A002
         return await metrics.delete(info.context, input.name)
 
     @strawberry.mutation(description="Delete the events that pass a filter; not in production.")
-    async def delete_events(self, info: Asked, input: DeleteEventsInput) -> DeletePayload | None:  # noqa: A002
+    async def delete_events(self, info: Asked, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
         return await events.delete(info.context, input.where)
 
 

@@ -162,7 +162,7 @@ class Journal:
         try:
             current = self._current
             if current is None:
-                current = self._current = await self._in_thread(self._start)
+                current = self._current = await self._in_thread(self._start, self._numbers.next())
             size = await self._in_thread(_append_group, current, lines, rows)
         except (OSError, RuntimeError) as error:
             self._fail(group, error)
@@ -205,8 +205,7 @@ class Journal:
                 self.failure = None
         self._mender = None
 
-    def _start(self) -> _Open:
-        batch = self._numbers.next()
+    def _start(self, batch: int) -> _Open:
         path = self._folder / f"{batch:020d}{_SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:

@@ -148,7 +148,10 @@ class Store:
                 found[f"loader.{name}"] = "Rows from before the restart are still being loaded"
         return found
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the store can be used."""
-        return self._lock_fd is not None and len(self._loaders) == len(TABLES)
+    def set_aside(self) -> dict[str, str]:
+        """Name the tables whose acknowledged rows the engine could not read since the start."""
+        return {
+            f"refused.{name}": f"{loader.refused_rows} rows are set aside in the journal"
+            for name, loader in self._loaders.items()
+            if loader.refused_rows
+        }

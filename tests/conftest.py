@@ -1,12 +1,14 @@
 """One service for each file of tests, on the real engine, in a folder of its own."""
 
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from settings import Settings
-from tests.service import Service, running
+from tests.service import NOON, Service, running
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -15,3 +17,13 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     data = tmp_path_factory.mktemp("data")
     async with running(Settings(data=data, store=data / "store")) as started:
         yield started
+
+
+@pytest.fixture
+def frozen(service: Service) -> Iterator[None]:
+    """Stop the service's clock at `NOON`."""
+    transport: Any = service.http._transport
+    state = transport.app.state
+    state.context = dataclasses.replace(service.context, now=lambda: NOON)
+    yield
+    state.context = service.context

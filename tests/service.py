@@ -3,14 +3,17 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
 
 from app import create_app
 from resolvers.context import Context
+from schema.scalars import Instant
 from settings import Settings
+
+NOON: Final = Instant(1_760_000_400_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
     async with opened(data) as store:
         await until(lambda: not store.problems())
         assert await keys(store) == ["after"]
-        assert store._loaders["metrics"].refused_rows == 1
+        assert store.set_aside() == {"refused.metrics": "1 rows are set aside in the journal"}
 
 
 async def test_reads_go_on_while_the_engine_cannot_load(

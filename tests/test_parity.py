@@ -1,7 +1,6 @@
 """Both doors give the same answer to every question, and the same refusal."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,9 +8,10 @@ import pytest
 
 from schema.scalars import Instant, rfc3339
 from tests.doors import ask, canonical, clear, get, metric_path, record, refusal, stored
-from tests.service import Service
+from tests.service import NOON, Service
 
-NOON = Instant(1_760_000_400_000)
+pytestmark = pytest.mark.usefixtures("frozen")  # so that one question can be asked twice
+
 WORDS = {"metric_name": "name", "event_name": "name", "user_id": "userId", "timestamp": "time"}
 """What GraphQL calls a field of REST."""
 
@@ -35,16 +35,6 @@ query($name: String!, $last: Duration!) {
     }
   }
 }"""
-
-
-@pytest.fixture(autouse=True)
-def frozen(service: Service) -> Iterator[None]:
-    """Stop the service's clock, so that one question can be asked twice."""
-    transport: Any = service.http._transport
-    state = transport.app.state
-    state.context = dataclasses.replace(service.context, now=lambda: NOON)
-    yield
-    state.context = service.context
 
 
 @pytest.fixture

@@ -1,21 +1,17 @@
 """The REST API as it is documented, to the letter."""
 
-import dataclasses
 import platform
 import re
 import uuid
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from schema.scalars import Instant, rfc3339
 from tests.doors import ask, clear, get, metric_path, record, refusal, said, stored
-from tests.service import Service
+from tests.service import NOON, Service
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 HOUR = 3_600_000
-NOON = Instant(1_760_000_400_000)
 
 
 def is_id(text: str, kind: str) -> bool:
@@ -28,16 +24,6 @@ def is_id(text: str, kind: str) -> bool:
         uuid.RFC_4122,
         7,
     )
-
-
-@pytest.fixture
-def frozen(service: Service) -> Iterator[None]:
-    """Stop the service's clock at `NOON`."""
-    transport: Any = service.http._transport
-    state = transport.app.state
-    state.context = dataclasses.replace(service.context, now=lambda: NOON)
-    yield
-    state.context = service.context
 
 
 @pytest.mark.parametrize("path", ["/health", "/health-check"])
