@@ -24,6 +24,7 @@ def frozen(service: Service) -> Iterator[None]:
     """Stop the service's clock at `NOON`."""
     transport: Any = service.http._transport
     state = transport.app.state
-    state.context = dataclasses.replace(service.context, now=lambda: NOON)
+    before = state.context
+    state.context = dataclasses.replace(before, now=lambda: NOON)
     yield
-    state.context = service.context
+    state.context = before
