@@ -1,4 +1,4 @@
-"""``python -m bench [single] [bulk] [query] [footprint]``: measure, print a table, clean up."""
+"""``python -m bench [single] [bulk] [query] [footprint] [sustained]``: measure, print, clean up."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import bulk, footprint, query, report, single
+from bench import bulk, footprint, query, report, single, sustained
 from bench.client import CheckFailed
 from bench.load import find_wrk
 from bench.report import Section
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[Workspace], Section]] = {
     "bulk": bulk.measure,
     "query": query.measure,
     "footprint": footprint.measure,
+    "sustained": sustained.measure,
 }
 
 
@@ -31,13 +32,13 @@ def main() -> int:
     chosen = options.sections or list(SECTIONS)
     if not (ROOT / "app.py").exists():
         return _give_up(f"there is no app.py in {ROOT}")
-    if {"single", "bulk"} & set(chosen):
+    if {"single", "bulk", "sustained"} & set(chosen):
         try:
             find_wrk()
         except CheckFailed as problem:
             return _give_up(str(problem))
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
-        space = Workspace(Path(folder), options.seconds, options.rounds)
+        space = Workspace(Path(folder), options.seconds, options.rounds, options.minutes)
         head = report.header(space.folder)
         _print("\n".join(head))
         done, problems = _run(space, chosen)
@@ -66,14 +67,17 @@ def _run(space: Workspace, chosen: list[str]) -> tuple[list[Section], list[str]]
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default: all")
-    parser.add_argument("--seconds", type=int, default=5, help="length of a round (default 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a round (default 3)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (default 3)")
+    parser.add_argument(
+        "--minutes", type=float, default=0.5, help="length of the sustained load (default 0.5)"
+    )
     parser.add_argument("--folder", type=Path, help="where the temporary data goes")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
-    if unknown or options.seconds < 1 or options.rounds < 1:
-        parser.error(f"unknown section {unknown[0]}" if unknown else "at least 1")
+    if unknown or min(options.seconds, options.rounds) < 1 or options.minutes <= 0:
+        parser.error(f"unknown section {unknown[0]}" if unknown else "too small")
     return options
 
 

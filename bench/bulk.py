@@ -1,92 +1,145 @@
-"""Bulk writes: points a second through ``POST /metrics/batch``, and when they can be read."""
+"""Bulk writes: points a second, in every format and beside the peers; and when they are readable.
 
-import time
-from dataclasses import dataclass
+All formats and programs take turns in every round, so that noise hits all of them.
+"""
 
-from bench import data, load
-from bench.load import Load, Totals
-from bench.report import Section
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bench import bodies, data, load, peers
+from bench.lanes import Lane, OwnLane, PeerLane
+from bench.load import Load
+from bench.peers import INFLUX, PACKAGES, Peer
+from bench.report import Row, Section
 from bench.service import SERVICE, Service, running
-from bench.workspace import Account, Workspace, settled, stored
+from bench.workspace import Workspace, alone, stored
 
 CONNECTIONS = 4
-SIZES = (1_000, 10_000)
 
-_WARM_UP_SECONDS = 2
+SHAPES = {1_000: ((100, 10), (10, 100), (1_000, 1)), 10_000: ((100, 100),)}
+"""Points a request, and as how many series of how many points the format by series has them."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """One run: what wrk counted, and the rows that were there afterwards."""
-
-    totals: Totals
-    account: Account
-    seconds_to_first_answer: float
-
-    @property
-    def acknowledged_rate(self) -> float:
-        """Return points acknowledged a second."""
-        return self.account.acknowledged / self.totals.seconds
-
-    @property
-    def readable_rate(self) -> float:
-        """Return points a second from the first byte sent until all of them could be read."""
-        return self.account.acknowledged / (self.totals.seconds + self.seconds_to_first_answer)
+_BATCH = "/metrics/batch"
+_SERIES = "/metrics/series"
 
 
 def measure(space: Workspace) -> Section:
-    """Measure acknowledged points a second, 1,000 and 10,000 to a request, NDJSON."""
-    section = Section("Bulk writes, NDJSON, 4 connections")
-    with running(SERVICE, space.fresh("bulk")) as service:
+    """Measure acknowledged points a second, 1,000 and 10,000 to a request."""
+    section = Section("Bulk writes, 4 connections", "service", "other")
+    with running(SERVICE, space.fresh("bulk")) as service, peers.started(space) as others:
         idle = service.resident_mib()
-        for size in SIZES:
-            _measure_size(space, section, service, size)
+        for size in SHAPES:
+            _Size(space, section, service, others, size).measure()
         section.add("memory before it", "MiB RSS", idle)
         section.add("memory after it", "MiB RSS", service.resident_mib())
         section.add("points in the store", "points", stored(service))
-    section.notes.append("(requests cut off at the end of a round are stored, not acknowledged)")
+    if not all(peer.service for peer in others):
+        packages = " ".join(PACKAGES[peer.program] for peer in others if not peer.service)
+        section.notes.append(f"to measure those that are not installed: apt-get install {packages}")
+    section.notes += [
+        "(requests cut off at the end of a round are stored, not acknowledged)",
+        "timestamps in every second body; in InfluxDB's in all: without, it keeps one of a series",
+        "before it answers, the service syncs to the disk, so does InfluxDB (its default);",
+        "VictoriaMetrics: not fsynced, it holds new points in memory for a second or more",
+    ]
     return section
 
 
-def _measure_size(space: Workspace, section: Section, service: Service, size: int) -> None:
-    sent = load.prepare(
-        space.folder, "/metrics/batch", data.NDJSON, data.bulk_bodies(size), CONNECTIONS
-    )
-    load.try_once(service, sent)
-    load.run(service, sent, _WARM_UP_SECONDS)
-    rounds = [_run(service, sent, size, space.seconds) for _ in range(space.rounds)]
-    section.compare(
-        f"{size:,} points a request: acknowledged",
-        "points/s",
-        [r.acknowledged_rate for r in rounds],
-    )
-    section.compare("  until all are readable", "points/s", [r.readable_rate for r in rounds])
-    section.compare("  latency p50", "ms", [r.totals.p50_ms for r in rounds])
-    section.compare("  latency p99", "ms", [r.totals.p99_ms for r in rounds])
-    section.compare(
-        "  first read after the burst",
-        "ms",
-        [r.seconds_to_first_answer * 1000 for r in rounds],
-    )
-    accounts = [r.account for r in rounds]
-    section.notes.append(
-        f"{size:,} a request: {sum(a.acknowledged for a in accounts):,} points acknowledged, "
-        f"{sum(a.found_at_once for a in accounts):,} in the first answer, "
-        f"{sum(a.found_at_last for a in accounts):,} at last"
-    )
+@dataclass(slots=True)
+class _Size:
+    """All that is measured with one number of points a request."""
 
+    space: Workspace
+    section: Section
+    service: Service
+    others: list[Peer]
+    size: int
 
-def _run(service: Service, sent: Load, rows: int, seconds: int) -> _Round:
-    before = settled(service)
-    totals = load.run(service, sent, seconds)
-    started = time.perf_counter()
-    at_once = stored(service) - before
-    waited = time.perf_counter() - started
-    account = Account(
-        acknowledged=totals.answered * rows,
-        found_at_once=at_once,
-        found_at_last=settled(service) - before,
-        cut_off_at_most=CONNECTIONS * rows,
-    )
-    account.check(f"POST /metrics/batch with {rows:,} rows")
-    return _Round(totals, account, waited)
+    def measure(self) -> None:
+        """Run the rounds, then report."""
+        plain = self._own("NDJSON", bodies.ndjson(self.size))
+        with_ids = self._own("NDJSON with ids", bodies.ndjson(self.size, ids=True))
+        by_series = self._by_series()
+        theirs = [lane for peer in self.others for lane in self._theirs(peer)]
+        lanes: list[Lane] = [plain, with_ids, *by_series, *theirs]
+        self._in_turns(lanes, lambda lane: lane.warm_up())
+        for _ in range(self.space.rounds):
+            self._in_turns(lanes, lambda lane: lane.turn(self.space.seconds))
+        self._in_turns(
+            lanes,
+            lambda lane: self.section.notes.append(f"{self.size:,} a request, {lane.close()}"),
+        )
+        self._report(plain, with_ids, by_series, theirs)
+
+    def _in_turns(self, lanes: list[Lane], act: Callable[[Lane], None]) -> None:
+        """Let each lane act while the programs of the others are suspended."""
+        programs = [self.service, *(peer.service for peer in self.others if peer.service)]
+        for lane in lanes:
+            with alone([program for program in programs if program is not lane.service]):
+                act(lane)
+
+    def _own(
+        self, name: str, sent: list[bytes], path: str = _BATCH, interleaved: int = data.HOSTS
+    ) -> OwnLane:
+        prepared = self._load(path, data.NDJSON, sent, interleaved)
+        return OwnLane(name, self.service, prepared, self.size)
+
+    def _by_series(self) -> list[OwnLane]:
+        """Return a lane for each shape."""
+        return [
+            self._own(f"{count:,} series of {points}", bodies.series(count, points), _SERIES, 1)
+            for count, points in SHAPES[self.size]
+        ]
+
+    def _theirs(self, peer: Peer) -> list[PeerLane]:
+        if peer.service is None:
+            return []
+        if peer.program == INFLUX:
+            lines = bodies.lines(self.size, always_timed=True)
+            return [self._peer(peer, "cpu_load", self._load(peers.WRITE, data.TEXT, lines))]
+        lines = bodies.lines(self.size, always_timed=False)
+        by_series = bodies.victoria_series(*SHAPES[self.size][0])
+        return [
+            self._peer(peer, "cpu_load_value", self._load(peers.WRITE, data.TEXT, lines)),
+            self._peer(peer, "cpu_load", self._load(peers.IMPORT, data.TEXT, by_series, 1)),
+        ]
+
+    def _peer(self, peer: Peer, metric: str, sent: Load) -> PeerLane:
+        assert peer.service
+        form = "line protocol" if sent.path == peers.WRITE else "JSON lines"
+        name = f"{peer.name}, {form}"
+        return PeerLane(name, peer.service, sent, self.size, peer=peer, metric=metric)
+
+    def _load(
+        self, path: str, content_type: str, sent: list[bytes], interleaved: int = data.HOSTS
+    ) -> Load:
+        prepared = load.prepare(self.space.folder, path, content_type, sent, CONNECTIONS)
+        return replace(prepared, interleaved=interleaved)
+
+    def _report(
+        self,
+        plain: OwnLane,
+        with_ids: OwnLane,
+        by_series: list[OwnLane],
+        theirs: list[PeerLane],
+    ) -> None:
+        section, size = self.section, f"{self.size:,} points a request"
+        section.compare(f"{size}: acknowledged", "points/s", plain.rates)
+        section.compare("  until all are readable", "points/s", plain.readable_rates)
+        section.compare("  latency p50", "ms", [totals.p50_ms for totals in plain.totals])
+        section.compare("  latency p99", "ms", [totals.p99_ms for totals in plain.totals])
+        waits = [seconds * 1000 for seconds in plain.waits]
+        section.compare("  first read after the burst", "ms", waits)
+        section.compare("  with client ids / without", "points/s", with_ids.rates, plain.rates)
+        for lane in by_series:
+            section.compare(f"  {lane.name} / NDJSON", "points/s", lane.rates, plain.rates)
+        for peer_lane in theirs:
+            name = f"  NDJSON / {peer_lane.name}"
+            section.compare(name, "points/s", plain.rates, peer_lane.rates)
+        for peer_lane in theirs if by_series else []:
+            name = f"  {by_series[0].name} / {peer_lane.name}"
+            section.compare(name, "points/s", by_series[0].rates, peer_lane.rates)
+        for peer in self.others:
+            if peer.service is None:
+                name = f"  NDJSON / {peer.name}"
+                section.rows.append(Row(name, "points/s", None, None, "not installed"))

@@ -56,6 +56,8 @@ class Client:
         while (end := received.find(_END_OF_HEAD)) < 0:
             received += self._receive()
         head = received[:end].lower()
+        if head[9:12] == b"204":
+            return 204, b""
         at = head.find(_LENGTH)
         if at < 0:
             raise CheckFailed(f"an answer without Content-Length: {head[:200]!r}")

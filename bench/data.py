@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+TEXT = "text/plain"
 
 NAMES = tuple(f"cpu_load_{n}" for n in range(10))
 """The metrics of the loaded folder."""
@@ -51,23 +52,6 @@ def event_bodies(count: int = 64) -> list[bytes]:
         ).encode()
         for n in range(count)
     ]
-
-
-def bulk_bodies(rows: int, count: int = 8) -> list[bytes]:
-    """Return NDJSON bodies of ``rows`` points; every second body leaves the timestamps out."""
-    source = random.Random(rows)
-    now = time.time_ns() // 1_000_000
-    bodies = []
-    for n in range(count):
-        lines = []
-        for row in range(rows):
-            timestamp = f',"timestamp":{now - source.randrange(_HOUR_MS)}' if n % 2 else ""
-            lines.append(
-                f'{{"metric_name":"cpu_load","value":{source.randrange(2000) / 20},'
-                f'"tags":{{"host":"h{row % HOSTS}","dc":"eu"}}{timestamp}}}'
-            )
-        bodies.append("\n".join(lines).encode())
-    return bodies
 
 
 def loaded_bodies(rows: int = 10_000) -> Iterator[bytes]:

@@ -3,29 +3,51 @@
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.bodies import filled
 from bench.client import CheckFailed, Client, post
+from bench.data import HOSTS
 
 if TYPE_CHECKING:
     from bench.service import Service
 
 _SCRIPT = Path(__file__).with_name("post.lua")
-_MARK = "TOTALS "
+_TOTALS = "TOTALS "
+_SO_FAR = "SO FAR "
+
+QUIET_SECONDS = 1
+"""A paced run sends nothing in its last second, so that every answer is in when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run sends: the bodies in turn, as fast as answers come, on every connection."""
+    """What one run sends: the bodies in turn, on every connection.
+
+    As fast as answers come, or `rate` requests a second on a schedule that all connections share.
+    `interleaved` rows in a row belong to as many series and may have the same time.
+    """
 
     path: str
     content_type: str
     bodies: tuple[Path, ...]
     connections: int
+    interleaved: int = HOSTS
+    rate: float = 0
+
+    def at(self, rate: float) -> "Load":
+        """Return the same load at `rate` requests a second."""
+        return replace(self, rate=rate)
+
+    def request(self, number: int = 0) -> bytes:
+        """Return one of the requests, with ids and times of its own."""
+        body = self.bodies[number % len(self.bodies)].read_bytes()
+        return post(self.path, filled(body), self.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +65,21 @@ class Totals:
     seconds: float
     p50_ms: float
     p99_ms: float
+    next_row: int
 
     @property
     def rate(self) -> float:
         return self.answered / self.seconds
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows with ids or times sent so far: each run goes on where the last one stopped."""
+
+    sent: int = 0
+
+
+_ROWS = _Rows()
 
 
 def find_wrk() -> str:
@@ -54,7 +87,7 @@ def find_wrk() -> str:
     found = shutil.which("wrk")
     if found is None:
         raise CheckFailed(
-            "wrk is not installed, and the sections 'single' and 'bulk' need it "
+            "wrk is not installed, and the sections 'single', 'bulk' and 'sustained' need it "
             "(Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)"
         )
     return found
@@ -64,68 +97,119 @@ def prepare(
     folder: Path, path: str, content_type: str, bodies: list[bytes], connections: int
 ) -> Load:
     """Write the bodies where wrk's script reads them."""
-    stem = f"{path.strip('/').replace('/', '-')}-{len(bodies[0])}"
+    own = Path(tempfile.mkdtemp(prefix="bodies-", dir=folder))
     files = []
     for n, body in enumerate(bodies):
-        file = folder / f"{stem}-{n}.body"
+        file = own / f"{n}.body"
         file.write_bytes(body)
         files.append(file)
     return Load(path, content_type, tuple(files), connections)
 
 
 def try_once(service: "Service", load: Load) -> None:
-    """Send one body and fail unless the answer is 200: wrk itself lets 3xx pass."""
+    """Send one body and fail unless the answer is 200 or 204: wrk itself lets 3xx pass."""
     with Client(service.port) as client:
-        client.ask(post(load.path, load.bodies[0].read_bytes(), load.content_type))
+        status, body = client.send(load.request())
+    if status not in {200, 204}:
+        text = body[:500].decode(errors="replace")
+        raise CheckFailed(f"POST {load.path} on {service.name} answered {status}: {text}")
+
+
+class Run:
+    """A run of wrk under way."""
+
+    def __init__(self, service: "Service", load: Load, seconds: int, telling: float = 0) -> None:
+        """Start it; every `telling` seconds it says how many answers were 200, 0: never."""
+        self._service, self._load, self._seconds = service, load, seconds
+        self._output = Path(tempfile.mkdtemp(prefix="wrk-", dir=load.bodies[0].parent)) / "out"
+        settings = (
+            load.content_type,
+            load.rate,
+            seconds - QUIET_SECONDS,
+            telling,
+            time.time_ns() // 1_000_000,
+            load.interleaved,
+            _ROWS.sent,
+        )
+        command = [
+            find_wrk(),
+            "--threads=1",
+            f"--connections={load.connections}",
+            f"--duration={seconds}s",
+            "--timeout=20s",
+            f"--script={_SCRIPT}",
+            f"http://127.0.0.1:{service.port}{load.path}",
+            "--",
+            *map(str, settings),
+            *map(str, load.bodies),
+        ]
+        with self._output.open("wb") as output:
+            self.started = time.monotonic()
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def answered(self) -> int:
+        """How many answers were 200, by wrk's last line of progress."""
+        told = [
+            line
+            for line in self._output.read_text().splitlines(keepends=True)
+            if line.startswith(_SO_FAR) and line.endswith("\n")
+        ]
+        return int(told[-1].removeprefix(_SO_FAR)) if told else 0
+
+    def kill(self) -> None:
+        """End it at once, if it still runs."""
+        self._process.kill()
+        self._process.wait()
+
+    def totals(self) -> Totals:
+        """Wait for its end; fail unless every request was answered with success."""
+        try:
+            status = self._process.wait(self._seconds + 60)
+        finally:
+            self.kill()
+        lines = self._output.read_text(errors="replace").splitlines()
+        found = [line for line in lines if line.startswith(_TOTALS)]
+        if status or not found:
+            raise CheckFailed("\n".join([f"wrk ended with {status}", *lines[-20:]]))
+        totals = Totals(**json.loads(found[0].removeprefix(_TOTALS)))
+        _ROWS.sent = totals.next_row
+        if totals.refused or totals.broken or totals.late or not totals.answered:
+            raise CheckFailed(
+                f"POST {self._load.path} on {self._service.name}: {totals.answered} answers in "
+                f"{totals.seconds:.1f} s, of them {totals.refused} with status 4xx or 5xx; "
+                f"{totals.broken} broken connections, {totals.late} answers after 20 s\n"
+                f"{self._service.log_tail()}"
+            )
+        return totals
 
 
 def run(service: "Service", load: Load, seconds: int) -> Totals:
     """Run wrk for ``seconds``; fail unless every request was answered with success."""
-    command = [
-        find_wrk(),
-        "--threads=1",
-        f"--connections={load.connections}",
-        f"--duration={seconds}s",
-        "--timeout=20s",
-        f"--script={_SCRIPT}",
-        f"http://127.0.0.1:{service.port}{load.path}",
-        "--",
-        load.content_type,
-        *map(str, load.bodies),
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 60, check=False
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
-    if done.returncode or not lines:
-        raise CheckFailed(f"wrk ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
-    totals = Totals(**json.loads(lines[0].removeprefix(_MARK)))
-    if totals.refused or totals.broken or totals.late or not totals.answered:
-        raise CheckFailed(
-            f"POST {load.path} on {service.name}: {totals.answered} answers in "
-            f"{totals.seconds:.1f} s, of them {totals.refused} with status 4xx or 5xx; "
-            f"{totals.broken} broken connections, {totals.late} answers after 20 s\n"
-            f"{service.log_tail()}"
-        )
-    return totals
+    return Run(service, load, seconds).totals()
 
 
-def run_probed(service: "Service", load: Load, seconds: int) -> tuple[Totals, list[float]]:
+def run_probed(
+    service: "Service", load: Load, seconds: int, probe_rate: float = 0
+) -> tuple[Totals, list[float]]:
     """Run wrk, and time the answers to one more connection beside it.
 
     The milliseconds are what a client sees that is not itself the load: no correction, and the
-    first fifth of the run, when wrk opens its connections, is left out.
+    first fifth of the run, when wrk opens its connections, is left out. The client sends at most
+    ``probe_rate`` requests a second, 0: each as soon as the last one is answered.
     """
     with ThreadPoolExecutor(1) as pool:
-        probe = pool.submit(_probe, service, load, seconds)
+        quiet = QUIET_SECONDS if load.rate else 0
+        probe = pool.submit(_probe, service, load, seconds - quiet, probe_rate)
         totals = run(service, load, seconds)
         return totals, probe.result()
 
 
-def _probe(service: "Service", load: Load, seconds: int) -> list[float]:
-    requests = [post(load.path, file.read_bytes(), load.content_type) for file in load.bodies]
+def _probe(service: "Service", load: Load, seconds: int, rate: float) -> list[float]:
+    requests = [load.request(n) for n in range(len(load.bodies))]
     end = time.monotonic() + seconds - 0.1
     time.sleep(seconds / 5)
+    due = time.monotonic()
     latencies: list[float] = []
     with Client(service.port) as client:
         while time.monotonic() < end:
@@ -133,4 +217,7 @@ def _probe(service: "Service", load: Load, seconds: int) -> list[float]:
             started = time.perf_counter()
             client.ask(request)
             latencies.append((time.perf_counter() - started) * 1000)
+            if rate:
+                due = max(due + 1 / rate, time.monotonic())
+                time.sleep(max(0, due - time.monotonic()))
     return latencies

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_WIDTHS = (46, 12, 14, 14)
+_WIDTHS = (60, 12, 12, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Section:
     other: str = ""
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    samples: list[dict[str, float | None]] = field(default_factory=list)
+    """Figures over time, the same keys in each."""
 
     def compare(
         self, what: str, unit: str, ours: Sequence[float], other: Sequence[float] | None = None
@@ -63,6 +65,11 @@ class Section:
         lines = [_aligned((self.title, "unit", self.ours, self.other, heading))]
         lines.append("-" * max(len(lines[0]), sum(_WIDTHS) + 20))
         lines.extend(row.line() for row in self.rows)
+        if self.samples:
+            names = list(self.samples[0])
+            cells = [names, *([number(each[n]) for n in names] for each in self.samples)]
+            lines.append("")
+            lines.extend("".join(f"{cell:>15}" for cell in row) for row in cells)
         lines.extend(f"  {note}" for note in self.notes)
         return "\n".join(lines)
 

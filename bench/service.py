@@ -6,9 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.client import CheckFailed, Client, get
@@ -22,12 +22,16 @@ _STOPPED_WITHIN_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How to start a program, and which answer says that it is up."""
+    """How to start a program, and which answer says that it is up.
+
+    In the command and the variables, ``{port}`` and ``{folder}`` stand for its own.
+    """
 
     name: str
     command: tuple[str, ...]
     ready_path: str
     ready_status: int
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 SERVICE = Program("service", (sys.executable, "app.py"), "/readyz", 200)
@@ -53,13 +57,17 @@ class Service:
         self.port = _free_port()
         self.log = folder.with_name(f"{folder.name}.log")
         folder.mkdir(parents=True, exist_ok=True)
-        command = [part.format(port=self.port) for part in program.command]
+        command = [part.format(port=self.port, folder=folder) for part in program.command]
+        variables = {
+            name: value.format(port=self.port, folder=folder)
+            for name, value in program.variables.items()
+        }
         started = time.perf_counter()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=_environment(self.port, folder),
+                env={**_environment(self.port, folder), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

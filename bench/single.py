@@ -1,8 +1,13 @@
-"""Single writes: one point or event a request over 64 connections, against the naive service."""
+"""Single writes: one point or event a request over 64 connections, against the naive service.
 
+Then the latency at half of the rate that the service has just reached.
+"""
+
+import statistics
 from dataclasses import dataclass, field
 
 from bench import data, load
+from bench.client import CheckFailed
 from bench.load import Load
 from bench.report import Section, quantile
 from bench.service import NAIVE, SERVICE, Service, running
@@ -10,7 +15,10 @@ from bench.workspace import EVENTS, POINTS, Account, Workspace, alone, settled, 
 
 CONNECTIONS = 64
 
-_WARM_UP_SECONDS = 2
+_WARM_UP_SECONDS = 1
+_HALF_LOAD_SECONDS = 5
+_HALF_LOAD_TRIES = 3
+_PROBE_RATE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class _Rounds:
 
     def run(self, service: Service, sent: Load, seconds: int) -> int:
         """Run one round and return how many requests were acknowledged."""
-        totals, latencies = load.run_probed(service, sent, seconds)
+        probe_rate = _PROBE_RATE if sent.rate else 0
+        totals, latencies = load.run_probed(service, sent, seconds, probe_rate)
         self.rates.append(totals.rate)
         self.latencies += latencies
         return totals.answered + len(latencies)
@@ -67,18 +76,15 @@ def _compare(
             load.try_once(one, sent)
             load.run(one, sent, _WARM_UP_SECONDS)
     ours, theirs = _Rounds(), _Rounds()
-    acknowledged = found = 0
+    counts = []
     for _ in range(space.rounds):
         with alone([naive]):
-            before = settled(service, endpoint.total)
-            count = ours.run(service, sent, space.seconds)
-            at_once = stored(service, endpoint.total) - before
-            after = settled(service, endpoint.total) - before
-        Account(count, at_once, after, CONNECTIONS).check(f"POST {endpoint.path}")
-        acknowledged += count
-        found += after
+            counts.append(_counted(endpoint, service, ours, sent, space.seconds))
         with alone([service]):
             theirs.run(naive, sent, space.seconds)
+    with alone([naive]):
+        wanted = statistics.median(ours.rates) / 2
+        half, reached = _half_load(space, endpoint, service, sent, wanted)
     name = f"POST {endpoint.path}"
     section.compare(name, "requests/s", ours.rates, theirs.rates)
     for share in (50, 99):
@@ -88,6 +94,50 @@ def _compare(
             quantile(ours.latencies, share / 100),
             quantile(theirs.latencies, share / 100),
         )
-    section.notes.append(
-        f"{name}: {acknowledged:,} acknowledged, {found:,} found, every answer a success"
+    section.add("  at half of that rate", "requests/s", reached)
+    for share in (50, 99):
+        section.add(
+            f"    latency p{share} of one more connection",
+            "ms",
+            quantile(half.latencies, share / 100),
+        )
+    acknowledged, found = (
+        sum(count.acknowledged for count in counts),
+        sum(count.found_at_last for count in counts),
     )
+    section.notes.append(
+        f"{name}: {acknowledged:,} acknowledged, {found:,} found, every answer a success; "
+        f"half load: {len(half.latencies):,} latencies, {_PROBE_RATE} a second at most"
+    )
+
+
+def _half_load(
+    space: Workspace, endpoint: _Endpoint, service: Service, sent: Load, wanted: float
+) -> tuple[_Rounds, float]:
+    """Send ``wanted`` requests a second, the probe's included; fail if they do not go through."""
+    paced = sent.at(max(1, wanted - _PROBE_RATE))
+    seconds = max(space.seconds, _HALF_LOAD_SECONDS)
+    tried = []
+    for _ in range(_HALF_LOAD_TRIES):
+        half = _Rounds()
+        count = _counted(endpoint, service, half, paced, seconds + load.QUIET_SECONDS)
+        tried.append(count.acknowledged / seconds)
+        if 0.9 < tried[-1] / wanted < 1.1:
+            return half, tried[-1]
+    rates = ", ".join(f"{rate:,.0f}" for rate in tried)
+    raise CheckFailed(
+        f"POST {endpoint.path}: half load is {wanted:,.0f}/s, but {rates}/s went through"
+    )
+
+
+def _counted(
+    endpoint: _Endpoint, service: Service, rounds: _Rounds, sent: Load, seconds: int
+) -> Account:
+    """Run one round of the service and check that all it acknowledged is there."""
+    before = settled(service, endpoint.total)
+    count = rounds.run(service, sent, seconds)
+    at_once = stored(service, endpoint.total) - before
+    after = settled(service, endpoint.total) - before
+    account = Account(count, at_once, after, 0 if sent.rate else CONNECTIONS)
+    account.check(f"POST {endpoint.path}")
+    return account

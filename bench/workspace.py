@@ -1,7 +1,7 @@
 """What the sections share: the options of the run, fresh folders, the loaded folder."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ class Workspace:
     folder: Path
     seconds: int
     rounds: int
+    minutes: float
     _loaded: Path | None = field(default=None)
     _folders: int = field(default=0)
 
@@ -36,7 +37,7 @@ class Workspace:
         if self._loaded is None:
             folder = self.fresh("loaded")
             with running(SERVICE, folder) as service:
-                _load(service)
+                load_million(service)
             self._loaded = folder
         return self._loaded
 
@@ -49,18 +50,21 @@ def stored(service: Service, what: str = POINTS) -> int:
 
 
 def settled(service: Service, what: str = POINTS) -> int:
-    """Return the total once requests that were cut off are through: twice the same answer."""
+    """Return the total once requests that were cut off are through."""
+    return settled_count(lambda: stored(service, what), f"{what} of {service.name}")
+
+
+def settled_count(count: Callable[[], int], name: str, pause: float = 0.2) -> int:
+    """Return what ``count`` returns once it is the same twice, ``pause`` seconds apart."""
     deadline = time.monotonic() + _SETTLE_SECONDS
-    last = stored(service, what)
+    last = count()
     while time.monotonic() < deadline:
-        time.sleep(0.2)
-        now = stored(service, what)
+        time.sleep(pause)
+        now = count()
         if now == last:
             return now
         last = now
-    raise CheckFailed(
-        f"{what} of {service.name} still changes {_SETTLE_SECONDS} s after the load ended"
-    )
+    raise CheckFailed(f"{name} still changes {_SETTLE_SECONDS} s after the load ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def alone(others: list[Service]) -> Iterator[None]:
         yield
 
 
-def _load(service: Service) -> None:
+def load_million(service: Service) -> None:
+    """Send a million points, of ten metrics, and check that they are there."""
     with Client(service.port) as client:
         for body in data.loaded_bodies():
             client.ask(post("/metrics/batch", body, data.NDJSON))

@@ -1,0 +1,91 @@
+"""Bodies of bulk writes, the same points in each format; post.lua fills in what is marked."""
+
+import random
+import secrets
+import time
+
+from bench.data import HOSTS
+
+ID = b"@" * 20
+SCATTERED = b"#" * 13
+RISING = b"%" * 13
+
+_BODIES = 8
+_HOUR_MS = 3_600_000
+
+
+def ndjson(rows: int, *, ids: bool = False) -> list[bytes]:
+    """Return this service's rows; every second body leaves the timestamps out."""
+    own_id = f'"id":"{ID.decode()}",' if ids else ""
+    return [
+        "\n".join(
+            f'{{{own_id}"metric_name":"cpu_load","value":{value},'
+            f'"tags":{{"host":"{host}","dc":"eu"}}{_timestamp(n)}}}'
+            for host, value in _points(rows, n)
+        ).encode()
+        for n in range(_BODIES)
+    ]
+
+
+def lines(rows: int, *, always_timed: bool) -> list[bytes]:
+    """Return line protocol, in milliseconds.
+
+    InfluxDB keeps one point of a series and a time, and gives all lines without a time the same:
+    with `always_timed`, the bodies that would leave the timestamps out have rising ones.
+    """
+    untimed = f" {RISING.decode()}" if always_timed else ""
+    return [
+        "\n".join(
+            f"cpu_load,host={host},dc=eu value={value}"
+            + (f" {SCATTERED.decode()}" if n % 2 else untimed)
+            for host, value in _points(rows, n)
+        ).encode()
+        for n in range(_BODIES)
+    ]
+
+
+def series(count: int, points: int) -> list[bytes]:
+    """Return `count` series of `points` points, each a line with arrays of times and values."""
+    return _by_series(count, points, '"metric_name":"cpu_load","tags":{{"host":"{}","dc":"eu"}}')
+
+
+def victoria_series(count: int, points: int) -> list[bytes]:
+    """Return the same in VictoriaMetrics' JSON lines."""
+    return _by_series(count, points, '"metric":{{"__name__":"cpu_load","host":"{}","dc":"eu"}}')
+
+
+def filled(body: bytes) -> bytes:
+    """Return a body as post.lua would send it, with ids and times that it never uses."""
+    parts = body.split(ID)
+    body = parts[0] + b"".join(secrets.token_hex(10).encode() + part for part in parts[1:])
+    start = time.time_ns() // 1_000_000 - 4 * _HOUR_MS + random.randrange(_HOUR_MS)
+    for mark in (SCATTERED, RISING):
+        first, *rest = body.split(mark)
+        body = first + b"".join(b"%d%s" % (start + n // HOSTS, p) for n, p in enumerate(rest))
+    return body
+
+
+def _points(rows: int, seed: int) -> list[tuple[str, float]]:
+    """Return hosts in turn, with values of at most two decimals."""
+    source = random.Random(rows + seed)
+    return [(f"h{row % HOSTS}", source.randrange(2000) / 20) for row in range(rows)]
+
+
+def _timestamp(body: int) -> str:
+    return f',"timestamp":{SCATTERED.decode()}' if body % 2 else ""
+
+
+def _by_series(count: int, points: int, head: str) -> list[bytes]:
+    times = ",".join([RISING.decode()] * points)
+    bodies = []
+    for n in range(_BODIES):
+        source = random.Random(count + n)
+        bodies.append(
+            "\n".join(
+                f"{{{head.format(f'h{number % HOSTS}')},"
+                f'"values":[{",".join(str(source.randrange(2000) / 20) for _ in range(points))}],'
+                f'"timestamps":[{times}]}}'
+                for number in range(count)
+            ).encode()
+        )
+    return bodies

@@ -1,0 +1,133 @@
+"""The peers that Debian packages, each on a free port, with its defaults and its own folder."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+from urllib.request import Request, urlopen
+
+from bench.client import CheckFailed
+from bench.service import HOST, Program, Service, running
+from bench.workspace import Workspace
+
+VICTORIA = "victoria-metrics"
+INFLUX = "influxd"
+
+PACKAGES = {VICTORIA: "victoria-metrics", INFLUX: "influxdb"}
+NAMES = {VICTORIA: "VictoriaMetrics", INFLUX: "InfluxDB"}
+
+_DATABASE = "bench"
+_TIMEOUT = 120
+
+_PROGRAMS = (
+    Program(
+        VICTORIA,
+        (VICTORIA, "-storageDataPath={folder}", f"-httpListenAddr={HOST}:{{port}}"),
+        "/health",
+        200,
+    ),
+    Program(
+        INFLUX,
+        (INFLUX, "run", "-config", "/dev/null"),
+        "/ping",
+        204,
+        {
+            "INFLUXDB_BIND_ADDRESS": f"{HOST}:0",
+            "INFLUXDB_HTTP_BIND_ADDRESS": f"{HOST}:{{port}}",
+            "INFLUXDB_HTTP_LOG_ENABLED": "false",
+            "INFLUXDB_META_DIR": "{folder}/meta",
+            "INFLUXDB_DATA_DIR": "{folder}/data",
+            "INFLUXDB_DATA_WAL_DIR": "{folder}/wal",
+            "INFLUXDB_MONITOR_STORE_ENABLED": "false",
+            "INFLUXDB_REPORTING_DISABLED": "true",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer that runs, or that is not installed."""
+
+    program: str
+    service: Service | None = None
+    counted: dict[str, int] = field(default_factory=dict)
+    """Points of a metric when they were last counted."""
+
+    @property
+    def name(self) -> str:
+        """Its name, and its version if Debian's package manager knows it."""
+        version = _version(PACKAGES[self.program]) if self.service else ""
+        return f"{NAMES[self.program]} {version}".rstrip()
+
+    def count(self, metric: str) -> int:
+        """Return how many points of a metric it finds."""
+        if self.service is None:
+            return 0
+        find = _in_victoria if self.program == VICTORIA else _in_influx
+        return find(self.service.port, metric)
+
+
+WRITE = f"/write?{urlencode({'db': _DATABASE, 'precision': 'ms'})}"
+"""Where both take line protocol."""
+
+IMPORT = "/api/v1/import"
+"""Where VictoriaMetrics takes its JSON lines."""
+
+
+@contextmanager
+def started(space: Workspace) -> Iterator[list[Peer]]:
+    """Start those that are installed, and stop them at the end of the block."""
+    with ExitStack() as stack:
+        peers = []
+        for program in _PROGRAMS:
+            service = None
+            if shutil.which(program.name):
+                service = stack.enter_context(running(program, space.fresh(program.name)))
+                if program.name == INFLUX:
+                    _ask(service.port, "/query", q=f"CREATE DATABASE {_DATABASE}")
+            peers.append(Peer(program.name, service))
+        yield peers
+
+
+def _in_victoria(port: int, metric: str) -> int:
+    """Ask as of the next hour: as of now, it leaves the newest points out."""
+    _ask(port, "/internal/force_flush")
+    query = f"sum(count_over_time({metric}[1d]))"
+    as_of = str(int(time.time()) + 3600)
+    answer = json.loads(_ask(port, "/api/v1/query", query=query, nocache="1", time=as_of))
+    found: list[dict[str, Any]] = answer["data"]["result"]
+    return int(found[0]["value"][1]) if found else 0
+
+
+def _in_influx(port: int, metric: str) -> int:
+    query = f'SELECT count("value") FROM "{metric}"'  # noqa: S608  (our own name)
+    answer = json.loads(_ask(port, "/query", db=_DATABASE, q=query))
+    found: list[dict[str, Any]] = answer["results"][0].get("series", [])
+    return int(found[0]["values"][0][1]) if found else 0
+
+
+def _ask(port: int, path: str, **fields: str) -> bytes:
+    form = urlencode(fields, quote_via=quote).encode()
+    request = Request(f"http://{HOST}:{port}{path}", form, method="POST")
+    try:
+        with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+            content: bytes = answer.read()
+    except OSError as error:
+        raise CheckFailed(f"POST {path} on port {port}: {error}") from error
+    return content
+
+
+def _version(package: str) -> str:
+    """Return the version of an installed package, without what Debian added to it."""
+    dpkg = shutil.which("dpkg-query")
+    if dpkg is None:
+        return ""
+    command = [dpkg, "--show", "--showformat=${Version}", package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.split("+")[0].split("~")[0] if done.returncode == 0 else ""

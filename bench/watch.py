@@ -1,0 +1,48 @@
+"""What can be seen of a running service from outside: its gauges and its part folders."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from bench.client import Client, get
+from bench.service import Service
+
+WAITING_ROWS = "analytics_rows_waiting"
+WAITING_BYTES = "analytics_journal_bytes"
+
+_PART = re.compile(r"(all|\d{6})_(\d+)_(\d+)_\d+(?:_\d+)?")
+_TABLE = "store/data/default/metrics"
+
+
+def gauges(service: Service) -> dict[str, float]:
+    """Return the sum of each metric at ``/internal/metrics``, or nothing if there is none."""
+    with Client(service.port) as client:
+        status, body = client.send(get("/internal/metrics"))
+    sums: defaultdict[str, float] = defaultdict(float)
+    if status == 200:
+        for line in body.decode().splitlines():
+            if line and not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                sums[name.split("{", 1)[0]] += float(value)
+    return dict(sums)
+
+
+def parts(data: Path) -> tuple[int, int]:
+    """Return how many part folders of the metrics there are, and how many of them are active.
+
+    Active is a part that no other covers: the engine keeps those that it merged for a while.
+    """
+    by_partition: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for folder in (data / _TABLE).iterdir():
+        if match := _PART.fullmatch(folder.name):
+            partition, first, last = match.groups()
+            by_partition[partition].append((int(first), -int(last)))
+    total = active = 0
+    for found in by_partition.values():
+        total += len(found)
+        end = -1
+        for _, last in sorted(found):
+            if -last > end:
+                active += 1
+                end = -last
+    return total, active
