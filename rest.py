@@ -20,7 +20,7 @@ from schema.ranges import MAX_HOURS, TimeRangeInput
 from schema.recording import RecordPayload
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from store.batches import row_id
-from store.tables import EVENTS, METRICS
+from store.tables import EVENTS, METRICS, SERIES
 from transport import MAX_BATCH_BODY, MAX_BODY, answer, error_answer, read_body
 
 
@@ -93,6 +93,8 @@ class FastLane:
         await response(scope, receive, send)
 
 
+_DUPLICATE: Final = {"duplicate": True}
+
 recording_routes: Final = APIRouter(route_class=RawRoute)
 routes: Final = APIRouter()
 
@@ -107,16 +109,17 @@ routes: Final = APIRouter()
 async def record_metric(request: Request) -> Response:
     """Store the point durably. It is in the next answer."""
     body = await read_body(request, MAX_BODY)
-    row, time, position = await recording.record_one(context_of(request), METRICS, body)
+    recorded = await recording.record_one(context_of(request), METRICS, body)
     return answer(
         {
             "success": True,
-            "metric_id": f"metric_{row_id(position)}",
-            "metric_name": row.metric_name,
-            "value": row.value,
-            "timestamp": rfc3339(time),
+            "metric_id": f"metric_{row_id(recorded.position)}",
+            "metric_name": recorded.row.metric_name,
+            "value": recorded.row.value,
+            "timestamp": rfc3339(recorded.time),
             "service": SERVICE,
         }
+        | (_DUPLICATE if recorded.duplicate else {})
     )
 
 
@@ -130,15 +133,16 @@ async def record_metric(request: Request) -> Response:
 async def record_event(request: Request) -> Response:
     """Store the event durably. It is in the next answer."""
     body = await read_body(request, MAX_BODY)
-    row, time, position = await recording.record_one(context_of(request), EVENTS, body)
+    recorded = await recording.record_one(context_of(request), EVENTS, body)
     return answer(
         {
             "success": True,
-            "event_id": events.event_id(position),
-            "event_name": row.event_name,
-            "timestamp": rfc3339(time),
+            "event_id": events.event_id(recorded.position),
+            "event_name": recorded.row.event_name,
+            "timestamp": rfc3339(recorded.time),
             "service": SERVICE,
         }
+        | (_DUPLICATE if recorded.duplicate else {})
     )
 
 
@@ -153,6 +157,22 @@ async def record_metrics(request: Request) -> Response:
     """Store the good points durably, report the bad ones by index."""
     body = await read_body(request, MAX_BATCH_BODY)
     return _recorded(await recording.record_batch(context_of(request), METRICS, body))
+
+
+@recording_routes.post(
+    "/metrics/series",
+    summary="Record many points by series",
+    response_model=shape.BatchRecorded,
+    openapi_extra=shape.batch(shape.SERIES),
+    responses=shape.ERRORS,
+)
+async def record_series(request: Request) -> Response:
+    """Store points that share name and tags, as arrays: the fastest way in.
+
+    Counts are of points, except that a bad series is rejected as one row.
+    """
+    body = await read_body(request, MAX_BATCH_BODY)
+    return _recorded(await recording.record_batch(context_of(request), SERIES, body))
 
 
 @recording_routes.post(

@@ -5,9 +5,10 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel, Field
 
-from store.rows import MAX_ROWS, EventRow, MetricRow
+from store.rows import MAX_ROWS, MAX_TIME, EventRow, MetricRow, SeriesRow
 
 _NUMBER: Final = "An integral value is an integer."
+_DUPLICATE: Final = "True, or absent: the id was recorded before, and this is where that row is."
 
 
 class MetricRecorded(BaseModel):
@@ -17,6 +18,7 @@ class MetricRecorded(BaseModel):
     value: int | float = Field(description="As it was sent.")
     timestamp: str
     service: str
+    duplicate: bool = Field(default=False, description=_DUPLICATE)
 
 
 class EventRecorded(BaseModel):
@@ -25,6 +27,7 @@ class EventRecorded(BaseModel):
     event_name: str
     timestamp: str
     service: str
+    duplicate: bool = Field(default=False, description=_DUPLICATE)
 
 
 class RefusedRow(BaseModel):
@@ -38,6 +41,7 @@ class RefusedRow(BaseModel):
 class BatchRecorded(BaseModel):
     success: bool
     accepted: int = Field(description="Rows that are stored durably.")
+    duplicates: int = Field(description="Rows whose id was recorded before; they count once.")
     rejected: int = Field(description="Rows that were refused.")
     errors: list[RefusedRow]
     service: str
@@ -120,7 +124,21 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-METRIC, EVENT = (msgspec.json.schema(row)["$defs"][row.__name__] for row in (MetricRow, EventRow))
+METRIC, EVENT, SERIES = (
+    msgspec.json.schema(row)["$defs"][row.__name__] for row in (MetricRow, EventRow, SeriesRow)
+)
+SERIES["properties"] |= {
+    "timestamps": {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0, "maximum": MAX_TIME},
+        "description": "Milliseconds since 1970.",
+    },
+    "values": {
+        "type": "array",
+        "items": {"type": "number"},
+        "description": "As many as timestamps.",
+    },
+}
 
 
 def body(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,36 +1,73 @@
 """Recording: one row or many, of metrics or events."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic
+
+import msgspec
 
 from resolvers.context import Context
-from schema.recording import RecordPayload
+from schema.errors import AnalyticsError, bad_input
+from schema.recording import RecordPayload, RowError
 from schema.scalars import Instant
 from store.batches import Position
-from store.rows import REST_NAMES, EventRow, MetricRow, as_json, read_batch, read_one
-from store.tables import Table
+from store.reading import as_json, read_batch, read_one
+from store.refusals import REST_NAMES
+from store.rows import Row
+from store.tables import Stream
 
-Row = TypeVar("Row", MetricRow, EventRow)
+MAX_ERRORS_WHEN_ALL_BAD = 100
 
 
-async def record_one(ctx: Context, table: Table[Row], body: bytes) -> tuple[Row, Instant, Position]:
-    """Store the one row in `body` (JSON) durably; return it, its time, and where it is stored."""
-    row, time, line = read_one(table.kind, body, ctx.now())
-    return row, time, await ctx.store.record(table, line, 1)
+@dataclass(frozen=True, slots=True)
+class RecordedRow(Generic[Row]):
+    """A single row and where it is stored; if its id was there already, where that row is."""
+
+    row: Row
+    time: Instant
+    position: Position
+    duplicate: bool
+
+
+async def record_one(ctx: Context, stream: Stream[Row], body: bytes) -> RecordedRow[Row]:
+    """Store the one row in `body` (JSON) durably, unless one with its id is stored."""
+    try:
+        batch, time = read_one(stream.kind, body, ctx.now())
+    except AnalyticsError:
+        ctx.store.reject(stream)
+        raise
+    recorded = await ctx.store.record(stream, batch)
+    if recorded.position:
+        return RecordedRow(batch.rows[0], time, recorded.position, duplicate=False)
+    first = recorded.duplicates[0]
+    return RecordedRow(batch.rows[0], first.time, first.position, duplicate=True)
 
 
 async def record_batch(
     ctx: Context,
-    table: Table[Row],
+    stream: Stream[Row],
     rows: bytes | Sequence[Mapping[str, object]],
     names: Mapping[str, str] = REST_NAMES,
 ) -> RecordPayload:
-    """Store the good rows durably, report the bad ones.
+    """Store the good rows durably, each client id once; report the bad ones.
 
     Rows are a JSON array or NDJSON, or objects with the same fields; `names` are the names by
     which the caller knows those fields. Raises `AnalyticsError` when no row is good.
     """
     body = rows if isinstance(rows, bytes) else as_json(rows)
-    batch = read_batch(table.kind, body, ctx.now(), names)
-    await ctx.store.record(table, batch.lines, batch.rows)
-    return RecordPayload(accepted=batch.rows, rejected=len(batch.refused), errors=batch.refused)
+    batch = read_batch(stream.kind, body, ctx.now(), names)
+    recorded = await ctx.store.record(stream, batch)
+    if not batch.rows:
+        raise _useless(batch.refused)
+    return RecordPayload(
+        accepted=recorded.points,
+        duplicates=batch.points - recorded.points,
+        rejected=len(batch.refused),
+        errors=list(batch.refused),
+    )
+
+
+def _useless(refused: Sequence[RowError]) -> AnalyticsError:
+    error = bad_input(None, f"No row of the batch is valid; the first: {refused[0].message}")
+    error.rows = [msgspec.to_builtins(row) for row in refused[:MAX_ERRORS_WHEN_ALL_BAD]]
+    return error

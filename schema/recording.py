@@ -16,7 +16,10 @@ class MetricInput:
     tags: Json | None = strawberry.field(
         default=None, description="An object of texts; at most 64 tags."
     )
-    id: str | None = strawberry.field(default=None, description="Your own id of the point.")
+    id: str | None = strawberry.field(
+        default=None,
+        description="Your own id of the point: sent again within 7 days, it counts once.",
+    )
 
 
 @strawberry.input(description="One event.")
@@ -29,7 +32,10 @@ class EventInput:
     properties: Json | None = strawberry.field(
         default=None, description="Any JSON object of at most 255 keys and 32 KiB."
     )
-    id: str | None = strawberry.field(default=None, description="Your own id of the event.")
+    id: str | None = strawberry.field(
+        default=None,
+        description="Your own id of the event: sent again within 7 days, it counts once.",
+    )
 
 
 @strawberry.input(description="Points to record, at most 50,000 at once.")
@@ -54,6 +60,9 @@ class RowError:
 @strawberry.type(description="What became of a batch; an error instead when no row is good.")
 class RecordPayload:
     accepted: int = strawberry.field(description="Rows that are stored durably.")
+    duplicates: int = strawberry.field(
+        description="Rows whose `id` was recorded before, in the last 7 days; they count once."
+    )
     rejected: int = strawberry.field(description="Rows that were refused.")
     errors: list[RowError] = strawberry.field(description="One entry for each refused row.")
 

@@ -34,7 +34,7 @@ from schema.recording import (
     RecordPayload,
 )
 from schema.scalars import SCALARS
-from store.rows import GRAPHQL_NAMES
+from store.refusals import GRAPHQL_NAMES
 from store.tables import EVENTS, METRICS
 
 MAX_TOKENS: Final = 10_000

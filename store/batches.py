@@ -34,7 +34,7 @@ class BatchNumbers:
         if not node_file.exists():
             write_durably(node_file, f"{secrets.randbelow(2**_NODE_BITS)}\n".encode())
         self._node = int(node_file.read_text()) % 2**_NODE_BITS
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._last_ms = 0
 
     def reserve(self, used: int) -> None:
@@ -43,8 +43,13 @@ class BatchNumbers:
 
     def next(self) -> int:
         """Return a new batch number."""
-        self._last_ms = max(self._now_ms(), self._last_ms + 1)
+        self._last_ms = max(self.now_ms(), self._last_ms + 1)
         return self._last_ms << _NODE_BITS | self._node
+
+
+def first_batch_at(ms: int) -> int:
+    """Return the lowest number that a segment created at this time can have."""
+    return max(0, ms) << _NODE_BITS
 
 
 def row_id(position: Position) -> str:

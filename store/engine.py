@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,16 @@ class EngineError(RuntimeError):
         self.name = names[-1] if names else "UNKNOWN"
 
 
+@contextlib.contextmanager
+def _engine_errors() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError(str(error)) from None
+    except UnicodeDecodeError as error:  # the message quotes what is no text
+        raise EngineError(error.object.decode(errors="replace")) from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Connection:
     """A driver connection; whoever checked it out is its only user.
@@ -54,12 +64,12 @@ class _Connection:
     driver: Any
 
     def run(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
-        try:
+        with _engine_errors():
             return self.driver.query(statement.text, output, params=statement.encoded())
-        except RuntimeError as error:
-            raise EngineError(str(error)) from None
-        except UnicodeDecodeError as error:  # the message quotes what is no text
-            raise EngineError(error.object.decode(errors="replace")) from None
+
+    def stream(self, statement: Statement) -> Any:  # noqa: ANN401 - untyped driver
+        with _engine_errors():
+            return self.driver.send_query(statement.text, "JSONEachRow", params=statement.encoded())
 
 
 class Engine:
@@ -148,6 +158,18 @@ class Engine:
             raise refusal from error
         return msgspec.json.Decoder(row).decode_lines(lines)
 
+    async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
+        """Run a query whose answer may be long; yield it piece by piece, as whole JSON lines."""
+        async with self._checkout(self._readers) as connection:
+            stream = await self._wait_for(connection, lambda: connection.stream(statement))
+            try:
+                while (
+                    piece := await self._wait_for(connection, lambda: _next(stream))
+                ) is not None:
+                    yield piece
+            finally:
+                await self._wait_for(connection, stream.close)
+
     async def write(self, statement: Statement) -> int:
         """Run a statement that changes data or tables; return the number of rows it wrote."""
         return await self._run(self._writers, statement, "Null", _written_rows)
@@ -168,19 +190,21 @@ class Engine:
         output: str,
         read: Callable[[Any], T],
     ) -> T:
-        """Run a statement in a thread, and stop it before leaving when the caller goes away."""
+        """Run a statement on a connection of its own, and read its result."""
         async with self._checkout(pool) as connection:
-            work = asyncio.ensure_future(
-                self._in_thread(lambda: read(connection.run(statement, output)))
-            )
-            try:
-                return await asyncio.shield(work)
-            except asyncio.CancelledError:
-                while not work.done():  # a query that has only just begun may not be killable yet
-                    await self._kill(connection)
-                    await asyncio.wait([work], timeout=0.2)
-                work.exception()
-                raise
+            return await self._wait_for(connection, lambda: read(connection.run(statement, output)))
+
+    async def _wait_for(self, connection: _Connection, call: Callable[[], T]) -> T:
+        """Make a call of the driver in a thread; stop it and wait when the caller goes away."""
+        work = asyncio.ensure_future(self._in_thread(call))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():  # a query that has only just begun may not be killable yet
+                await self._kill(connection)
+                await asyncio.wait([work], timeout=0.2)
+            work.exception()
+            raise
 
     @contextlib.asynccontextmanager
     async def _checkout(self, pool: asyncio.LifoQueue[_Connection]) -> AsyncIterator[_Connection]:
@@ -227,6 +251,12 @@ class Engine:
 
 def _bytes_of(result: Any) -> bytes:  # noqa: ANN401 - untyped driver
     return bytes(result.bytes())
+
+
+def _next(stream: Any) -> bytes | None:  # noqa: ANN401 - untyped driver
+    with _engine_errors():
+        piece = stream.fetch()
+        return None if piece is None else bytes(piece.bytes())
 
 
 def _written_rows(result: Any) -> int:  # noqa: ANN401 - untyped driver

@@ -82,6 +82,7 @@ class Journal:
         self._max_bytes = max_bytes
         self._current: _Open | None = None
         self._waiting: list[_Waiting] = []
+        self._newest: asyncio.Future[Position] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
@@ -141,19 +142,36 @@ class Journal:
             raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
         written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(lines, rows, written))
+        self._newest = written
         self._queued_bytes += len(lines)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting())
         return await written
 
+    async def flushed(self) -> None:
+        """Return when all that was to be appended before is on the disk, or refused."""
+        if self._newest and not self._newest.done():
+            await asyncio.wait([self._newest])
+
     async def _write_waiting(self) -> None:
         try:
             while self._waiting:
                 async with self._lock:
-                    group, self._waiting = self._waiting, []
-                    await self._write_group(group)
+                    await self._write_group(self._next_group())
         finally:
             self._writer = None
+
+    def _next_group(self) -> list[_Waiting]:
+        """Take what waits, but no more than makes a segment."""
+        rows = size = taken = 0
+        for waiting in self._waiting:
+            if taken and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
+                break
+            rows += waiting.rows
+            size += len(waiting.lines)
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return group
 
     async def _write_group(self, group: list[_Waiting]) -> None:
         lines = b"".join([waiting.lines for waiting in group])
@@ -172,7 +190,7 @@ class Journal:
         for waiting in group:
             if not waiting.written.done():
                 waiting.written.set_result(Position(current.batch, position))
-            position += waiting.rows
+            position += waiting.rows  # where a line is a row; a series' points have no position
         current.lines += rows + 1
         current.rows += rows
         current.bytes += size
@@ -291,6 +309,14 @@ def _append_group(current: _Open, lines: bytes, rows: int) -> int:
 
 
 def _header(lines: bytes, rows: int) -> bytes:
+    crc = zlib.crc32(b"%d" % rows, zlib.crc32(lines))
+    return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (crc, len(lines), rows)
+
+
+def _first_header(lines: bytes, rows: int) -> bytes | None:
+    """Return the header that the first version wrote; its rows were lines, and counted."""
+    if lines.count(b"\n") != rows:
+        return None
     return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (zlib.crc32(lines), len(lines), rows)
 
 
@@ -311,7 +337,8 @@ def read_prefix(path: Path) -> tuple[int, int]:
         except (msgspec.MsgspecError, ValueError):
             break
         lines = data[end + 1 : end + 1 + max(header.bytes, 0)]
-        if _header(lines, header.rows) != data[at : end + 1] or lines.count(b"\n") != header.rows:
+        headers = (_header(lines, header.rows), _first_header(lines, header.rows))
+        if header.rows <= 0 or data[at : end + 1] not in headers:
             break
         rows += header.rows
         at = end + 1 + len(lines)

@@ -11,10 +11,14 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one query (`query_*`, `seconds`, rows) and on the engine as a whole."""
+    """Bounds on one query (`query_*`, `seconds`, rows) and on the engine as a whole.
+
+    `id_memory_bytes` is for the memory of client ids, for each table.
+    """
 
     memory_bytes: int
     query_memory_bytes: int
+    id_memory_bytes: int
     threads: int
     readers: int = 4
     seconds: float = 20.0
@@ -29,6 +33,7 @@ class Limits:
         return cls(
             memory_bytes=memory * 7 // 10,
             query_memory_bytes=memory // 4,
+            id_memory_bytes=memory // 96,
             threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
         )
 

@@ -11,7 +11,7 @@ import msgspec
 
 from store.engine import Engine, EngineError
 from store.journal import Journal, Segment
-from store.tables import AnyTable
+from store.tables import AnyStream
 
 _LOG: Final = logging.getLogger("analytics.loader")
 
@@ -37,13 +37,13 @@ class _WrongCountError(EngineError):
 
 
 class Loader:
-    """Loads one table's journal, one insert and so one part for each segment."""
+    """Loads one stream's journal, one insert and so one part for each segment."""
 
-    def __init__(self, engine: Engine, journal: Journal, table: AnyTable) -> None:
+    def __init__(self, engine: Engine, journal: Journal, stream: AnyStream) -> None:
         """Connect a journal to its table; `start` begins to load."""
         self._engine = engine
         self._journal = journal
-        self._table = table
+        self._stream = stream
         self._rows = asyncio.Event()
         self._wanted = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -137,7 +137,7 @@ class Loader:
                 unreadable += _is_bad_data(error)
                 leftover = True
                 reason = _reason(error)
-                self.failure = f"The engine can't load {self._table.name}: {reason}"
+                self.failure = f"The engine can't load {self._stream.name}: {reason}"
                 _LOG.error(
                     "load failed: %s",
                     reason,
@@ -160,23 +160,23 @@ class Loader:
     async def _insert(self, segment: Segment, *, leftover: bool) -> None:
         """Insert a segment's rows, each exactly once, even if an earlier try got anywhere."""
         if leftover:
-            stored = await self._engine.select(self._table.count_batch(segment.batch), _Count)
+            stored = await self._engine.select(self._stream.count_batch(segment.batch), _Count)
             if stored[0].rows == segment.rows:
                 self._journal.loaded(segment)
                 return
             if stored[0].rows:
-                await self._engine.write(self._table.delete_batch(segment.batch))
+                await self._engine.write(self._stream.delete_batch(segment.batch))
         if segment.path.stat().st_size > segment.bytes:  # a failed write that could not be undone
             os.truncate(segment.path, segment.bytes)
         began = time.monotonic()
         fd = os.open(segment.path, os.O_RDONLY)
         try:
             # By descriptor: in a path the engine would take * ? { } for a pattern.
-            written = await self._engine.write(self._table.load(f"/dev/fd/{fd}", segment.batch))
+            written = await self._engine.write(self._stream.load(f"/dev/fd/{fd}", segment.batch))
         finally:
             os.close(fd)
         if written != segment.rows:
-            await self._engine.write(self._table.delete_batch(segment.batch))
+            await self._engine.write(self._stream.delete_batch(segment.batch))
             raise _WrongCountError(f"{segment.rows} rows were to be loaded, {written} were written")
         ended = time.monotonic()
         self._not_before = ended + min(INTERVAL, ended - began)

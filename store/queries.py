@@ -1,5 +1,6 @@
 """Every question, compiled to SQL: pure functions from a question to one `Statement`."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,7 +19,11 @@ TIME_OPERATORS: Final = {
     "lt": ("Int64", "{column} < fromUnixTimestamp64Milli({value}, 'UTC')"),
     "lte": ("Int64", "{column} <= fromUnixTimestamp64Milli({value}, 'UTC')"),
 }
-"""What each operator of a filter compares with (the engine's type), and how."""
+ID_OPERATORS: Final = {"in_": ("Array(String)", "{column} IN {value}")}
+"""What each operator of a filter compares with (the engine's type), and how.
+
+A client id is tested with IN, which the index of ids understands.
+"""
 
 
 class Cursor(NamedTuple):
@@ -53,6 +58,17 @@ class EventRow(msgspec.Struct):
 
 class CountRow(msgspec.Struct):
     rows: int
+
+
+class IdRow(msgspec.Struct):
+    id: str
+    batch: int
+    row: int
+    at: int
+
+
+class OwnIdRow(msgspec.Struct):
+    id: str
 
 
 class DeletableRow(msgspec.Struct):
@@ -153,6 +169,30 @@ def delete(rows: Rows, newest: int) -> Statement:
     rows = rows.copy()
     rows.conditions.append(f"batch <= {rows.bind('UInt64', newest)}")
     return rows.statement("DELETE")
+
+
+def by_client_id(table: str, project: str, ids: Sequence[str], since: int) -> Statement:
+    """Find the first row with each of these client ids, from a batch on; `IdRow`s."""
+    rows = _with_ids(table, project, since)
+    rows.add(ID_OPERATORS, "client_id", StringFilter(in_=list(ids)))
+    return rows.statement(
+        "SELECT client_id AS id, batch, row, toUnixTimestamp64Milli(time) AS at",
+        "ORDER BY batch, row\nLIMIT 1 BY client_id",
+    )
+
+
+def client_ids(table: str, project: str, since: int) -> Statement:
+    """List all client ids from a batch on, however many there are; `OwnIdRow`s."""
+    return _with_ids(table, project, since).statement(
+        "SELECT client_id AS id", "SETTINGS max_result_rows = 0, max_execution_time = 0"
+    )
+
+
+def _with_ids(table: str, project: str, since: int) -> Rows:
+    rows = Rows(table, project)
+    rows.conditions.append("client_id != ''")  # which stands for no id
+    rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
+    return rows
 
 
 def events_page(events: Rows, first: int, after: Cursor | None) -> Statement:

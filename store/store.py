@@ -2,24 +2,29 @@
 
 import asyncio
 import fcntl
+import functools
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
 from schema.errors import AnalyticsError
-from store.batches import BatchNumbers, Position
+from store.batches import BatchNumbers
 from store.engine import Engine
 from store.files import make_folder
+from store.ids import ClientIds, Recorded
 from store.journal import Journal
+from store.ledger import Ledger
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
+from store.reading import Batch
 from store.rows import Row
 from store.sql import Statement
-from store.tables import TABLES, Table
+from store.tables import STREAMS, TABLES, AnyStream, Stream
 
 T = TypeVar("T")
 
@@ -45,6 +50,8 @@ class Store:
         self._journal_bytes = journal_bytes
         self._journals: dict[str, Journal] = {}
         self._loaders: dict[str, Loader] = {}
+        self._ids: dict[str, ClientIds] = {}
+        self.ledgers = {stream.name: Ledger() for stream in STREAMS}
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
@@ -54,20 +61,25 @@ class Store:
         numbers = BatchNumbers(self._data / "node")
         await self.engine.open()
         await migrate(self.engine)
-        for table in TABLES:
-            newest = await self.engine.select(table.newest_batch(), _Batch)
+        for stream in STREAMS:
+            newest = await self.engine.select(stream.newest_batch(), _Batch)
             numbers.reserve(newest[0].batch)
-            folder = self._data / "journal" / table.name
+            folder = self._data / "journal" / stream.name
             make_folder(folder, below=self._data)
             journal = Journal(folder, numbers, self._journal_bytes)
             for part in journal.recover():
                 _LOG.warning(
                     "the end of a journal segment was not whole and is set aside: %s", part
                 )
-            self._journals[table.name] = journal
-            self._loaders[table.name] = Loader(self.engine, journal, table)
+            self._journals[stream.name] = journal
+            self._loaders[stream.name] = Loader(self.engine, journal, stream)
         for loader in self._loaders.values():
             loader.start()
+        for table in TABLES:
+            all_loaded = functools.partial(self._all_loaded, table)
+            ids = ClientIds(table, self.engine, all_loaded, numbers.now_ms)
+            ids.start()
+            self._ids[table] = ids
 
     def _lock(self) -> None:
         """Refuse to share the data folder; the lock goes with the process, however it ends."""
@@ -90,6 +102,8 @@ class Store:
 
         What is not loaded in time stays in the journal for the next start.
         """
+        for ids in self._ids.values():
+            await ids.stop()
         for journal in self._journals.values():
             await journal.close()
         await asyncio.gather(*(loader.stop(seconds) for loader in self._loaders.values()))
@@ -98,9 +112,29 @@ class Store:
             os.close(self._lock_fd)
             self._lock_fd = None
 
-    async def record(self, table: Table[Row], lines: bytes, rows: int) -> Position:
-        """Store rows durably; return the position of the first. They are in the next answer."""
-        return await self._journals[table.name].append(lines, rows)
+    async def record(self, stream: Stream[Row], batch: Batch[Row]) -> Recorded:
+        """Store rows durably, each client id once; what is stored is in the next answer.
+
+        The refused rows of the batch are accounted for, too.
+        """
+        ledger = self.ledgers[stream.name]
+        ledger.received += batch.points + len(batch.refused)
+        ledger.rejected += len(batch.refused)
+        if not batch.rows:
+            return Recorded(None, 0)
+        try:
+            recorded = await self._ids[stream.table].record(batch, self._journals[stream.name])
+        except BaseException:
+            ledger.unavailable += batch.points
+            raise
+        ledger.stored += recorded.points
+        ledger.duplicates += batch.points - recorded.points
+        return recorded
+
+    def reject(self, stream: AnyStream) -> None:
+        """Account for a single row that could not be read."""
+        self.ledgers[stream.name].received += 1
+        self.ledgers[stream.name].rejected += 1
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
         """Answer a query with everything that was acknowledged before it was asked.
@@ -113,27 +147,37 @@ class Store:
     async def delete(self, statement: Statement) -> None:
         """Run a deletion on everything that was acknowledged before."""
         await self._settle(statement.reads)
-        for table in statement.reads:
-            if self._loaders[table].stuck:  # what waits would come back after the deletion
-                message = f"Rows of {table} can't be loaded now, and so not be deleted."
-                raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
+        self._refuse_if_stuck(statement.reads)  # what waits would come back after the deletion
         try:
-            for table in statement.reads:
-                await asyncio.to_thread(self._journals[table].forget_durably)
+            for stream in _streams_of(statement.reads):
+                await asyncio.to_thread(self._journals[stream.name].forget_durably)
         except OSError as error:
             message = f"The journal can't be written: {error.strerror}."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
         await self.engine.write(statement)
 
-    async def _settle(self, tables: tuple[str, ...]) -> None:
-        for table in tables:
-            loader = self._loaders[table]
+    async def _settle(self, tables: Sequence[str]) -> None:
+        for stream in _streams_of(tables):
+            loader = self._loaders[stream.name]
             try:
                 async with asyncio.timeout(self.engine.limits.wait_seconds):
                     await loader.settle()
             except TimeoutError:
-                reason = loader.failure or f"Rows of {table} are still being loaded"
+                reason = loader.failure or f"Rows of {stream.name} are still being loaded"
                 raise AnalyticsError("UNAVAILABLE", f"{reason}.", retry_after=1) from None
+
+    def _refuse_if_stuck(self, tables: Sequence[str]) -> None:
+        for stream in _streams_of(tables):
+            if self._loaders[stream.name].stuck:
+                message = f"Rows of {stream.name} can't be loaded now."
+                raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
+
+    async def _all_loaded(self, table: str) -> None:
+        """Return when the engine has all that was to be recorded before, or fail."""
+        for stream in _streams_of((table,)):
+            await self._journals[stream.name].flushed()
+        await self._settle((table,))
+        self._refuse_if_stuck((table,))
 
     def problems(self) -> dict[str, str]:
         """Name what does not work now, by part; empty when all is well."""
@@ -155,3 +199,7 @@ class Store:
             for name, loader in self._loaders.items()
             if loader.refused_rows
         }
+
+
+def _streams_of(tables: Sequence[str]) -> list[AnyStream]:
+    return [stream for stream in STREAMS if stream.table in tables]

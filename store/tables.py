@@ -1,9 +1,9 @@
-"""The tables that rows are loaded into, and the statements that load them."""
+"""The streams of rows, and the statements that load each into its table."""
 
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias
 
-from store.rows import EVENT, METRIC, EventRow, Kind, MetricRow, Row
+from store.rows import EVENT, METRIC, METRIC_SERIES, EventRow, Kind, MetricRow, Row, SeriesRow
 from store.sql import Statement
 
 PROJECT: Final = "default"
@@ -25,9 +25,24 @@ SELECT {project:String}, metric_name, fromUnixTimestamp64Milli(timestamp, 'UTC')
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
     FROM file({path:String}, 'JSONEachRow',
-        'metric_name String, value Float64, tags Map(String, String), timestamp Int64, id String')
+        'metric_name String, value Float64, tags String, timestamp Int64, id String')
 )
 WHERE metric_name != ''"""
+    + _ONE_PART
+)
+
+_LOAD_SERIES: Final = (
+    """
+INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)
+SELECT {project:String}, metric_name, fromUnixTimestamp64Milli(timestamp, 'UTC'), value, tags, id,
+    {batch:UInt64}, rowNumberInAllBlocks()
+FROM (
+    SELECT metric_name, tags, id, timestamp, value
+    FROM file({path:String}, 'JSONEachRow',
+        'metric_name String, tags String, id String,
+        timestamps Array(Int64), values Array(Float64)')
+    ARRAY JOIN timestamps AS timestamp, values AS value
+)"""
     + _ONE_PART
 )
 
@@ -47,11 +62,12 @@ WHERE event_name != ''"""
 
 
 @dataclass(frozen=True, slots=True)
-class Table(Generic[Row]):
-    """A table with a journal in front of it."""
+class Stream(Generic[Row]):
+    """Rows of one kind, which have a journal of their own, on their way into a table."""
 
     name: str
     kind: Kind[Row]
+    table: str
     load_text: str
 
     def load(self, path: str, batch: int) -> Statement:
@@ -60,20 +76,22 @@ class Table(Generic[Row]):
 
     def count_batch(self, batch: int) -> Statement:
         """Count what is stored of a batch, as `rows`."""
-        text = f"SELECT count() AS rows FROM {self.name} WHERE batch = {{batch:UInt64}}"
+        text = f"SELECT count() AS rows FROM {self.table} WHERE batch = {{batch:UInt64}}"
         return Statement(text, {"batch": batch})
 
     def delete_batch(self, batch: int) -> Statement:
         """Remove what is stored of a batch."""
-        text = f"DELETE FROM {self.name} WHERE batch = {{batch:UInt64}}"
+        text = f"DELETE FROM {self.table} WHERE batch = {{batch:UInt64}}"
         return Statement(text, {"batch": batch})
 
     def newest_batch(self) -> Statement:
-        """Return the highest batch number, as `batch`; 0 when the table is empty."""
-        return Statement(f"SELECT max(batch) AS batch FROM {self.name}")
+        """Return the highest batch number of the table, as `batch`; 0 when it is empty."""
+        return Statement(f"SELECT max(batch) AS batch FROM {self.table}")
 
 
-METRICS: Final[Table[MetricRow]] = Table("metrics", METRIC, _LOAD_METRICS)
-EVENTS: Final[Table[EventRow]] = Table("events", EVENT, _LOAD_EVENTS)
-AnyTable: TypeAlias = Table[MetricRow] | Table[EventRow]
-TABLES: Final[tuple[AnyTable, ...]] = (METRICS, EVENTS)
+METRICS: Final[Stream[MetricRow]] = Stream("metrics", METRIC, "metrics", _LOAD_METRICS)
+SERIES: Final[Stream[SeriesRow]] = Stream("series", METRIC_SERIES, "metrics", _LOAD_SERIES)
+EVENTS: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _LOAD_EVENTS)
+AnyStream: TypeAlias = Stream[MetricRow] | Stream[SeriesRow] | Stream[EventRow]
+STREAMS: Final[tuple[AnyStream, ...]] = (METRICS, SERIES, EVENTS)
+TABLES: Final = tuple(dict.fromkeys(stream.table for stream in STREAMS))

@@ -26,6 +26,7 @@ def accepted(answer: httpx.Response, rows: int) -> None:
         {
             "success": True,
             "accepted": rows,
+            "duplicates": 0,
             "rejected": 0,
             "errors": [],
             "service": "analytics-service",

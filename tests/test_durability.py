@@ -1,14 +1,8 @@
 """Durability as the kernel sees it: no answer before its rows are on the disk."""
 
-import contextlib
-import os
 import re
-import shutil
-import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,14 +10,10 @@ from typing import Final
 import httpx
 import pytest
 
+from tests.faults.strace import needs_strace
 from tests.process import SERVE, Process
-from tests.stores import keys, opened
 
-STRACE: Final = shutil.which("strace")
-pytestmark = pytest.mark.skipif(
-    STRACE is None and "CI" not in os.environ,
-    reason="strace is not installed (apt-get install strace); in CI this is a failure",
-)
+pytestmark = needs_strace
 
 CALLS: Final = (
     "openat,mkdir,mkdirat,unlink,unlinkat,read,recvfrom,recvmsg,"
@@ -242,56 +232,3 @@ def len_of(call: Call) -> int:
         return sum(int(size) for size in re.findall(r"iov_len=(\d+)", call.text))
     assert asked
     return int(asked[1])
-
-
-@contextlib.contextmanager
-def failing_syncs(service: Process, when: str) -> Iterator[None]:
-    """Let the fdatasync calls of every thread fail, those with the numbers `when`."""
-    strace = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync")
-    inject = ("-e", f"inject=fdatasync:error=EIO:when={when}", "-p", str(service.pid))
-    with subprocess.Popen((*strace, *inject)) as tracer:
-        try:
-            while not is_traced(service):
-                assert tracer.poll() is None, "strace could not attach"
-                time.sleep(0.01)
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)  # it detaches; the service goes on
-
-
-def is_traced(service: Process) -> bool:
-    """Say whether every thread of the service has a tracer."""
-    threads = Path(f"/proc/{service.pid}/task").iterdir()
-    return all("TracerPid:\t0\n" not in (task / "status").read_text() for task in threads)
-
-
-@pytest.mark.parametrize("when", ["1", "2", "5", "2..4", "1+2"])
-async def test_failed_syncs_refuse_exactly_the_rows_that_are_not_stored(
-    tmp_path: Path, when: str
-) -> None:
-    """With fdatasync failing under journal and engine: what is acknowledged is what is stored."""
-    answered: dict[str, int] = {}
-    with Process(tmp_path / "data") as service:
-        service.await_ready()
-        with failing_syncs(service, when):
-            for n in range(12):
-                for table in ("metrics", "events"):
-                    (row,) = rows_of(f"{table}-{n}", table, 1)
-                    answer = service.post(f"/{table}", row)
-                    answered[f"{table}-{n}/0"] = answer.status_code
-                    assert answer.status_code == 200 or answer.headers["retry-after"] == "1"
-        for table in ("metrics", "events"):
-            (row,) = rows_of(f"{table}-after", table, 1)
-            assert service.post(f"/{table}", row).status_code == 200
-            answered[f"{table}-after/0"] = 200
-        service.kill()
-    assert set(answered.values()) == {200, 503}
-    async with opened(tmp_path / "data") as store:
-        found = [key for table in ("metrics", "events") for key in await keys(store, table)]
-    assert found == [key for key in sorted(answered, key=order) if answered[key] == 200]
-
-
-def order(key: str) -> tuple[bool, int]:
-    """Sort as the tables are listed: metrics first, each in the order of the requests."""
-    table, number = key.removesuffix("/0").split("-")
-    return table == "events", int(number) if number.isdigit() else 99

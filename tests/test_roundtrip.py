@@ -181,7 +181,10 @@ async def test_tags(service: Service, batch: list[dict[str, str]]) -> None:
     await ask(service, METRICS, rows=[{"name": marks[1], "value": 1, "tags": t} for t in batch])
     counted.update({mark: len(batch) for mark in marks})
     for mark in marks:
-        text = "SELECT tags FROM metrics WHERE name = {name:String} ORDER BY time, batch, row"
+        text = (
+            "SELECT CAST(JSONExtractKeysAndValues(tags, 'String'), 'Map(String, String)') AS tags"
+            " FROM metrics WHERE name = {name:String} ORDER BY time, batch, row"
+        )
         statement = Statement(text, {"name": mark}, reads=("metrics",))
         stored = await service.context.store.select(statement, _Tags)
         assert [row.tags for row in stored] == batch

@@ -10,6 +10,7 @@ DOCUMENTED = {
     "/health-check": {"get"},
     "/metrics": {"get", "post"},
     "/metrics/batch": {"post"},
+    "/metrics/series": {"post"},
     "/metrics/{metric_name}": {"get", "delete"},
     "/events": {"get", "post", "delete"},
     "/events/batch": {"post"},

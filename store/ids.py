@@ -1,0 +1,195 @@
+"""Client ids: a row that is sent again with its id is counted once."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, NamedTuple
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from schema.scalars import Instant
+from store import queries
+from store.batches import Position, first_batch_at
+from store.engine import Engine, EngineError
+from store.journal import Journal
+from store.reading import Batch
+from store.rows import Row
+from store.seen import WINDOW_MS, SeenIds
+from store.tables import PROJECT
+
+_LOG: Final = logging.getLogger("analytics.ids")
+
+_IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
+_RETRY_SECONDS: Final = 5.0
+
+
+class First(NamedTuple):
+    """The row that a duplicate repeats: where it is stored, and its time."""
+
+    position: Position
+    time: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch: where its first stored row is, if any, and its duplicates.
+
+    Duplicates are named by their place among the rows of the batch.
+    """
+
+    position: Position | None
+    points: int
+    duplicates: Mapping[int, First] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Row]):
+    """A batch some of whose ids may have been here before."""
+
+    batch: Batch[Row]
+    journal: Journal
+    suspects: Sequence[str]
+    recorded: asyncio.Future[Recorded]
+
+
+class ClientIds:
+    """Knows the ids of one table's rows, and lets each in once.
+
+    Nearly all ids are new, and `SeenIds` says so at no cost. For the others the engine is asked,
+    after all that was sent before has reached it. Batches that wait for that share one question.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        engine: Engine,
+        all_loaded: Callable[[], Awaitable[None]],
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Serve `table`; `all_loaded` returns when what was appended before can be queried."""
+        self._table = table
+        self._engine = engine
+        self._all_loaded = all_loaded
+        self._now_ms = now_ms
+        self._seen = SeenIds(engine.limits.id_memory_bytes, now_ms())
+        self._waiting: list[_Waiting[Any]] = []
+        self._verifier: asyncio.Task[None] | None = None
+        self._learner: asyncio.Task[None] | None = None
+        self.learned = False
+
+    def start(self) -> None:
+        """Begin to learn the ids that are stored; until that is done each id is looked up."""
+        self._learner = asyncio.create_task(self._learn())
+
+    async def stop(self) -> None:
+        """Leave what is not learned."""
+        if self._learner:
+            self._learner.cancel()
+            await asyncio.wait([self._learner])
+
+    async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
+        """Append the rows whose ids are new; return when those and what they repeat are durable."""
+        if b'"id":' not in batch.lines:
+            return Recorded(await journal.append(batch.lines, batch.points), batch.points)
+        ids = [row.id for row in batch.rows if row.id is not None]
+        if not ids:
+            return Recorded(await journal.append(batch.lines, batch.points), batch.points)
+        suspects = self._seen.add(ids, self._now_ms())
+        if not suspects and self.learned and len(set(ids)) == len(ids):
+            return Recorded(await journal.append(batch.lines, batch.points), batch.points)
+        asked = [ids[place] for place in suspects] if self.learned else ids
+        recorded: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(batch, journal, asked, recorded))
+        if self._verifier is None:
+            self._verifier = asyncio.create_task(self._verify())
+        return await recorded
+
+    async def _verify(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                try:
+                    await self._record_group(group)
+                except Exception as error:  # noqa: BLE001 - each caller is told
+                    for waiting in group:
+                        if not waiting.recorded.done():
+                            waiting.recorded.set_exception(error)
+        finally:
+            self._verifier = None
+
+    async def _record_group(self, group: list[_Waiting[Any]]) -> None:
+        """Record batches that came together. When one can't be appended all are refused.
+
+        Another one may repeat rows of that, and must not be told that they are stored.
+        """
+        await self._all_loaded()
+        known = await self._find({id_ for waiting in group for id_ in waiting.suspects})
+        taken: dict[str, tuple[int, int]] = {}
+        repeats: list[dict[int, str]] = []
+        kept: list[Batch[Any]] = []
+        for number, waiting in enumerate(group):
+            repeated: dict[int, str] = {}
+            for place, row in enumerate(waiting.batch.rows):
+                if row.id is None:
+                    continue
+                if row.id in known or row.id in taken:
+                    repeated[place] = row.id
+                else:
+                    taken[row.id] = (number, place - len(repeated))
+            repeats.append(repeated)
+            kept.append(waiting.batch.without(repeated) if repeated else waiting.batch)
+        positions = await asyncio.gather(
+            *(_append(waiting, batch) for waiting, batch in zip(group, kept, strict=True))
+        )
+        for id_, (number, place) in taken.items():
+            start = positions[number]
+            assert start  # noqa: S101 - a row of this batch was appended
+            time = getattr(kept[number].rows[place], "timestamp", None) or self._now_ms()
+            known[id_] = First(Position(start.batch, start.row + place), Instant(time))
+        for number, waiting in enumerate(group):
+            duplicates = {place: known[id_] for place, id_ in repeats[number].items()}
+            if not waiting.recorded.done():
+                waiting.recorded.set_result(
+                    Recorded(positions[number], kept[number].points, duplicates)
+                )
+
+    async def _find(self, ids: set[str]) -> dict[str, First]:
+        """Return which of these ids the table has, and where."""
+        found = {}
+        asked = sorted(ids)
+        since = first_batch_at(self._now_ms() - WINDOW_MS)
+        for start in range(0, len(asked), _IDS_AT_ONCE):
+            some = asked[start : start + _IDS_AT_ONCE]
+            statement = queries.by_client_id(self._table, PROJECT, some, since)
+            try:
+                rows = await self._engine.select(statement, queries.IdRow)
+            except EngineError as error:
+                message = f"Ids of {self._table} can't be looked up now."
+                raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
+            for row in rows:
+                found[row.id] = First(Position(row.batch, row.row), Instant(row.at))
+        return found
+
+    async def _learn(self) -> None:
+        """Read the ids of the last days from the table."""
+        while not self.learned:
+            try:
+                await self._all_loaded()
+                since = first_batch_at(self._now_ms() - WINDOW_MS)
+                decoder = msgspec.json.Decoder(queries.OwnIdRow)
+                statement = queries.client_ids(self._table, PROJECT, since)
+                async for lines in self._engine.pieces(statement):
+                    ids = [row.id for row in decoder.decode_lines(lines)]
+                    self._seen.add(ids, self._now_ms())
+                self.learned = True
+            except (AnalyticsError, EngineError) as error:
+                _LOG.warning("the ids of %s can't be read yet: %s", self._table, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _append(waiting: _Waiting[Any], batch: Batch[Any]) -> Position | None:
+    if not batch.rows:
+        return None
+    return await waiting.journal.append(batch.lines, batch.points)

@@ -1,0 +1,1 @@
+ALTER TABLE metrics RENAME COLUMN IF EXISTS tags_json TO tags;

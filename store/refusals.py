@@ -1,0 +1,65 @@
+"""What is said of rows that are refused: the field, the limit, in the words of the door."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schema.errors import AnalyticsError, bad_input
+from schema.recording import RowError
+from store.rows import MAX_DEPTH, MAX_NAME, untimely
+
+GRAPHQL_NAMES: Final[Mapping[str, str]] = {
+    "metric_name": "name",
+    "event_name": "name",
+    "user_id": "userId",
+    "timestamp": "time",
+}
+"""What the GraphQL inputs call a field whose REST name is another."""
+
+REST_NAMES: Final[Mapping[str, str]] = {}
+
+
+def refused(index: int, row: object, error: AnalyticsError) -> RowError:
+    return RowError(
+        index=index,
+        id=getattr(row, "id", None),
+        field=error.field,
+        code=error.code,
+        message=error.message,
+    )
+
+
+_AT: Final = re.compile(r" - at (?:`key` in )?`\$(?:\[\d+\])?\.?(\w+)?.*`$")
+_NAMED: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
+_LIMIT: Final = re.compile(r"(?:<=|>=) (-?\d+)")
+
+
+def explained(error: Exception, names: Mapping[str, str]) -> AnalyticsError:
+    """Turn a decoder's error into one that names the field and the limit."""
+    if isinstance(error, AnalyticsError):
+        return renamed(error, names)
+    if isinstance(error, RecursionError):
+        return bad_input(None, f"nested too deeply (at most {MAX_DEPTH})", limit=MAX_DEPTH)
+    text = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return AnalyticsError("BAD_REQUEST", f"The row is not valid JSON: {text}")
+    at, named, limit = _AT.search(text), _NAMED.search(text), _LIMIT.search(text)
+    field = at[1] if at else None
+    if named and not field:
+        field = named[1][:MAX_NAME]
+    bound = int(limit[1]) if limit else None
+    if field == "timestamp" and limit:
+        return renamed(untimely(), names)
+    reason = (text[: at.start()] if at else text)[: 2 * MAX_NAME]
+    return renamed(bad_input(field, reason.replace("`", ""), limit=bound), names)
+
+
+def renamed(error: AnalyticsError, names: Mapping[str, str]) -> AnalyticsError:
+    """Speak of the field in the words of the door."""
+    if error.field is None or error.field not in names:
+        return error
+    ours, theirs = error.field, names[error.field]
+    message = error.message.replace(ours, theirs, 1)
+    return bad_input(theirs, message.removeprefix(f"{theirs}: "), limit=error.limit)
