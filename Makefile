@@ -8,10 +8,10 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test lint bench lock clean
+.PHONY: help setup run dev test test-faults lint bench lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 setup: $(STAMP) ## install the locked dependencies into .venv (again only when the lock changes)
 
@@ -23,6 +23,9 @@ dev: $(STAMP) ## start the service and reload it on change
 
 test: lint ## lint, then the tests
 	$(PY) -m pytest -q
+
+test-faults: $(STAMP) ## the long form of the fault tests (root and strace for all of them)
+	FAULTS=long $(PY) -m pytest -q -s tests/faults
 
 lint: $(STAMP) ## ruff, mypy (strict), import rules
 	$(PY) -m ruff check

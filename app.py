@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import rest
 import schema.http
-from operations import RequestLog, livez, log_to_stderr, readyz
+from operations import RequestLog, internal_metrics, livez, log_to_stderr, readyz
 from resolvers.context import Context
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import InvalidSettingError, Settings, from_environment
@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_route("/graphql", _graphql, methods=["GET", "POST"], include_in_schema=False)
     app.add_route("/livez", livez, include_in_schema=False)
     app.add_route("/readyz", readyz, include_in_schema=False)
+    app.add_route("/internal/metrics", internal_metrics, include_in_schema=False)
     app.add_exception_handler(AnalyticsError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)

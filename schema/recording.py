@@ -80,3 +80,37 @@ class DeleteEventsInput:
 @strawberry.type(description="What was deleted.")
 class DeletePayload:
     matched_rows: Long = strawberry.field(description="Rows that were there and are deleted.")
+
+
+@strawberry.type(
+    description=(
+        "What became of the rows of one stream since the start: `received = stored + duplicates"
+        " + rejected + unavailable + pending`; `stored + recovered = loaded + waiting + setAside`."
+    )
+)
+class StreamAccount:
+    stream: str = strawberry.field(description="`metrics`, `series` (of metrics) or `events`.")
+    received: Long = strawberry.field(description="Rows that came.")
+    stored: Long = strawberry.field(description="Rows that were acknowledged: they are durable.")
+    duplicates: Long = strawberry.field(description="Rows whose id was recorded before.")
+    rejected: Long = strawberry.field(description="Rows that are not valid.")
+    unavailable: Long = strawberry.field(description="Rows refused for now, to be sent again.")
+    pending: Long = strawberry.field(description="Rows whose request is not answered yet.")
+    recovered: Long = strawberry.field(description="Rows found in the journal at the start.")
+    loaded: Long = strawberry.field(description="Rows that went from the journal to the table.")
+    waiting: Long = strawberry.field(description="Rows in the journal, on their way to the table.")
+    set_aside: Long = strawberry.field(description="Rows set aside: the engine can't read them.")
+
+
+@strawberry.type(description="A row that was acknowledged and that the engine could not read.")
+class SetAsideRow:
+    id: strawberry.ID = strawberry.field(description="Its segment and its place there.")
+    stream: str = strawberry.field(description="Where it came in, as in `StreamAccount`.")
+    text: str = strawberry.field(description="The row as it is in the journal, 10,000 characters.")
+
+
+@strawberry.type(description="What became of the rows that were set aside.")
+class ReplayPayload:
+    stored: Long = strawberry.field(description="Rows that are stored now.")
+    duplicates: Long = strawberry.field(description="Rows that were stored already.")
+    left: Long = strawberry.field(description="Rows that still can't be read.")

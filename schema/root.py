@@ -10,7 +10,7 @@ from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from resolvers import events, metrics, overview, recording
+from resolvers import accounts, events, metrics, overview, recording
 from schema.errors import AnalyticsError
 from schema.events import EventFilter
 from schema.health import Health
@@ -32,6 +32,9 @@ from schema.recording import (
     RecordEventsInput,
     RecordMetricsInput,
     RecordPayload,
+    ReplayPayload,
+    SetAsideRow,
+    StreamAccount,
 )
 from schema.scalars import SCALARS
 from store.refusals import GRAPHQL_NAMES
@@ -91,6 +94,14 @@ class Query:
         page = await events.page(info.context, where, range, first, after)
         return event_connection(page, where, range, after)
 
+    @strawberry.field(description="What became of all rows, by stream; also `/internal/metrics`.")
+    async def ingestion(self, info: Asked) -> list[StreamAccount]:
+        return accounts.accounts(info.context)
+
+    @strawberry.field(description="Rows that the engine could not read, oldest first.")
+    async def set_aside(self, info: Asked, first: First = 100) -> list[SetAsideRow]:
+        return accounts.set_aside(info.context, first)
+
 
 # Each field is nullable: a mutation that fails must not take the answer of its neighbour with it.
 @strawberry.type(description="What can be recorded and deleted.")
@@ -134,6 +145,10 @@ class Mutation:
     @strawberry.mutation(description="Delete the events that pass a filter; not in production.")
     async def delete_events(self, info: Asked, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
         return await events.delete(info.context, input.where)
+
+    @strawberry.mutation(description="Record what was set aside once more; not in production.")
+    async def replay_set_aside(self, info: Asked) -> ReplayPayload | None:
+        return await accounts.replay(info.context)
 
 
 class _OneOperation(SchemaExtension):

@@ -10,9 +10,9 @@ import contextlib
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,6 +21,7 @@ import msgspec
 from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
 from store.files import sync_folder, write_durably
+from store.refused import HEADER_START, Refused, lines_of
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ PROBE_SECONDS: Final = 1.0
 
 _PROBE_BYTES: Final = 65_536
 _SUFFIX: Final = ".ndjson"
+_DIGIT: Final = "[0-9]"
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 
@@ -90,6 +92,10 @@ class Journal:
         self._closed = False
         self._mender: asyncio.Task[None] | None = None
         self.bytes = 0
+        self.recovered_rows = 0
+        self.loaded_rows = 0
+        self.set_aside_rows = 0
+        self.refused = Refused(folder)
         self.failure: str | None = None
         self.sealed: list[Segment] = []
         self.on_rows: Callable[[], None] = lambda: None
@@ -100,6 +106,16 @@ class Journal:
         if self._current and self._current.rows:
             return self._current.batch
         return self.sealed[-1].batch if self.sealed else 0
+
+    @property
+    def rows(self) -> int:
+        """The number of acknowledged rows that are not loaded."""
+        return sum(s.rows for s in self.sealed) + (self._current.rows if self._current else 0)
+
+    @property
+    def torn_bytes(self) -> int:
+        """The bytes of groups that were not whole after a crash, and are set aside."""
+        return sum(file.stat().st_size for file in self._folder.glob("*.torn"))
 
     @property
     def oldest(self) -> int:
@@ -114,19 +130,22 @@ class Journal:
     def recover(self) -> list[str]:
         """Take over the segments that an earlier process left; return what had to be set aside."""
         set_aside = []
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+        for path in sorted(self._folder.glob(f"{_DIGIT * 20}{_SUFFIX}")):
             rows, valid = read_prefix(path)
             size = path.stat().st_size
             if valid < size:
                 set_aside.append(f"{size - valid} bytes of {path.name}")
-                _cut(path, valid)
             if rows == 0:
-                path.unlink()
+                path.rename(path.with_suffix(".torn")) if size else path.unlink()
                 continue
+            if valid < size:
+                with contextlib.suppress(OSError):  # when the disk is full the loader does it
+                    cut(path, valid)
             batch = int(path.stem)
             self._numbers.reserve(batch)
             self.sealed.append(Segment(path, batch, rows, valid, leftover=True))
             self.bytes += valid
+            self.recovered_rows += rows
         sync_folder(self._folder)
         return set_aside
 
@@ -205,8 +224,7 @@ class Journal:
     def _fail(self, group: list[_Waiting], error: OSError | RuntimeError) -> None:
         """Refuse a group that did not reach the disk, and leave its segment as it was before."""
         self.failure = f"The journal can't write: {getattr(error, 'strerror', None) or error}"
-        if self._current:
-            self._seal()
+        self._seal()
         if self._mender is None:
             self._mender = asyncio.create_task(self._mend())
         for waiting in group:
@@ -244,26 +262,45 @@ class Journal:
         current, self._current = self._current, None
         if current is None:
             return
-        os.close(current.fd)
         if current.rows:
             segment = Segment(current.path, current.batch, current.rows, current.bytes)
             self.sealed.append(segment)
-        else:
-            current.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # all that counts is on the disk already
+            os.close(current.fd)
+        if not current.rows:
+            with contextlib.suppress(OSError):  # it has no whole group: a start throws it away
+                current.path.unlink(missing_ok=True)
 
     def loaded(self, segment: Segment) -> None:
         """Forget a segment that the engine has."""
         segment.path.unlink(missing_ok=True)
+        self.loaded_rows += segment.rows
         self._drop(segment)
 
     def set_aside(self, segment: Segment) -> Path:
         """Put a segment that the engine refuses where it blocks nothing and can be replayed."""
-        refused = self._folder / "refused"
-        refused.mkdir(exist_ok=True)
-        target = segment.path.rename(refused / segment.path.name)
-        sync_folder(refused)
+        target = self.refused.put_segment(segment.path)
+        self.set_aside_rows += segment.rows
         self._drop(segment)
         return target
+
+    def set_lines_aside(self, segment: Segment, bad: Container[int], rows: int) -> Segment:
+        """Take the lines at these places out of a segment, which has `rows` rows without them.
+
+        Every other line keeps its place, which is its row's id: an empty object stands for each
+        bad line, and for each header but the first. A crash in between leaves the old segment,
+        from which the same lines will be taken again.
+        """
+        lines = lines_of(segment.path.read_bytes()[: segment.bytes])
+        self.refused.put(segment.path.name, [line for n, line in enumerate(lines) if n in bad])
+        kept = b"".join(replaced(lines[1:], bad, first=1))
+        content = _header(segment.batch, 0, kept, rows) + kept
+        write_durably(segment.path, content)
+        left = replace(segment, rows=rows, bytes=len(content))
+        self.sealed[self.sealed.index(segment)] = left
+        self.bytes += left.bytes - segment.bytes
+        self.set_aside_rows += segment.rows - rows
+        return left
 
     def _drop(self, segment: Segment) -> None:
         self.sealed.remove(segment)
@@ -284,6 +321,14 @@ class Journal:
         self._thread.shutdown()
 
 
+def replaced(lines: Sequence[bytes], bad: Container[int], first: int) -> list[bytes]:
+    """Put an empty object in the place of each header and each bad line, counted from `first`."""
+    return [
+        b"{}\n" if place in bad or line.startswith(HEADER_START) else line
+        for place, line in enumerate(lines, first)
+    ]
+
+
 def _probe(path: Path) -> None:
     try:
         write_durably(path, bytes(_PROBE_BYTES))
@@ -296,7 +341,7 @@ def _append_group(current: _Open, lines: bytes, rows: int) -> int:
 
     When that fails the segment is cut back, so that what is not acknowledged is not replayed.
     """
-    header = _header(lines, rows)
+    header = _header(current.batch, current.bytes, lines, rows)
     try:
         _write_all(current.fd, header, lines)
         _sync_data(current.fd)
@@ -308,8 +353,12 @@ def _append_group(current: _Open, lines: bytes, rows: int) -> int:
     return len(header) + len(lines)
 
 
-def _header(lines: bytes, rows: int) -> bytes:
-    crc = zlib.crc32(b"%d" % rows, zlib.crc32(lines))
+def _header(batch: int, at: int, lines: bytes, rows: int) -> bytes:
+    """Return a group's header. Its checksum also says where the group belongs, and how long it is.
+
+    A copy of it elsewhere is then no group.
+    """
+    crc = zlib.crc32(b"%d %d %d" % (batch, at, rows), zlib.crc32(lines))
     return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (crc, len(lines), rows)
 
 
@@ -337,7 +386,8 @@ def read_prefix(path: Path) -> tuple[int, int]:
         except (msgspec.MsgspecError, ValueError):
             break
         lines = data[end + 1 : end + 1 + max(header.bytes, 0)]
-        headers = (_header(lines, header.rows), _first_header(lines, header.rows))
+        ours = _header(int(path.stem), at, lines, header.rows)
+        headers = (ours, _first_header(lines, header.rows))
         if header.rows <= 0 or data[at : end + 1] not in headers:
             break
         rows += header.rows
@@ -345,10 +395,10 @@ def read_prefix(path: Path) -> tuple[int, int]:
     return rows, at
 
 
-def _cut(path: Path, size: int) -> None:
+def cut(path: Path, size: int) -> None:
     """Move what is behind the first `size` bytes into a file of its own."""
     with path.open("r+b") as file:
         file.seek(size)
-        path.with_suffix(".torn").write_bytes(file.read())
+        write_durably(path.with_suffix(".torn"), file.read())
         file.truncate(size)
         os.fsync(file.fileno())

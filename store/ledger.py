@@ -1,6 +1,7 @@
 """The ledger: what became of every row that was received."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(slots=True)
@@ -22,3 +23,22 @@ class Ledger:
         """Rows whose requests are not answered yet."""
         settled = self.stored + self.duplicates + self.rejected + self.unavailable
         return self.received - settled
+
+
+class Account(NamedTuple):
+    """A stream's ledger, and where its stored rows are by now.
+
+    Since the start, `stored + recovered = loaded + waiting + set_aside`: rows that were found in
+    the journal, or acknowledged, are in the table, wait for it in the journal, or were set aside.
+    `refused` rows are set aside in all, whenever that was.
+    """
+
+    stream: str
+    ledger: Ledger
+    recovered: int
+    loaded: int
+    waiting: int
+    set_aside: int
+    refused: int
+    journal_bytes: int
+    torn_bytes: int

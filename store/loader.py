@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from store.engine import Engine, EngineError
-from store.journal import Journal, Segment
-from store.tables import AnyStream
+from store.journal import Journal, Segment, cut, replaced
+from store.refused import HEADER_START, lines_of
+from store.tables import SERIES, AnyStream
 
 _LOG: Final = logging.getLogger("analytics.loader")
 
@@ -21,6 +24,8 @@ INTERVAL: Final = 0.3
 _BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
 _TRIES_OF_BAD_DATA: Final = 3
 _TRIES_UNTIL_STUCK: Final = 4
+_MOST_BAD_LINES: Final = 1000
+"""With more of them a segment is set aside as a whole: finding each takes some milliseconds."""
 
 # Parse and conversion errors: the segment itself is bad, and no later try will be better.
 _BAD_DATA: Final = frozenset(
@@ -52,7 +57,6 @@ class Loader:
         self.failure: str | None = None
         self.stuck = False
         self.recovered = False
-        self.refused_rows = 0
 
     def start(self) -> None:
         """Begin to load, first what an earlier process left."""
@@ -129,8 +133,10 @@ class Loader:
             try:
                 if unreadable < _TRIES_OF_BAD_DATA:
                     await self._insert(segment, leftover=leftover)
-                else:
-                    self._set_aside(segment)
+                elif salvaged := await self._salvaged(segment):
+                    segment = salvaged
+                    unreadable = 0
+                    continue
                 break
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows must not wait for ever
                 tries += 1
@@ -152,10 +158,49 @@ class Loader:
         self.stuck = False
         self._pass_on()
 
-    def _set_aside(self, segment: Segment) -> None:
-        target = self._journal.set_aside(segment)
-        self.refused_rows += segment.rows
-        _LOG.error("set aside %s", target, extra={"rows": segment.rows})
+    async def _salvaged(self, segment: Segment) -> Segment | None:
+        """Set aside what the engine can't read in a segment; return what is left of it, if any."""
+        lines = lines_of(await asyncio.to_thread(segment.path.read_bytes))
+        bad = await self._bad_lines(lines)
+        if not bad or len(bad) > _MOST_BAD_LINES:
+            target = self._journal.set_aside(segment)
+            _LOG.error("set aside %s", target, extra={"rows": segment.rows})
+            return None
+        rows = await self._readable_rows(replaced(lines, bad, first=0))
+        _LOG.error("set aside lines of %s", segment.path, extra={"rows": len(bad)})
+        return self._journal.set_lines_aside(segment, bad, rows or 0)
+
+    async def _bad_lines(self, lines: Sequence[bytes]) -> set[int]:
+        """Find the lines that are not exactly one row to the engine, by halves."""
+        bad: set[int] = set()
+        pieces = [(0, len(lines))]
+        while pieces and len(bad) <= _MOST_BAD_LINES:
+            start, end = pieces.pop()
+            piece = lines[start:end]
+            expected = sum(not line.startswith(HEADER_START) for line in piece)
+            rows = await self._readable_rows(piece)
+            if rows == expected or (self._stream is SERIES and rows and rows > expected):
+                continue
+            if end - start == 1:
+                bad.add(start)
+            else:
+                middle = (start + end) // 2
+                pieces += [(middle, end), (start, middle)]
+        return bad
+
+    async def _readable_rows(self, lines: Sequence[bytes]) -> int | None:
+        """Return how many rows the engine reads in some lines, or None if it can't read them."""
+        with tempfile.TemporaryFile() as file:
+            file.write(b"".join(lines))
+            file.flush()
+            path = f"/dev/fd/{file.fileno()}"
+            try:
+                found = await self._engine.select(self._stream.readable(path), _Count)
+            except EngineError as error:
+                if error.code in _BAD_DATA:
+                    return None
+                raise
+        return found[0].rows
 
     async def _insert(self, segment: Segment, *, leftover: bool) -> None:
         """Insert a segment's rows, each exactly once, even if an earlier try got anywhere."""
@@ -166,8 +211,11 @@ class Loader:
                 return
             if stored[0].rows:
                 await self._engine.write(self._stream.delete_batch(segment.batch))
-        if segment.path.stat().st_size > segment.bytes:  # a failed write that could not be undone
-            os.truncate(segment.path, segment.bytes)
+        if segment.path.stat().st_size > segment.bytes:
+            if segment.leftover:  # a torn end that could not be set aside at the start
+                cut(segment.path, segment.bytes)
+            else:  # a failed write that could not be undone
+                os.truncate(segment.path, segment.bytes)
         began = time.monotonic()
         fd = os.open(segment.path, os.O_RDONLY)
         try:

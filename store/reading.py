@@ -35,8 +35,14 @@ class Batch(Generic[Row]):
     def without(self, duplicates: Container[int]) -> "Batch[Row]":
         """Return the batch without the rows at these places."""
         rows = [row for place, row in enumerate(self.rows) if place not in duplicates]
-        lines = _ENCODER.encode_lines(rows)
-        return Batch(self.kind, rows, lines, self.kind.points(rows), self.refused)
+        return batch_of(self.kind, rows, self.refused)
+
+
+def batch_of(
+    kind: Kind[Row], rows: Sequence[Row], refused_rows: Sequence[RowError] = ()
+) -> Batch[Row]:
+    """Return rows that were checked as a batch."""
+    return Batch(kind, rows, _ENCODER.encode_lines(rows), kind.points(rows), refused_rows)
 
 
 class _OwnId(msgspec.Struct):
@@ -122,7 +128,7 @@ def _accepted(kind: Kind[Row], rows: list[Row], now: Instant, *, doubtful: bool)
                 kind.check(row, doubtful=doubtful)
     except AnalyticsError:
         raise _BadRowError from None
-    return Batch(kind, rows, _ENCODER.encode_lines(rows), kind.points(rows))
+    return batch_of(kind, rows)
 
 
 def _sifted(
@@ -146,7 +152,7 @@ def _sifted(
             bad.append(refused(index, row, explained(error, names)))
         except AnalyticsError as error:
             bad.append(refused(index, row, renamed(error, names)))
-    return Batch(kind, good, _ENCODER.encode_lines(good), kind.points(good), bad)
+    return batch_of(kind, good, bad)
 
 
 def _may_have_control_characters(body: bytes) -> bool:

@@ -5,23 +5,26 @@ import fcntl
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
 from schema.errors import AnalyticsError
+from schema.scalars import Instant
 from store.batches import BatchNumbers
 from store.engine import Engine
 from store.files import make_folder
 from store.ids import ClientIds, Recorded
 from store.journal import Journal
-from store.ledger import Ledger
+from store.ledger import Account, Ledger
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
 from store.reading import Batch
+from store.refused import SetAside, rows_of
+from store.replay import readable
 from store.rows import Row
 from store.sql import Statement
 from store.tables import STREAMS, TABLES, AnyStream, Stream
@@ -136,6 +139,44 @@ class Store:
         self.ledgers[stream.name].received += 1
         self.ledgers[stream.name].rejected += 1
 
+    def accounts(self) -> list[Account]:
+        """Account for all rows since the start, stream by stream."""
+        return [
+            Account(
+                stream=name,
+                ledger=self.ledgers[name],
+                recovered=journal.recovered_rows,
+                loaded=journal.loaded_rows,
+                waiting=journal.rows,
+                set_aside=journal.set_aside_rows,
+                refused=journal.refused.rows,
+                journal_bytes=journal.bytes,
+                torn_bytes=journal.torn_bytes,
+            )
+            for name, journal in self._journals.items()
+        ]
+
+    def refused(self) -> Iterator[tuple[str, SetAside]]:
+        """Go through the lines that are set aside, with the names of their streams."""
+        for name, journal in self._journals.items():
+            yield from ((name, line) for line in journal.refused)
+
+    async def replay(self, now: Instant) -> tuple[int, int]:
+        """Record what was set aside once more; return the rows stored, and those that were already.
+
+        What can't be read stays set aside.
+        """
+        points = duplicates = 0
+        for stream in STREAMS:
+            refused = self._journals[stream.name].refused
+            for file in refused.files():
+                batch, left = readable(stream, rows_of(file), now)
+                recorded = await self.record(stream, batch)
+                points += recorded.points
+                duplicates += batch.points - recorded.points
+                refused.leave(file, left)
+        return points, duplicates
+
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
         """Answer a query with everything that was acknowledged before it was asked.
 
@@ -193,11 +234,11 @@ class Store:
         return found
 
     def set_aside(self) -> dict[str, str]:
-        """Name the tables whose acknowledged rows the engine could not read since the start."""
+        """Name the streams that have acknowledged rows which the engine could not read."""
         return {
-            f"refused.{name}": f"{loader.refused_rows} rows are set aside in the journal"
-            for name, loader in self._loaders.items()
-            if loader.refused_rows
+            f"refused.{name}": f"{journal.refused.rows} rows are set aside in the journal"
+            for name, journal in self._journals.items()
+            if journal.refused.rows
         }
 
 

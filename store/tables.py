@@ -17,62 +17,67 @@ SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parallel_parsing 
     input_format_skip_unknown_fields = 1, precise_float_parsing = 1
 """
 
-_LOAD_METRICS: Final = (
-    """
-INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)
-SELECT {project:String}, metric_name, fromUnixTimestamp64Milli(timestamp, 'UTC'), value, tags, id,
-    {batch:UInt64}, line
+_METRICS: Final = """
+SELECT {project:String} AS project, metric_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, tags, id AS client_id,
+    {batch:UInt64} AS batch, line AS row
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
     FROM file({path:String}, 'JSONEachRow',
         'metric_name String, value Float64, tags String, timestamp Int64, id String')
 )
 WHERE metric_name != ''"""
-    + _ONE_PART
-)
 
-_LOAD_SERIES: Final = (
-    """
-INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)
-SELECT {project:String}, metric_name, fromUnixTimestamp64Milli(timestamp, 'UTC'), value, tags, id,
-    {batch:UInt64}, rowNumberInAllBlocks()
+_SERIES: Final = """
+SELECT {project:String} AS project, metric_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, tags, id AS client_id,
+    {batch:UInt64} AS batch, rowNumberInAllBlocks() AS row
 FROM (
     SELECT metric_name, tags, id, timestamp, value
     FROM file({path:String}, 'JSONEachRow',
         'metric_name String, tags String, id String,
         timestamps Array(Int64), values Array(Float64)')
     ARRAY JOIN timestamps AS timestamp, values AS value
-)"""
-    + _ONE_PART
 )
+WHERE metric_name != ''"""
 
-_LOAD_EVENTS: Final = (
-    """
-INSERT INTO events (project, name, time, user_id, properties, client_id, batch, row)
-SELECT {project:String}, event_name, fromUnixTimestamp64Milli(timestamp, 'UTC'), user_id,
-    properties, id, {batch:UInt64}, line
+_EVENTS: Final = """
+SELECT {project:String} AS project, event_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, user_id, properties, id AS client_id,
+    {batch:UInt64} AS batch, line AS row
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
     FROM file({path:String}, 'JSONEachRow',
         'event_name String, user_id String, properties String, timestamp Int64, id String')
 )
 WHERE event_name != ''"""
-    + _ONE_PART
-)
+
+_METRIC_COLUMNS: Final = "project, name, time, value, tags, client_id, batch, row"
+_EVENT_COLUMNS: Final = "project, name, time, user_id, properties, client_id, batch, row"
 
 
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[Row]):
-    """Rows of one kind, which have a journal of their own, on their way into a table."""
+    """Rows of one kind, which have a journal of their own, on their way into a table.
+
+    `rows_text` selects the rows of a segment, in which the groups' headers have no name.
+    """
 
     name: str
     kind: Kind[Row]
     table: str
-    load_text: str
+    columns: str
+    rows_text: str
 
     def load(self, path: str, batch: int) -> Statement:
-        """Insert the rows of the segment at `path`; the groups' headers have no name."""
-        return Statement(self.load_text, {"project": PROJECT, "path": path, "batch": batch})
+        """Insert the rows of the segment at `path`."""
+        text = f"INSERT INTO {self.table} ({self.columns}){self.rows_text}{_ONE_PART}"
+        return Statement(text, {"project": PROJECT, "path": path, "batch": batch})
+
+    def readable(self, path: str) -> Statement:
+        """Read all of the rows in a file, and count them, as `rows`."""
+        text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({self.rows_text}){_ONE_PART}"
+        return Statement(text, {"project": PROJECT, "path": path, "batch": 0})
 
     def count_batch(self, batch: int) -> Statement:
         """Count what is stored of a batch, as `rows`."""
@@ -89,9 +94,11 @@ class Stream(Generic[Row]):
         return Statement(f"SELECT max(batch) AS batch FROM {self.table}")
 
 
-METRICS: Final[Stream[MetricRow]] = Stream("metrics", METRIC, "metrics", _LOAD_METRICS)
-SERIES: Final[Stream[SeriesRow]] = Stream("series", METRIC_SERIES, "metrics", _LOAD_SERIES)
-EVENTS: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _LOAD_EVENTS)
+METRICS: Final[Stream[MetricRow]] = Stream("metrics", METRIC, "metrics", _METRIC_COLUMNS, _METRICS)
+SERIES: Final[Stream[SeriesRow]] = Stream(
+    "series", METRIC_SERIES, "metrics", _METRIC_COLUMNS, _SERIES
+)
+EVENTS: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _EVENT_COLUMNS, _EVENTS)
 AnyStream: TypeAlias = Stream[MetricRow] | Stream[SeriesRow] | Stream[EventRow]
 STREAMS: Final[tuple[AnyStream, ...]] = (METRICS, SERIES, EVENTS)
 TABLES: Final = tuple(dict.fromkeys(stream.table for stream in STREAMS))

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from store.journal import Journal
 from store.limits import Limits
 from store.reading import Batch
 from store.sql import Statement
-from store.tables import METRICS, AnyStream
+from store.tables import METRICS, TABLES, AnyStream
 
 LIMITS: Final = replace(
     Limits.of_this_machine(), memory_bytes=1_000_000_000, query_memory_bytes=300_000_000
@@ -129,6 +130,34 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
+
+
+async def assert_accounted(
+    store: Store, before: Mapping[str, int] = MappingProxyType({}), deleted: int = 0
+) -> None:
+    """No row that was received is unaccounted for, and those called stored are in the tables.
+
+    `before`: how many each table had when the store was opened. `deleted`: how many in all were
+    deleted since. To be asked while no request waits.
+    """
+    for name, ledger in store.ledgers.items():
+        assert ledger.pending == 0, f"{name}: {ledger}"
+        settled = (ledger.stored, ledger.duplicates, ledger.rejected, ledger.unavailable)
+        assert ledger.received == sum(settled), f"{name}: {ledger}"
+        assert min(settled) >= 0, f"{name}: {ledger}"
+    expected = sum(before.values()) - deleted
+    expected += sum(ledger.stored for ledger in store.ledgers.values())
+    assert sum((await counts(store)).values()) == expected, store.ledgers
+
+
+async def counts(store: Store) -> dict[str, int]:
+    """Count the rows of each table."""
+    found = {}
+    for table in TABLES:
+        text = f"SELECT count() AS rows FROM {table}"  # noqa: S608
+        (answer,) = await store.select(Statement(text, reads=(table,)), Rows)
+        found[table] = answer.rows
+    return found
 
 
 def files(folder: Path) -> dict[Path, bytes]:

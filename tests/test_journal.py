@@ -184,8 +184,9 @@ async def six_groups(folder: Path) -> tuple[bytes, list[int], list[int]]:
 
 
 def recovered(folder: Path, content: bytes) -> tuple[int, bytes, bytes, int]:
-    """Recover a journal with this one segment: rows, bytes kept, bytes set aside, their count."""
-    path = folder / "00000000000000004096.ndjson"
+    """Recover a journal with the segment in `j`, so changed: rows, bytes kept, set aside, count."""
+    (origin,) = (folder.parent / "j").glob("*.ndjson")
+    path = folder / origin.name
     torn = path.with_suffix(".torn")
     torn.unlink(missing_ok=True)
     path.write_bytes(content)

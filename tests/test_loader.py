@@ -15,7 +15,7 @@ from store.engine import EngineError
 from store.journal import SEGMENT_ROWS, Journal, Segment
 from store.loader import Loader
 from store.sql import Statement
-from tests.stores import files, journal, keys, left_behind, lines, opened, record, until
+from tests.stores import files, journal, keys, left_behind, lines, opened, record, stored, until
 
 POISON: Final = {
     "no JSON": b"garbage\n",
@@ -38,19 +38,22 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
-    spoiled = (lines(["beside"]) + poison, 2)
+    spoiled = (poison + lines(["beside"]) + poison + lines(["too"]) + poison, 5)
     segments = await left_behind(folder, ["before"], spoiled, ["after"])
     async with opened(data) as store:
-        assert await keys(store) == ["before", "after"]
-        loader = store._loaders["metrics"]
-        assert (loader.refused_rows, loader.failure, store.problems()) == (2, None, {})
+        assert await keys(store) == ["before", "beside", "too", "after"]
+        places = {row.key: row.row for row in await stored(store)}
+        assert (places["beside"], places["too"]) == (2, 4)
+        assert (store._loaders["metrics"].failure, store.problems()) == (None, {})
+        assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
         await record(store, "more")
-        assert await keys(store) == ["before", "after", "more"]
+        assert await keys(store) == ["before", "beside", "too", "after", "more"]
     assert files(folder) == {}
-    bad, content = list(segments.items())[1]
-    assert files(folder / "refused") == {folder / "refused" / bad.name: content}
+    bad = list(segments)[1]
+    assert files(folder / "refused") == {folder / "refused" / bad.name: 3 * poison}
     async with opened(data) as store:
-        assert await keys(store) == ["before", "after", "more"]
+        assert await keys(store) == ["before", "beside", "too", "after", "more"]
+        assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
 
 
 async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
@@ -137,7 +140,7 @@ async def test_refused_segment_is_told_without_its_rows(
     problems = []
     async with opened(data) as store:
         async with asyncio.timeout(30):
-            while store._loaders["metrics"].refused_rows == 0:
+            while not store.set_aside():
                 problems.append(str(store.problems()))
                 await asyncio.sleep(0.01)
     told = "".join(problems) + caplog.text

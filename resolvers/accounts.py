@@ -1,0 +1,58 @@
+"""What became of every row: the ledger, and the rows that were set aside."""
+
+from itertools import islice
+
+import strawberry
+
+from resolvers.context import Context
+from resolvers.events import check_first
+from schema.errors import AnalyticsError
+from schema.recording import ReplayPayload, SetAsideRow, StreamAccount
+from schema.scalars import Long
+
+MAX_TEXT = 10_000
+
+
+def accounts(ctx: Context) -> list[StreamAccount]:
+    """Return what became of the rows of each stream since the start."""
+    return [
+        StreamAccount(
+            stream=account.stream,
+            received=Long(account.ledger.received),
+            stored=Long(account.ledger.stored),
+            duplicates=Long(account.ledger.duplicates),
+            rejected=Long(account.ledger.rejected),
+            unavailable=Long(account.ledger.unavailable),
+            pending=Long(account.ledger.pending),
+            recovered=Long(account.recovered),
+            loaded=Long(account.loaded),
+            waiting=Long(account.waiting),
+            set_aside=Long(account.set_aside),
+        )
+        for account in ctx.store.accounts()
+    ]
+
+
+def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
+    """List rows that were set aside, oldest first."""
+    check_first(first)
+    return [
+        SetAsideRow(
+            id=strawberry.ID(f"{stream}-{row.file.stem}-{row.place}"),
+            stream=stream,
+            text=row.line.decode(errors="replace").rstrip("\n")[:MAX_TEXT],
+        )
+        for stream, row in islice(ctx.store.refused(), first)
+    ]
+
+
+async def replay(ctx: Context) -> ReplayPayload:
+    """Record what was set aside once more.
+
+    Raises FORBIDDEN in production: there it will take a key with the admin scope.
+    """
+    if ctx.production:
+        raise AnalyticsError("FORBIDDEN", "Replaying is not allowed in production.")
+    stored, duplicates = await ctx.store.replay(ctx.now())
+    left = sum(account.refused for account in ctx.store.accounts())
+    return ReplayPayload(stored=Long(stored), duplicates=Long(duplicates), left=Long(left))

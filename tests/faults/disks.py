@@ -1,0 +1,122 @@
+"""Disks that can be full or lose their power. They are mounted, which takes root."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.process import Process
+
+_EXT4_IOC_SHUTDOWN: Final = 0x8004587D  # _IOR('X', 125, __u32)
+_NEITHER_LOG_NOR_DATA: Final = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def needs_root() -> None:
+    """Skip the test unless this process may mount."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a disk")
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount something on a new folder for a while."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        ("mount", *options, str(folder)), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"this machine can't `mount {' '.join(options)}`: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        _run("umount", str(folder))
+
+
+@contextlib.contextmanager
+def in_memory(folder: Path, size: str) -> Iterator[None]:
+    """Mount a small disk on a folder."""
+    needs_root()
+    with mounted(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
+        yield
+
+
+def resize(folder: Path, size: str) -> None:
+    """Make an `in_memory` disk larger."""
+    _run("mount", "-o", f"remount,size={size}", str(folder))
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much can still be written."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+def _states(service: Process) -> set[str]:
+    """Say what the threads of a service do: `T` stand still, `D` are in a call of the disk."""
+    stats = Path(f"/proc/{service.pid}/task").glob("*/stat")
+    return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats}
+
+
+class Disk:
+    """An ext4 disk in a file, which `cut` leaves as a power cut would.
+
+    The kernel drops what nobody synced: contents, sizes, names. What it had written by itself
+    before stays, as on a real disk; `write_back` makes it do so.
+    """
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        """Make an empty disk, to be mounted on `folder`; skip where that is not possible."""
+        needs_root()
+        if not shutil.which("mkfs.ext4"):
+            pytest.skip("mkfs.ext4 is not installed (apt-get install e2fsprogs)")
+        self.folder = folder
+        self._image = image
+        with image.open("wb") as file:
+            file.truncate(2**29)
+        _run("mkfs.ext4", "-q", "-F", str(image))
+
+    @contextlib.contextmanager
+    def mounted(self, options: str = "data=ordered") -> Iterator[Path]:
+        """Mount the disk; mounting finds out what is on it, as after a power cut.
+
+        With `data=writeback,nodelalloc` a file may have got its size but not its bytes.
+        """
+        with mounted(self.folder, "-o", f"loop,{options}", str(self._image)):
+            yield self.folder
+
+    def cut(self, service: Process, *, between_calls: bool = False) -> None:
+        """Cut the power: nothing reaches the disk from here on; it has to be mounted again.
+
+        All stands still when it happens, as in a power cut: the kernel lets some of the syncs that
+        run at that moment succeed, and nobody may hear of that. `between_calls` waits for them, so
+        that the service can go on (with `SIGCONT`) on a dead disk.
+        """
+        service.signal(signal.SIGSTOP)
+        while not _states(service) <= ({"T"} if between_calls else {"T", "D"}):
+            time.sleep(0.001)
+        fd = os.open(self.folder, os.O_RDONLY)
+        try:
+            flags = struct.pack("I", _NEITHER_LOG_NOR_DATA)
+            fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, flags)
+        except OSError as error:
+            pytest.skip(f"this kernel can't shut an ext4 file system down: {error}")
+        finally:
+            os.close(fd)
+
+    def write_back(self) -> None:
+        """Write everything that is in memory, as the kernel does whenever it likes."""
+        _run("sync", "--file-system", str(self.folder))

@@ -1,0 +1,30 @@
+"""The two forms of the fault tests: short in `make test`, long in `make test-faults`.
+
+FAULTS=long in the environment asks for the long form.
+"""
+
+import os
+import random
+import sys
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+LONG: Final = os.environ.get("FAULTS") == "long"
+
+
+def either(short: T, long: T) -> T:
+    """Return what the form that was asked for takes."""
+    return long if LONG else short
+
+
+def tell(text: str) -> None:
+    """Print a figure; `make test-faults` lets it through, else it is there when a test fails."""
+    sys.stderr.write(f"{text}\n")
+
+
+def thrown() -> random.Random:
+    """Return dice of which a failed test tells the seed."""
+    seed = random.randrange(2**32)
+    tell(f"seed {seed}")
+    return random.Random(seed)

@@ -1,0 +1,37 @@
+"""Crashes: what was acknowledged is there after the restart, once; the rest whole or not at all."""
+
+import time
+from pathlib import Path
+
+from tests.faults.form import either, tell, thrown
+from tests.faults.writers import Sent, Writers, assert_counts_cover, assert_exactly_once, counted
+from tests.process import Process
+
+CYCLES = either(4, 50)
+
+
+def test_crashes_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    """Under four writers, kill -9 at random moments: 0 lost, 0 twice, 0 torn.
+
+    REST, GraphQL and the tables themselves count the same rows.
+    """
+    dice = thrown()
+    data = tmp_path / "data"
+    sent: dict[str, Sent] = {}
+    for cycle in range(CYCLES):
+        if dice.random() < 0.2:  # a crash in the middle of the recovery from a crash
+            with Process(data):
+                time.sleep(dice.uniform(0.3, 1.5))
+        with Process(data) as service:
+            seconds = service.await_ready()
+            tell(f"cycle {cycle}: ready {seconds:.2f} s after the start of the process")
+            assert_counts_cover(counted(service), sent)
+            with Writers(service.port, dice, f"{cycle}") as writers:
+                time.sleep(dice.uniform(0.05, 1.2))
+                service.kill()
+            sent |= writers.sent
+    with Process(data) as service:
+        service.await_ready()
+        found = counted(service)
+        service.kill()
+    assert_exactly_once(data, sent, found)

@@ -1,0 +1,56 @@
+"""A journal that has reached its cap: writes are refused until the engine has caught up."""
+
+import asyncio
+from itertools import pairwise
+from pathlib import Path
+
+from settings import Settings
+from tests.faults.form import either
+from tests.faults.writers import Sent, audit, is_acknowledged
+from tests.service import Service, running
+from tests.stores import until
+
+CAP = 40_000
+BATCH = 50
+
+
+async def write(service: Service, name: str, sent: dict[str, Sent], over: asyncio.Event) -> None:
+    """Send batches until it is over, as fast as they are answered."""
+    number = 0
+    while not over.is_set():
+        key = f"{name}-{number}"
+        number += 1
+        points = [
+            {"metric_name": "fault", "value": 1, "tags": {"k": f"{key}/{n}"}} for n in range(BATCH)
+        ]
+        request = sent[key] = Sent("metrics", BATCH)
+        answer = await service.post("/metrics/batch", points)
+        request.answer = "acknowledged" if is_acknowledged(answer, BATCH) else "refused"
+        if request.answer == "refused":
+            assert answer.json()["errors"][0]["extensions"]["limit"] == CAP
+            await asyncio.sleep(0.05)
+
+
+async def test_writers_that_outrun_the_engine_are_refused_and_lose_nothing(tmp_path: Path) -> None:
+    """503 with Retry-After at the cap, 200 again and again once the engine has caught up."""
+    data = tmp_path / "data"
+    sent: dict[str, Sent] = {}
+    over = asyncio.Event()
+
+    def changes() -> int:
+        answers = [s.answer for s in sent.values() if s.answer != "none"]
+        return sum(a != b for a, b in pairwise(answers))
+
+    settings = Settings(data=data, store=data / "store", journal_bytes=CAP)
+    async with running(settings) as service:
+        async with asyncio.TaskGroup() as tasks:
+            for n in range(8):
+                tasks.create_task(write(service, str(n), sent, over))
+            try:
+                for turn in range(1, either(2, 20)):
+                    await until(lambda turn=turn: changes() > turn * 20)  # type: ignore[misc]
+                    assert (await service.http.get("/metrics/fault")).status_code == 200
+            finally:
+                over.set()
+        total = (await service.http.get("/dashboard")).json()["total_metrics_tracked"]
+    await audit(data, sent, {"metrics": total, "events": 0})

@@ -1,0 +1,58 @@
+"""A slow disk costs time, and nothing else."""
+
+import time
+from pathlib import Path
+
+from tests.faults.form import either, tell, thrown
+from tests.faults.strace import needs_strace
+from tests.faults.writers import Sent, Writers, assert_exactly_once, counted
+from tests.process import SERVE, Process
+
+SECONDS = either(3, 20)
+WRITERS = 50
+PHASES = (("as it is", 1), ("slow", 20_000))
+
+
+@needs_strace
+def test_slow_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
+    """With +20 ms for each fdatasync and fsync, 50 writers share them, and queries are answered.
+
+    Prints requests a second and their p99; the long form compares them with the disk as it is.
+    """
+    dice = thrown()
+    data, trace = tmp_path / "data", tmp_path / "trace"
+    sent: dict[str, Sent] = {}
+    rates = []
+    with Process(data) as service:
+        service.await_ready()
+        service.stop()
+    for name, delay in either(PHASES[1:], PHASES):
+        strace = ("strace", "-D", "-f", "-y", "--seccomp-bpf", "-o", str(trace))
+        calls = ("-e", "trace=fdatasync,fsync", "-e", f"inject=all:delay_exit={delay}")
+        with Process(data, (*strace, *calls, *SERVE)) as service:
+            service.await_ready()
+            before = synced(trace)
+            writers = Writers(service.port, dice, name, WRITERS, kinds=("metric", "event"))
+            with writers:
+                until = time.monotonic() + SECONDS
+                while time.monotonic() < until:
+                    for path in ("/metrics/fault", "/dashboard"):
+                        assert service.http.get(path).status_code in {200, 404}, path
+                    time.sleep(0.2)
+            syncs = synced(trace) - before
+            found = counted(service)
+            service.kill()
+        sent |= writers.sent
+        seconds = sorted(s.seconds for s in writers.sent.values() if s.answer == "acknowledged")
+        rates.append(len(seconds) / SECONDS)
+        p99 = seconds[len(seconds) * 99 // 100] * 1000
+        tell(f"{name}: {rates[-1]:.0f}/s, p99 {p99:.0f} ms, {len(seconds) / syncs:.1f} a sync")
+    tell(f"slow / the first: {rates[-1] / rates[0]:.2f}")
+    assert len(seconds) > 3 * syncs
+    assert_exactly_once(data, sent, found)
+
+
+def synced(trace: Path) -> int:
+    """Count the syncs of segments in a trace."""
+    lines = trace.read_text(errors="replace").splitlines()
+    return sum("fdatasync(" in line and "/journal/" in line for line in lines)
