@@ -29,7 +29,7 @@ from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
-from transport import error_answer
+from transport import Bodies, error_answer
 
 GRACE_SECONDS: Final = 8
 
@@ -62,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(rest.FastLane, routes=rest.recording_routes.routes)
+    app.add_middleware(Bodies, limit=Limits.of_this_machine().body_bytes)
     app.add_middleware(RequestLog)
     app.add_middleware(_PlainRefusal)
     app.add_middleware(

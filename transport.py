@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schema.errors import AnalyticsError
 
@@ -19,6 +20,43 @@ _PIECE: Final = 4096
 
 _LOG: Final = logging.getLogger("analytics.http")
 _ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class Bodies:
+    """Middleware that bounds the bytes of request bodies that are in memory at one time.
+
+    A body is held until its request is answered, as are the rows that are read from it, which
+    take several times its size.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        """Wrap an application; `limit` is in bytes."""
+        self._app = app
+        self._limit = limit
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what a request holds until it is answered."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            held += size
+            self._held += size
+            if self._held > self._limit:
+                message = f"Too much is being sent at once (limit {self._limit} bytes)."
+                raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
+
+        async def counted() -> Message:
+            message = await receive()
+            hold(len(message.get("body", b"")))
+            return message
+
+        scope["hold"] = hold
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._held -= held
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -38,7 +76,9 @@ async def read_body(request: Request, limit: int) -> bytes:
         case "identity" | "":
             return body
         case "gzip" | "x-gzip":
-            return _unzip(body, limit)
+            unzipped = _unzip(body, limit)
+            request.scope["hold"](len(unzipped))
+            return unzipped
         case other:
             message = f"Content-Encoding {other[:40]!r} is not supported; use gzip or none."
             raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)

@@ -13,12 +13,14 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 class Limits:
     """Bounds on one query (`query_*`, `seconds`, rows) and on the engine as a whole.
 
-    `id_memory_bytes` is for the memory of client ids, for each table.
+    `id_memory_bytes` is for the memory of client ids, for each table; `body_bytes` for the bodies
+    of all requests that are not answered yet.
     """
 
     memory_bytes: int
     query_memory_bytes: int
     id_memory_bytes: int
+    body_bytes: int
     threads: int
     readers: int = 4
     seconds: float = 20.0
@@ -34,6 +36,7 @@ class Limits:
             memory_bytes=memory * 7 // 10,
             query_memory_bytes=memory // 4,
             id_memory_bytes=memory // 96,
+            body_bytes=max(2**25, memory // 32),
             threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
         )
 

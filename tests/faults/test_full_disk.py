@@ -107,7 +107,7 @@ async def test_start_with_a_torn_segment_on_a_full_disk(tmp_path: Path) -> None:
             assert service.http.get("/readyz").status_code == 503
             resize(data, "256m")
             await_true(lambda: is_ready(service), 60, "ready after there is room")
-            assert service.http.get("/metrics/m?hours=24000").json()["count"] == 2
+            assert service.http.get("/dashboard").json()["total_metrics_tracked"] == 2
             service.kill()
         async with opened(data) as store:
             assert await keys(store) == ["a", "b"]

@@ -166,8 +166,25 @@ def write_for(
     return writers.sent
 
 
+ACCOUNTS: Final = """
+{ ingestion {
+  stream received stored duplicates rejected unavailable pending recovered loaded waiting setAside
+} }
+"""
+
+
+def assert_accounts(service: Process) -> None:
+    """Every row that came is accounted for, and every row that was stored (R21)."""
+    for account in service.graphql(ACCOUNTS)["ingestion"]:
+        outcomes = ("stored", "duplicates", "rejected", "unavailable", "pending")
+        assert account["received"] == sum(account[name] for name in outcomes), account
+        places = sum(account[name] for name in ("loaded", "waiting", "setAside"))
+        assert account["stored"] + account["recovered"] == places, account
+
+
 def counted(service: Process) -> dict[str, int]:
-    """Count the rows of each table; both doors must say the same."""
+    """Count the rows of each table; both doors must say the same, and the accounts be right."""
+    assert_accounts(service)
     board = service.http.get("/dashboard").json()
     metrics = service.http.get("/metrics/fault").json().get("count", 0)
     events = service.http.get("/events?event_name=fault&limit=1").json()["total"]

@@ -1,0 +1,94 @@
+"""More than the service can take: it refuses the rest, stays within its memory, and recovers."""
+
+import contextlib
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.faults.form import either, tell
+from tests.faults.writers import assert_accounts
+from tests.process import Process
+
+GROUPS: Final = Path("/sys/fs/cgroup/memory")
+MEMORY: Final = 2**30
+CLIENTS: Final = 64
+ROWS: Final = 30_000
+SECONDS: Final = either(6, 60)
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not (GROUPS / "memory.limit_in_bytes").exists(),
+    reason="needs root and memory cgroups of version 1",
+)
+
+
+@contextlib.contextmanager
+def memory_group() -> Iterator[Path]:
+    """Make a group of processes that have 1 GiB together."""
+    group = GROUPS / f"analytics-test-{os.getpid()}-{random.getrandbits(32)}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(MEMORY))
+        yield group
+    finally:
+        group.rmdir()
+
+
+def command(group: Path) -> list[str]:
+    """Return the command that serves from inside the group."""
+    enter = f"open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))"
+    serve = f"os.execv({sys.executable!r}, [{sys.executable!r}, 'app.py'])"
+    return [sys.executable, "-c", f"import os; {enter}; {serve}"]
+
+
+def send(port: int, until: float, answers: Counter[int], told: set[str | None]) -> None:
+    """Send large batches as fast as they are answered."""
+    line = b'{"metric_name":"load","value":1,"tags":{"host":"a","dc":"eu"}}\n'
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.TransportError):  # it may hang up on a refused body
+                answer = http.post("/metrics/batch", content=ROWS * line)
+                answers[answer.status_code] += 1
+                if answer.status_code != 200:
+                    told.add(answer.headers.get("retry-after"))
+
+
+def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
+    """64 clients with 2 MB each in 1 GiB: 200 or 503 with Retry-After, nothing else.
+
+    Nothing that was acknowledged is lost, the process is alive, and normal right after.
+    """
+    answers: Counter[int] = Counter()
+    told: set[str | None] = set()
+    with memory_group() as group, Process(tmp_path / "data", command(group)) as service:
+        service.await_ready()
+        until = time.monotonic() + SECONDS
+        clients = [
+            threading.Thread(target=send, args=(service.port, until, answers, told))
+            for _ in range(CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        service.await_ready()
+        assert set(answers) == {200, 503}, answers
+        assert told == {"1"}
+        stored = service.http.get("/dashboard").json()["total_metrics_tracked"]
+        assert stored >= answers[200] * ROWS
+        assert stored % ROWS == 0
+        assert_accounts(service)
+        began = time.monotonic()
+        assert service.post("/metrics", {"metric_name": "after", "value": 1}).status_code == 200
+        assert service.http.get("/metrics/after").json()["count"] == 1
+        most = int((group / "memory.max_usage_in_bytes").read_text()) / 2**20
+        tell(f"{answers}, at most {most:.0f} MiB, normal after {time.monotonic() - began:.3f} s")
+        service.stop()
