@@ -194,7 +194,7 @@ def test_new_files_and_folders_are_durable_before_the_first_answer(traced: Trace
             folders += 1
             assert traced.synced(str(Path(call.path).parent), "fsync", after=call, before=first)
     assert segments >= 2
-    assert folders == 5  # data, data/store, data/journal and one for each table
+    assert folders == 6  # data, data/store, data/journal and one for each stream
 
 
 def test_deletion_first_forgets_what_it_deletes(traced: Trace) -> None:

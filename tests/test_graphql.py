@@ -343,6 +343,6 @@ async def test_introspection(service: Service) -> None:
     assert {name for name, described in fields.items() if not described} == set()
     roots = {name.partition(".")[2] for name in fields if name.startswith(("Query.", "Mutation."))}
     assert roots == {
-        *("health", "overview", "metrics", "metric", "events"),
-        *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents"),
+        *("health", "overview", "metrics", "metric", "events", "ingestion", "setAside"),
+        *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents", "replaySetAside"),
     }

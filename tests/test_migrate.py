@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from store.engine import Engine, EngineError
-from store.migrate import migrate
+from store.migrate import FOLDER, migrate
 from store.sql import Statement
 from tests.stores import started
 
@@ -104,3 +104,43 @@ async def test_interrupted_migration_is_finished_by_the_next_start(
                     await migrate(engine, migrations)
             await migrate(engine, migrations)
             assert await migrated(engine) == DONE
+
+
+class Tagged(msgspec.Struct):
+    tags: str
+    page: str
+
+
+OLD_ROWS: Final = r"""
+INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)
+SELECT 'default', 'm', now64(3), 1,
+    [map('a/b', 'c\\d\'e"f/\\/', 'ключ', '\n\t'), map(), map('x', '')][number % 3 + 1],
+    '', 7000000000000000 + number, number
+FROM numbers(6)"""
+
+
+@pytest.mark.parametrize("interrupted", [2, 3, 4, 5])
+async def test_tags_of_old_rows_become_json(tmp_path: Path, interrupted: int) -> None:
+    """Maps become equal JSON, deleted rows stay deleted, whichever step a crash repeats."""
+    files = sorted(FOLDER.glob("*.sql"))
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    async with started(tmp_path / "store") as engine:
+        for number, file in enumerate(files[:interrupted], 1):
+            if number == interrupted:  # done, but not on record
+                for text in file.read_text().split(";\n"):
+                    if text.strip():
+                        await engine.write(Statement(text))
+                continue
+            (folder / file.name).write_text(file.read_text())
+            await migrate(engine, folder)
+            if number == 1:
+                await engine.write(Statement(OLD_ROWS))
+                await engine.write(Statement("DELETE FROM metrics WHERE row = 3"))
+        await migrate(engine)
+        await engine.write(Statement("OPTIMIZE TABLE metrics FINAL"))
+        text = "SELECT tags, simpleJSONExtractString(tags, 'a/b') AS page FROM metrics ORDER BY row"
+        rows = await engine.select(Statement(text), Tagged)
+    maps = [{"a/b": "c\\d'e\"f/\\/", "ключ": "\n\t"}, {}, {"x": ""}]
+    assert [msgspec.json.decode(row.tags or "{}") for row in rows] == maps + maps[1:]
+    assert rows[0].page == maps[0]["a/b"]
