@@ -18,9 +18,11 @@ from store.tables import SERIES, AnyStream
 
 _LOG: Final = logging.getLogger("analytics.loader")
 
-INTERVAL: Final = 0.3
+INTERVAL: Final = 1.0
 """Seconds for which rows gather when nobody asks for them: each load is one part to merge."""
 
+_MOST_REST: Final = 0.05
+"""Seconds between two loads at the most; else it is as long as the last load took."""
 _BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
 _TRIES_OF_BAD_DATA: Final = 3
 _TRIES_UNTIL_STUCK: Final = 4
@@ -113,10 +115,7 @@ class Loader:
                 loaded.set_result(None)
 
     async def _gather(self) -> None:
-        """Wait until a query wants the rows or they are old enough, and never load back to back.
-
-        With queries always waiting, loading takes at most about half of the time of one core.
-        """
+        """Wait until a query wants the rows or they are old, and never load back to back."""
         await asyncio.sleep(self._not_before - time.monotonic())
         if self._journal.sealed:
             return
@@ -227,7 +226,7 @@ class Loader:
             await self._engine.write(self._stream.delete_batch(segment.batch))
             raise _WrongCountError(f"{segment.rows} rows were to be loaded, {written} were written")
         ended = time.monotonic()
-        self._not_before = ended + min(INTERVAL, ended - began)
+        self._not_before = ended + min(_MOST_REST, ended - began)
         self._journal.loaded(segment)
 
 
