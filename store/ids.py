@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple
@@ -23,6 +24,7 @@ _LOG: Final = logging.getLogger("analytics.ids")
 
 _IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
 _RETRY_SECONDS: Final = 5.0
+_OWN_ID: Final = operator.attrgetter("id")
 
 
 class First(NamedTuple):
@@ -91,9 +93,7 @@ class ClientIds:
 
     async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
-        if b'"id":' not in batch.lines:
-            return Recorded(await journal.append(batch.lines, batch.points), batch.points)
-        ids = [row.id for row in batch.rows if row.id is not None]
+        ids = list(filter(None, map(_OWN_ID, batch.rows)))
         if not ids:
             return Recorded(await journal.append(batch.lines, batch.points), batch.points)
         suspects = self._seen.add(ids, self._now_ms())

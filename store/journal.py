@@ -271,9 +271,9 @@ class Journal:
             with contextlib.suppress(OSError):  # it has no whole group: a start throws it away
                 current.path.unlink(missing_ok=True)
 
-    def loaded(self, segment: Segment) -> None:
-        """Forget a segment that the engine has."""
-        segment.path.unlink(missing_ok=True)
+    async def loaded(self, segment: Segment) -> None:
+        """Forget a segment that the engine has. To delete 60 MB takes a disk some time."""
+        await asyncio.to_thread(segment.path.unlink, missing_ok=True)
         self.loaded_rows += segment.rows
         self._drop(segment)
 

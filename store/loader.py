@@ -206,7 +206,7 @@ class Loader:
         if leftover:
             stored = await self._engine.select(self._stream.count_batch(segment.batch), _Count)
             if stored[0].rows == segment.rows:
-                self._journal.loaded(segment)
+                await self._journal.loaded(segment)
                 return
             if stored[0].rows:
                 await self._engine.write(self._stream.delete_batch(segment.batch))
@@ -227,7 +227,7 @@ class Loader:
             raise _WrongCountError(f"{segment.rows} rows were to be loaded, {written} were written")
         ended = time.monotonic()
         self._not_before = ended + min(_MOST_REST, ended - began)
-        self._journal.loaded(segment)
+        await self._journal.loaded(segment)
 
 
 def _is_bad_data(error: Exception) -> bool:

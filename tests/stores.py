@@ -16,8 +16,11 @@ from store.engine import Engine
 from store.journal import Journal
 from store.limits import Limits
 from store.reading import Batch
+from store.rows import MetricRow
 from store.sql import Statement
 from store.tables import METRICS, TABLES, AnyStream
+
+_ANY: Final = MetricRow(metric_name="any", value=0)
 
 LIMITS: Final = replace(
     Limits.of_this_machine(), memory_bytes=1_000_000_000, query_memory_bytes=300_000_000
@@ -78,7 +81,7 @@ async def record(store: Store, *keys: str) -> Position:
 
 async def append(store: Store, text: bytes, rows: int, stream: AnyStream = METRICS) -> Position:
     """Append journal lines as they are, checked by nobody."""
-    recorded = await store.record(stream, Batch(stream.kind, [None] * rows, text, rows))
+    recorded = await store.record(stream, Batch(stream.kind, [_ANY] * rows, text, rows))
     assert recorded.position
     return recorded.position
 
@@ -145,6 +148,9 @@ async def assert_accounted(
         settled = (ledger.stored, ledger.duplicates, ledger.rejected, ledger.unavailable)
         assert ledger.received == sum(settled), f"{name}: {ledger}"
         assert min(settled) >= 0, f"{name}: {ledger}"
+    for account in store.accounts():
+        there = account.loaded + account.waiting + account.set_aside
+        assert account.ledger.stored + account.recovered == there, account
     expected = sum(before.values()) - deleted
     expected += sum(ledger.stored for ledger in store.ledgers.values())
     assert sum((await counts(store)).values()) == expected, store.ledgers
