@@ -110,17 +110,15 @@ async def record_metric(request: Request) -> Response:
     """Store the point durably. It is in the next answer."""
     body = await read_body(request, MAX_BODY)
     recorded = await recording.record_one(context_of(request), METRICS, body)
-    return answer(
-        {
-            "success": True,
-            "metric_id": f"metric_{row_id(recorded.position)}",
-            "metric_name": recorded.row.metric_name,
-            "value": recorded.row.value,
-            "timestamp": rfc3339(recorded.time),
-            "service": SERVICE,
-        }
-        | (_DUPLICATE if recorded.duplicate else {})
-    )
+    told = {
+        "success": True,
+        "metric_id": f"metric_{row_id(recorded.position)}",
+        "metric_name": recorded.row.metric_name,
+        "value": recorded.row.value,
+        "timestamp": rfc3339(recorded.time),
+        "service": SERVICE,
+    }
+    return answer(told | _DUPLICATE if recorded.duplicate else told)
 
 
 @recording_routes.post(
@@ -134,16 +132,14 @@ async def record_event(request: Request) -> Response:
     """Store the event durably. It is in the next answer."""
     body = await read_body(request, MAX_BODY)
     recorded = await recording.record_one(context_of(request), EVENTS, body)
-    return answer(
-        {
-            "success": True,
-            "event_id": events.event_id(recorded.position),
-            "event_name": recorded.row.event_name,
-            "timestamp": rfc3339(recorded.time),
-            "service": SERVICE,
-        }
-        | (_DUPLICATE if recorded.duplicate else {})
-    )
+    told = {
+        "success": True,
+        "event_id": events.event_id(recorded.position),
+        "event_name": recorded.row.event_name,
+        "timestamp": rfc3339(recorded.time),
+        "service": SERVICE,
+    }
+    return answer(told | _DUPLICATE if recorded.duplicate else told)
 
 
 @recording_routes.post(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema.errors import AnalyticsError
 
@@ -17,6 +17,8 @@ MAX_BODY: Final = 2**20
 MAX_BATCH_BODY: Final = 16 * 2**20
 
 _PIECE: Final = 4096
+_BODIES: Final = "analytics.bodies"
+_HELD: Final = "analytics.held"
 
 _LOG: Final = logging.getLogger("analytics.http")
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -36,31 +38,25 @@ class Bodies:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what a request holds until it is answered."""
-        held = 0
-
-        def hold(size: int) -> None:
-            nonlocal held
-            held += size
-            self._held += size
-            if self._held > self._limit:
-                message = f"Too much is being sent at once (limit {self._limit} bytes)."
-                raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
-
-        async def counted() -> Message:
-            message = await receive()
-            hold(len(message.get("body", b"")))
-            return message
-
-        scope["hold"] = hold
+        """Forget what a request held when it is answered."""
+        scope[_BODIES] = self
         try:
-            await self._app(scope, counted, send)
+            await self._app(scope, receive, send)
         finally:
-            self._held -= held
+            self._held -= scope.get(_HELD, 0)
+
+    def hold(self, scope: Scope, size: int) -> None:
+        """Count bytes that a request holds from now on; refuse it when it is too much."""
+        scope[_HELD] = scope.get(_HELD, 0) + size
+        self._held += size
+        if self._held > self._limit:
+            message = f"Too much is being sent at once (limit {self._limit} bytes)."
+            raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the body, unzipped if it was sent so; refuse more than `limit` bytes either way."""
+    bodies: Bodies = request.scope[_BODIES]
     chunks = []
     size = 0
     try:
@@ -68,6 +64,7 @@ async def read_body(request: Request, limit: int) -> bytes:
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
+            bodies.hold(request.scope, len(chunk))
             chunks.append(chunk)
     except ClientDisconnect:
         raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.") from None
@@ -77,7 +74,7 @@ async def read_body(request: Request, limit: int) -> bytes:
             return body
         case "gzip" | "x-gzip":
             unzipped = _unzip(body, limit)
-            request.scope["hold"](len(unzipped))
+            bodies.hold(request.scope, len(unzipped))
             return unzipped
         case other:
             message = f"Content-Encoding {other[:40]!r} is not supported; use gzip or none."

@@ -19,7 +19,7 @@ from store.tables import Stream
 MAX_ERRORS_WHEN_ALL_BAD = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordedRow(Generic[Row]):
     """A single row and where it is stored; if its id was there already, where that row is."""
 

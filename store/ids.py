@@ -4,7 +4,8 @@ import asyncio
 import logging
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ _LOG: Final = logging.getLogger("analytics.ids")
 
 _IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
 _RETRY_SECONDS: Final = 5.0
+_NONE: Final[Mapping[int, "First"]] = MappingProxyType({})
 _OWN_ID: Final = operator.attrgetter("id")
 
 
@@ -34,8 +36,7 @@ class First(NamedTuple):
     time: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What became of a batch: where its first stored row is, if any, and its duplicates.
 
     Duplicates are named by their place among the rows of the batch.
@@ -43,7 +44,7 @@ class Recorded:
 
     position: Position | None
     points: int
-    duplicates: Mapping[int, First] = field(default_factory=dict)
+    duplicates: Mapping[int, First] = _NONE
 
 
 @dataclass(slots=True)
