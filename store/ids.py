@@ -121,40 +121,50 @@ class ClientIds:
             self._verifier = None
 
     async def _record_group(self, group: list[_Waiting[Any]]) -> None:
-        """Record batches that came together. When one can't be appended all are refused.
+        """Record batches that came together. One that repeats rows of another comes after it.
 
-        Another one may repeat rows of that, and must not be told that they are stored.
+        It must not be told that they are stored before they are, and if they are not it is new.
         """
         await self._all_loaded()
         known = await self._find({id_ for waiting in group for id_ in waiting.suspects})
-        taken: dict[str, tuple[int, int]] = {}
-        repeats: list[dict[int, str]] = []
-        kept: list[Batch[Any]] = []
-        for number, waiting in enumerate(group):
-            repeated: dict[int, str] = {}
-            for place, row in enumerate(waiting.batch.rows):
-                if row.id is None:
-                    continue
-                if row.id in known or row.id in taken:
-                    repeated[place] = row.id
-                else:
-                    taken[row.id] = (number, place - len(repeated))
-            repeats.append(repeated)
-            kept.append(waiting.batch.without(repeated) if repeated else waiting.batch)
-        positions = await asyncio.gather(
-            *(_append(waiting, batch) for waiting, batch in zip(group, kept, strict=True))
-        )
-        for id_, (number, place) in taken.items():
-            start = positions[number]
-            assert start  # noqa: S101 - a row of this batch was appended
-            time = getattr(kept[number].rows[place], "timestamp", None) or self._now_ms()
-            known[id_] = First(Position(start.batch, start.row + place), Instant(time))
-        for number, waiting in enumerate(group):
-            duplicates = {place: known[id_] for place, id_ in repeats[number].items()}
+        while group:
+            taken: set[str] = set()
+            wave: list[_Waiting[Any]] = []
+            later: list[_Waiting[Any]] = []
+            for waiting in group:
+                new = {row.id for row in waiting.batch.rows if row.id is not None} - known.keys()
+                (later if new & taken else wave).append(waiting)
+                taken |= new
+            await asyncio.gather(*(self._record_one(waiting, known) for waiting in wave))
+            group = later
+
+    async def _record_one(self, waiting: _Waiting[Any], known: dict[str, First]) -> None:
+        repeats: dict[int, str] = {}
+        places: dict[str, int] = {}
+        for place, row in enumerate(waiting.batch.rows):
+            if row.id is None:
+                continue
+            if row.id in known or row.id in places:
+                repeats[place] = row.id
+            else:
+                places[row.id] = place - len(repeats)
+        kept = waiting.batch.without(repeats) if repeats else waiting.batch
+        try:
+            start = await _append(waiting, kept)
+        except Exception as error:  # noqa: BLE001 - its caller is told
             if not waiting.recorded.done():
-                waiting.recorded.set_result(
-                    Recorded(positions[number], kept[number].points, duplicates)
-                )
+                waiting.recorded.set_exception(error)
+            return
+        for id_, place in places.items():
+            assert start  # noqa: S101 - a row of this batch was appended
+            time = getattr(kept.rows[place], "timestamp", None)
+            known[id_] = First(
+                Position(start.batch, start.row + place),
+                Instant(self._now_ms() if time is None else time),
+            )
+        duplicates = {place: known[id_] for place, id_ in repeats.items()}
+        if not waiting.recorded.done():
+            waiting.recorded.set_result(Recorded(start, kept.points, duplicates))
 
     async def _find(self, ids: set[str]) -> dict[str, First]:
         """Return which of these ids the table has, and where."""
@@ -166,7 +176,7 @@ class ClientIds:
             statement = queries.by_client_id(self._table, PROJECT, some, since)
             try:
                 rows = await self._engine.select(statement, queries.IdRow)
-            except EngineError as error:
+            except (AnalyticsError, EngineError) as error:
                 message = f"Ids of {self._table} can't be looked up now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
             for row in rows:

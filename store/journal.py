@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ import msgspec
 from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
 from store.files import sync_folder, write_durably
-from store.refused import HEADER_START, Refused, lines_of
+from store.refused import Refused, lines_of, replaced
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ class Journal:
         self._queued_bytes += len(lines)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting())
-        return await written
+        return await asyncio.shield(written)
 
     async def flushed(self) -> None:
         """Return when all that was to be appended before is on the disk, or refused."""
@@ -319,14 +319,6 @@ class Journal:
             await asyncio.wait([self._writer])
         await self.seal()
         self._thread.shutdown()
-
-
-def replaced(lines: Sequence[bytes], bad: Container[int], first: int) -> list[bytes]:
-    """Put an empty object in the place of each header and each bad line, counted from `first`."""
-    return [
-        b"{}\n" if place in bad or line.startswith(HEADER_START) else line
-        for place, line in enumerate(lines, first)
-    ]
 
 
 def _probe(path: Path) -> None:

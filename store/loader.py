@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from store.engine import Engine, EngineError
-from store.journal import Journal, Segment, cut, replaced
-from store.refused import HEADER_START, lines_of
+from store.journal import Journal, Segment, cut
+from store.refused import HEADER_START, lines_of, replaced
 from store.tables import SERIES, AnyStream
 
 _LOG: Final = logging.getLogger("analytics.loader")
@@ -68,19 +68,21 @@ class Loader:
             self._rows.set()
         self._task = asyncio.create_task(self._run())
 
-    async def settle(self) -> None:
-        """Return when every row acknowledged before this call can be queried.
+    async def settle(self) -> bool:
+        """Return when every row acknowledged before this call can be queried, and whether they can.
 
         When the loader is stuck (the disk is full, say) it returns at once: answers then lack the
         rows that wait in the journal, which health and readiness tell.
         """
         target = self._journal.newest
         if target == 0 or self.stuck:
-            return
+            return target == 0
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((target, loaded))
         self._wanted.set()
         await loaded
+        oldest = self._journal.oldest
+        return not oldest or target < oldest
 
     async def stop(self, seconds: float) -> None:
         """Load what is left, for at most `seconds`; the journal keeps the rest."""

@@ -1,6 +1,6 @@
 """Rows that were acknowledged but that the engine can't read: kept, counted, to be replayed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -76,4 +76,12 @@ def rows_of(file: Path) -> list[SetAside]:
         SetAside(file, place, line)
         for place, line in enumerate(lines_of(file.read_bytes()))
         if not line.startswith(HEADER_START)
+    ]
+
+
+def replaced(lines: Sequence[bytes], bad: Container[int], first: int) -> list[bytes]:
+    """Put an empty object in the place of each header and each bad line, counted from `first`."""
+    return [
+        b"{}\n" if place in bad or line.startswith(HEADER_START) else line
+        for place, line in enumerate(lines, first)
     ]

@@ -120,6 +120,10 @@ class Store:
 
         The refused rows of the batch are accounted for, too.
         """
+        # A caller who goes away takes neither the rows nor their account with it.
+        return await asyncio.shield(asyncio.create_task(self._record(stream, batch)))
+
+    async def _record(self, stream: Stream[Row], batch: Batch[Row]) -> Recorded:
         ledger = self.ledgers[stream.name]
         ledger.received += batch.points + len(batch.refused)
         ledger.rejected += len(batch.refused)
@@ -187,8 +191,8 @@ class Store:
 
     async def delete(self, statement: Statement) -> None:
         """Run a deletion on everything that was acknowledged before."""
-        await self._settle(statement.reads)
-        self._refuse_if_stuck(statement.reads)  # what waits would come back after the deletion
+        # What still waits would come back after the deletion.
+        await self._settle(statement.reads, must=True)
         try:
             for stream in _streams_of(statement.reads):
                 await asyncio.to_thread(self._journals[stream.name].forget_durably)
@@ -197,19 +201,16 @@ class Store:
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
         await self.engine.write(statement)
 
-    async def _settle(self, tables: Sequence[str]) -> None:
+    async def _settle(self, tables: Sequence[str], *, must: bool = False) -> None:
         for stream in _streams_of(tables):
             loader = self._loaders[stream.name]
             try:
                 async with asyncio.timeout(self.engine.limits.wait_seconds):
-                    await loader.settle()
+                    settled = await loader.settle()
             except TimeoutError:
                 reason = loader.failure or f"Rows of {stream.name} are still being loaded"
                 raise AnalyticsError("UNAVAILABLE", f"{reason}.", retry_after=1) from None
-
-    def _refuse_if_stuck(self, tables: Sequence[str]) -> None:
-        for stream in _streams_of(tables):
-            if self._loaders[stream.name].stuck:
+            if must and not settled:
                 message = f"Rows of {stream.name} can't be loaded now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
 
@@ -217,8 +218,7 @@ class Store:
         """Return when the engine has all that was to be recorded before, or fail."""
         for stream in _streams_of((table,)):
             await self._journals[stream.name].flushed()
-        await self._settle((table,))
-        self._refuse_if_stuck((table,))
+        await self._settle((table,), must=True)
 
     def problems(self) -> dict[str, str]:
         """Name what does not work now, by part; empty when all is well."""

@@ -1,0 +1,96 @@
+"""The memory of client ids alone: it may suspect a new id, but never takes an old one for new."""
+
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.seen import WINDOW_MS, SeenIds
+
+WORDS: Final = 2**14
+MEMORY: Final = WORDS * 16  # two filters of eight bytes a word
+BOUNDED = settings(deadline=None, max_examples=200, print_blob=True)
+
+ids = st.lists(st.one_of(st.integers(0, 40).map(str), st.text(max_size=3)), max_size=30)
+pauses = st.sampled_from([0, 1, 3_600_000, WINDOW_MS // 2, WINDOW_MS, WINDOW_MS + 1, 3 * WINDOW_MS])
+
+
+def numbered(start: int, number: int) -> list[str]:
+    """Make ids that are all different."""
+    return [f"id-{n}" for n in range(start, start + number)]
+
+
+@given(steps=st.lists(st.tuples(ids, pauses), max_size=30), memory=st.sampled_from([1, MEMORY]))
+@BOUNDED
+def test_no_id_of_the_last_week_is_ever_new(
+    steps: list[tuple[list[str], int]], memory: int
+) -> None:
+    """Whenever and in whatever company an id comes again within seven days, it is suspected."""
+    now = 1_800_000_000_000
+    seen = SeenIds(memory, now)
+    added: dict[str, int] = {}
+    for some, pause in steps:
+        suspects = seen.add(some, now)
+        assert suspects == sorted(set(suspects))
+        old = [n for n, one in enumerate(some) if now - added.get(one, -WINDOW_MS) <= WINDOW_MS]
+        assert set(old) <= set(suspects)
+        added |= dict.fromkeys(some, now)
+        now += pause
+
+
+@given(some=ids)
+@BOUNDED
+def test_ids_of_one_batch_are_not_suspected_of_one_another(some: list[str]) -> None:
+    """An id that is twice in a batch, and was never there before, is new; afterwards it is not."""
+    seen = SeenIds(MEMORY, 0)
+    assert seen.add(some, 0) == []
+    assert seen.add(some, 0) == list(range(len(some)))
+
+
+@pytest.mark.parametrize("number", [1, 1_000, 100_000])
+def test_ids_that_share_a_word_are_all_remembered(number: int) -> None:
+    """However many ids of one batch fall into the same words, each of them is remembered."""
+    seen = SeenIds(1, 0)
+    some = numbered(0, number)
+    seen.add(some, 0)
+    assert seen.add(some, 0) == list(range(number))
+
+
+def test_ids_are_forgotten_after_two_weeks() -> None:
+    """A filter that was filled for a week is kept for one more week, and then makes room."""
+    seen = SeenIds(MEMORY, 0)
+    week = WINDOW_MS + 1
+    seen.add(["old"], 0)
+    assert seen.add(["young"], week) == []
+    assert seen.add(["old", "young"], week + WINDOW_MS) == [0, 1]
+    assert seen.add(["x"], 3 * week) == []
+    assert seen.add(["y"], 4 * week) == []
+    assert seen.add(["old", "young"], 4 * week) == []
+
+
+def test_memory_never_grows() -> None:
+    """The two filters take no more than they may, whatever is added for however long."""
+    for memory in (MEMORY, MEMORY + 1, 2 * MEMORY - 1, 10**6, 2**24):
+        seen = SeenIds(memory, 0)
+        for turn in range(4):
+            seen.add(numbered(turn * 1000, 1000), turn * 2 * WINDOW_MS)
+            assert seen._previous is None or turn
+            filters = [seen._current] + ([seen._previous] if seen._previous is not None else [])
+            assert memory // 4 <= sum(each.nbytes for each in filters) <= memory
+
+
+@pytest.mark.parametrize(
+    ("per_word", "rate", "turns"), [(0.5, 7 / 1_000_000, 4), (2.0, 5 / 10_000, 1)]
+)
+def test_new_ids_are_rarely_suspected(per_word: float, rate: float, turns: int) -> None:
+    """At these loads of the filter about as many new ids are taken for old ones as it says."""
+    probes = 1_000_000
+    suspects = 0
+    for turn in range(turns):
+        seen = SeenIds(MEMORY, 0)
+        filled = int(WORDS * per_word)
+        seen.add(numbered(turn * 10_000_000, filled), 0)
+        suspects += len(seen.add(numbered(turn * 10_000_000 + filled, probes), 0))
+    expected = rate * probes * turns
+    assert expected / 3 <= suspects <= expected * 3
