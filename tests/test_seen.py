@@ -81,7 +81,7 @@ def test_memory_never_grows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("per_word", "rate", "turns"), [(0.5, 7 / 1_000_000, 4), (2.0, 5 / 10_000, 1)]
+    ("per_word", "rate", "turns"), [(2.0, 15 / 1_000_000, 4), (4.0, 15 / 10_000, 1)]
 )
 def test_new_ids_are_rarely_suspected(per_word: float, rate: float, turns: int) -> None:
     """At these loads of the filter about as many new ids are taken for old ones as it says."""
