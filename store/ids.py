@@ -56,6 +56,12 @@ class _Waiting(Generic[Row]):
     suspects: Sequence[str]
     recorded: asyncio.Future[Recorded]
 
+    def refuse(self, error: Exception, points: int) -> None:
+        """Tell the caller, who may have gone away; account for what the journal did not get."""
+        self.journal.ledger.unavailable += points
+        if not self.recorded.done():
+            self.recorded.set_exception(error)
+
 
 class ClientIds:
     """Knows the ids of one table's rows, and lets each in once.
@@ -111,12 +117,7 @@ class ClientIds:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting, []
-                try:
-                    await self._record_group(group)
-                except Exception as error:  # noqa: BLE001 - each caller is told
-                    for waiting in group:
-                        if not waiting.recorded.done():
-                            waiting.recorded.set_exception(error)
+                await self._record_group(group)
         finally:
             self._verifier = None
 
@@ -125,8 +126,13 @@ class ClientIds:
 
         It must not be told that they are stored before they are, and if they are not it is new.
         """
-        await self._all_loaded()
-        known = await self._find({id_ for waiting in group for id_ in waiting.suspects})
+        try:
+            await self._all_loaded()
+            known = await self._find({id_ for waiting in group for id_ in waiting.suspects})
+        except Exception as error:  # noqa: BLE001 - each caller is told
+            for waiting in group:
+                waiting.refuse(error, waiting.batch.points)
+            return
         while group:
             taken: set[str] = set()
             wave: list[_Waiting[Any]] = []
@@ -152,9 +158,9 @@ class ClientIds:
         try:
             start = await _append(waiting, kept)
         except Exception as error:  # noqa: BLE001 - its caller is told
-            if not waiting.recorded.done():
-                waiting.recorded.set_exception(error)
+            waiting.refuse(error, waiting.batch.points - kept.points)
             return
+        waiting.journal.ledger.duplicates += waiting.batch.points - kept.points
         for id_, place in places.items():
             assert start  # noqa: S101 - a row of this batch was appended
             time = getattr(kept.rows[place], "timestamp", None)

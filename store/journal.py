@@ -9,19 +9,18 @@ import asyncio
 import contextlib
 import os
 import time
-import zlib
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
 from schema.errors import AnalyticsError
 from store.batches import BatchNumbers, Position
 from store.files import sync_folder, write_durably
+from store.ledger import Ledger
 from store.refused import Refused, lines_of, replaced
+from store.segments import cut, header, read_prefix
 
 T = TypeVar("T")
 
@@ -46,12 +45,6 @@ class Segment:
     rows: int
     bytes: int
     leftover: bool = False
-
-
-class _Header(msgspec.Struct):
-    crc: int
-    bytes: int
-    rows: int
 
 
 @dataclass(slots=True)
@@ -84,13 +77,15 @@ class Journal:
         self._max_bytes = max_bytes
         self._current: _Open | None = None
         self._waiting: list[_Waiting] = []
-        self._newest: asyncio.Future[Position] | None = None
+        self._taken = self._settled = 0
+        self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
         self._queued_bytes = 0
         self._closed = False
         self._mender: asyncio.Task[None] | None = None
+        self.ledger = Ledger()
         self.bytes = 0
         self.recovered_rows = 0
         self.loaded_rows = 0
@@ -152,31 +147,42 @@ class Journal:
     async def append(self, lines: bytes, rows: int) -> Position:
         """Return where the first of these rows stands, once all of them are on the disk.
 
-        Raises `AnalyticsError` (503) when they are not; then none of them is kept.
+        Raises `AnalyticsError` (503) when they are not; then none of them is kept. Either way they
+        are in the ledger, even if the caller goes away meanwhile.
         """
         if self._closed:
+            self.ledger.unavailable += rows
             raise AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
         if self.bytes + self._queued_bytes + len(lines) > self._max_bytes:
+            self.ledger.unavailable += rows
             message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
         written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(lines, rows, written))
-        self._newest = written
+        self._taken += 1
         self._queued_bytes += len(lines)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting())
-        return await asyncio.shield(written)
+        return await written
 
     async def flushed(self) -> None:
         """Return when all that was to be appended before is on the disk, or refused."""
-        if self._newest and not self._newest.done():
-            await asyncio.wait([self._newest])
+        if self._settled < self._taken:
+            flushed = asyncio.get_running_loop().create_future()
+            self._flushes.append((self._taken, flushed))
+            await flushed
 
     async def _write_waiting(self) -> None:
         try:
             while self._waiting:
                 async with self._lock:
-                    await self._write_group(self._next_group())
+                    group = self._next_group()
+                    await self._write_group(group)
+                    self._settled += len(group)
+                for target, flushed in self._flushes:
+                    if self._settled >= target and not flushed.done():
+                        flushed.set_result(None)
+                self._flushes = [(t, f) for t, f in self._flushes if not f.done()]
         finally:
             self._writer = None
 
@@ -205,6 +211,7 @@ class Journal:
             self._fail(group, error)
             return
         self.failure = None
+        self.ledger.stored += rows
         position = current.lines + 1
         for waiting in group:
             if not waiting.written.done():
@@ -228,6 +235,7 @@ class Journal:
         if self._mender is None:
             self._mender = asyncio.create_task(self._mend())
         for waiting in group:
+            self.ledger.unavailable += waiting.rows
             if not waiting.written.done():
                 refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
                 waiting.written.set_exception(refusal)
@@ -294,7 +302,7 @@ class Journal:
         lines = lines_of(segment.path.read_bytes()[: segment.bytes])
         self.refused.put(segment.path.name, [line for n, line in enumerate(lines) if n in bad])
         kept = b"".join(replaced(lines[1:], bad, first=1))
-        content = _header(segment.batch, 0, kept, rows) + kept
+        content = header(segment.batch, 0, kept, rows) + kept
         write_durably(segment.path, content)
         left = replace(segment, rows=rows, bytes=len(content))
         self.sealed[self.sealed.index(segment)] = left
@@ -333,64 +341,20 @@ def _append_group(current: _Open, lines: bytes, rows: int) -> int:
 
     When that fails the segment is cut back, so that what is not acknowledged is not replayed.
     """
-    header = _header(current.batch, current.bytes, lines, rows)
+    head = header(current.batch, current.bytes, lines, rows)
     try:
-        _write_all(current.fd, header, lines)
+        _write_all(current.fd, head, lines)
         _sync_data(current.fd)
     except OSError:
         with contextlib.suppress(OSError):
             os.ftruncate(current.fd, current.bytes)
             _sync_data(current.fd)
         raise
-    return len(header) + len(lines)
+    return len(head) + len(lines)
 
 
-def _header(batch: int, at: int, lines: bytes, rows: int) -> bytes:
-    """Return a group's header. Its checksum also says where the group belongs, and how long it is.
-
-    A copy of it elsewhere is then no group.
-    """
-    crc = zlib.crc32(b"%d %d %d" % (batch, at, rows), zlib.crc32(lines))
-    return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (crc, len(lines), rows)
-
-
-def _first_header(lines: bytes, rows: int) -> bytes | None:
-    """Return the header that the first version wrote; its rows were lines, and counted."""
-    if lines.count(b"\n") != rows:
-        return None
-    return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (zlib.crc32(lines), len(lines), rows)
-
-
-def _write_all(fd: int, header: bytes, lines: bytes) -> None:
-    done = os.writev(fd, (header, lines))
-    rest = memoryview(header + lines)[done:] if done < len(header) + len(lines) else b""
+def _write_all(fd: int, head: bytes, lines: bytes) -> None:
+    done = os.writev(fd, (head, lines))
+    rest = memoryview(head + lines)[done:] if done < len(head) + len(lines) else b""
     while rest:
         rest = rest[os.write(fd, rest) :]
-
-
-def read_prefix(path: Path) -> tuple[int, int]:
-    """Return the rows and the bytes of the whole groups at the beginning of a segment."""
-    data = path.read_bytes()
-    rows = at = 0
-    while (end := data.find(b"\n", at)) >= 0:
-        try:
-            header = msgspec.json.decode(data[at : end + 1], type=_Header)
-        except (msgspec.MsgspecError, ValueError):
-            break
-        lines = data[end + 1 : end + 1 + max(header.bytes, 0)]
-        ours = _header(int(path.stem), at, lines, header.rows)
-        headers = (ours, _first_header(lines, header.rows))
-        if header.rows <= 0 or data[at : end + 1] not in headers:
-            break
-        rows += header.rows
-        at = end + 1 + len(lines)
-    return rows, at
-
-
-def cut(path: Path, size: int) -> None:
-    """Move what is behind the first `size` bytes into a file of its own."""
-    with path.open("r+b") as file:
-        file.seek(size)
-        write_durably(path.with_suffix(".torn"), file.read())
-        file.truncate(size)
-        os.fsync(file.fileno())

@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from store.engine import Engine, EngineError
-from store.journal import Journal, Segment, cut
+from store.journal import Journal, Segment
 from store.refused import HEADER_START, lines_of, replaced
+from store.segments import cut
 from store.tables import SERIES, AnyStream
 
 _LOG: Final = logging.getLogger("analytics.loader")

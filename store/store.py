@@ -54,7 +54,6 @@ class Store:
         self._journals: dict[str, Journal] = {}
         self._loaders: dict[str, Loader] = {}
         self._ids: dict[str, ClientIds] = {}
-        self.ledgers = {stream.name: Ledger() for stream in STREAMS}
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
@@ -120,35 +119,29 @@ class Store:
 
         The refused rows of the batch are accounted for, too.
         """
-        # A caller who goes away takes neither the rows nor their account with it.
-        return await asyncio.shield(asyncio.create_task(self._record(stream, batch)))
-
-    async def _record(self, stream: Stream[Row], batch: Batch[Row]) -> Recorded:
-        ledger = self.ledgers[stream.name]
-        ledger.received += batch.points + len(batch.refused)
-        ledger.rejected += len(batch.refused)
+        journal = self._journals[stream.name]
+        journal.ledger.received += batch.points + len(batch.refused)
+        journal.ledger.rejected += len(batch.refused)
         if not batch.rows:
             return Recorded(None, 0)
-        try:
-            recorded = await self._ids[stream.table].record(batch, self._journals[stream.name])
-        except BaseException:
-            ledger.unavailable += batch.points
-            raise
-        ledger.stored += recorded.points
-        ledger.duplicates += batch.points - recorded.points
-        return recorded
+        return await self._ids[stream.table].record(batch, journal)
 
     def reject(self, stream: AnyStream) -> None:
         """Account for a single row that could not be read."""
-        self.ledgers[stream.name].received += 1
-        self.ledgers[stream.name].rejected += 1
+        self._journals[stream.name].ledger.received += 1
+        self._journals[stream.name].ledger.rejected += 1
+
+    @property
+    def ledgers(self) -> dict[str, Ledger]:
+        """Each stream's ledger, by its name."""
+        return {name: journal.ledger for name, journal in self._journals.items()}
 
     def accounts(self) -> list[Account]:
         """Account for all rows since the start, stream by stream."""
         return [
             Account(
                 stream=name,
-                ledger=self.ledgers[name],
+                ledger=journal.ledger,
                 recovered=journal.recovered_rows,
                 loaded=journal.loaded_rows,
                 waiting=journal.rows,
