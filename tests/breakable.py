@@ -1,5 +1,6 @@
 """System calls of the journal, and an engine, that fail when they are told to."""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -110,6 +111,7 @@ class FaultyEngine(Engine):
         super().__init__(folder, replace(LIMITS, id_memory_bytes=2**16))
         self.faults = faults
         self.kept = True
+        self.halving: set[asyncio.Task[int]] = set()
 
     async def open(self) -> None:
         """Open it, once."""
@@ -134,5 +136,9 @@ class FaultyEngine(Engine):
         if faults.how == "half" and of == "loads":
             table = "events" if "user_id" in statement.text else "metrics"
             text = f"DELETE FROM {table} WHERE batch = {{batch:UInt64}} AND row % 2 = 0"  # noqa: S608
-            await super().write(Statement(text, {"batch": statement.params["batch"]}))
+            halve = Statement(text, {"batch": statement.params["batch"]})
+            halving = asyncio.create_task(super().write(halve))
+            # Half an insert is there at once: this deletion must not go on behind a crash.
+            self.halving = {task for task in self.halving if not task.done()} | {halving}
+            await asyncio.shield(halving)
         raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")

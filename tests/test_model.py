@@ -340,7 +340,7 @@ class StoreMachine(RuleBasedStateMachine):
             (task.exception() or task.result()) if task.done() else None for task in tasks
         ]
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        for task in others - self.bench.engine.halving:
             task.cancel()
         if others:
             await asyncio.wait(others)
