@@ -50,6 +50,8 @@ def create_app(settings: Settings) -> FastAPI:
         description="Record metrics and events; ask for them here or over GraphQL at `/graphql`.",
         lifespan=_lifespan,
         redirect_slashes=False,
+        # On each request FastAPI looks whether tracing was set up meanwhile: a tenth of recording.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.include_router(rest.recording_routes)

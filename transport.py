@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -59,15 +59,18 @@ async def read_body(request: Request, limit: int) -> bytes:
     bodies: Bodies = request.scope[_BODIES]
     chunks = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            bodies.hold(request.scope, len(chunk))
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.") from None
+    more = True
+    while more:  # Starlette's stream() is a generator on top, at a tenth of the cost of one row
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.")
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        bodies.hold(request.scope, len(chunk))
+        chunks.append(chunk)
     body = b"".join(chunks)
     match request.headers.get("content-encoding", "identity").strip().lower():
         case "identity" | "":
