@@ -119,7 +119,9 @@ class FaultyEngine(Engine):
             await super().open()
 
     async def close(self) -> None:
-        """Close it if it shall not be kept."""
+        """Close it if it shall not be kept; either way nothing that was begun goes on."""
+        if self.halving:
+            await asyncio.wait(self.halving)
         if not self.kept:
             await super().close()
 
@@ -138,7 +140,7 @@ class FaultyEngine(Engine):
             text = f"DELETE FROM {table} WHERE batch = {{batch:UInt64}} AND row % 2 = 0"  # noqa: S608
             halve = Statement(text, {"batch": statement.params["batch"]})
             halving = asyncio.create_task(super().write(halve))
-            # Half an insert is there at once: this deletion must not go on behind a crash.
+            # Half an insert is there at once: this deletion must not go on behind the store's end.
             self.halving = {task for task in self.halving if not task.done()} | {halving}
             await asyncio.shield(halving)
         raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
