@@ -196,13 +196,16 @@ class Engine:
 
     async def _wait_for(self, connection: _Connection, call: Callable[[], T]) -> T:
         """Make a call of the driver in a thread; stop it and wait when the caller goes away."""
-        work = asyncio.ensure_future(self._in_thread(call))
+        work = self._in_thread(call)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            while not work.done():  # a query that has only just begun may not be killable yet
-                await self._kill(connection)
-                await asyncio.wait([work], timeout=0.2)
+            # A query that has only just begun may not be killable yet. Whatever happens meanwhile,
+            # the connection is not let go: its next user would get this one's answer.
+            while not work.done():
+                with contextlib.suppress(asyncio.CancelledError, AnalyticsError):
+                    await self._kill(connection)
+                    await asyncio.wait([work], timeout=0.2)
             work.exception()
             raise
 
@@ -219,18 +222,22 @@ class Engine:
         finally:
             pool.put_nowait(connection)
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def _kill(self, target: _Connection) -> None:
         if target.name == "control":
             return
         text = "KILL QUERY WHERE Settings['log_comment'] = {name:String} ASYNC"
         async with self._checkout(self._control) as control:
+            killing = self._in_thread(
+                lambda: control.run(Statement(text, {"name": target.name}), "Null")
+            )
+            while not killing.done():  # it takes a millisecond
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([killing])
             with contextlib.suppress(EngineError):
-                await self._in_thread(
-                    lambda: control.run(Statement(text, {"name": target.name}), "Null")
-                )
+                killing.result()
 
     def _refusal(self, error: EngineError) -> AnalyticsError | None:
         """Return what to tell the author of a query that broke a limit (engine codes)."""

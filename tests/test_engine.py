@@ -148,6 +148,24 @@ async def test_cancelled_statement_stops_in_the_engine(tmp_path: Path, *, write:
         await engine.write(Statement("INSERT INTO t VALUES (1)"))
 
 
+@pytest.mark.parametrize("times", [2, 5])
+async def test_connection_is_kept_however_often_its_user_is_cancelled(
+    tmp_path: Path, times: int
+) -> None:
+    """It is free again when the engine is done with it, not before: answers would be mixed up."""
+    async with started(tmp_path, readers=2) as engine:
+        for connection in engine._connections:
+            object.__setattr__(connection, "driver", Watched(connection.driver))
+        tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        for _ in range(times):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait(tasks)
+        await answers(engine)
+
+
 async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) -> None:
     """Callers that give up before it is their turn cost nothing, however many."""
     async with started(tmp_path, readers=2) as engine:
