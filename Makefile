@@ -25,7 +25,7 @@ test: lint ## lint, then the tests
 	$(PY) -m pytest -q
 
 test-faults: $(STAMP) ## the long form of the fault tests (root and strace for all of them)
-	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/test_ids_restart.py tests/test_model.py
+	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/test_engine.py tests/test_ids_restart.py tests/test_model.py
 
 lint: $(STAMP) ## ruff, mypy (strict), import rules
 	$(PY) -m ruff check
