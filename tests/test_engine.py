@@ -181,7 +181,8 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
         assert [row["number"] for row in found] == [number] * 5
 
     async def streams() -> None:
-        some = Statement(f"SELECT number AS rows FROM numbers({dice.choice([0, 9, 300_000])})")
+        rows = {"rows": dice.choice([0, 9, 300_000])}
+        some = Statement("SELECT number AS rows FROM numbers({rows:UInt64})", rows)
         async for _ in engine.pieces(some):
             await asyncio.sleep(0)
 
