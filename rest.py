@@ -15,7 +15,10 @@ import rest_models as shape
 from resolvers import events, metrics, overview, recording
 from resolvers.context import Context
 from resolvers.overview import SERVICE
+from resolvers.series import Asked, Wanted
+from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.errors import AnalyticsError
+from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
 from schema.recording import RecordPayload
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
@@ -30,7 +33,11 @@ def context_of(request: Request) -> Context:
     return ctx
 
 
-Ctx = Annotated[Context, Depends(context_of)]
+def _context_of_request(request: Request) -> Context:
+    return context_of(request).for_request()
+
+
+Ctx = Annotated[Context, Depends(_context_of_request)]
 MetricName = Annotated[
     str, Path(description="Name of the metric, percent-encoded; it may contain slashes.")
 ]
@@ -93,6 +100,13 @@ class FastLane:
         await response(scope, receive, send)
 
 
+_SHOWN: Final = {
+    "count": COUNT,
+    "sum": Aggregate(AggregateKind.SUM),
+    "average": Aggregate(AggregateKind.AVG),
+    "min": Aggregate(AggregateKind.MIN),
+    "max": Aggregate(AggregateKind.MAX),
+}
 _DUPLICATE: Final = {"duplicate": True}
 
 recording_routes: Final = APIRouter(route_class=RawRoute)
@@ -221,17 +235,14 @@ async def aggregate_metric(
     hours: Annotated[int, Query(ge=1, le=MAX_HOURS, description="How far back.")] = 24,
 ) -> Response:
     """Count, add up and average the values of the last hours."""
-    asked = TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR))
-    result = await metrics.aggregate(ctx, metric_name, asked)
-    total, span = result.series[0].total, result.meta.range
+    asked = Asked(TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR)))
+    wanted = Wanted(totals=frozenset(_SHOWN.values()))
+    found = await metrics.query(ctx, metric_name, None, asked, wanted)
+    totals, span = found.result.series[0].totals, found.meta.range
     return answer(
         {
             "metric_name": metric_name,
-            "count": total.count,
-            "sum": _number(total.sum),
-            "average": _number(total.avg),
-            "min": _number(total.min),
-            "max": _number(total.max),
+            **{name: _number(totals[aggregate]) for name, aggregate in _SHOWN.items()},
             "period_start": rfc3339(span.from_),
             "period_end": rfc3339(span.to),
         }
@@ -263,12 +274,12 @@ async def delete_metric(ctx: Ctx, metric_name: MetricName) -> Response:
 async def list_events(
     ctx: Ctx,
     event_name: Annotated[str | None, Query(description="Only events of this name.")] = None,
-    limit: Annotated[int, Query(ge=1, le=events.MAX_PAGE, description="At most so many.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many.")] = 100,
 ) -> Response:
     """List events, newest first; `total` counts all that pass the filter."""
     tests = events.named(event_name)
     page, total = await asyncio.gather(
-        events.page(ctx, tests, first=limit), events.total(ctx, tests)
+        events.page(ctx, tests, paging=Paging(first=limit)), events.total(ctx, tests)
     )
     shown = [
         {
@@ -278,7 +289,8 @@ async def list_events(
             "properties": event.properties,
             "timestamp": rfc3339(event.time),
         }
-        for event in page.events
+        | ({"session_id": event.session_id} if event.session_id else {})
+        for event in page.entries
     ]
     return answer({"events": shown, "count": len(shown), "total": total})
 
@@ -309,6 +321,6 @@ async def dashboard(ctx: Ctx) -> Response:
 
 def _number(value: float | None) -> float | None:
     """Return an integral value as an integer: 150, not 150.0."""
-    if value is not None and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value

@@ -75,6 +75,7 @@ class ListedEvent(BaseModel):
     user_id: str | None
     properties: dict[str, Any]
     timestamp: str
+    session_id: str | None = Field(default=None, description="Absent if the event has none.")
 
 
 class EventList(BaseModel):

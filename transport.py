@@ -61,11 +61,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     size = 0
     more = True
     while more:  # Starlette's stream() is a generator on top, at a tenth of the cost of one row
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
+        part = await request.receive()
+        if part["type"] == "http.disconnect":
             raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.")
-        chunk = message.get("body", b"")
-        more = message.get("more_body", False)
+        chunk = part.get("body", b"")
+        more = part.get("more_body", False)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)

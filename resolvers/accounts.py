@@ -5,8 +5,8 @@ from itertools import islice
 import strawberry
 
 from resolvers.context import Context
-from resolvers.events import check_first
 from schema.errors import AnalyticsError
+from schema.paging import checked_count
 from schema.recording import ReplayPayload, SetAsideRow, StreamAccount
 from schema.scalars import Long
 
@@ -35,7 +35,7 @@ def accounts(ctx: Context) -> list[StreamAccount]:
 
 def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
     """List rows that were set aside, oldest first."""
-    check_first(first)
+    checked_count("first", first)
     return [
         SetAsideRow(
             id=strawberry.ID(f"{stream}-{row.file.stem}-{row.place}"),

@@ -12,7 +12,7 @@ async def delete(ctx: Context, rows: queries.Rows) -> int:
     """
     if ctx.production:
         raise AnalyticsError("FORBIDDEN", "Deleting is not allowed in production.")
-    (found,) = await ctx.store.select(queries.deletable(rows), queries.DeletableRow)
+    (found,) = await ctx.questions.select(queries.deletable(rows), queries.DeletableRow)
     if found.rows:
         await ctx.store.delete(queries.delete(rows, found.newest))
     return found.rows

@@ -1,81 +1,65 @@
 """Questions about events."""
 
-import base64
-import binascii
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 import strawberry
 
-from resolvers import deletion
+from resolvers import deletion, lists
 from resolvers.context import Context
-from schema.errors import bad_input
-from schema.events import Event, EventFilter, StringFilter
-from schema.ranges import TimeRangeInput, resolve_range
+from resolvers.lists import List, Page
+from schema.events import Event
+from schema.filters import EventFilter, StringFilter
+from schema.paging import Paging
+from schema.ranges import TimeRange
+from schema.ready import Cells, Columns, items
 from schema.recording import DeletePayload
 from schema.scalars import Instant, Json, Long
+from schema.series import instants
 from store import queries
-from store.batches import Position, row_id
-from store.queries import Cursor
+from store.batches import Position, position_of, row_id
+from store.lists import EVENTS, Key, events_page
 
-MAX_PAGE = 1000
-MAX_TEXTS = 1000
+PREFIX: Final = "event_"
 
-
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Events, newest first, with the cursor of each."""
-
-    events: list[Event]
-    cursors: list[str]
-    has_next: bool
+_FIRST: Final = Paging()
 
 
 async def page(
     ctx: Context,
     tests: EventFilter,
-    asked: TimeRangeInput | None = None,
-    first: int = 100,
-    after: str | None = None,
-) -> EventPage:
-    """List the newest events that pass a filter, or those that follow a cursor."""
-    check_first(first)
-    start = _read_cursor(after) if after is not None else None
-    statement = queries.events_page(_rows(ctx, tests, asked), first, start)
-    rows = await ctx.store.select(statement, queries.EventRow)
-    shown = rows[:first]
-    return EventPage(
-        events=[_event(row) for row in shown],
-        cursors=[_cursor(row) for row in shown],
-        has_next=len(rows) > first,
-    )
+    span: TimeRange | None = None,
+    paging: Paging = _FIRST,
+) -> Page[Event]:
+    """List events that pass a filter, newest first."""
+    of = List("e", queries.event_rows(ctx.project, tests, span), EVENTS)
+    part = lists.span_of(of, paging)
+    asked = (events_page(of.rows, part), queries.EventRow)
+    return await lists.page(ctx, of, part, asked, (_event, _key), columns=_columns)
 
 
-def check_first(first: int) -> None:
-    """Refuse a page that is no page, or too long."""
-    if not 1 <= first <= MAX_PAGE:
-        raise bad_input("first", f"must be from 1 to {MAX_PAGE}", limit=MAX_PAGE)
+async def find(ctx: Context, event_id: str) -> Event | None:
+    """Return the event with this id, or None."""
+    position = position_of(event_id.removeprefix(PREFIX))
+    if not position or not event_id.startswith(PREFIX):
+        return None
+    rows = queries.event_rows(ctx.project, EventFilter())
+    found = await ctx.questions.select(queries.at(rows, *position), queries.EventRow)
+    return _event(found[0]) if found else None
 
 
-async def total(ctx: Context, tests: EventFilter, asked: TimeRangeInput | None = None) -> int:
+async def total(ctx: Context, tests: EventFilter) -> int:
     """Count all events that pass a filter."""
-    rows = _rows(ctx, tests, asked)
-    (found,) = await ctx.store.select(queries.count(rows), queries.CountRow)
+    rows = queries.event_rows(ctx.project, tests)
+    (found,) = await ctx.questions.select(queries.count(rows), queries.CountRow)
     return found.rows
 
 
 async def delete(ctx: Context, tests: EventFilter) -> DeletePayload:
     """Delete the events that pass a filter; none is fine."""
-    matched = await deletion.delete(ctx, _rows(ctx, tests, None))
+    matched = await deletion.delete(ctx, queries.event_rows(ctx.project, tests))
     return DeletePayload(matched_rows=Long(matched))
-
-
-def _rows(ctx: Context, tests: EventFilter, asked: TimeRangeInput | None) -> queries.Rows:
-    for field, test in (("name", tests.name), ("userId", tests.user_id)):
-        if test and test.in_ is not None and len(test.in_) > MAX_TEXTS:
-            raise bad_input(f"{field}.in", f"takes at most {MAX_TEXTS} texts", limit=MAX_TEXTS)
-    span = resolve_range(asked, ctx.now()) if asked else None
-    return queries.event_rows(ctx.project, tests, span)
 
 
 def named(name: str | None) -> EventFilter:
@@ -89,26 +73,44 @@ def _event(row: queries.EventRow) -> Event:
         name=row.name,
         time=Instant(row.at),
         user_id=row.user_id or None,
+        session_id=row.session_id or None,
         # Already JSON, so it is passed through instead of parsed and written again.
         properties=Json(msgspec.Raw(row.properties.encode() or b"{}")),
     )
 
 
+def _columns(rows: Sequence[queries.EventRow]) -> Columns:
+    return lambda field: _CELLS[field.name](rows)
+
+
+def _ids(rows: Sequence[queries.EventRow]) -> Cells:
+    """Write ids: what goes before the row is the same for a whole batch."""
+    batches = {row.batch for row in rows}
+    begun = {batch: f'"{event_id(Position(batch, 0))[:-8]}'.encode() for batch in batches}
+    return [b'%b%08x"' % (begun[row.batch], row.row) for row in rows]
+
+
+def _texts(texts: Iterable[str]) -> Cells:
+    """Write texts; '' stands for none."""
+    return [_encode(text or None) for text in texts]
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_CELLS: Final[dict[str, Callable[[Sequence[queries.EventRow]], Cells]]] = {
+    "id": _ids,
+    "name": lambda rows: _texts(row.name for row in rows),
+    "time": lambda rows: items(instants([row.at for row in rows])),
+    "userId": lambda rows: _texts(row.user_id for row in rows),
+    "sessionId": lambda rows: _texts(row.session_id for row in rows),
+    "properties": lambda rows: [row.properties.encode() or b"{}" for row in rows],
+}
+"""Each field of an `Event`, as `_event` has it, written for many rows at once."""
+
+
 def event_id(position: Position) -> str:
     """Return the id of the event that stands there."""
-    return f"event_{row_id(position)}"
+    return f"{PREFIX}{row_id(position)}"
 
 
-def _cursor(row: queries.EventRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.at}.{row.batch}.{row.row}".encode()).decode()
-
-
-def _read_cursor(text: str) -> Cursor:
-    try:
-        time, batch, row = base64.b64decode(text, b"-_", validate=True).decode("ascii").split(".")
-        cursor = Cursor(int(time), int(batch), int(row))
-    except (binascii.Error, ValueError):
-        cursor = Cursor(0, -1, 0)
-    if not (abs(cursor.time) < 2**62 and 0 <= cursor.batch < 2**64 and 0 <= cursor.row < 2**32):
-        raise bad_input("after", "is not a cursor of this list")
-    return cursor
+def _key(row: queries.EventRow) -> Key:
+    return row.at, row.batch, row.row

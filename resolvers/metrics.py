@@ -1,50 +1,144 @@
 """Questions about metrics."""
 
-from resolvers import deletion
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from resolvers import deletion, lists
 from resolvers.context import Context
+from resolvers.lists import List, Page
+from resolvers.series import Asked, Rows, Wanted, first_questions, series
+from schema.aggregates import COUNT
+from schema.catalogue import Sample
 from schema.errors import AnalyticsError
-from schema.metrics import MetricAggregates, MetricResult, MetricSeries, ResultMeta
-from schema.ranges import TimeRangeInput, resolve_range
+from schema.filters import MetricFilter
+from schema.metrics import MetricResult
+from schema.paging import Paging
+from schema.ranges import TimeRange
+from schema.ready import Cells, Columns, items
 from schema.recording import DeletePayload
-from schema.scalars import Long
+from schema.scalars import Instant, Json, Long
+from schema.series import instants
 from store import queries
+from store.conditions import metric_condition
+from store.fields import tag_raw
+from store.lists import SAMPLES, Key, SampleRow, samples_page
+from store.rows import MAX_TIME
+from store.series import Key as GroupKey
+from store.series import Question, Shape
 
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
     everything = queries.Rows("metrics", ctx.project)
-    rows = await ctx.store.select(queries.names(everything), queries.NameRow)
+    rows = await ctx.questions.select(queries.names(everything), queries.NameRow)
     return [row.name for row in rows]
 
 
 async def check_known(ctx: Context, name: str) -> None:
-    """Raise NOT_FOUND if there is no such metric."""
-    points = queries.metric_rows(ctx.project, name)
-    (found,) = await ctx.store.select(queries.count(points), queries.CountRow)
-    if found.rows == 0:
-        raise _unknown(name)
+    """Raise NOT_FOUND if there is no such metric; UNAVAILABLE if that can't be said now."""
+    ever = Shape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
+    reply = await ctx.questions.ask(Question(ever, name, frozenset({COUNT}), frozenset()))
+    if reply.lines:
+        return
+    if ctx.store.problems():
+        message = "The metric may be among the rows that can't be loaded now."
+        raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
+    raise unknown(name)
 
 
-async def aggregate(ctx: Context, name: str, asked: TimeRangeInput) -> MetricResult:
-    """Aggregate one metric over a range; NOT_FOUND if there is no such metric at any time."""
-    span = resolve_range(asked, ctx.now())
-    points = queries.metric_rows(ctx.project, name, span)
-    (row,) = await ctx.store.select(queries.aggregates(points), queries.AggregatesRow)
-    if row.count == 0:
+async def query(
+    ctx: Context,
+    name: str,
+    tests: MetricFilter | None,
+    asked: Asked,
+    wanted: Wanted,
+    *,
+    known: bool = False,
+) -> MetricResult:
+    """Answer with series of one metric; NOT_FOUND if it is not known to be there, and is not."""
+    rows = _rows(ctx, name, tests)
+    result, meta = await series(ctx, rows, asked, wanted)
+    if not (result.found or known):
         await check_known(ctx, name)
-    total = MetricAggregates(
-        count=Long(row.count), sum=row.sum, avg=row.avg, min=row.min, max=row.max
-    )
-    return MetricResult(series=[MetricSeries(total=total)], meta=ResultMeta(range=span))
+    return MetricResult(result=result, meta=meta)
+
+
+def _rows(ctx: Context, name: str, tests: MetricFilter | None) -> Rows:
+    condition = _condition(ctx, tests)
+    return Rows("metrics", lambda _: condition, name, name)
+
+
+def questions_of_all(
+    ctx: Context, tests: MetricFilter | None, asked: Asked, wanted: Wanted
+) -> list[Question]:
+    """Return what `query` asks first, whatever the metric; nothing if it would refuse."""
+    try:
+        return first_questions(ctx, _rows(ctx, "", tests), asked, wanted)
+    except AnalyticsError:
+        return []
+
+
+def keys(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
+    """Return group keys for tags."""
+    return tuple(GroupKey(tag, tag_raw(ctx.questions.slots, tag), is_json=True) for tag in tags)
+
+
+async def samples(
+    ctx: Context,
+    name: str,
+    span: TimeRange,
+    tests: MetricFilter | None,
+    paging: Paging,
+) -> Page[Sample]:
+    """List the points of one metric in a range, newest first."""
+    rows = queries.metric_rows(ctx.project, name, span)
+    if tests:
+        rows.conditions.append(metric_condition(tests, rows))
+    of = List("s", rows, SAMPLES)
+    part = lists.span_of(of, paging)
+    asked = (samples_page(of.rows, part), SampleRow)
+    return await lists.page(ctx, of, part, asked, (_sample, _key), columns=_columns)
+
+
+def _sample(row: SampleRow) -> Sample:
+    # Already JSON, as an event's properties are.
+    tags = Json(msgspec.Raw(row.tags.encode() or b"{}"))
+    return Sample(time=Instant(row.at), value=row.value, tags=tags)
+
+
+def _columns(rows: Sequence[SampleRow]) -> Columns:
+    return lambda field: _CELLS[field.name](rows)
+
+
+_CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
+    "time": lambda rows: items(instants([row.at for row in rows])),
+    "value": lambda rows: items(msgspec.json.encode([row.value for row in rows])),
+    "tags": lambda rows: [row.tags.encode() or b"{}" for row in rows],
+}
+"""Each field of a `Sample`, as `_sample` has it, written for many rows at once."""
+
+
+def _key(row: SampleRow) -> Key:
+    return row.at, row.batch, row.row
 
 
 async def delete(ctx: Context, name: str) -> DeletePayload:
     """Delete all points of a metric; NOT_FOUND if there are none."""
     matched = await deletion.delete(ctx, queries.metric_rows(ctx.project, name))
     if matched == 0:
-        raise _unknown(name)
+        raise unknown(name)
     return DeletePayload(matched_rows=Long(matched))
 
 
-def _unknown(name: str) -> AnalyticsError:
+def _condition(ctx: Context, tests: MetricFilter | None = None) -> str:
+    rows = queries.Rows("metrics", ctx.project, ctx.questions.slots)
+    if tests:
+        rows.conditions.append(metric_condition(tests, rows))
+    return rows.condition
+
+
+def unknown(name: str) -> AnalyticsError:
+    """Return the refusal of a metric that is not there."""
     return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.")

@@ -16,7 +16,7 @@ async def overview(ctx: Context) -> Overview:
     """Count what is stored."""
     metrics, events = await asyncio.gather(
         *(
-            ctx.store.select(queries.names(queries.Rows(table, ctx.project)), queries.NameRow)
+            ctx.questions.select(queries.names(queries.Rows(table, ctx.project)), queries.NameRow)
             for table in ("metrics", "events")
         )
     )

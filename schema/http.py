@@ -12,8 +12,7 @@ from typing import Any, Final
 import msgspec
 from graphql import GraphQLError, GraphQLSyntaxError
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from strawberry.http.ides import get_graphql_ide_html
+from starlette.responses import Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
@@ -44,15 +43,14 @@ _BODY: Final = msgspec.json.Decoder(_Asked)
 
 
 async def graphql(request: Request, ctx: Context) -> Response:
-    """Answer one GraphQL request, or show the explorer to a browser."""
+    """Answer one GraphQL request."""
     posted = request.method == "POST"
     if not posted and not request.query_params.get("query"):
-        if "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(get_graphql_ide_html(graphql_ide="graphiql"))
         raise AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")
     media_type, has_status = _accepted(request)
     asked = await _of_body(request) if posted else _of_url(request)
     allowed = _ALL if posted else _QUERIES
+    ctx = ctx.for_request()
     try:
         result = await schema.execute(
             asked.query,
@@ -74,7 +72,7 @@ async def graphql(request: Request, ctx: Context) -> Response:
     except RecursionError:
         message = "query: nested too deeply"
         raise AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query") from None
-    response = _response(result)
+    response = _response(result, ctx)
     response.headers["content-type"] = f"{media_type}; charset=utf-8"
     if not has_status:
         response.status_code = 200
@@ -128,21 +126,42 @@ async def _of_body(request: Request) -> _Asked:
     return asked
 
 
-def _response(result: ExecutionResult) -> Response:
+def _response(result: ExecutionResult, ctx: Context) -> Response:
     data, errors = result.data, result.errors or []
+    extensions = {"extensions": _measured(ctx)} if ctx.questions.ran else {}
     if not errors:
-        return answer({"data": data})
+        return answer({"data": data, **extensions})
     executed = not isinstance(result, PreExecutionError)
     explained = [_explained(error, executed=executed) for error in errors]
     located = [_located(error, ours) for error, ours in zip(errors, explained, strict=True)]
     content: dict[str, Any] = {"errors": located}
     if data is not None or any(error.path for error in errors):
         content["data"] = data
-    answered = data is not None and any(value is not None for value in data.values())
+    content |= extensions
+    answered = _says_anything(data)
     response = answer(content, 200 if answered else explained[0].status)
     if explained[0].retry_after and not answered:
         response.headers["Retry-After"] = str(explained[0].retry_after)
     return response
+
+
+def _says_anything(data: object) -> bool:
+    """Say whether any field was answered: one below a field that only holds others counts."""
+    if isinstance(data, dict):
+        return any(map(_says_anything, data.values()))
+    return data is not None
+
+
+def _measured(ctx: Context) -> dict[str, Any]:
+    """Say what an answer took: its statements, in the order in which they were begun."""
+    ran = ctx.questions.ran
+    return {
+        "statementCount": len(ran),
+        "rowsRead": sum(each.rows_read for each in ran),
+        "statements": [
+            {"elapsedMs": round(each.ms, 3), "rowsRead": each.rows_read} for each in ran
+        ],
+    }
 
 
 def _explained(error: GraphQLError, *, executed: bool) -> AnalyticsError:

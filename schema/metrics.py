@@ -1,36 +1,218 @@
-"""Answers about metrics."""
+"""Answers about metrics: series of aggregates."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import strawberry
+from strawberry import argument
+from strawberry.types import Info
 
-from schema.ranges import TimeRange
-from schema.scalars import Instant, Long
+from schema.aggregates import DEFAULT_PER, Aggregate, AggregateKind, of_field
+from schema.results import Change, GroupKey, ResultMeta
+from schema.scalars import DurationMs, Instant, Long
+from schema.selection import selection
+from schema.series import Result, Series
+
+Level = Annotated[float, argument(description="From 0 to 1: 0.95 for the 95th percentile.")]
+Exact = Annotated[bool, argument(description="Exact, at the cost of all values in memory.")]
+Per = Annotated[DurationMs, argument(description="The time to which growth is related.")]
+
+_COUNT = "Number of points."
+_SUM = "Sum of the values; 0 without points, null when it is beyond a double."
+_AVG = "Mean of the values; null without points."
+_MIN = "Smallest value; null without points."
+_MAX = "Largest value; null without points."
+_FIRST = "Earliest value; null without points."
+_LAST = "Latest value; null without points."
+_STDDEV = "Standard deviation of the values, as of a whole population; null without points."
+_QUANTILE = (
+    "The value below which the share `q` of the values is. Within 1 % of one of the two values"
+    " around that place (1e95 if it is larger, 0 if it is smaller than 1e-75); interpolated between"
+    " them, as PERCENTILE_CONT in SQL, if `exact`."
+)
+_INCREASE = (
+    "How much a counter grew from point to point within the range, series by series; after a"
+    " reset it grew from 0. A step counts where it ends."
+)
+_RATE = "The increase, related to a time: `per` second unless given."
 
 
-@strawberry.type(description="Aggregates of the values in a range.")
-class MetricAggregates:
-    count: Long = strawberry.field(description="Number of points.")
-    sum: float | None = strawberry.field(
-        description="Sum of the values; 0 without points, null when it is beyond a double."
+class _Values:
+    """Something that has a value for each aggregate."""
+
+    values: Mapping[Aggregate, Any]
+
+    def _of(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a value or a column
+        return self.values[of_field("metrics", name, arguments)]
+
+
+@strawberry.type(description="Aggregates of the values of some points.")
+class MetricAggregates(_Values):
+    values: strawberry.Private[Mapping[Aggregate, Any]]
+
+    @strawberry.field(description=_COUNT)
+    def count(self) -> Long:
+        return self._of("count")
+
+    @strawberry.field(description=_SUM)
+    def sum(self) -> float | None:
+        return self._of("sum")
+
+    @strawberry.field(description=_AVG)
+    def avg(self) -> float | None:
+        return self._of("avg")
+
+    @strawberry.field(description=_MIN)
+    def min(self) -> float | None:
+        return self._of("min")
+
+    @strawberry.field(description=_MAX)
+    def max(self) -> float | None:
+        return self._of("max")
+
+    @strawberry.field(description=_FIRST)
+    def first(self) -> float | None:
+        return self._of("first")
+
+    @strawberry.field(description=_LAST)
+    def last(self) -> float | None:
+        return self._of("last")
+
+    @strawberry.field(description=_STDDEV)
+    def stddev(self) -> float | None:
+        return self._of("stddev")
+
+    @strawberry.field(description=_QUANTILE)
+    def quantile(self, q: Level, exact: Exact = False) -> float | None:
+        return self._of("quantile", q=q, exact=exact)
+
+    @strawberry.field(description=_INCREASE)
+    def increase(self) -> float | None:
+        return self._of("increase")
+
+    @strawberry.field(description=_RATE)
+    def rate(self, per: Per = DEFAULT_PER) -> float | None:
+        return self._of("rate", per=per)
+
+
+@strawberry.type(
+    description="Aggregates bucket by bucket, as arrays aligned with `times` of the result."
+)
+class MetricColumns(_Values):
+    values: strawberry.Private[Mapping[Aggregate, Any]]
+
+    @strawberry.field(description=_COUNT)
+    def count(self) -> list[Long]:
+        return self._of("count")
+
+    @strawberry.field(description=_SUM)
+    def sum(self) -> list[float | None]:
+        return self._of("sum")
+
+    @strawberry.field(description=_AVG)
+    def avg(self) -> list[float | None]:
+        return self._of("avg")
+
+    @strawberry.field(description=_MIN)
+    def min(self) -> list[float | None]:
+        return self._of("min")
+
+    @strawberry.field(description=_MAX)
+    def max(self) -> list[float | None]:
+        return self._of("max")
+
+    @strawberry.field(description=_FIRST)
+    def first(self) -> list[float | None]:
+        return self._of("first")
+
+    @strawberry.field(description=_LAST)
+    def last(self) -> list[float | None]:
+        return self._of("last")
+
+    @strawberry.field(description=_STDDEV)
+    def stddev(self) -> list[float | None]:
+        return self._of("stddev")
+
+    @strawberry.field(description=_QUANTILE)
+    def quantile(self, q: Level, exact: Exact = False) -> list[float | None]:
+        return self._of("quantile", q=q, exact=exact)
+
+    @strawberry.field(description=_INCREASE)
+    def increase(self) -> list[float | None]:
+        return self._of("increase")
+
+    @strawberry.field(description=_RATE)
+    def rate(self, per: Per = DEFAULT_PER) -> list[float | None]:
+        return self._of("rate", per=per)
+
+
+@strawberry.type(description="One bucket of a series.")
+class MetricPoint:
+    time: Instant = strawberry.field(description="When the bucket begins.")
+    values: MetricAggregates = strawberry.field(description="Aggregates of its points.")
+    previous: MetricAggregates | None = strawberry.field(
+        description="The same of the bucket at its place in the other range; null without one."
     )
-    avg: float | None = strawberry.field(description="Mean of the values; null without points.")
-    min: float | None = strawberry.field(description="Smallest value; null without points.")
-    max: float | None = strawberry.field(description="Largest value; null without points.")
+    is_partial: bool = strawberry.field(
+        description="Whether the bucket is not over yet, or the range covers a part of it only."
+    )
 
 
 @strawberry.type(description="One line of an answer.")
 class MetricSeries:
-    total: MetricAggregates = strawberry.field(description="Over the whole range.")
+    series: strawberry.Private[Series]
+    key: list[GroupKey] = strawberry.field(description="Its values of what rows are grouped by.")
+    label: str = strawberry.field(description="The values of its key, or the metric's name.")
+    is_other: bool = strawberry.field(description="Whether it is all groups beyond `limit`.")
 
+    @strawberry.field(description="Over the whole range.")
+    def total(self) -> MetricAggregates:
+        return MetricAggregates(values=self.series.totals)
 
-@strawberry.type(description="How an answer was made.")
-class ResultMeta:
-    range: TimeRange = strawberry.field(description="The range as executed.")
+    @strawberry.field(description="Over the whole of the other range; null without `compare`.")
+    def previous_total(self) -> MetricAggregates | None:
+        if self.series.previous_totals is None:
+            return None
+        return MetricAggregates(values=self.series.previous_totals)
+
+    @strawberry.field(description="How an aggregate changed; null without `compare`.")
+    def change(
+        self,
+        aggregate: Annotated[AggregateKind, argument(description="Which one.")] = AggregateKind.AVG,
+        q: Annotated[float | None, argument(description="Of QUANTILE, from 0 to 1.")] = None,
+    ) -> Change | None:
+        return self.series.change(aggregate, q=q)
+
+    @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
+    def points(self, info: Info) -> list[MetricPoint]:
+        return self.series.points(selection(info._raw_info))  # noqa: SLF001
+
+    @strawberry.field(description="Bucket by bucket, as arrays: what charts take.")
+    def columns(self) -> MetricColumns:
+        return MetricColumns(values=self.series.columns)
+
+    @strawberry.field(description="The same of the other range; null without `compare`.")
+    def previous_columns(self) -> MetricColumns | None:
+        if self.series.previous_columns is None:
+            return None
+        return MetricColumns(values=self.series.previous_columns)
 
 
 @strawberry.type(description="The answer to a question about one metric.")
 class MetricResult:
-    series: list[MetricSeries] = strawberry.field(description="All points as one series.")
+    result: strawberry.Private[Result]
     meta: ResultMeta = strawberry.field(description="How the answer was made.")
+
+    @strawberry.field(description="When each bucket begins.")
+    def times(self) -> list[Instant]:
+        return self.result.shown_times()
+
+    @strawberry.field(description="One line for each group, or one for all points.")
+    def series(self) -> list[MetricSeries]:
+        return [
+            MetricSeries(series=one, key=one.keys, label=one.label, is_other=one.is_other)
+            for one in self.result.series
+        ]
 
 
 @strawberry.type(description="Everything that is stored, in numbers.")

@@ -1,142 +1,319 @@
 """GraphQL types with fields that ask further questions."""
 
-from typing import Annotated, Final
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 import strawberry
-from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode
 from strawberry import argument
-from strawberry.types import Info
-from strawberry.types.nodes import convert_directives
+from strawberry.types import get_object_definition
+from strawberry.types.arguments import convert_arguments
 
-from resolvers import events, metrics
+from resolvers import catalogue, events, metrics
+from resolvers import series as trends
+from resolvers.catalogue import kind_of
 from resolvers.context import Context
-from schema.events import Event, EventFilter
+from resolvers.identity import EVENT_TYPE, METRIC, name_in, named_id
+from resolvers.keys import Keys, property_type
+from schema.aggregates import OrderByInput, ordered
+from schema.asked import Asked, selected_names
+from schema.buckets import Fill, Granularity
+from schema.catalogue import MetricKind, PropertyType, Sample, TagValue
+from schema.connections import After, Before, Connection, First, Last
+from schema.errors import AnalyticsError
+from schema.filters import MetricFilter
+from schema.identity import Node
 from schema.metrics import MetricResult
-from schema.ranges import TimeRangeInput
-from schema.scalars import Long
-
-Asked = Info[Context, None]
+from schema.paging import Paging
+from schema.ranges import CompareInput, TimeRangeInput
+from schema.scalars import UTC_ZONE, Instant, Long, Zone
+from schema.selection import Selected, selection
+from store.buckets import MAX_BUCKETS
+from store.catalogue import SummaryRow
+from store.keys import PROPERTIES, TAGS, KeyRow
+from store.ranges import resolve_range
+from store.series import Question
 
 Range = Annotated[TimeRangeInput, argument(description="Which time.")]
+WhichPoints = Annotated[MetricFilter | None, argument(description="Which points; all if null.")]
+Grain = Annotated[Granularity, argument(description="The length of a bucket.")]
+MaxPoints = Annotated[
+    int, argument(description=f"With AUTO, at most so many buckets, 1 to {MAX_BUCKETS}.")
+]
+InZone = Annotated[Zone, argument(description="The zone whose clocks ranges and buckets go by.")]
+Tags = Annotated[list[str] | None, argument(description="Tags to group by, at most 5.")]
+Ordered = Annotated[OrderByInput | None, argument(description="Which series come first.")]
+Limit = Annotated[int, argument(description="At most so many series, 1 to 1000.")]
+OtherGroup = Annotated[
+    bool, argument(description="Whether all groups beyond `limit` are a series, too.")
+]
+Filled = Annotated[Fill, argument(description="What a bucket without data holds.")]
+Compared = Annotated[CompareInput | None, argument(description="What to compare with.")]
+Values = Annotated[int, argument(description="At most so many, 1 to 1000.")]
+Part = Annotated[str | None, argument(description="A part of the text, in any case.")]
 
-_IF: Final = {"if": True}
+T = TypeVar("T")
 
 
-@strawberry.type(description="Where a page stands in its list.")
-class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follow.")
-    has_previous_page: bool = strawberry.field(description="Whether any came before.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first entry.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the last, to go on `after`.")
+def _computed(value: T | None) -> T:
+    """Return what was computed because it is selected."""
+    if value is None:
+        raise LookupError("what is selected was not computed")
+    return value
+
+
+@strawberry.type(description="A tag that points of a metric have.")
+class TagInfo:
+    name: str = strawberry.field(description="Its name.")
+    metric: strawberry.Private[str]
+    row: strawberry.Private[KeyRow]
+    keys: strawberry.Private[Keys]
+
+    @strawberry.field(description="Number of its values; approximate beyond some hundreds.")
+    def cardinality(self) -> Long:
+        return Long(_computed(self.row.cardinality))
+
+    @strawberry.field(description="Its values, most frequent first.")
+    async def values(self, search: Part = None, first: Values = 20) -> list[TagValue]:
+        return await self.keys.values(self.metric, self.name, search, first)
+
+
+@strawberry.type(description="A property that events of a name have.")
+class PropertyInfo:
+    key: str = strawberry.field(
+        description=(
+            "Its key, as filters take it: `a.b` is the key `b` in the object `a`, to the third"
+            r" level; a dot in a key is written `\.`, a backslash `\\`."
+        )
+    )
+    event_name: strawberry.Private[str]
+    events: strawberry.Private[int]
+    row: strawberry.Private[KeyRow]
+    keys: strawberry.Private[Keys]
+
+    @strawberry.field(description="What its values are.")
+    def type(self) -> PropertyType:
+        return property_type(self.row)
+
+    @strawberry.field(description="Share of the events that have it, not null: above 0, up to 1.")
+    def coverage(self) -> float:
+        return self.row.rows / self.events
+
+    @strawberry.field(
+        description="Number of its values as texts; approximate beyond some hundreds."
+    )
+    def cardinality(self) -> Long:
+        return Long(_computed(self.row.cardinality))
+
+    @strawberry.field(description="Its values as texts or as JSON, most frequent first.")
+    async def values(self, search: Part = None, first: Values = 20) -> list[TagValue]:
+        return await self.keys.values(self.event_name, self.key, search, first)
 
 
 @strawberry.type(description="A number that is measured again and again.")
-class Metric:
+class Metric(Node):
     name: str = strawberry.field(description="Its name.")
+    summary: strawberry.Private[SummaryRow]
+    keys: strawberry.Private[Keys]
+    known: strawberry.Private[bool]
 
-    @strawberry.field(description="Its values in a range, as for `GET /metrics/{name}`.")
-    async def query(self, info: Asked, range: Range) -> MetricResult:  # noqa: A002
-        return await metrics.aggregate(info.context, self.name, range)
+    @strawberry.field(description="How to read its values; GAUGE unless `describeMetric` said.")
+    def kind(self) -> MetricKind:
+        return kind_of(_computed(self.summary.kind))
+
+    @strawberry.field(description="What its values count, if that was said.")
+    def unit(self) -> str | None:
+        return _computed(self.summary.unit) or None
+
+    @strawberry.field(description="What it measures, if that was said.")
+    def description(self) -> str | None:
+        return _computed(self.summary.description) or None
+
+    @strawberry.field(description="The earliest time of its points.")
+    def first_seen_at(self) -> Instant:
+        return Instant(_computed(self.summary.first))
+
+    @strawberry.field(description="The latest time of its points.")
+    def last_seen_at(self) -> Instant:
+        return Instant(_computed(self.summary.last))
+
+    @strawberry.field(
+        description="Number of different sets of tags; approximate beyond some hundreds."
+    )
+    def series_count(self) -> Long:
+        return Long(_computed(self.summary.series))
+
+    @strawberry.field(
+        description="The tags that its points have, sorted; at most the 1000 most frequent."
+    )
+    async def tags(self, info: Asked) -> list[TagInfo]:
+        found, _ = await self.keys.of(self.name, selected_names(info))
+        return [TagInfo(name=row.key, metric=self.name, row=row, keys=self.keys) for row in found]
+
+    @strawberry.field(description="Its values in a range. `GET /metrics/{name}` asks this.")
+    async def query(
+        self,
+        info: Asked,
+        range: Range,  # noqa: A002
+        where: WhichPoints = None,
+        granularity: Grain = Granularity.AUTO,
+        max_points: MaxPoints = 300,
+        timezone: InZone = UTC_ZONE,
+        group_by: Tags = None,
+        order_by: Ordered = None,
+        limit: Limit = 10,
+        other_group: OtherGroup = True,
+        fill: Filled = Fill.NULL,
+        compare: Compared = None,
+    ) -> MetricResult | None:
+        asked = _asked(
+            info.context,
+            range=range,
+            granularity=granularity,
+            max_points=max_points,
+            timezone=timezone,
+            group_by=group_by,
+            order_by=order_by,
+            limit=limit,
+            other_group=other_group,
+            fill=fill,
+            compare=compare,
+        )
+        wanted = trends.Wanted.of("metrics", selection(info._raw_info))  # noqa: SLF001
+        return await metrics.query(info.context, self.name, where, asked, wanted, known=self.known)
+
+    @strawberry.field(description="Its points in a range, newest first.")
+    async def samples(
+        self,
+        info: Asked,
+        *,
+        range: Range,  # noqa: A002
+        where: WhichPoints = None,
+        timezone: InZone = UTC_ZONE,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Sample] | None:
+        paging = Paging(first, after, last, before)
+        span = resolve_range(range, info.context.now(), timezone)
+        found = await metrics.samples(info.context, self.name, span, where, paging)
+        return Connection.of(found)
 
 
-@strawberry.type(description="A metric in a list.")
-class MetricEdge:
-    cursor: str = strawberry.field(description="Its place in the list.")
-    node: Metric = strawberry.field(description="The metric.")
+@strawberry.type(description="All events of one name.")
+class EventType(Node):
+    name: str = strawberry.field(description="What happened.")
+    summary: strawberry.Private[SummaryRow]
+    keys: strawberry.Private[Keys]
+
+    @strawberry.field(description="Number of events.")
+    def count(self) -> Long:
+        return Long(_computed(self.summary.count))
+
+    @strawberry.field(description="The earliest time of its events.")
+    def first_seen_at(self) -> Instant:
+        return Instant(_computed(self.summary.first))
+
+    @strawberry.field(description="The latest time of its events.")
+    def last_seen_at(self) -> Instant:
+        return Instant(_computed(self.summary.last))
+
+    @strawberry.field(
+        description=("The properties that its events have, sorted; at most the 1000 most frequent.")
+    )
+    async def properties(self, info: Asked) -> list[PropertyInfo]:
+        found, everything = await self.keys.of(self.name, selected_names(info))
+        return [
+            PropertyInfo(
+                key=row.key, event_name=self.name, events=everything, row=row, keys=self.keys
+            )
+            for row in found
+        ]
 
 
-@strawberry.type(description="A page of metrics, sorted by name.")
-class MetricConnection:
-    edges: list[MetricEdge] = strawberry.field(description="The metrics with their cursors.")
-    nodes: list[Metric] = strawberry.field(description="The metrics.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
-    total_count: Long = strawberry.field(description="Metrics in the whole list.")
-
-
-@strawberry.type(description="An event in a list.")
-class EventEdge:
-    cursor: str = strawberry.field(description="Its place in the list, whatever arrives meanwhile.")
-    node: Event = strawberry.field(description="The event.")
-
-
-@strawberry.type(description="A page of events, newest first.")
-class EventConnection:
-    edges: list[EventEdge] = strawberry.field(description="The events with their cursors.")
-    nodes: list[Event] = strawberry.field(description="The events.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
-    where: strawberry.Private[EventFilter]
-    range: strawberry.Private[TimeRangeInput | None]
-
-    @strawberry.field(description="Events in the whole list; counted only when it is selected.")
-    async def total_count(self, info: Asked) -> Long:
-        return Long(await events.total(info.context, self.where, self.range))
-
-
-def selected_names(info: Asked) -> set[str]:
-    """Return the names of the fields that are selected below this one, through fragments.
-
-    Not by `info.selected_fields`: it expands a fragment each time it is spread, which takes 13 s
-    for a document of 20 that each spread the next one twice, and it keeps what is skipped.
-    """
-    raw = info._raw_info  # noqa: SLF001 - the only way to the document
-    names: set[str] = set()
-    spread: set[str] = set()
-    below: list[FieldNode | FragmentDefinitionNode | InlineFragmentNode] = [*raw.field_nodes]
-    while below:
-        parent = below.pop()
-        for node in parent.selection_set.selections if parent.selection_set else ():
-            directives = convert_directives(raw, node.directives)
-            if directives.get("skip", {}).get("if") or not directives.get("include", _IF)["if"]:
-                continue
-            if isinstance(node, FieldNode):
-                names.add(node.name.value)
-            elif isinstance(node, InlineFragmentNode):
-                below.append(node)
-            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
-                spread.add(node.name.value)
-                below.append(raw.fragments[node.name.value])
-    return names
-
-
-def metric_connection(
-    names: list[str], search: str | None, first: int, after: str | None
-) -> MetricConnection:
-    """Cut a page out of the sorted names; a name is its own cursor."""
-    found = [name for name in names if search is None or search in name]
-    rest = [name for name in found if after is None or name > after]
-    shown = [Metric(name=name) for name in rest[:first]]
-    return MetricConnection(
-        edges=[MetricEdge(cursor=metric.name, node=metric) for metric in shown],
-        nodes=shown,
-        page_info=_page_info([metric.name for metric in shown], after, has_next=len(rest) > first),
-        total_count=Long(len(found)),
+def _asked(ctx: Context, **given: Any) -> trends.Asked:  # noqa: ANN401 - arguments of `query`
+    return trends.Asked(
+        range=given["range"],
+        zone=given["timezone"],
+        granularity=given["granularity"],
+        max_points=given["max_points"],
+        keys=metrics.keys(ctx, given["group_by"] or []),
+        order=ordered("metrics", given["order_by"]),
+        limit=given["limit"],
+        others=given["other_group"],
+        fill=given["fill"],
+        compare=given["compare"],
     )
 
 
-def event_connection(
-    page: events.EventPage,
-    where: EventFilter,
-    range: TimeRangeInput | None,  # noqa: A002
-    after: str | None,
-) -> EventConnection:
-    """Present a page of events."""
-    edges = [
-        EventEdge(cursor=cursor, node=event)
-        for cursor, event in zip(page.cursors, page.events, strict=True)
+def questions_below(info: Asked) -> list[Question]:
+    """Return what each metric of a list that is selected will be asked, before they are known."""
+    tree = selection(info._raw_info)  # noqa: SLF001 - the only way to the document
+    nodes = [one for one in tree if one.name == "nodes"]
+    nodes += [one for of in tree if of.name == "edges" for one in of.below if one.name == "node"]
+    return [
+        question
+        for node in nodes
+        for field in node.below
+        if field.name == "query"
+        for question in _questions(info, field)
     ]
-    return EventConnection(
-        edges=edges,
-        nodes=page.events,
-        page_info=_page_info(page.cursors, after, has_next=page.has_next),
-        where=where,
-        range=range,
-    )
 
 
-def _page_info(cursors: list[str], after: str | None, *, has_next: bool) -> PageInfo:
-    return PageInfo(
-        has_next_page=has_next,
-        has_previous_page=after is not None,
-        start_cursor=cursors[0] if cursors else None,
-        end_cursor=cursors[-1] if cursors else None,
+def _questions(info: Asked, field: Selected) -> list[Question]:
+    converter = info.schema.schema_converter
+    fields = get_object_definition(Metric, strict=True).fields
+    (query,) = (each for each in fields if each.name == "query")
+    given = convert_arguments(
+        field.arguments, query.arguments, converter.scalar_registry, info.schema.config
     )
+    where = given.pop("where")
+    try:
+        asked = _asked(info.context, **given)
+        wanted = trends.Wanted.of("metrics", field.below)
+    except AnalyticsError:
+        return []  # the metrics will say why, each at its place
+    return metrics.questions_of_all(info.context, where, asked, wanted)
+
+
+def metrics_of(ctx: Context, rows: Sequence[SummaryRow], *, known: bool = True) -> list[Metric]:
+    """Present metrics of one list, which ask for their tags together.
+
+    One that is not `known` to have points finds out when it is asked for them.
+    """
+    keys = Keys(ctx, TAGS, [row.name for row in rows])
+    return [
+        Metric(id=named_id(METRIC, row.name), name=row.name, summary=row, keys=keys, known=known)
+        for row in rows
+    ]
+
+
+def event_types_of(ctx: Context, rows: Sequence[SummaryRow]) -> list[EventType]:
+    """Present kinds of events of one list, which ask for their properties together."""
+    keys = Keys(ctx, PROPERTIES, [row.name for row in rows])
+    return [
+        EventType(id=named_id(EVENT_TYPE, row.name), name=row.name, summary=row, keys=keys)
+        for row in rows
+    ]
+
+
+_Presented = Callable[[Context, Sequence[SummaryRow]], Sequence[Node]]
+_NAMED: Final[dict[str, tuple[str, _Presented]]] = {
+    METRIC: ("metrics", metrics_of),
+    EVENT_TYPE: ("events", event_types_of),
+}
+"""Whose ids hold a name: the table, and how a row is presented."""
+
+
+async def find(info: Asked, id: str) -> Node | None:  # noqa: A002
+    """Find what has an id; None for an id that nothing has, whatever it looks like."""
+    kind = id.partition(":")[0]
+    if kind not in _NAMED:
+        return await events.find(info.context, id)
+    table, presented = _NAMED[kind]
+    name = name_in(kind, id)
+    if name is None:
+        return None
+    asked = catalogue.wanted(table, selected_names(info))
+    row = await catalogue.summary(info.context, table, name, asked)
+    return presented(info.context, [row])[0] if row else None

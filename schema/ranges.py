@@ -1,11 +1,46 @@
-"""Time ranges, always half-open: `[from, to)`."""
+"""Time ranges, always half-open: `[from, to)`, and what they are compared with."""
+
+from enum import Enum
+from typing import Final
 
 import strawberry
 
-from schema.errors import bad_input
-from schema.scalars import MS_PER_HOUR, DurationMs, Instant
+from schema.buckets import Granularity
+from schema.scalars import UTC_ZONE, DurationMs, Instant, Zone
 
-MAX_HOURS = 87_600
+MAX_HOURS: Final = 87_600
+
+
+@strawberry.enum(
+    description="A range up to now, by the clocks of the time zone. Today counts as a whole day."
+)
+class TimeRangePreset(Enum):
+    TODAY = strawberry.enum_value("TODAY", description="Since midnight.")
+    YESTERDAY = strawberry.enum_value(
+        "YESTERDAY", description="The whole day before today; it ends at midnight."
+    )
+    LAST_24_HOURS = strawberry.enum_value("LAST_24_HOURS", description="Exactly 24 hours.")
+    LAST_7_DAYS = strawberry.enum_value(
+        "LAST_7_DAYS", description="Today so far, and the 6 whole days before it."
+    )
+    LAST_28_DAYS = strawberry.enum_value(
+        "LAST_28_DAYS", description="Today so far, and the 27 whole days before it."
+    )
+    LAST_30_DAYS = strawberry.enum_value(
+        "LAST_30_DAYS", description="Today so far, and the 29 whole days before it."
+    )
+    LAST_91_DAYS = strawberry.enum_value(
+        "LAST_91_DAYS", description="Today so far, and the 90 whole days before it."
+    )
+    THIS_WEEK = strawberry.enum_value("THIS_WEEK", description="Since Monday.")
+    THIS_MONTH = strawberry.enum_value("THIS_MONTH", description="Since the first of the month.")
+    THIS_YEAR = strawberry.enum_value("THIS_YEAR", description="Since the first of January.")
+    LAST_12_MONTHS = strawberry.enum_value(
+        "LAST_12_MONTHS", description="This month so far, and the 11 whole months before it."
+    )
+    ALL_TIME = strawberry.enum_value(
+        "ALL_TIME", description="Since the oldest data, however long ago that is."
+    )
 
 
 @strawberry.input(description="Two instants; `to` is now unless it is given.")
@@ -23,8 +58,47 @@ class TimeRangeInput:
     last: DurationMs | None = strawberry.field(
         default=strawberry.UNSET, description=f"Up to now; at most {MAX_HOURS} hours."
     )
+    preset: TimeRangePreset | None = strawberry.field(
+        default=strawberry.UNSET, description="A range that has a name."
+    )
     between: TimeBetweenInput | None = strawberry.field(
-        default=strawberry.UNSET, description="Two instants."
+        default=strawberry.UNSET,
+        description=f"Two instants; at most {MAX_HOURS} hours.",
+    )
+
+
+@strawberry.enum(
+    description=(
+        "An earlier range, by the clocks of the time zone: a day is compared with a day, whatever"
+        " its length."
+    )
+)
+class CompareMode(Enum):
+    PREVIOUS_PERIOD = strawberry.enum_value(
+        "PREVIOUS_PERIOD",
+        description="As long, directly before; for a range of whole days as many days.",
+    )
+    PREVIOUS_PERIOD_MATCH_WEEKDAY = strawberry.enum_value(
+        "PREVIOUS_PERIOD_MATCH_WEEKDAY",
+        description="Earlier by the fewest whole weeks with which the two do not overlap.",
+    )
+    PREVIOUS_WEEK = strawberry.enum_value("PREVIOUS_WEEK", description="7 days earlier.")
+    PREVIOUS_MONTH = strawberry.enum_value(
+        "PREVIOUS_MONTH",
+        description="A month earlier; for a day that it does not have, its last day.",
+    )
+    YEAR_OVER_YEAR = strawberry.enum_value(
+        "YEAR_OVER_YEAR", description="A year earlier; for February 29, February 28."
+    )
+
+
+@strawberry.input(one_of=True, description="What a range is compared with. Exactly one field.")
+class CompareInput:
+    mode: CompareMode | None = strawberry.field(
+        default=strawberry.UNSET, description="An earlier range, found from the one asked for."
+    )
+    range: TimeRangeInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Any other range."
     )
 
 
@@ -32,24 +106,10 @@ class TimeRangeInput:
 class TimeRange:
     from_: Instant = strawberry.field(name="from", description="First instant in the range.")
     to: Instant = strawberry.field(description="First instant behind the range.")
-
-
-def resolve_range(asked: TimeRangeInput, now: Instant) -> TimeRange:
-    """Return the instants that are meant; the millisecond of `now` itself is in the range.
-
-    Raises `AnalyticsError` for a range that is empty or longer than `MAX_HOURS`.
-    """
-    end = Instant(now + 1)
-    if asked.last is not None and asked.last is not strawberry.UNSET:
-        resolved = TimeRange(from_=Instant(end - asked.last), to=end)
-        field = "last"
-    elif asked.between:
-        resolved = TimeRange(from_=asked.between.from_, to=asked.between.to or end)
-        field = "between"
-    else:
-        raise bad_input("range", "needs one of last, between")
-    if resolved.to <= resolved.from_:
-        raise bad_input(field, "must end after it begins")
-    if resolved.to - resolved.from_ > MAX_HOURS * MS_PER_HOUR:
-        raise bad_input(field, f"must be at most {MAX_HOURS} hours", limit=MAX_HOURS)
-    return resolved
+    timezone: Zone = strawberry.field(
+        default=UTC_ZONE, description="The zone whose clocks days and buckets go by."
+    )
+    granularity: Granularity = strawberry.field(
+        default=Granularity.AUTO,
+        description="The length of its buckets; AUTO when it is one bucket.",
+    )

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from schema.events import EventFilter
+from schema.filters import EventFilter
 from schema.scalars import Instant, Json, Long
 
 
@@ -29,6 +29,7 @@ class EventInput:
         default=None, description="When it happened; now unless given."
     )
     user_id: str | None = strawberry.field(default=None, description="Who did it.")
+    session_id: str | None = strawberry.field(default=None, description="In which session.")
     properties: Json | None = strawberry.field(
         default=None, description="Any JSON object of at most 255 keys and 32 KiB."
     )

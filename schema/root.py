@@ -10,20 +10,40 @@ from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from resolvers import accounts, events, metrics, overview, recording
+from resolvers import accounts, catalogue, event_trends, events, metrics, overview, recording
+from resolvers import formula as formulas
+from resolvers import series as trends
+from schema.aggregates import ordered
+from schema.asked import Asked, selected_names
+from schema.buckets import Fill, Granularity
+from schema.catalogue import DescribeMetricInput, DescribeMetricPayload, MetricKind
+from schema.connections import After, Before, Connection, First, Last
 from schema.errors import AnalyticsError
-from schema.events import EventFilter
+from schema.events import Event
+from schema.execution import Executor
+from schema.filters import EventFilter
+from schema.formula import FormulaResult, Inputs, Text
 from schema.health import Health
+from schema.identity import Node
 from schema.metrics import Overview
 from schema.nodes import (
-    Asked,
-    EventConnection,
+    Compared,
+    EventType,
+    Filled,
+    Grain,
+    InZone,
+    Limit,
+    MaxPoints,
     Metric,
-    MetricConnection,
-    event_connection,
-    metric_connection,
-    selected_names,
+    Ordered,
+    OtherGroup,
+    Range,
+    event_types_of,
+    find,
+    metrics_of,
+    questions_below,
 )
+from schema.paging import Paging
 from schema.ranges import TimeRangeInput
 from schema.recording import (
     DeleteEventsInput,
@@ -36,7 +56,11 @@ from schema.recording import (
     SetAsideRow,
     StreamAccount,
 )
-from schema.scalars import SCALARS
+from schema.scalars import SCALARS, UTC_ZONE
+from schema.selection import selection
+from schema.trends import EventResult, GroupByInput
+from store.catalogue import SummaryRow
+from store.ranges import resolve_range
 from store.refusals import GRAPHQL_NAMES
 from store.tables import EVENTS, METRICS
 
@@ -44,9 +68,14 @@ MAX_TOKENS: Final = 10_000
 
 
 Name = Annotated[str, argument(description="Its whole name.")]
-First = Annotated[int, argument(description="At most so many, 1 to 1000.")]
-After = Annotated[str | None, argument(description="The cursor after which to go on.")]
+AtMost = Annotated[int, argument(description="At most so many, 1 to 1000.")]
+Part = Annotated[str | None, argument(description="A part of the name, in any case.")]
+NodeId = Annotated[strawberry.ID, argument(description="The id, as any answer has it.")]
 EventRange = Annotated[TimeRangeInput | None, argument(description="Which time; any if null.")]
+EventKeys = Annotated[
+    list[GroupByInput] | None, argument(description="What to group by, at most 5.")
+]
+About = Annotated[DescribeMetricInput, argument(description="What to say of which metric.")]
 Points = Annotated[RecordMetricsInput, argument(description="What to record.")]
 Events = Annotated[RecordEventsInput, argument(description="What to record.")]
 OneMetric = Annotated[DeleteMetricsInput, argument(description="What to delete.")]
@@ -63,43 +92,138 @@ class Query:
     async def overview(self, info: Asked) -> Overview:
         return await overview.overview(info.context)
 
-    @strawberry.field(description="The metrics, sorted by name.")
+    @strawberry.field(
+        description="Whatever has this id: a Metric, an Event or an EventType; null if nothing has."
+    )
+    async def node(self, info: Asked, id: NodeId) -> Node | None:  # noqa: A002
+        return await find(info, id)
+
+    @strawberry.field(description="The metrics that have points, sorted by name.")
     async def metrics(
         self,
         info: Asked,
-        search: Annotated[str | None, argument(description="A part of the name.")] = None,
-        first: First = 100,
+        *,
+        search: Part = None,
+        kind: Annotated[MetricKind | None, argument(description="Only of this kind.")] = None,
+        first: First = None,
         after: After = None,
-    ) -> MetricConnection:
-        events.check_first(first)
-        names = await metrics.names(info.context)
-        return metric_connection(names, search, first, after)
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Metric] | None:
+        selected = selected_names(info, "nodes") | selected_names(info, "edges", "node")
+        asked = catalogue.wanted("metrics", selected)
+        paging = Paging(first, after, last, before)
+        questions = questions_below(info) if "query" in selected else []
+        page = await catalogue.metrics(info.context, (search, kind), paging, asked, questions)
+        return Connection.of(page.showing(metrics_of(info.context, page.entries)))
 
     @strawberry.field(description="One metric; an error with code NOT_FOUND if there is none.")
     async def metric(self, info: Asked, name: Name) -> Metric | None:
-        if "query" not in selected_names(info):  # which finds out by itself, in its one statement
-            await metrics.check_known(info.context, name)
-        return Metric(name=name)
+        selected = selected_names(info)
+        asked = catalogue.wanted("metrics", selected)
+        row: SummaryRow | None = SummaryRow(name)
+        known = bool(asked) or "query" not in selected  # which finds out by itself, in passing
+        if known:
+            row = await catalogue.summary(info.context, "metrics", name, asked)
+        if row is None:
+            raise metrics.unknown(name)
+        return metrics_of(info.context, [row], known=known)[0]
 
     @strawberry.field(description="Events, newest first. `GET /events` asks this.")
     async def events(
         self,
         info: Asked,
+        *,
         where: Annotated[EventFilter | None, argument(description="Which; all if null.")] = None,
         range: EventRange = None,  # noqa: A002
-        first: First = 100,
+        timezone: InZone = UTC_ZONE,
+        first: First = None,
         after: After = None,
-    ) -> EventConnection:
-        where = where or EventFilter()
-        page = await events.page(info.context, where, range, first, after)
-        return event_connection(page, where, range, after)
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Event] | None:
+        paging = Paging(first, after, last, before)
+        span = resolve_range(range, info.context.now(), timezone) if range else None
+        page = await events.page(info.context, where or EventFilter(), span, paging)
+        return Connection.of(page)
+
+    @strawberry.field(description="The names that events have, sorted.")
+    async def event_types(
+        self,
+        info: Asked,
+        *,
+        search: Part = None,
+        first: AtMost = 100,
+        after: Annotated[
+            str | None, argument(description="The id of the event type after which to go on.")
+        ] = None,
+    ) -> list[EventType] | None:
+        asked = catalogue.wanted("events", selected_names(info))
+        rows = await catalogue.event_types(info.context, search, first, after, asked)
+        return event_types_of(info.context, rows)
+
+    @strawberry.field(description="Events in numbers, over time and broken down.")
+    async def event_trend(
+        self,
+        info: Asked,
+        range: Range,  # noqa: A002
+        where: Annotated[EventFilter | None, argument(description="Which; all if null.")] = None,
+        granularity: Grain = Granularity.AUTO,
+        max_points: MaxPoints = 300,
+        timezone: InZone = UTC_ZONE,
+        group_by: EventKeys = None,
+        order_by: Ordered = None,
+        limit: Limit = 10,
+        other_group: OtherGroup = True,
+        fill: Filled = Fill.ZERO,
+        compare: Compared = None,
+    ) -> EventResult | None:
+        asked = trends.Asked(
+            range=range,
+            zone=timezone,
+            granularity=granularity,
+            max_points=max_points,
+            keys=event_trends.keys(info.context, group_by or []),
+            order=ordered("events", order_by),
+            limit=limit,
+            others=other_group,
+            fill=fill,
+            compare=compare,
+        )
+        wanted = trends.Wanted.of("events", selection(info._raw_info))  # noqa: SLF001
+        return await event_trends.query(info.context, where, asked, wanted)
+
+    @strawberry.field(description="Arithmetic over metrics, bucket by bucket and over the range.")
+    async def metric_formula(
+        self,
+        info: Asked,
+        formula: Text,
+        inputs: Inputs,
+        range: Range,  # noqa: A002
+        granularity: Grain = Granularity.AUTO,
+        max_points: MaxPoints = 300,
+        timezone: InZone = UTC_ZONE,
+        fill: Filled = Fill.NULL,
+        compare: Compared = None,
+    ) -> FormulaResult | None:
+        asked = trends.Asked(
+            range=range,
+            zone=timezone,
+            granularity=granularity,
+            max_points=max_points,
+            fill=fill,
+            compare=compare,
+        )
+        fields = {one.name for of in selection(info._raw_info) for one in (of, *of.below)}  # noqa: SLF001
+        columns = bool(fields & {"times", "values", "previousValues"})
+        return await formulas.query(info.context, formula, inputs, asked, columns=columns)
 
     @strawberry.field(description="What became of all rows, by stream; also `/internal/metrics`.")
     async def ingestion(self, info: Asked) -> list[StreamAccount]:
         return accounts.accounts(info.context)
 
     @strawberry.field(description="Rows that the engine could not read, oldest first.")
-    async def set_aside(self, info: Asked, first: First = 100) -> list[SetAsideRow]:
+    async def set_aside(self, info: Asked, first: AtMost = 100) -> list[SetAsideRow]:
         return accounts.set_aside(info.context, first)
 
 
@@ -130,6 +254,7 @@ class Mutation:
             {
                 "event_name": event.name,
                 "user_id": event.user_id,
+                "session_id": event.session_id,
                 "properties": event.properties,
                 "timestamp": event.time,
                 "id": event.id,
@@ -145,6 +270,15 @@ class Mutation:
     @strawberry.mutation(description="Delete the events that pass a filter; not in production.")
     async def delete_events(self, info: Asked, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
         return await events.delete(info.context, input.where)
+
+    @strawberry.mutation(
+        description=(
+            "Say of what kind a metric is, its unit, what it measures. It is durable, and it stays"
+            " when the points are deleted; a metric without points is in no list."
+        )
+    )
+    async def describe_metric(self, info: Asked, input: About) -> DescribeMetricPayload | None:  # noqa: A002
+        return await catalogue.describe(info.context, input)
 
     @strawberry.mutation(description="Record what was set aside once more; not in production.")
     async def replay_set_aside(self, info: Asked) -> ReplayPayload | None:
@@ -176,6 +310,8 @@ class _Schema(strawberry.Schema):
 schema: Final = _Schema(
     query=Query,
     mutation=Mutation,
+    execution_context_class=Executor,
+    types=[Event, EventType, Metric],  # what a Node can be
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),

@@ -61,3 +61,14 @@ def row_id(position: Position) -> str:
     value = ms << 80 | 0x7 << 76 | node << 64 | 0b10 << 62 | position.row
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def position_of(text: str) -> Position | None:
+    """Return the position that a row's id stands for, or None if it is not an id of ours."""
+    try:
+        value = int(text.replace("-", ""), 16)
+    except ValueError:
+        return None
+    node, row = value >> 64 & 2**_NODE_BITS - 1, value & 2**62 - 1
+    position = Position(value >> 80 << _NODE_BITS | node, row)
+    return position if row < 2**32 and row_id(position) == text else None

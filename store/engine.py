@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -33,6 +33,13 @@ _FATAL_SIGNALS: Final = (
     signal.SIGILL,
 )
 
+# A filter of 500 tests, each of a property 20 objects deep, is 0.5 MB of SQL.
+_LARGEST_FILTER: Final = {
+    "max_query_size": "2000000",
+    "max_ast_elements": "1000000",
+    "max_expanded_ast_elements": "2000000",
+}
+
 
 class EngineError(RuntimeError):
     """The engine refused or failed; `code` and `name` are ClickHouse's (0 when it gave none)."""
@@ -56,6 +63,13 @@ def _engine_errors() -> Iterator[None]:
         raise EngineError(error.object.decode(errors="replace")) from None
 
 
+class Answer(NamedTuple):
+    """What a query says, and how many rows it read in the tables."""
+
+    data: bytes
+    rows_read: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Connection:
     """A driver connection; whoever checked it out is its only user.
@@ -67,18 +81,26 @@ class _Connection:
     driver: Any
 
     def run(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
-        with _engine_errors():
-            return self.driver.query(statement.text, output, params=statement.encoded())
+        try:
+            return self._query(statement, output)
+        except EngineError:
+            self.rinse()
+            raise
 
     def rinse(self) -> None:
-        """Throw away what a stopped query has left: else it is a part of the next one's answer.
+        """Throw away what a failed or stopped query has left: else the next one's answer has it.
 
-        One in some thousand leaves rows behind, or an end that the next query takes for its own.
+        Of two that fail after a part of them was ready, one leaves it behind; of some thousand
+        that are stopped, one leaves rows, or an end that the next query takes for its own.
         """
         for _ in range(_RINSES):
             with contextlib.suppress(EngineError):
-                if bytes(self.run(_NOTHING, "TSV").bytes()) == b"1\n":
+                if bytes(self._query(_NOTHING, "TSV").bytes()) == b"1\n":
                     return
+
+    def _query(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
+        with _engine_errors():
+            return self.driver.query(statement.text, output, params=statement.encoded())
 
     def stream(self, statement: Statement) -> Any:  # noqa: ANN401 - untyped driver
         with _engine_errors():
@@ -137,7 +159,7 @@ class Engine:
                 )
                 raise EngineError(f"{message} {error}") from None
             self._connections.append(connection)
-            settings = {"log_comment": f"'{name}'"}
+            settings = {"log_comment": f"'{name}'"} | _LARGEST_FILTER
             if name.startswith("reader"):
                 settings |= self._reader_settings()
             for key, value in settings.items():
@@ -158,18 +180,22 @@ class Engine:
         return {key: str(value) for key, value in settings.items()}
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
-        """Run a query; return its rows decoded as `row`, a type that msgspec knows.
+        """Run a query; return its rows decoded as `row`, a type that msgspec knows."""
+        answer = await self.answer(statement, "JSONEachRow")
+        return msgspec.json.Decoder(row).decode_lines(answer.data)
+
+    async def answer(self, statement: Statement, output: str) -> Answer:
+        """Run a query; return what it says in one of the engine's formats.
 
         Raises `AnalyticsError` when it breaks a limit or no connection gets free in time.
         """
         try:
-            lines = await self._run(self._readers, statement, "JSONEachRow", _bytes_of)
+            return await self._run(self._readers, statement, output, _answer_of)
         except EngineError as error:
             refusal = self._refusal(error)
             if refusal is None:
                 raise
             raise refusal from error
-        return msgspec.json.Decoder(row).decode_lines(lines)
 
     async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
         """Run a query whose answer may be long; yield it piece by piece, as whole JSON lines."""
@@ -275,8 +301,8 @@ async def _end(work: asyncio.Future[Any]) -> None:
             await asyncio.wait([work])
 
 
-def _bytes_of(result: Any) -> bytes:  # noqa: ANN401 - untyped driver
-    return bytes(result.bytes())
+def _answer_of(result: Any) -> Answer:  # noqa: ANN401 - untyped driver
+    return Answer(bytes(result.bytes()), result.storage_rows_read())
 
 
 def _next(stream: Any) -> bytes | None:  # noqa: ANN401 - untyped driver

@@ -1,45 +1,16 @@
 """Every question, compiled to SQL: pure functions from a question to one `Statement`."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from schema.events import DateTimeFilter, EventFilter, StringFilter
+from schema.errors import bad_input
+from schema.filters import EventFilter
 from schema.ranges import TimeRange
-from store.sql import Statement, Value
-
-STRING_OPERATORS: Final = {
-    "eq": ("String", "{column} = {value}"),
-    "in_": ("Array(String)", "has({value}, {column})"),
-}
-TIME_OPERATORS: Final = {
-    "gt": ("Int64", "{column} > fromUnixTimestamp64Milli({value}, 'UTC')"),
-    "gte": ("Int64", "{column} >= fromUnixTimestamp64Milli({value}, 'UTC')"),
-    "lt": ("Int64", "{column} < fromUnixTimestamp64Milli({value}, 'UTC')"),
-    "lte": ("Int64", "{column} <= fromUnixTimestamp64Milli({value}, 'UTC')"),
-}
-ID_OPERATORS: Final = {"in_": ("Array(String)", "{column} IN {value}")}
-"""What each operator of a filter compares with (the engine's type), and how.
-
-A client id is tested with IN, which the index of ids understands.
-"""
-
-
-class Cursor(NamedTuple):
-    """The sort key of an event: its place in every list, whatever arrives meanwhile."""
-
-    time: int
-    batch: int
-    row: int
-
-
-class AggregatesRow(msgspec.Struct):
-    count: int
-    sum: float | None
-    avg: float | None
-    min: float | None
-    max: float | None
+from store.conditions import event_condition
+from store.selection import Rows as Rows  # noqa: PLC0414 - queries.Rows is its name elsewhere
+from store.sql import Slots, Statement
 
 
 class NameRow(msgspec.Struct):
@@ -50,6 +21,7 @@ class NameRow(msgspec.Struct):
 class EventRow(msgspec.Struct):
     name: str
     user_id: str
+    session_id: str
     properties: str
     at: int
     batch: int
@@ -58,6 +30,10 @@ class EventRow(msgspec.Struct):
 
 class CountRow(msgspec.Struct):
     rows: int
+
+
+class OldestRow(msgspec.Struct):
+    at: int | None
 
 
 class IdRow(msgspec.Struct):
@@ -76,77 +52,43 @@ class DeletableRow(msgspec.Struct):
     newest: int
 
 
-class Rows:
-    """Some rows of one table: the conditions, and the values in them.
-
-    Every statement begins with one, and so with the project.
-    """
-
-    def __init__(self, table: str, project: str) -> None:
-        self.table = table
-        self.params: dict[str, Value] = {}
-        self.conditions = [f"project = {self.bind('String', project)}"]
-
-    def copy(self) -> "Rows":
-        """Return the same rows, to be narrowed further."""
-        twin = Rows(self.table, "")
-        twin.params, twin.conditions = dict(self.params), list(self.conditions)
-        return twin
-
-    def bind(self, type_name: str, value: Value) -> str:
-        """Add a value; return the typed slot that stands for it in the text."""
-        name = f"p{len(self.params)}"
-        self.params[name] = value
-        return f"{{{name}:{type_name}}}"
-
-    def add(self, operators: dict[str, tuple[str, str]], column: str, tests: object) -> None:
-        """Add every operator that `tests` (a filter input) gives."""
-        for operator, (type_name, template) in operators.items():
-            value = getattr(tests, operator)
-            if value is not None:
-                slot = self.bind(type_name, value)
-                self.conditions.append(template.format(column=column, value=slot))
-
-    def add_range(self, span: TimeRange | None) -> None:
-        """Add a range of time."""
-        if span:
-            self.add(TIME_OPERATORS, "time", DateTimeFilter(gte=span.from_, lt=span.to))
-
-    def statement(self, before: str, after: str = "") -> Statement:
-        """Return `before`, the conditions, and what comes after them."""
-        where = "\n  AND ".join(self.conditions)
-        text = f"{before}\nFROM {self.table}\nWHERE {where}\n{after}"
-        return Statement(text, dict(self.params), reads=(self.table,))
+EVENT_COLUMNS: Final = (
+    "name, user_id, session_id, properties, toUnixTimestamp64Milli(time) AS at, batch, row"
+)
+"""What an `EventRow` is read from."""
 
 
 def metric_rows(project: str, name: str, span: TimeRange | None = None) -> Rows:
     """Return the points of one metric, in a range or ever."""
     rows = Rows("metrics", project)
-    rows.add(STRING_OPERATORS, "name", StringFilter(eq=name))
+    rows.conditions.append(f"name = {rows.bind('String', name)}")
     rows.add_range(span)
     return rows
 
 
-def event_rows(project: str, tests: EventFilter, span: TimeRange | None = None) -> Rows:
-    """Return the events that pass a filter, in a range or ever."""
-    rows = Rows("events", project)
-    if tests.name:
-        rows.add(STRING_OPERATORS, "name", tests.name)
-    if tests.user_id:
-        rows.conditions.append("user_id != ''")  # which stands for no user
-        rows.add(STRING_OPERATORS, "user_id", tests.user_id)
-    if tests.time:
-        rows.add(TIME_OPERATORS, "time", tests.time)
+def event_rows(
+    project: str,
+    tests: EventFilter,
+    span: TimeRange | None = None,
+    slots: Slots | None = None,
+) -> Rows:
+    """Return the events that pass a filter, in a range or ever.
+
+    Raises `AnalyticsError` that names the field of the filter which is wrong or too much.
+    """
+    rows = Rows("events", project, slots)
     rows.add_range(span)
+    rows.conditions.append(event_condition(tests, rows, span))
     return rows
 
 
-def aggregates(points: Rows) -> Statement:
-    """Aggregate the values of metric points; one `AggregatesRow`."""
-    return points.statement(
-        "SELECT count() AS count, sum(value) AS sum, avgOrNull(value) AS avg,\n"
-        "  minOrNull(value) AS min, maxOrNull(value) AS max"
+def oldest(table: str, condition: str, name: str, slots: Slots) -> Statement:
+    """Find the time of the oldest row of a metric, or of all that a condition lets pass."""
+    of = f"\n  AND name = {slots.bind('String', name)}" if name else ""
+    text = (
+        f"SELECT minOrNull(toUnixTimestamp64Milli(time)) AS at\nFROM {table}\nWHERE {condition}{of}"
     )
+    return slots.statement(text, (table,))
 
 
 def names(rows: Rows) -> Statement:
@@ -159,8 +101,21 @@ def count(rows: Rows) -> Statement:
     return rows.statement("SELECT count() AS rows")
 
 
+def at(rows: Rows, batch: int, row: int) -> Statement:
+    """Read the event that stands at one place; no or one `EventRow`."""
+    rows = rows.copy()
+    rows.conditions.append(f"batch = {rows.bind('UInt64', batch)}")
+    rows.conditions.append(f"row = {rows.bind('UInt32', row)}")
+    return rows.statement(f"SELECT {EVENT_COLUMNS}", "LIMIT 1")
+
+
 def deletable(rows: Rows) -> Statement:
-    """Count rows, and find the batch up to which they are; one `DeletableRow`."""
+    """Count rows, and find the batch up to which they are; one `DeletableRow`.
+
+    The engine deletes part by part: it could have lost what the rest is still to be judged by.
+    """
+    if rows.undeletable:
+        raise bad_input(*rows.undeletable)
     return rows.statement("SELECT count() AS rows, max(batch) AS newest")
 
 
@@ -174,7 +129,7 @@ def delete(rows: Rows, newest: int) -> Statement:
 def by_client_id(table: str, project: str, ids: Sequence[str], since: int) -> Statement:
     """Find the first row with each of these client ids, from a batch on; `IdRow`s."""
     rows = _with_ids(table, project, since)
-    rows.add(ID_OPERATORS, "client_id", StringFilter(in_=list(ids)))
+    rows.conditions.append(f"client_id IN {rows.bind('Array(String)', list(ids))}")
     return rows.statement(
         "SELECT client_id AS id, batch, row, toUnixTimestamp64Milli(time) AS at",
         "ORDER BY batch, row\nLIMIT 1 BY client_id",
@@ -193,19 +148,3 @@ def _with_ids(table: str, project: str, since: int) -> Rows:
     rows.conditions.append("client_id != ''")  # which stands for no id
     rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
     return rows
-
-
-def events_page(events: Rows, first: int, after: Cursor | None) -> Statement:
-    """List events, newest first, after a cursor; up to `first` + 1 `EventRow`s."""
-    events = events.copy()
-    if after:
-        time, batch, row = after
-        key = (
-            f"fromUnixTimestamp64Milli({events.bind('Int64', time)}, 'UTC'),"
-            f" {events.bind('UInt64', batch)}, {events.bind('UInt32', row)}"
-        )
-        events.conditions.append(f"(time, batch, row) < ({key})")
-    return events.statement(
-        "SELECT name, user_id, properties, toUnixTimestamp64Milli(time) AS at, batch, row",
-        f"ORDER BY time DESC, batch DESC, row DESC\nLIMIT {events.bind('UInt32', first + 1)}",
-    )

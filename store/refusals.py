@@ -14,6 +14,7 @@ GRAPHQL_NAMES: Final[Mapping[str, str]] = {
     "metric_name": "name",
     "event_name": "name",
     "user_id": "userId",
+    "session_id": "sessionId",
     "timestamp": "time",
 }
 """What the GraphQL inputs call a field whose REST name is another."""

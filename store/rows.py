@@ -73,6 +73,7 @@ class EventRow(
 
     event_name: Name
     user_id: Name | None = None
+    session_id: Name | None = None
     properties: Properties | None = None
     timestamp: Time = None
     id: Name | None = None

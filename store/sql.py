@@ -1,10 +1,11 @@
 """A SQL statement as a value, and the encoding of its parameters."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-Value: TypeAlias = str | int | float | Sequence[str]
+Value: TypeAlias = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 
 _ESCAPES: Final = str.maketrans(
     {
@@ -20,16 +21,60 @@ _ESCAPES: Final = str.maketrans(
 )
 
 
+class Slots:
+    """The values of a statement that is being made; the same value always gets the same slot.
+
+    Each slot costs the engine 0.1 ms, and equal expressions stay equal. `patterns` are the slots
+    that must hold regular expressions, with the field of the request that each came from.
+    """
+
+    def __init__(self) -> None:
+        self.params: dict[str, Value] = {}
+        self.patterns: dict[str, str] = {}
+        self._names: dict[tuple[str, str], str] = {}
+
+    def bind(self, type_name: str, value: Value) -> str:
+        """Add a value; return the typed slot that stands for it in the text."""
+        return f"{{{self._named(type_name, value)}:{type_name}}}"
+
+    def bind_pattern(self, value: str, field: str) -> str:
+        """Add a regular expression, which is checked before the statement runs."""
+        self.patterns.setdefault(self._named("String", value), field)
+        return self.bind("String", value)
+
+    def _named(self, type_name: str, value: Value) -> str:
+        name = self._names.setdefault((type_name, encode(value)), f"p{len(self._names)}")
+        self.params[name] = value
+        return name
+
+    def statement(self, text: str, reads: tuple[str, ...]) -> "Statement":
+        """Return a statement with the values whose slots are in its text."""
+        used = set(_SLOT.findall(text))
+        params = {name: value for name, value in self.params.items() if name in used}
+        patterns = {name: field for name, field in self.patterns.items() if name in used}
+        return Statement(text, params, reads, patterns)
+
+
+_SLOT: Final = re.compile(r"\{(p\d+):")
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement: our own text with typed slots (`{name:String}`), and the slots' values.
 
-    `reads` names the tables whose acknowledged rows must be visible before it runs.
+    `reads` names the tables whose acknowledged rows must be visible before it runs. `patterns`
+    names the slots that must hold regular expressions, each with the request's field.
     """
 
     text: str
     params: Mapping[str, Value] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+    def for_console(self) -> str:
+        """Return text that can be pasted into a ClickHouse console."""
+        values = [f"SET param_{name} = {_literal(text)};" for name, text in self.encoded().items()]
+        return "\n".join([*values, self.text])
 
     def encoded(self) -> dict[str, str]:
         """Return the values in the text form that the engine expects for a typed parameter."""
@@ -48,4 +93,8 @@ def encode(value: Value) -> str:
         case int() | float():
             return repr(value)
         case _:
-            return "[" + ",".join(f"'{item.translate(_ESCAPES)}'" for item in value) + "]"
+            return "[" + ",".join(map(_literal, value)) + "]"
+
+
+def _literal(item: str | float) -> str:
+    return f"'{item.translate(_ESCAPES)}'" if isinstance(item, str) else repr(item)

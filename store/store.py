@@ -14,7 +14,7 @@ import msgspec
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.batches import BatchNumbers
-from store.engine import Engine
+from store.engine import Answer, Engine, EngineError
 from store.files import make_folder
 from store.ids import ClientIds, Recorded
 from store.journal import Journal
@@ -22,6 +22,7 @@ from store.ledger import Account, Ledger
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
+from store.patterns import check_patterns
 from store.reading import Batch
 from store.refused import SetAside, rows_of
 from store.replay import readable
@@ -54,6 +55,7 @@ class Store:
         self._journals: dict[str, Journal] = {}
         self._loaders: dict[str, Loader] = {}
         self._ids: dict[str, ClientIds] = {}
+        self._writing = asyncio.Lock()
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
@@ -179,8 +181,15 @@ class Store:
 
         Only while the engine can't load (`problems` says so) an answer lacks what waits for it.
         """
+        await check_patterns(self.engine, statement)
         await self._settle(statement.reads)
         return await self.engine.select(statement, row)
+
+    async def answer(self, statement: Statement, output: str) -> Answer:
+        """Answer a query as `select` does, in one of the engine's formats."""
+        await check_patterns(self.engine, statement)
+        await self._settle(statement.reads)
+        return await self.engine.answer(statement, output)
 
     async def delete(self, statement: Statement) -> None:
         """Run a deletion on everything that was acknowledged before."""
@@ -193,6 +202,19 @@ class Store:
             message = f"The journal can't be written: {error.strerror}."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
         await self.engine.write(statement)
+
+    async def write(self, statement: Statement) -> None:
+        """Write what is no stream of rows, one at a time; it is durable when this returns.
+
+        Raises UNAVAILABLE when the engine can't.
+        """
+        async with self._writing:
+            try:
+                await self.engine.write(statement)
+            except EngineError as error:
+                _LOG.warning("a write failed: %s", error.name)
+                message = "This can't be stored now."
+                raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
 
     async def _settle(self, tables: Sequence[str], *, must: bool = False) -> None:
         for stream in _streams_of(tables):

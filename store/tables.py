@@ -43,17 +43,20 @@ WHERE metric_name != ''"""
 
 _EVENTS: Final = """
 SELECT {project:String} AS project, event_name AS name,
-    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, user_id, properties, id AS client_id,
-    {batch:UInt64} AS batch, line AS row
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, user_id, session_id, properties,
+    id AS client_id, {batch:UInt64} AS batch, line AS row
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
     FROM file({path:String}, 'JSONEachRow',
-        'event_name String, user_id String, properties String, timestamp Int64, id String')
+        'event_name String, user_id String, session_id String, properties String,
+        timestamp Int64, id String')
 )
 WHERE event_name != ''"""
 
 _METRIC_COLUMNS: Final = "project, name, time, value, tags, client_id, batch, row"
-_EVENT_COLUMNS: Final = "project, name, time, user_id, properties, client_id, batch, row"
+_EVENT_COLUMNS: Final = (
+    "project, name, time, user_id, session_id, properties, client_id, batch, row"
+)
 
 
 @dataclass(frozen=True, slots=True)

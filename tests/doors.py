@@ -27,8 +27,8 @@ def canonical(value: object) -> str:
 def refusal(answer: httpx.Response) -> dict[str, Any]:
     """Return the first error of an answer that is one, in the one shape, with its status."""
     content = answer.json()
-    assert content.keys() <= {"errors", "data"}
-    assert not any((content.get("data") or {}).values())
+    assert content.keys() <= {"errors", "data", "extensions"}
+    assert not says_anything(content.get("data"))
     for error in content["errors"]:
         assert error.keys() <= {"message", "extensions", "path", "locations"}
         assert error["message"]
@@ -36,6 +36,11 @@ def refusal(answer: httpx.Response) -> dict[str, Any]:
     first: dict[str, Any] = content["errors"][0]
     assert answer.status_code == STATUS[first["extensions"]["code"]]
     return first
+
+
+def says_anything(data: object) -> bool:
+    """Say whether there is anything but null in data."""
+    return any(map(says_anything, data.values())) if isinstance(data, dict) else data is not None
 
 
 def said(answer: httpx.Response) -> tuple[int, str, str | None, float | None]:

@@ -30,9 +30,10 @@ class Service:
         return await self.http.post(path, content=content, headers=sent)
 
     async def graphql(self, query: str, **variables: object) -> dict[str, Any]:
-        """Ask the GraphQL door; return the whole answer."""
+        """Ask the GraphQL door; return data and errors, not what it took to answer."""
         answer = await self.post("/graphql", {"query": query, "variables": variables})
         content: dict[str, Any] = answer.json()
+        content.pop("extensions", None)
         return content
 
 

@@ -130,7 +130,7 @@ async def left_behind(folder: Path, *batches: list[str] | tuple[bytes, int]) -> 
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something to become true; fail when it takes ten seconds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
 

@@ -304,6 +304,26 @@ async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
     assert checked >= 6000
 
 
+async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
+    """Arrays of 64-bit integers, empty and long ones too, come back as they went in."""
+    async with started(tmp_path) as engine:
+        loop = asyncio.get_running_loop()
+
+        def ask(numbers: list[int]) -> list[dict[str, list[int]]]:
+            statement = Statement("SELECT {all:Array(Int64)} AS all", {"all": numbers})
+            answer = engine.select(statement, dict[str, list[int]])
+            return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
+
+        @settings(max_examples=200, deadline=None, database=None)
+        @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
+        def check(numbers: list[int]) -> None:
+            assert ask(numbers) == [{"all": numbers}]
+
+        await asyncio.to_thread(check)
+        long = list(range(-(2**62), 2**62, 2**48))
+        assert await asyncio.to_thread(ask, long) == [{"all": long}]
+
+
 @pytest.mark.parametrize(
     "number", [0, -1, 2**63 - 1, -(2**63), 0.1, -1e308, 5e-324, 1.7976931348623157e308]
 )

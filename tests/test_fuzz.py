@@ -14,7 +14,17 @@ from tests.service import Service
 BOUNDED = settings(derandomize=True, deadline=None, max_examples=300)
 POSTS = ["/metrics", "/events", "/metrics/batch", "/events/batch", "/graphql"]
 GETS = ["/metrics", "/events", "/dashboard", "/health", "/health-check", "/livez", "/readyz"]
-FIELDS = ["metric_name", "event_name", "value", "tags", "properties", "timestamp", "id", "user_id"]
+FIELDS = [
+    "metric_name",
+    "event_name",
+    "value",
+    "tags",
+    "properties",
+    "timestamp",
+    "id",
+    "user_id",
+    "session_id",
+]
 TOKENS = [
     *("{", "}", "(", ")", "[", "]", ":", "...", "$", "@", "!", "=", "|", "&", ",", "#", "\n"),
     *("query", "mutation", "subscription", "fragment", "on", "true", "null", "F", "$v", "Query"),
@@ -57,7 +67,7 @@ def answered(answer: httpx.Response) -> None:
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         content = answer.json()
-        assert content.keys() <= {"errors", "data"}
+        assert content.keys() <= {"errors", "data", "extensions"}
         for error in content["errors"]:
             assert error["message"]
             assert error["extensions"]["code"] in STATUS

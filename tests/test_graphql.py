@@ -63,7 +63,7 @@ async def test_metric(service: Service) -> None:
     answer = await service.post("/graphql", {"query": query})
     total = '{"count":3,"sum":9.0,"avg":3.0,"min":1.0,"max":6.0}'
     shown = f'{{"name":"load","query":{{"series":[{{"total":{total}}}]}}}}'
-    assert answer.text == f'{{"data":{{"metric":{shown}}}}}'
+    assert answer.text.startswith(f'{{"data":{{"metric":{shown}}},"extensions":')
 
 
 async def test_metric_with_nothing_in_range(service: Service) -> None:
@@ -309,13 +309,14 @@ async def test_shapes_of_a_document(service: Service) -> None:
       }
     }"""
     body = {"query": query, "operationName": "Shapes", "variables": {"yes": True}}
-    answer = await service.post("/graphql", body)
+    answer = (await service.post("/graphql", body)).json()
+    answer.pop("extensions")
     names = ["a", "b", "c"]
     shown = [
         {"nodes": [{"name": n} for n in ns], "edges": [{"node": {"n": n}} for n in ns]}
         for ns in (names[:2], names)
     ]
-    assert answer.json() == {
+    assert answer == {
         "data": {
             "page": {**shown[0], "totalCount": 3},
             "all": shown[1],
@@ -344,5 +345,6 @@ async def test_introspection(service: Service) -> None:
     roots = {name.partition(".")[2] for name in fields if name.startswith(("Query.", "Mutation."))}
     assert roots == {
         *("health", "overview", "metrics", "metric", "events", "ingestion", "setAside"),
+        *("node", "eventTypes", "eventTrend", "metricFormula", "describeMetric"),
         *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents", "replaySetAside"),
     }

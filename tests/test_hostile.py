@@ -137,6 +137,7 @@ FIELDS: list[tuple[str, str, list[object]]] = [
     ("/events", "event_name", NAMES),
     ("/metrics", "value", [None, "1", "", True, False, [], [1], {}, {"$numberLong": "1"}, *HUGE]),
     ("/events", "user_id", texts(200)),
+    ("/events", "session_id", texts(200)),
     ("/metrics", "id", texts(200)),
     ("/events", "id", texts(200)),
     ("/metrics", "timestamp", TIMES),
@@ -170,7 +171,13 @@ MUTATIONS = {
     "/metrics": "mutation($row: MetricInput!) {recordMetrics(input: {metrics: [$row]}) {accepted}}",
     "/events": "mutation($row: EventInput!) {recordEvents(input: {events: [$row]}) {accepted}}",
 }
-WORDS = {"metric_name": "name", "event_name": "name", "user_id": "userId", "timestamp": "time"}
+WORDS = {
+    "metric_name": "name",
+    "event_name": "name",
+    "user_id": "userId",
+    "timestamp": "time",
+    "session_id": "sessionId",
+}
 
 
 @pytest.mark.parametrize(("route", "field", "values"), FIELDS)

@@ -11,11 +11,26 @@ import msgspec
 import pytest
 
 from schema.errors import AnalyticsError
+from schema.filters import EventFilter, StringFilter
+from store import queries
 from store.engine import EngineError
 from store.journal import SEGMENT_ROWS, Journal, Segment
+from store.lists import Span, events_page
 from store.loader import Loader
 from store.sql import Statement
-from tests.stores import files, journal, keys, left_behind, lines, opened, record, stored, until
+from store.tables import EVENTS
+from tests.stores import (
+    append,
+    files,
+    journal,
+    keys,
+    left_behind,
+    lines,
+    opened,
+    record,
+    stored,
+    until,
+)
 
 POISON: Final = {
     "no JSON": b"garbage\n",
@@ -146,3 +161,19 @@ async def test_refused_segment_is_told_without_its_rows(
     told = "".join(problems) + caplog.text
     assert "CANNOT_PARSE_INPUT_ASSERTION_FAILED" in caplog.text
     assert "secret" not in told
+
+
+OLD: Final = b'{"event_name":"old","user_id":"u","properties":{"a":1},"timestamp":1800000000000}\n'
+NEW: Final = OLD.replace(b'"user_id"', b'"session_id":"s","user_id"').replace(b"old", b"new")
+
+
+async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
+    """An old segment loads, its events without a session, and so does a mixed one."""
+    data = tmp_path / "data"
+    await left_behind(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
+    async with opened(data) as store:
+        await append(store, NEW, 1, EVENTS)
+        rows = queries.event_rows("default", EventFilter(user_id=StringFilter(eq="u")))
+        page = await store.select(events_page(rows, Span(10)), queries.EventRow)
+        found = sorted((row.name, row.session_id, row.properties) for row in page)
+        assert found == 2 * [("new", "s", '{"a":1}')] + 2 * [("old", "", '{"a":1}')]

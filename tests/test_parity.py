@@ -12,7 +12,13 @@ from tests.service import NOON, Service
 
 pytestmark = pytest.mark.usefixtures("frozen")  # so that one question can be asked twice
 
-WORDS = {"metric_name": "name", "event_name": "name", "user_id": "userId", "timestamp": "time"}
+WORDS = {
+    "metric_name": "name",
+    "event_name": "name",
+    "user_id": "userId",
+    "timestamp": "time",
+    "session_id": "sessionId",
+}
 """What GraphQL calls a field of REST."""
 
 METRICS = """
@@ -147,6 +153,7 @@ async def test_recording_one(service: Service) -> None:
     await clear(service)
     metric = {"metric_name": "one", "value": 2.5, "tags": {"a": "b"}, "timestamp": NOON - 5}
     event = {"event_name": "one", "user_id": "u", "properties": {"a": [1, 1.0]}, "timestamp": 7}
+    event["session_id"] = "s"
     assert (await service.post("/metrics", metric)).status_code == 200
     assert (await service.post("/events", event)).status_code == 200
     for row in (metric, event):
@@ -185,6 +192,8 @@ BAD_EVENTS: list[dict[str, Any]] = [
     {"event_name": "\x00"},
     {"event_name": "e", "user_id": ""},
     {"event_name": "e", "user_id": "u" * 201},
+    {"event_name": "e", "session_id": ""},
+    {"event_name": "e", "session_id": "s" * 201, "id": "own"},
     {"event_name": "e", "properties": []},
     {"event_name": "e", "properties": "text", "id": "own"},
     {"event_name": "e", "properties": 7},

@@ -18,7 +18,7 @@ DOCUMENTED = {
 }
 BODIES = {
     "/metrics": {"metric_name", "value", "tags", "timestamp", "id"},
-    "/events": {"event_name", "user_id", "properties", "timestamp", "id"},
+    "/events": {"event_name", "user_id", "session_id", "properties", "timestamp", "id"},
 }
 
 

@@ -1,0 +1,80 @@
+"""Events in numbers: series of aggregates."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from strawberry import UNSET
+
+from resolvers.context import Context
+from resolvers.series import Asked, Rows, Wanted, series
+from schema.errors import bad_input
+from schema.filters import EventFilter
+from schema.ranges import TimeRange
+from schema.trends import EventResult, GroupByInput, NumberBucketInput
+from store import queries
+from store.conditions import event_condition
+from store.fields import keys_of, property_group, property_number
+from store.series import EVENT_FIELDS, Key
+
+MAX_BOUNDS: Final = 100
+
+
+async def query(
+    ctx: Context, tests: EventFilter | None, asked: Asked, wanted: Wanted
+) -> EventResult:
+    """Answer with series of the events that pass a filter."""
+    _check_paths(asked, wanted)
+
+    def condition(span: TimeRange | None) -> str:
+        rows = queries.Rows("events", ctx.project, ctx.questions.slots)
+        rows.conditions.append(event_condition(tests or EventFilter(), rows, span))
+        return rows.condition
+
+    rows = Rows("events", condition, "", "Events")
+    result, meta = await series(ctx, rows, asked, wanted)
+    return EventResult(result=result, meta=meta)
+
+
+def _check_paths(asked: Asked, wanted: Wanted) -> None:
+    for field, some in (
+        ("property", wanted.totals | wanted.columns),
+        ("orderBy.property", {asked.order.by}),
+    ):
+        for path in sorted(each.property for each in some if each.property):
+            keys_of(path, field)
+
+
+def keys(ctx: Context, asked: Sequence[GroupByInput]) -> tuple[Key, ...]:
+    """Return the group keys that are asked for.
+
+    Raises `AnalyticsError` for bands that are none.
+    """
+    return tuple(_key(ctx, each) for each in asked)
+
+
+def _key(ctx: Context, asked: GroupByInput) -> Key:
+    if asked.property is not None and asked.property is not UNSET:
+        keys = keys_of(asked.property, "groupBy.property")
+        sql = property_group(ctx.questions.slots, keys)
+        return Key(asked.property, sql, is_json=True)
+    if asked.field:
+        return Key(asked.field.name, EVENT_FIELDS[asked.field], is_json=False)
+    if asked.bucket_number:
+        return _bands(ctx, asked.bucket_number)
+    raise bad_input("groupBy", "needs one of property, field, bucketNumber")
+
+
+def _bands(ctx: Context, asked: NumberBucketInput) -> Key:
+    bounds = asked.bounds
+    if not 1 <= len(bounds) <= MAX_BOUNDS:
+        raise bad_input("bounds", f"takes 1 to {MAX_BOUNDS} bounds", limit=MAX_BOUNDS)
+    if any(low >= high for low, high in pairwise(bounds)):
+        raise bad_input("bounds", "must be ascending")
+    texts = [repr(bound).removesuffix(".0") for bound in bounds]
+    labels = [f"< {texts[0]}", *(f"[{a}, {b})" for a, b in pairwise(texts)), f">= {texts[-1]}"]
+    slots = ctx.questions.slots
+    number = property_number(slots, keys_of(asked.property, "groupBy.bucketNumber.property"))
+    over = f"arrayCount(bound -> {number} >= bound, {slots.bind('Array(Float64)', bounds)})"
+    label = f"{slots.bind('Array(String)', labels)}[1 + {over}]"
+    return Key(asked.property, f"if(isNull({number}), '', {label})", is_json=False)

@@ -1,0 +1,201 @@
+"""Filters: which points and which events are meant."""
+
+from __future__ import annotations
+
+import strawberry
+
+from schema.scalars import Instant
+
+
+@strawberry.input(
+    description=(
+        "Tests of a text. All that are given must hold; null is as good as absent. What is not"
+        " there (or no text) passes `neq`, `notIn`, `notContains` and `notMatches`, which are the"
+        " exact opposites of their positives, and no other test."
+    )
+)
+class StringFilter:
+    eq: str | None = strawberry.field(default=None, description="Is equal.")
+    neq: str | None = strawberry.field(default=None, description="Is not equal.")
+    in_: list[str] | None = strawberry.field(
+        name="in", default=None, description="Is one of these, at most 1000."
+    )
+    not_in: list[str] | None = strawberry.field(
+        default=None, description="Is none of these, at most 1000."
+    )
+    contains: str | None = strawberry.field(
+        default=None, description="Has this somewhere, character by character."
+    )
+    not_contains: str | None = strawberry.field(
+        default=None, description="Has this nowhere, character by character."
+    )
+    starts_with: str | None = strawberry.field(
+        default=None, description="Begins with this, character by character."
+    )
+    ends_with: str | None = strawberry.field(
+        default=None, description="Ends with this, character by character."
+    )
+    like: str | None = strawberry.field(
+        default=None,
+        description=(
+            "Is as a whole like this pattern of at most 1000 characters: `%` stands for any text,"
+            r" `_` for any character, `\\` before one of them for itself."
+        ),
+    )
+    matches: str | None = strawberry.field(
+        default=None,
+        description=(
+            "Has something that this regular expression matches: RE2, at most 1000 characters,"
+            " anchored only by its own `^` and `$`; `.` is any character, a line break too."
+        ),
+    )
+    not_matches: str | None = strawberry.field(
+        default=None, description="Has nothing that this regular expression matches, as `matches`."
+    )
+    is_set: bool | None = strawberry.field(
+        default=None, description="Whether it is there and not null, whatever its type."
+    )
+    case_sensitive: bool | None = strawberry.field(
+        default=True,
+        description="Whether all of these tests tell upper from lower case (of any alphabet).",
+    )
+
+
+@strawberry.input(
+    description=(
+        "Tests of a number. All that are given must hold; null is as good as absent. What is not"
+        " there (or no number) passes `neq` and `notIn`, and no other test. 667 and 667.0 are"
+        " equal. Numbers are doubles: an integer that is none is refused here, and in the data is"
+        " taken for the nearest."
+    )
+)
+class NumberFilter:
+    eq: float | None = strawberry.field(default=None, description="Is equal.")
+    neq: float | None = strawberry.field(default=None, description="Is not equal.")
+    in_: list[float] | None = strawberry.field(
+        name="in", default=None, description="Is one of these, at most 1000."
+    )
+    not_in: list[float] | None = strawberry.field(
+        default=None, description="Is none of these, at most 1000."
+    )
+    gt: float | None = strawberry.field(default=None, description="Is greater.")
+    gte: float | None = strawberry.field(default=None, description="Is not less.")
+    lt: float | None = strawberry.field(default=None, description="Is less.")
+    lte: float | None = strawberry.field(default=None, description="Is not greater.")
+    is_set: bool | None = strawberry.field(
+        default=None, description="Whether it is there and not null, whatever its type."
+    )
+
+
+@strawberry.input(description="Tests of true and false; what is neither passes no `eq`.")
+class BooleanFilter:
+    eq: bool | None = strawberry.field(default=None, description="Is this.")
+    is_set: bool | None = strawberry.field(
+        default=None, description="Whether it is there and not null, whatever its type."
+    )
+
+
+@strawberry.input(description="Tests of an instant. All that are given must hold.")
+class DateTimeFilter:
+    gt: Instant | None = strawberry.field(default=None, description="Is after.")
+    gte: Instant | None = strawberry.field(default=None, description="Is not before.")
+    lt: Instant | None = strawberry.field(default=None, description="Is before.")
+    lte: Instant | None = strawberry.field(default=None, description="Is not after.")
+
+
+# Not a PropertyFilter: a tag's key is no path (`http.status` is one key), its value always a text.
+@strawberry.input(description="Tests of one tag, whose value is always a text.")
+class TagFilter:
+    key: str = strawberry.field(description="Its whole key; a dot in it is a dot.")
+    string: StringFilter = strawberry.field(description="Tests of its value.")
+
+
+@strawberry.input(
+    description=(
+        "Tests of one property, by the type of its value: at least one of `string`, `number` and"
+        " `boolean`. All that are given must hold."
+    )
+)
+class PropertyFilter:
+    key: str = strawberry.field(
+        description=(
+            "Its key; `cart.total` is the key `total` in the object `cart`. A dot in a key is"
+            r" written `\\.`, a backslash `\\\\`."
+        )
+    )
+    string: StringFilter | None = strawberry.field(
+        default=None, description="Tests of a text; only JSON strings pass."
+    )
+    number: NumberFilter | None = strawberry.field(
+        default=None, description='Tests of a number; only JSON numbers pass, not `"12"`.'
+    )
+    boolean: BooleanFilter | None = strawberry.field(
+        default=None, description="Tests of a boolean; only true and false pass, not 1 and 0."
+    )
+
+
+_LIMITS = " A filter can have 500 tests, 20 levels, 1000 entries in a list."
+
+
+@strawberry.input(
+    description="Which points. All that is given must hold; nothing given: all." + _LIMITS
+)
+class MetricFilter:
+    and_: list[MetricFilter] | None = strawberry.field(
+        name="AND", default=None, description="All of these hold; of none, always."
+    )
+    or_: list[MetricFilter] | None = strawberry.field(
+        name="OR", default=None, description="At least one of these holds; of none, never."
+    )
+    not_: MetricFilter | None = strawberry.field(
+        name="NOT", default=None, description="This does not hold."
+    )
+    tag: TagFilter | None = strawberry.field(default=None, description="One of its tags.")
+    value: NumberFilter | None = strawberry.field(default=None, description="Its value.")
+    time: DateTimeFilter | None = strawberry.field(
+        default=None, description="When it was measured."
+    )
+
+
+@strawberry.input(
+    description="Which events. All that is given must hold; nothing given: all." + _LIMITS
+)
+class EventFilter:
+    and_: list[EventFilter] | None = strawberry.field(
+        name="AND", default=None, description="All of these hold; of none, always."
+    )
+    or_: list[EventFilter] | None = strawberry.field(
+        name="OR", default=None, description="At least one of these holds; of none, never."
+    )
+    not_: EventFilter | None = strawberry.field(
+        name="NOT", default=None, description="This does not hold."
+    )
+    name: StringFilter | None = strawberry.field(default=None, description="What happened.")
+    time: DateTimeFilter | None = strawberry.field(default=None, description="When it happened.")
+    user_id: StringFilter | None = strawberry.field(
+        default=None, description="Who did it; not every event has a user."
+    )
+    session_id: StringFilter | None = strawberry.field(
+        default=None, description="In which session; not every event has one."
+    )
+    property: PropertyFilter | None = strawberry.field(
+        default=None, description="One of its properties."
+    )
+    performed: PerformedFilter | None = strawberry.field(
+        default=None,
+        description=(
+            "What its user did besides, in the range that is asked for; an event without a user"
+            " never passes. At most 10 in a filter, and not to delete."
+        ),
+    )
+
+
+@strawberry.input(description="Users who did something: at least once, unless `count` is given.")
+class PerformedFilter:
+    event: str = strawberry.field(description="The name of the event.")
+    where: EventFilter | None = strawberry.field(
+        default=None, description="Which of these events count; all if null."
+    )
+    count: NumberFilter | None = strawberry.field(
+        default=None, description="How often; `{eq: 0}` are the users who never did it."
+    )

@@ -1,0 +1,80 @@
+"""Answers to formulas: arithmetic over metrics, series by series."""
+
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import argument
+
+from schema.aggregates import AggregateKind
+from schema.filters import MetricFilter
+from schema.ready import Ready
+from schema.results import Change, GroupKey, ResultMeta
+from schema.scalars import Instant
+
+
+@strawberry.input(description="A metric's aggregate, under the name that a formula knows it by.")
+class NamedMetricInput:
+    as_: str = strawberry.field(
+        name="as", description="Its name in the formula: letters, digits and underscores."
+    )
+    metric: str = strawberry.field(description="The metric's whole name.")
+    aggregate: AggregateKind = strawberry.field(
+        default=AggregateKind.AVG, description="Which aggregate of it."
+    )
+    q: float | None = strawberry.field(default=None, description="Of QUANTILE, from 0 to 1.")
+    where: MetricFilter | None = strawberry.field(
+        default=None, description="Which of its points; all if null."
+    )
+    group_by: list[str] | None = strawberry.field(
+        default=None,
+        description="Tags to group by: the same for all inputs that have any. An input without"
+        " stands beside each group of the others.",
+    )
+
+
+@strawberry.type(description="One line of a formula's answer.")
+class FormulaSeries:
+    key: list[GroupKey] = strawberry.field(description="Its values of what inputs are grouped by.")
+    label: str = strawberry.field(description="The values of its key, or the formula.")
+    total: float | None = strawberry.field(
+        description="The formula of the aggregates over the whole range; null when one is missing,"
+        " or a divisor is 0."
+    )
+    change: Change | None = strawberry.field(
+        description="How the total changed; null without `compare`."
+    )
+    column: strawberry.Private[Ready]
+    previous_column: strawberry.Private[Ready | None]
+
+    @strawberry.field(description="The formula bucket by bucket, aligned with `times`.")
+    def values(self) -> list[float | None]:
+        return self.column  # type: ignore[return-value]  # it is ready
+
+    @strawberry.field(description="The same of the other range; null without `compare`.")
+    def previous_values(self) -> list[float | None] | None:
+        return self.previous_column  # type: ignore[return-value]  # it is ready
+
+
+@strawberry.type(description="The answer to a formula.")
+class FormulaResult:
+    begins: strawberry.Private[Any]
+    series: list[FormulaSeries] = strawberry.field(
+        description="One line for each group that any input has, or one."
+    )
+    meta: ResultMeta = strawberry.field(description="How the answer was made.")
+
+    @strawberry.field(description="When each bucket begins.")
+    def times(self) -> list[Instant]:
+        return self.begins
+
+
+Text = Annotated[
+    str,
+    argument(
+        description="Arithmetic over the inputs' names: `+ - * /`, parentheses, numbers;"
+        " `errors / requests * 100`."
+    ),
+]
+Inputs = Annotated[
+    list[NamedMetricInput], argument(description="The metrics of the formula, 1 to 20.")
+]

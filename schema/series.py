@@ -1,0 +1,169 @@
+"""Series as they are answered: totals as values, columns as the text of JSON arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from schema.aggregates import Aggregate, AggregateKind, aggregate, of_field
+from schema.ready import Columns, Ready, Told, items, texts
+from schema.results import Change, GroupKey
+from schema.scalars import Instant, rfc3339
+from schema.selection import Selected
+
+Totals = Mapping[Aggregate, int | float | None]
+
+_INSTANT: Final = np.dtype("S1, S10, S7, S3, S3, S3")
+"""A quote, the date, hour and minute, the second, milliseconds, and what ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of an answer. A column is the text of an array of numbers and nulls.
+
+    So a column that the engine made is sent unread, and a point is put together from texts.
+    `compared` is how many points have a bucket at their place in the other range.
+    """
+
+    table: str
+    keys: list[GroupKey]
+    label: str
+    is_other: bool
+    totals: Totals
+    previous_totals: Totals | None
+    texts: Mapping[Aggregate, bytes]
+    previous_texts: Mapping[Aggregate, bytes] | None
+    compared: int
+    times: bytes
+    partial: bytes
+
+    @property
+    def columns(self) -> dict[Aggregate, Ready]:
+        """Its columns, ready to be sent."""
+        return _ready(self.texts)
+
+    @property
+    def previous_columns(self) -> dict[Aggregate, Ready] | None:
+        """The columns of the other range, if there is one."""
+        return None if self.previous_texts is None else _ready(self.previous_texts)
+
+    def change(
+        self,
+        kind: AggregateKind,
+        property: str | None = None,  # noqa: A002 - its name in the API
+        q: float | None = None,
+    ) -> Change | None:
+        """Compare an aggregate's totals; None if there is nothing to compare with."""
+        if self.previous_totals is None:
+            return None
+        wanted = aggregate(self.table, kind, property, q)
+        return Change.between(self.totals[wanted], self.previous_totals[wanted])
+
+    def points(self, selected: Sequence[Selected]) -> Any:  # noqa: ANN401 - it stands for a list
+        """Put the selected fields of all points together; the last may have no previous one."""
+        count = len(items(self.times))
+        parts = [
+            texts(selected, self._columns(slice(0, self.compared), compared=True), self.compared),
+            texts(selected, self._columns(slice(self.compared, count)), count - self.compared),
+        ]
+        return Ready(msgspec.Raw(b"[" + b",".join(filter(None, parts)) + b"]"))
+
+    def _columns(self, part: slice, *, compared: bool = False) -> Columns:
+        """Return some of the points, field by field; `compared`: they have a previous one."""
+
+        def of(values: Mapping[Aggregate, bytes]) -> Columns:
+            def column(field: Selected) -> Told:
+                wanted = of_field(self.table, field.name, field.arguments)
+                return items(values[wanted])[part]
+
+            return column
+
+        def column(field: Selected) -> Told:
+            match field.name:
+                case "time":
+                    return items(self.times)[part]
+                case "isPartial":
+                    return items(self.partial)[part]
+                case "values":
+                    return of(self.texts)
+                case _:  # previous
+                    texts = self.previous_texts if compared else None
+                    return None if texts is None else of(texts)
+
+        return column
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The series of one answer, and when its buckets begin. `found`: any rows at all."""
+
+    times: bytes
+    series: list[Series]
+    found: bool
+
+    def shown_times(self) -> Any:  # noqa: ANN401 - it stands for a list
+        """When the buckets begin, ready to be sent."""
+        return Ready(msgspec.Raw(self.times))
+
+
+def instants(moments: Sequence[int]) -> bytes:
+    """Return instants as the text of a JSON array: 10,000 of a chart in a tenth of a millisecond.
+
+    One by one they take 100 times as long, more than all else of a chart's answer.
+    """
+    if not moments:
+        return b"[]"
+    if isinstance(moments, range):
+        for period, unit, shown, clocks in _CLOCKS:
+            aligned = not (period % moments.step or moments.start % unit or moments.step % unit)
+            if aligned and period >= 4 * moments.step:
+                return _on_clocks(moments, period, shown, clocks)
+    return _in_columns(moments)
+
+
+def _on_clocks(moments: range, period: int, shown: int, clocks: Sequence[bytes]) -> bytes:
+    """Write what shows the same clocks in each period, with the first `shown` letters before."""
+    unit = period // len(clocks)
+    parts = []
+    for begin in range(moments.start - moments.start % period, moments.stop, period):
+        first = max(moments.start - begin, moments.start % moments.step)
+        behind = min(period, moments.stop - begin)
+        of_period = clocks[first // unit : -(-behind // unit) : moments.step // unit]
+        text = b'"' + rfc3339(Instant(begin))[:shown].encode()
+        parts.append(text + text.join(of_period) if of_period else b"")
+    return b"[" + b"".join(parts)[:-1] + b"]"
+
+
+_CLOCKS: Final = (
+    (86_400_000, 60_000, 11, tuple(b'%02d:%02d:00.000Z",' % divmod(n, 60) for n in range(1440))),
+    (60_000, 1000, 17, tuple(b'%02d.000Z",' % n for n in range(60))),
+)
+"""Whole minutes of a day and seconds of a minute: period and unit in ms, letters before, clocks."""
+
+
+def _in_columns(moments: Sequence[int]) -> bytes:
+    """Write any instants, each of their parts at once."""
+    days, clock = np.divmod(np.array(moments, dtype=np.int64), 86_400_000)
+    distinct, place = np.unique(days, return_inverse=True)
+    dates = np.datetime_as_string(distinct.astype("datetime64[D]")).astype("S10")
+    minutes, rest = np.divmod(clock, 60_000)
+    seconds, ms = np.divmod(rest, 1000)
+    cells = np.empty(len(moments), _INSTANT)
+    cells["f0"] = b'"'
+    cells["f1"] = dates[place]
+    cells["f2"] = _MINUTES[minutes]
+    cells["f3"] = _SECONDS[seconds]
+    cells["f4"] = _MILLISECONDS[ms]
+    cells["f5"] = b'Z",'
+    return b"[" + cells.tobytes()[:-1] + b"]"
+
+
+_MINUTES: Final = np.array([b"T%02d:%02d:" % divmod(n, 60) for n in range(1440)])
+_SECONDS: Final = np.array([b"%02d." % n for n in range(60)])
+_MILLISECONDS: Final = np.array([b"%03d" % n for n in range(1000)])
+
+
+def _ready(texts: Mapping[Aggregate, bytes]) -> dict[Aggregate, Any]:
+    return {one: Ready(msgspec.Raw(text)) for one, text in texts.items()}

@@ -1,0 +1,231 @@
+"""Answers about events in numbers: series of aggregates."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import argument
+from strawberry.types import Info
+
+from schema.aggregates import Aggregate, AggregateKind, of_field
+from schema.results import Change, GroupKey, ResultMeta
+from schema.scalars import Instant, Long
+from schema.selection import selection
+from schema.series import Result, Series
+
+
+@strawberry.enum(description="A field of every event, to group by.")
+class EventField(Enum):
+    NAME = strawberry.enum_value("name", description="What happened.")
+    USER_ID = strawberry.enum_value("user_id", description="Who did it.")
+    SESSION_ID = strawberry.enum_value("session_id", description="In which session.")
+
+
+@strawberry.input(
+    description="Bands of a number: below the first bound, between two, from the last."
+)
+class NumberBucketInput:
+    property: str = strawberry.field(description="A property; `cart.total` is `total` in `cart`.")
+    bounds: list[float] = strawberry.field(
+        description="1 to 100 ascending bounds. `[10, 100)` has 10 in it, but not 100."
+    )
+
+
+@strawberry.input(one_of=True, description="What to group by. Exactly one field.")
+class GroupByInput:
+    property: str | None = strawberry.field(
+        default=strawberry.UNSET, description="A property, at any depth by its path."
+    )
+    field: EventField | None = strawberry.field(
+        default=strawberry.UNSET, description="A field of every event."
+    )
+    bucket_number: NumberBucketInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Bands of a property that is a number."
+    )
+
+
+Path = Annotated[str, argument(description="A property; `cart.total` is `total` in `cart`.")]
+Level = Annotated[float, argument(description="From 0 to 1: 0.95 for the 95th percentile.")]
+Exact = Annotated[bool, argument(description="Exact, at the cost of all values in memory.")]
+
+_COUNT = "Number of events."
+_SUM = "Sum of a property where it is a number; 0 where it never is."
+_AVG = "Mean of a property where it is a number; null where it never is."
+_MIN = "Smallest number that a property is; null where it never is one."
+_MAX = "Largest number that a property is; null where it never is one."
+_QUANTILE = (
+    "The number below which the share `q` of a property's numbers is. Within 1 % of one of the"
+    " two around that place (1e95 if it is larger, 0 if it is smaller than 1e-75); interpolated"
+    " between them, as PERCENTILE_CONT in SQL, if `exact`."
+)
+_USERS = "Users who did it; from 1,000 or so within 1 %, unless `exact`."
+_SESSIONS = "Sessions in which it happened; from 1,000 or so within 1 %, unless `exact`."
+_UNIQUE = "Distinct values of a property; from 1,000 or so within 1 %, unless `exact`."
+
+
+class _Values:
+    """Something that has a value for each aggregate."""
+
+    values: Mapping[Aggregate, Any]
+
+    def _of(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a value or a column
+        return self.values[of_field("events", name, arguments)]
+
+
+@strawberry.type(description="Aggregates of some events.")
+class EventAggregates(_Values):
+    values: strawberry.Private[Mapping[Aggregate, Any]]
+
+    @strawberry.field(description=_COUNT)
+    def count(self) -> Long:
+        return self._of("count")
+
+    @strawberry.field(description=_SUM)
+    def sum(self, property: Path) -> float | None:  # noqa: A002
+        return self._of("sum", property=property)
+
+    @strawberry.field(description=_AVG)
+    def avg(self, property: Path) -> float | None:  # noqa: A002
+        return self._of("avg", property=property)
+
+    @strawberry.field(description=_MIN)
+    def min(self, property: Path) -> float | None:  # noqa: A002
+        return self._of("min", property=property)
+
+    @strawberry.field(description=_MAX)
+    def max(self, property: Path) -> float | None:  # noqa: A002
+        return self._of("max", property=property)
+
+    @strawberry.field(description=_QUANTILE)
+    def quantile(self, q: Level, property: Path, exact: Exact = False) -> float | None:  # noqa: A002
+        return self._of("quantile", q=q, property=property, exact=exact)
+
+    @strawberry.field(description=_USERS)
+    def unique_users(self, exact: Exact = False) -> Long:
+        return self._of("uniqueUsers", exact=exact)
+
+    @strawberry.field(description=_SESSIONS)
+    def unique_sessions(self, exact: Exact = False) -> Long:
+        return self._of("uniqueSessions", exact=exact)
+
+    @strawberry.field(description=_UNIQUE)
+    def unique(self, property: Path, exact: Exact = False) -> Long:  # noqa: A002
+        return self._of("unique", property=property, exact=exact)
+
+
+@strawberry.type(
+    description="Aggregates bucket by bucket, as arrays aligned with `times` of the result."
+)
+class EventColumns(_Values):
+    values: strawberry.Private[Mapping[Aggregate, Any]]
+
+    @strawberry.field(description=_COUNT)
+    def count(self) -> list[Long]:
+        return self._of("count")
+
+    @strawberry.field(description=_SUM)
+    def sum(self, property: Path) -> list[float | None]:  # noqa: A002
+        return self._of("sum", property=property)
+
+    @strawberry.field(description=_AVG)
+    def avg(self, property: Path) -> list[float | None]:  # noqa: A002
+        return self._of("avg", property=property)
+
+    @strawberry.field(description=_MIN)
+    def min(self, property: Path) -> list[float | None]:  # noqa: A002
+        return self._of("min", property=property)
+
+    @strawberry.field(description=_MAX)
+    def max(self, property: Path) -> list[float | None]:  # noqa: A002
+        return self._of("max", property=property)
+
+    @strawberry.field(description=_QUANTILE)
+    def quantile(self, q: Level, property: Path, exact: Exact = False) -> list[float | None]:  # noqa: A002
+        return self._of("quantile", q=q, property=property, exact=exact)
+
+    @strawberry.field(description=_USERS)
+    def unique_users(self, exact: Exact = False) -> list[Long]:
+        return self._of("uniqueUsers", exact=exact)
+
+    @strawberry.field(description=_SESSIONS)
+    def unique_sessions(self, exact: Exact = False) -> list[Long]:
+        return self._of("uniqueSessions", exact=exact)
+
+    @strawberry.field(description=_UNIQUE)
+    def unique(self, property: Path, exact: Exact = False) -> list[Long]:  # noqa: A002
+        return self._of("unique", property=property, exact=exact)
+
+
+@strawberry.type(description="One bucket of a series.")
+class EventPoint:
+    time: Instant = strawberry.field(description="When the bucket begins.")
+    values: EventAggregates = strawberry.field(description="Aggregates of its events.")
+    previous: EventAggregates | None = strawberry.field(
+        description="The same of the bucket at its place in the other range; null without one."
+    )
+    is_partial: bool = strawberry.field(
+        description="Whether the bucket is not over yet, or the range covers a part of it only."
+    )
+
+
+@strawberry.type(description="One line of an answer.")
+class EventSeries:
+    series: strawberry.Private[Series]
+    key: list[GroupKey] = strawberry.field(description="Its values of what rows are grouped by.")
+    label: str = strawberry.field(description="The values of its key, or what was asked for.")
+    is_other: bool = strawberry.field(description="Whether it is all groups beyond `limit`.")
+
+    @strawberry.field(description="Over the whole range.")
+    def total(self) -> EventAggregates:
+        return EventAggregates(values=self.series.totals)
+
+    @strawberry.field(description="Over the whole of the other range; null without `compare`.")
+    def previous_total(self) -> EventAggregates | None:
+        if self.series.previous_totals is None:
+            return None
+        return EventAggregates(values=self.series.previous_totals)
+
+    @strawberry.field(description="How an aggregate changed; null without `compare`.")
+    def change(
+        self,
+        aggregate: Annotated[
+            AggregateKind, argument(description="Which one.")
+        ] = AggregateKind.COUNT,
+        property: Annotated[  # noqa: A002
+            str | None, argument(description="Of the aggregates that need one.")
+        ] = None,
+        q: Annotated[float | None, argument(description="Of QUANTILE, from 0 to 1.")] = None,
+    ) -> Change | None:
+        return self.series.change(aggregate, property, q)
+
+    @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
+    def points(self, info: Info) -> list[EventPoint]:
+        return self.series.points(selection(info._raw_info))  # noqa: SLF001
+
+    @strawberry.field(description="Bucket by bucket, as arrays: what charts take.")
+    def columns(self) -> EventColumns:
+        return EventColumns(values=self.series.columns)
+
+    @strawberry.field(description="The same of the other range; null without `compare`.")
+    def previous_columns(self) -> EventColumns | None:
+        if self.series.previous_columns is None:
+            return None
+        return EventColumns(values=self.series.previous_columns)
+
+
+@strawberry.type(description="The answer to a question about events.")
+class EventResult:
+    result: strawberry.Private[Result]
+    meta: ResultMeta = strawberry.field(description="How the answer was made.")
+
+    @strawberry.field(description="When each bucket begins.")
+    def times(self) -> list[Instant]:
+        return self.result.shown_times()
+
+    @strawberry.field(description="One line for each group, or one for all events.")
+    def series(self) -> list[EventSeries]:
+        return [
+            EventSeries(series=one, key=one.keys, label=one.label, is_other=one.is_other)
+            for one in self.result.series
+        ]

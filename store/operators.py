@@ -1,0 +1,64 @@
+"""The operators of the filters, as data: the engine's type of what is given, and its test.
+
+A negative operator is not here but in `NEGATIVE`: it is the opposite of its positive.
+"""
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+Operators: TypeAlias = Mapping[str, tuple[str, str]]
+
+NEGATIVE: Final[Mapping[str, str]] = {
+    "neq": "eq",
+    "not_in": "in_",
+    "not_contains": "contains",
+    "not_matches": "matches",
+}
+
+STRING_OPERATORS: Final[Operators] = {
+    "eq": ("String", "{column} = {value}"),
+    "in_": ("Array(String)", "{column} IN {value}"),
+    "contains": ("String", "position({column}, {value}) > 0"),
+    "starts_with": ("String", "startsWith({column}, {value})"),
+    "ends_with": ("String", "endsWith({column}, {value})"),
+    "like": ("String", "{column} LIKE {value}"),
+    "matches": ("String", "match({column}, {value})"),
+}
+
+# Folded, not lowered: lowerUTF8 makes two different letters of a Σ, by its place in the word.
+ANY_CASE_OPERATORS: Final[Operators] = {
+    "eq": ("String", "caseFoldUTF8({column}) = caseFoldUTF8({value})"),
+    "in_": (
+        "Array(String)",
+        "caseFoldUTF8({column}) IN arrayMap(text -> caseFoldUTF8(text), {value})",
+    ),
+    "contains": ("String", "position(caseFoldUTF8({column}), caseFoldUTF8({value})) > 0"),
+    "starts_with": ("String", "startsWith(caseFoldUTF8({column}), caseFoldUTF8({value}))"),
+    "ends_with": ("String", "endsWith(caseFoldUTF8({column}), caseFoldUTF8({value}))"),
+    "like": ("String", "{column} ILIKE {value}"),
+    "matches": ("String", "match({column}, concat('(?i)', {value}))"),
+}
+
+# IN compares bits: + 0 makes a zero of a negative zero.
+NUMBER_OPERATORS: Final[Operators] = {
+    "eq": ("Float64", "{column} = {value}"),
+    "in_": ("Array(Float64)", "{column} + 0 IN {value}"),
+    "gt": ("Float64", "{column} > {value}"),
+    "gte": ("Float64", "{column} >= {value}"),
+    "lt": ("Float64", "{column} < {value}"),
+    "lte": ("Float64", "{column} <= {value}"),
+}
+
+BOOLEAN_OPERATORS: Final[Operators] = {"eq": ("UInt8", "{column} = {value}")}
+
+TIME_OPERATORS: Final[Operators] = {
+    "gt": ("Int64", "{column} > fromUnixTimestamp64Milli({value}, 'UTC')"),
+    "gte": ("Int64", "{column} >= fromUnixTimestamp64Milli({value}, 'UTC')"),
+    "lt": ("Int64", "{column} < fromUnixTimestamp64Milli({value}, 'UTC')"),
+    "lte": ("Int64", "{column} <= fromUnixTimestamp64Milli({value}, 'UTC')"),
+}
+
+WRITTEN: Final[Mapping[str, slice]] = {"eq": slice(None), "starts_with": slice(-1)}
+"""Operators that only a JSON text passes which has what is given in it: how much of its JSON."""
+
+PATTERNS: Final = frozenset({"like", "matches"})

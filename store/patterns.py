@@ -1,0 +1,34 @@
+"""Regular expressions of a request, checked by the engine before they are used.
+
+Only it can say what RE2 takes, and while a table is empty it would not look.
+"""
+
+import re
+from typing import Final
+
+from schema.errors import bad_input
+from store.engine import Engine, EngineError
+from store.sql import Statement
+
+_TRY: Final = (
+    "SELECT match('', {pattern:String}) AS exactly,"
+    " match('', concat('(?i)', {pattern:String})) AS in_any_case"
+)
+_CANNOT_COMPILE: Final = 427
+_REASON: Final = re.compile(r"error: (.*?)\. Look at http", re.DOTALL)
+
+
+async def check_patterns(engine: Engine, statement: Statement) -> None:
+    """Raise `AnalyticsError` that names the field of a pattern which RE2 refuses."""
+    patterns: dict[object, str] = {}
+    for name, field in statement.patterns.items():
+        patterns.setdefault(statement.params[name], field)
+    for pattern, field in patterns.items():
+        try:
+            await engine.select(Statement(_TRY, {"pattern": str(pattern)}), dict[str, int])
+        except EngineError as error:
+            if error.code != _CANNOT_COMPILE:
+                raise
+            reason = _REASON.search(str(error))
+            said = reason[1] if reason else "RE2 refuses it"
+            raise bad_input(field, f"is no regular expression: {said}") from None

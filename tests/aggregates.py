@@ -1,0 +1,210 @@
+"""What every aggregate is, in plain Python over the rows, as the API's descriptions have it."""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A point or an event; `order` is its place among all that were recorded."""
+
+    time: int
+    order: int
+    name: str = ""
+    value: float = 0.0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    session: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Asked(NamedTuple):
+    """An aggregate as it is selected: its key in the answer, its field, its arguments."""
+
+    key: str
+    field: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The selection, in GraphQL."""
+        given = ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.arguments.items())
+        return f"{self.key}: {self.field}{f'({given})' if given else ''}"
+
+    @property
+    def kind(self) -> str:
+        """Its name in `AggregateKind`."""
+        return re.sub("([A-Z])", r"_\1", self.field).upper()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is 0 where there is nothing, however gaps are filled."""
+        return self.field == "count" or self.field.startswith("unique")
+
+
+class Expected(NamedTuple):
+    """What an answer may be: one of these, but for rounding and a share of the value."""
+
+    values: tuple[float | None, ...]
+    rounding: float = 0.0
+    share: float = 1e-9
+
+    def allows(self, answer: float | None) -> bool:
+        """Say whether an answer is right."""
+        return any(
+            answer is value
+            if value is None or answer is None
+            else math.isclose(answer, value, rel_tol=self.share, abs_tol=self.rounding)
+            for value in self.values
+        )
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Between which values an answer can be; it is not null."""
+        known = [value for value in self.values if value is not None]
+        margins = [abs(value) * self.share + self.rounding for value in known]
+        return (
+            min(value - margin for value, margin in zip(known, margins, strict=True)),
+            max(value + margin for value, margin in zip(known, margins, strict=True)),
+        )
+
+
+NULL: Final = Expected((None,))
+ZERO: Final = Expected((0,))
+
+
+def at_path(properties: Mapping[str, Any], path: str) -> Any:
+    """Return what is at a path, `MISSING` if nothing."""
+    value: Any = properties
+    for key in re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", path).split("\0\0"):
+        value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
+    return value
+
+
+def number_at(row: Row, path: str) -> float | None:
+    """Return the number at a path, None if there is something else or nothing."""
+    value = at_path(row.properties, path)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
+
+
+def identity(value: Any) -> Any:
+    """Return what is equal for equal values of tags and properties; null is as good as none.
+
+    Integers of 64 bits are what they are, larger ones are doubles.
+    """
+    if value is MISSING or value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number", value if -(2**63) <= value < 2**64 else float(value)
+    return type(value).__name__, json.dumps(value)
+
+
+def steps(rows: Sequence[Row]) -> dict[int, float]:
+    """Return by how much a counter grew with each row (by its order), since its series' last."""
+    before: dict[Any, float] = {}
+    grown = {}
+    for row in sorted(rows, key=lambda row: (row.time, row.order)):
+        series = row.name, frozenset(row.tags.items())
+        last = before.get(series, row.value)
+        grown[row.order] = row.value - last if row.value >= last else row.value
+        before[series] = row.value
+    return grown
+
+
+def total(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: float) -> Expected:
+    """Return an aggregate of rows; `ms` is the time that they are from, for a rate."""
+    if asked.field in _OF_ROWS:
+        return _OF_ROWS[asked.field](rows, asked.arguments)
+    if asked.field in ("increase", "rate"):
+        return _growth(asked, rows, grown, ms)
+    path = asked.arguments.get("property")
+    found = [row.value if path is None else number_at(row, path) for row in rows]
+    values = [value for value in found if value is not None]
+    if not values:
+        return ZERO if asked.field == "sum" else NULL
+    return _OF_VALUES[asked.field](values, asked.arguments)
+
+
+def _growth(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: float) -> Expected:
+    if not rows:
+        return NULL
+    grew = [grown[row.order] for row in rows]
+    whole, rounding = math.fsum(grew), math.fsum(map(abs, grew)) * 1e-12
+    if asked.field == "increase":
+        return Expected((whole,), rounding)
+    if ms <= 0:
+        return NULL
+    per = _MS[asked.arguments.get("per", "1s")] / ms
+    return Expected((whole * per,), rounding * per)
+
+
+_MS: Final = {"1s": 1000, "1ms": 1, "7m": 420_000, "PT1H": 3_600_000, "P1D": 86_400_000}
+LENGTHS: Final = sorted(_MS)
+
+
+def _distinct(values: Sequence[Any]) -> Expected:
+    return Expected((len({identity(value) for value in values} - {None}),))
+
+
+def _ends(rows: Sequence[Row], pick: Callable[..., Row]) -> Expected:
+    if not rows:
+        return NULL
+    return Expected((pick(rows, key=lambda row: (row.time, row.order)).value,), share=0)
+
+
+_OF_ROWS: Final[dict[str, Callable[[Sequence[Row], Mapping[str, Any]], Expected]]] = {
+    "count": lambda rows, _: Expected((len(rows),), share=0),
+    "first": lambda rows, _: _ends(rows, min),
+    "last": lambda rows, _: _ends(rows, max),
+    "uniqueUsers": lambda rows, _: _distinct([row.user for row in rows]),
+    "uniqueSessions": lambda rows, _: _distinct([row.session for row in rows]),
+    "unique": lambda rows, given: _distinct(
+        [at_path(row.properties, given["property"]) for row in rows]
+    ),
+}
+
+
+def _sum(values: Sequence[float]) -> Expected:
+    return Expected((math.fsum(values),), math.fsum(map(abs, values)) * 1e-12)
+
+
+def _avg(values: Sequence[float]) -> Expected:
+    whole = _sum(values)
+    return Expected((math.fsum(values) / len(values),), whole.rounding / len(values))
+
+
+def _stddev(values: Sequence[float]) -> Expected:
+    underflow = 1e-150  # of the squares
+    return Expected((statistics.pstdev(values),), max(map(abs, values)) * 1e-9 + underflow)
+
+
+def _quantile(values: Sequence[float], given: Mapping[str, Any]) -> Expected:
+    ordered = sorted(values)
+    place = given["q"] * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    if not given.get("exact"):
+        return Expected((_sketched(low), _sketched(high)), share=0.01)
+    between = low + (high - low) * (place - math.floor(place))
+    return Expected((between,), max(abs(low), abs(high)) * 1e-12)
+
+
+def _sketched(value: float) -> float:
+    return 0 if abs(value) < 1e-75 else max(-1e95, min(1e95, value))
+
+
+_OF_VALUES: Final[dict[str, Callable[[Sequence[float], Mapping[str, Any]], Expected]]] = {
+    "sum": lambda values, _: _sum(values),
+    "avg": lambda values, _: _avg(values),
+    "min": lambda values, _: Expected((min(values),), share=0),
+    "max": lambda values, _: Expected((max(values),), share=0),
+    "stddev": lambda values, _: _stddev(values),
+    "quantile": _quantile,
+}

@@ -1,0 +1,190 @@
+"""What the clocks of a zone show, told by Python's own calendar; and ranges to be cut."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from schema.buckets import Granularity
+from schema.errors import AnalyticsError
+from schema.ranges import TimeBetweenInput, TimeRange, TimeRangeInput
+from schema.scalars import Instant, Zone, instant
+from store.buckets import MAX_BUCKETS, Buckets, buckets
+
+ZONES: Final = sorted(available_timezones() - {"Factory", "localtime"})
+
+STEPS: Final = {
+    Granularity.SECOND: 1,
+    Granularity.MINUTE: 60,
+    Granularity.FIVE_MINUTES: 300,
+    Granularity.FIFTEEN_MINUTES: 900,
+    Granularity.HOUR: 3600,
+}
+
+SPECIAL: Final = {
+    "Sao Paulo has no midnight": ("America/Sao_Paulo", "2018-11-04T01:00"),
+    "Sao Paulo turns back at midnight": ("America/Sao_Paulo", "2018-02-17T23:30"),
+    "Beirut has no midnight": ("Asia/Beirut", "2022-03-27T01:00"),
+    "Cairo has no midnight": ("Africa/Cairo", "2024-04-26T01:00"),
+    "Havana has two midnights": ("America/Havana", "2024-11-03T00:30"),
+    "Toronto in 1919 skips from half past eleven": ("America/Toronto", "1919-03-31T00:30"),
+    "St. John's turns back at a minute past midnight": ("America/St_Johns", "2008-11-02T00:00"),
+    "St. John's skips a minute past midnight": ("America/St_Johns", "2008-03-09T00:00"),
+    "Berlin, spring": ("Europe/Berlin", "2026-03-29T03:00"),
+    "Berlin, autumn": ("Europe/Berlin", "2026-10-25T02:30"),
+    "New York, spring": ("America/New_York", "2026-03-08T03:00"),
+    "New York, autumn": ("America/New_York", "2026-11-01T01:30"),
+    "Kolkata, half an hour": ("Asia/Kolkata", "2026-06-01T12:00"),
+    "Kathmandu, three quarters": ("Asia/Kathmandu", "2026-06-01T12:00"),
+    "Kathmandu moves by a quarter": ("Asia/Kathmandu", "1986-01-01T00:15"),
+    "Lord Howe, by half an hour on": ("Australia/Lord_Howe", "2026-10-04T02:30"),
+    "Lord Howe, by half an hour back": ("Australia/Lord_Howe", "2026-04-05T01:30"),
+    "Chatham": ("Pacific/Chatham", "2026-04-05T02:45"),
+    "Monrovia, by 44:30 on": ("Africa/Monrovia", "1972-01-07T00:44:30"),
+    "Monrovia, odd seconds": ("Africa/Monrovia", "1971-06-01T12:00"),
+    "Apia skips December 30": ("Pacific/Apia", "2011-12-31T00:00"),
+    "Kiritimati skips the last day of a year": ("Pacific/Kiritimati", "1995-01-01T00:00"),
+    "Kwajalein skips a day": ("Pacific/Kwajalein", "1993-08-22T00:00"),
+    "Caracas, by half an hour": ("America/Caracas", "2007-12-09T03:00"),
+    "Pyongyang, by half an hour": ("Asia/Pyongyang", "2018-05-04T23:30"),
+    "Recife, a week of summer": ("America/Recife", "2000-10-08T01:00"),
+    "Gaza, a week of winter": ("Asia/Gaza", "2040-10-20T01:00"),
+    "Troll, by two hours": ("Antarctica/Troll", "2026-03-29T03:00"),
+    "UTC": ("UTC", "2026-06-01T00:00"),
+}
+"""Days on which clocks do odd things."""
+
+
+def at(zone: str, text: str, fold: int = 0) -> Instant:
+    """Return the instant at which clocks show this, for the first time or for the second."""
+    local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+    return instant(local.astimezone(UTC))
+
+
+def shown(zone: str, moment: float) -> str:
+    """Return what clocks show, with the offset."""
+    return datetime.fromtimestamp(moment / 1000, ZoneInfo(zone)).isoformat()
+
+
+def between(zone: str, first: str, behind: str) -> TimeRange:
+    """Return a range between two local times."""
+    return TimeRange(from_=at(zone, first), to=at(zone, behind), timezone=Zone(zone))
+
+
+def span(first: int, behind: int, zone: str = "UTC") -> TimeRange:
+    """Return a range between two instants."""
+    return TimeRange(from_=Instant(first), to=Instant(behind), timezone=Zone(zone))
+
+
+def ended(first: int, to: int) -> TimeRangeInput:
+    """Return a range between two instants."""
+    return TimeRangeInput(between=TimeBetweenInput(from_=Instant(first), to=Instant(to)))
+
+
+@cache
+def _clocks(zone: str) -> ZoneInfo:
+    return ZoneInfo(zone)
+
+
+def local(zone: str, second: int) -> datetime:
+    """Return the local time at a second since 1970."""
+    return datetime.fromtimestamp(second, _clocks(zone))
+
+
+def offset(zone: str, second: int) -> int:
+    """Return the seconds that the clocks are ahead of UTC."""
+    return (local(zone, second).utcoffset() or timedelta()) // timedelta(seconds=1)
+
+
+def period(granularity: Granularity, day: date) -> tuple[int, ...]:
+    """Return what days of the same period have in common."""
+    return {
+        Granularity.DAY: (day.toordinal(),),
+        Granularity.WEEK: day.isocalendar()[:2],
+        Granularity.MONTH: (day.year, day.month),
+        Granularity.QUARTER: (day.year, (day.month - 1) // 3),
+        Granularity.YEAR: (day.year,),
+    }[granularity]
+
+
+def edges(zone: str, granularity: Granularity, first: int, last: int, stride: int) -> list[int]:
+    """List when buckets begin between two seconds, by looking at the clocks at every stride.
+
+    A short bucket begins where the clock shows a multiple of it, or where clocks are moved by no
+    multiple of it; a long one when the clock first shows one of its days, or a later day.
+    """
+    found = []
+    first -= first % stride
+    if granularity in STEPS:
+        step = STEPS[granularity]
+        for second in range(first, last + 1, stride):
+            now = offset(zone, second)
+            if (second + now) % step == 0 or (now - offset(zone, second - 1)) % step:
+                found.append(second * 1000)
+        return found
+    begin = first - 3 * 86_400  # by then every day that had begun shows
+    latest = local(zone, begin).date()
+    for second in range(begin, last + 1, stride):
+        day = local(zone, second).date()
+        if day > latest:
+            begins = period(granularity, day) != period(granularity, latest)
+            if begins and second >= first:
+                found.append(second * 1000)
+            latest = day
+    return found
+
+
+def latest_day(zone: str, moment: int) -> date:
+    """Return the latest day that clocks have shown by then."""
+    second = moment // 1000
+    hours = [local(zone, second - back * 900).date() for back in range(30 * 4)]
+    return max(hours)
+
+
+special = st.sampled_from(sorted(SPECIAL)).map(SPECIAL.__getitem__)
+anywhere = st.tuples(
+    st.sampled_from(ZONES),
+    st.datetimes(datetime(1972, 2, 1), datetime(2099, 12, 1)),  # noqa: DTZ001
+)
+places = st.one_of(
+    special.map(lambda place: (place[0], int(at(*place)))),
+    anywhere.map(lambda place: (place[0], instant(place[1].replace(tzinfo=UTC)))),
+)
+"""A zone, and an instant in milliseconds, near which clocks may do something odd."""
+
+_DAY: Final = 86_400_000
+
+
+def _around(place: tuple[str, int], length: int, before: float) -> TimeRange:
+    zone, moment = place
+    first = moment - int(length * before)
+    return span(first, first + length, zone)
+
+
+shares = st.floats(0, 1, exclude_max=True)
+lengths = st.integers(1, 10 * 365 * _DAY) | st.integers(1, _DAY)
+ranges = st.builds(_around, places, lengths, shares)
+"""A range of up to ten years around one of them."""
+
+quiet = settings(
+    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+def found(zone: str, granularity: Granularity, first: int, behind: int) -> Buckets:
+    """Cut a range between two instants."""
+    return buckets(span(first, behind, zone), granularity, 300, Zone(zone))
+
+
+def cut_or_refused(asked: TimeRange, granularity: Granularity, most: int = 300) -> Buckets:
+    """Cut a range, or when that is refused, cut it as the refusal says."""
+    try:
+        return buckets(asked, granularity, most, asked.timezone)
+    except AnalyticsError as error:
+        fits = re.findall("([A-Z_]+) would fit", error.message)
+        assert (error.field, error.limit, len(fits)) == ("granularity", MAX_BUCKETS, 1)  # noqa: PT017 - there need be none
+        return buckets(asked, Granularity[fits[0]], most, asked.timezone)

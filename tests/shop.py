@@ -1,0 +1,79 @@
+"""A small shop, two weeks of it: the rows that the examples of `docs/graphql.md` ask about."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from schema.scalars import Instant
+
+Row = dict[str, Any]
+
+NOW: Final = Instant(1_781_709_599_999)
+"""The last millisecond before 15:20 (UTC) on Wednesday, June 17, 2026."""
+
+DESCRIPTIONS: Final = [
+    {"name": "response_time", "kind": "GAUGE", "unit": "ms", "description": "Time to answer."},
+    {"name": "requests", "kind": "COUNTER"},
+    {"name": "errors", "kind": "COUNTER"},
+]
+
+_BEGIN: Final = datetime(2026, 6, 3, tzinfo=UTC)
+_END: Final = datetime(2026, 6, 17, 15, 20, tzinfo=UTC)
+_DOWN: Final = (datetime(2026, 6, 14, 2, tzinfo=UTC), datetime(2026, 6, 14, 5, tzinfo=UTC))
+_HOSTS: Final = (("web-1", "eu"), ("web-2", "eu"), ("web-3", "us"))
+_COUNTRIES: Final = ("DE", "DE", "FR", "US", "DE", "JP", "FR", "BR", "DE", "US")
+_PATHS: Final = ("/", "/pricing", "/docs")
+
+
+def metrics() -> Iterator[Row]:
+    """Give a point an hour of each metric and host: a level, and two counters that restart once.
+
+    Nothing came on the night of June 14, from 2 to 5.
+    """
+    for hour in range(int((_END - _BEGIN) / timedelta(hours=1)) + 1):
+        moment = _BEGIN + timedelta(hours=hour)
+        if _DOWN[0] <= moment < _DOWN[1]:
+            continue
+        for n, (host, region) in enumerate(_HOSTS):
+            restarted = 200 if hour >= 200 and n == 1 else 0
+            for name, value in (
+                ("response_time", 40 + 12 * n + hour % 24 * (n + 1) // 2 + hour // 168 * 5),
+                ("requests", (hour - restarted) * 60 * (n + 1)),
+                ("errors", (hour - restarted) // 4 * (n + 1)),
+            ):
+                tags = {"host": host, "region": region}
+                yield {"metric_name": name, "value": value, "tags": tags, "timestamp": at(moment)}
+
+
+def events() -> Iterator[Row]:
+    """Give some views a day, most with a user; of these the first is a signup, and some order."""
+    known: set[int] = set()
+    for day in range(15):
+        for k in range(6 + day % 3):
+            moment = _BEGIN + timedelta(days=day, hours=8, minutes=70 * k)
+            if moment >= _END:
+                continue
+            user = (day * 5 + k * 3) % 20
+            who = {"user_id": f"u{user}", "session_id": f"s{day}-{user}"} if k != 5 else {}
+            device = "mobile" if user % 3 == 0 else "desktop"
+            seen = {"path": _PATHS[k % 3], "device": device}
+            yield {"event_name": "page_view", **who, "properties": seen, "timestamp": at(moment)}
+            if who and user not in known:
+                known.add(user)
+                made = {"plan": "team" if user % 4 == 0 else "free", "country": _of(user)}
+                moment += timedelta(minutes=2)
+                yield {"event_name": "signup", **who, "properties": made, "timestamp": at(moment)}
+            if who and k % 2 == 0:
+                cart = {"total": 20 + user * 7 % 5 * 15 + day, "items": 1 + user % 3}
+                bought = {"cart": cart, "country": _of(user), "coupon": user % 2 == 0}
+                moment += timedelta(minutes=5)
+                yield {"event_name": "order", **who, "properties": bought, "timestamp": at(moment)}
+
+
+def _of(user: int) -> str:
+    return _COUNTRIES[user % len(_COUNTRIES)]
+
+
+def at(moment: datetime) -> str:
+    """Return an instant as the doors take it."""
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,61 @@
+"""The committed SDL is what the service answers by, valid, and described to the last argument."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from graphql import GraphQLSchema, build_schema, is_specified_directive, validate_schema
+
+from schema.root import schema
+
+SDL: Final = Path("schema/schema.graphql").read_text()
+
+
+def test_the_committed_sdl_is_current() -> None:
+    """Who reads or generates from `schema/schema.graphql` gets the API of this very commit."""
+    assert schema.as_str() + "\n" == SDL, "schema/schema.graphql is out of date: make schema"
+
+
+def test_the_sdl_is_valid() -> None:
+    """Tools that validate a schema before they use it find nothing to object to."""
+    assert validate_schema(build_schema(SDL)) == []
+
+
+def undescribed(sdl: GraphQLSchema) -> Iterator[str]:
+    """Name what of ours has no description: types, directives, fields, arguments, values."""
+    ours: dict[str, Any] = {
+        **{name: kind for name, kind in sdl.type_map.items() if not name.startswith("__")},
+        **{f"@{kind.name}": kind for kind in sdl.directives if not is_specified_directive(kind)},
+    }
+    scalars = {"Boolean", "Float", "ID", "Int", "String"}
+    for name in ours.keys() - scalars:
+        yield from _undescribed(name, ours[name])
+
+
+def _undescribed(path: str, part: Any) -> Iterator[str]:
+    if not (part.description or "").strip():
+        yield path
+    for members in ("fields", "values", "args"):
+        for name, member in (getattr(part, members, None) or {}).items():
+            yield from _undescribed(f"{path}.{name}", member)
+
+
+def test_everything_in_the_sdl_is_described() -> None:
+    """Who explores the API finds a sentence at each type, field, argument and value."""
+    assert sorted(undescribed(build_schema(SDL))) == []
+
+
+def test_each_missing_description_is_found() -> None:
+    """The test above looks at every kind of thing that can be described, blanks included."""
+    bare = """
+    scalar Zone
+    enum Order { UP }
+    input Filter { eq: String }
+    interface Node { id: ID! }
+    type Query { " " node(id: ID!): Node }
+    directive @cost(points: Int!) on FIELD_DEFINITION
+    """
+    assert sorted(undescribed(build_schema(bare))) == [
+        *("@cost", "@cost.points", "Filter", "Filter.eq", "Node", "Node.id"),
+        *("Order", "Order.UP", "Query", "Query.node", "Query.node.id", "Zone"),
+    ]
