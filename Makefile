@@ -1,6 +1,7 @@
 SHELL := /bin/sh
 PY    := .venv/bin/python
 STAMP := .venv/.installed
+NPM   := tests/clients/node_modules/.installed
 UV    := uv==0.13.9
 
 # The first one that is new enough; `make PYTHON=/path/to/python` overrides.
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test test-faults lint bench lock clean
+.PHONY: help setup run dev test clients test-faults lint schema bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -21,8 +22,10 @@ run: $(STAMP) ## start the service (sets up first)
 dev: $(STAMP) ## start the service and reload it on change
 	@exec $(PY) app.py --reload
 
-test: lint ## lint, then the tests
+test: lint $(NPM) ## lint, then the tests
 	$(PY) -m pytest -q
+
+clients: $(NPM) ## install Node and the JavaScript clients that the tests run
 
 test-faults: $(STAMP) ## the long form of the fault tests (root and strace for all of them)
 	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/test_engine.py tests/test_ids_restart.py tests/test_model.py
@@ -33,6 +36,10 @@ lint: $(STAMP) ## ruff, mypy (strict), import rules
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-logo
 
+schema: $(STAMP) ## rewrite schema/schema.graphql from the code
+	$(PY) -c 'from schema.root import schema; print(schema)' > .venv/schema.graphql
+	mv .venv/schema.graphql schema/schema.graphql
+
 bench: $(STAMP) ## print the benchmark tables (needs wrk)
 	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq wrk; } || \
 		{ echo "The benchmark needs wrk: apt-get install wrk" >&2; exit 1; }
@@ -40,15 +47,17 @@ bench: $(STAMP) ## print the benchmark tables (needs wrk)
 
 lock: $(STAMP) ## rewrite the lock files from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install -qq $(UV)
-	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml $(if $(UPGRADE),--upgrade) --group dev -o requirements-dev.lock
 	cp requirements-dev.lock requirements.lock
-	$(LOCK) -o requirements.lock
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group node -o requirements-node.lock
 
-LOCK = .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command "make lock"
 
 clean: ## remove .venv and caches, never the data folder
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/clients/node_modules tests/clients/generated
 	find . -name data -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): requirements-dev.lock
@@ -59,6 +68,14 @@ $(STAMP): requirements-dev.lock
 		{ echo "$(PYTHON) has no venv module: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv with $$($(PYTHON) -V) (once, about 220 MB to download)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
-		--only-binary :all: -r requirements-dev.lock
+	@$(PIP) -r requirements-dev.lock
 	@touch $@
+
+$(NPM): requirements-node.lock tests/clients/package-lock.json $(STAMP)
+	@echo "Setting up Node and the JavaScript clients of the tests (once, about 180 MB to download)"
+	@$(PIP) -r requirements-node.lock
+	@cd tests/clients && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --loglevel=error || \
+		{ echo "npm could not install tests/clients/package-lock.json: is the registry of npm reachable?" >&2; exit 1; }
+	@cp tests/clients/package-lock.json $@  # the tests compare
+
+PIP = $(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
