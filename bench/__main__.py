@@ -1,4 +1,4 @@
-"""``python -m bench [single] [bulk] [query] [footprint] [sustained]``: measure, print, clean up."""
+"""``python -m bench [single] [bulk] [query] [graphql] …``: measure, print, clean up."""
 
 import argparse
 import json
@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import bulk, footprint, query, report, single, sustained
+from bench import bulk, footprint, graphql, query, report, single, sustained
 from bench.client import CheckFailed
 from bench.load import find_wrk
 from bench.report import Section
 from bench.service import ROOT
 from bench.workspace import Workspace
 
-SECTIONS: dict[str, Callable[[Workspace], Section]] = {
+SECTIONS: dict[str, Callable[[Workspace], Section | list[Section]]] = {
     "single": single.measure,
     "bulk": bulk.measure,
     "query": query.measure,
+    "graphql": graphql.measure,
     "footprint": footprint.measure,
     "sustained": sustained.measure,
 }
@@ -54,13 +55,14 @@ def _run(space: Workspace, chosen: list[str]) -> tuple[list[Section], list[str]]
     for name in chosen:
         sys.stderr.write(f"... {name}\n")
         try:
-            section = SECTIONS[name](space)
+            found = SECTIONS[name](space)
         except (CheckFailed, OSError, subprocess.SubprocessError) as problem:
             problems.append(f"{name}: {problem}")
             _print(f"\nFAILED  {name}: {problem}")
         else:
-            done.append(section)
-            _print(f"\n{section.text()}")
+            for section in found if isinstance(found, list) else [found]:
+                done.append(section)
+                _print(f"\n{section.text()}")
     return done, problems
 
 

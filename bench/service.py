@@ -48,6 +48,17 @@ NAIVE = Program(
     404,
 )
 
+# The service itself, with a few routes more.
+WATCHED = Program(
+    "watched",
+    (
+        *(sys.executable, "-m", "uvicorn", "bench.watched:app", "--host", HOST, "--port", "{port}"),
+        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
+    ),
+    "/readyz",
+    200,
+)
+
 
 class Service:
     """A running process of a program, with its data and log in a folder of its own."""

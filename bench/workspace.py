@@ -1,5 +1,7 @@
 """What the sections share: the options of the run, fresh folders, the loaded folder."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +10,7 @@ from pathlib import Path
 
 from bench import data
 from bench.client import CheckFailed, Client, get, post
-from bench.service import SERVICE, Service, running
+from bench.service import ROOT, SERVICE, Service, running
 
 POINTS = "total_metrics_tracked"
 EVENTS = "total_events_tracked"
@@ -25,6 +27,7 @@ class Workspace:
     rounds: int
     minutes: float
     _loaded: Path | None = field(default=None)
+    _large: Path | None = field(default=None)
     _folders: int = field(default=0)
 
     def fresh(self, name: str) -> Path:
@@ -40,6 +43,15 @@ class Workspace:
                 load_million(service)
             self._loaded = folder
         return self._loaded
+
+    def large(self) -> Path:
+        """Return a data folder that holds ten million points and two million events."""
+        if self._large is None:
+            folder = self.fresh("large")
+            command = (sys.executable, "-m", "bench.large", str(folder))
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+            self._large = folder
+        return self._large
 
 
 def stored(service: Service, what: str = POINTS) -> int:

@@ -1,0 +1,147 @@
+"""The service with three more routes, which tell what its parts take by themselves.
+
+They run in its process, on its engine, with its settings: ``/bench/bare`` runs the statements of a
+GraphQL request and nothing else, ``/bench/beyond`` runs all but the statements. The routes behind
+them come last, so that the service's own are as fast as ever.
+"""
+
+import asyncio
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import msgspec
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Message, Scope
+
+from app import app
+from resolvers.context import Context
+from store import Store
+from store.engine import Answer
+from store.sql import Statement
+
+_Asked = tuple[Statement, str]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A store that keeps each answer of its engine, and gives it again if ``replays``."""
+
+    store: Store
+    replays: bool = False
+    asked: list[_Asked] = field(default_factory=list)
+    _answers: dict[str, Answer] = field(default_factory=dict)
+
+    async def select(self, statement: Statement, row: type[Any]) -> list[Any]:
+        answer = await self.answer(statement, "JSONEachRow")
+        return msgspec.json.Decoder(row).decode_lines(answer.data)
+
+    async def answer(self, statement: Statement, output: str) -> Answer:
+        if self.replays:
+            return self._answers[statement.text]
+        answer = await self.store.answer(statement, output)
+        self.asked.append((statement, output))
+        self._answers[statement.text] = answer
+        return answer
+
+    def problems(self) -> dict[str, str]:
+        return self.store.problems()
+
+
+async def bare(request: Request) -> JSONResponse:
+    """Run the statements of each of some requests ``rounds`` times; their times together, in ms."""
+    asked = await request.json()
+    kept = _Kept(app.state.context.store)
+    await _answered(kept, asked["body"])
+    taken = []
+    for _ in range(asked["rounds"]):
+        began = time.perf_counter()
+        for statement, output in kept.asked:
+            await kept.store.engine.answer(statement, output)
+        taken.append((time.perf_counter() - began) * 1000)
+    return JSONResponse({"ms": taken, "statements": len(kept.asked)})
+
+
+async def beyond(request: Request) -> JSONResponse:
+    """Answer a request ``rounds`` times from what the engine said once; dump the same by orjson.
+
+    ``service`` is all that a request costs but for the engine and the socket: the middleware, the
+    router, the resolvers, reading what the engine said, writing the answer. ``dumped`` is orjson
+    writing the same data from objects that are there, ``read`` is orjson reading them before.
+    """
+    asked = await request.json()
+    kept = _Kept(app.state.context.store)
+    content = await _answered(kept, asked["body"])
+    data = orjson.loads(content)["data"]
+    told = orjson.dumps(data)
+    times: dict[str, list[float]] = {"service": [], "dumped": [], "read": []}
+    kept.replays = True
+    for _ in range(asked["rounds"]):
+        began = time.perf_counter()
+        again = await _answered(kept, asked["body"])
+        served = time.perf_counter()
+        orjson.dumps(data)
+        dumped = time.perf_counter()
+        times["service"].append((served - began) * 1000)
+        times["dumped"].append((dumped - served) * 1000)
+    for _ in range(asked["rounds"]):  # in between it would push the data out of the caches
+        began = time.perf_counter()
+        orjson.loads(told)
+        times["read"].append((time.perf_counter() - began) * 1000)
+    assert orjson.loads(again)["data"] == data
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    return JSONResponse(medians | {"bytes": len(told)})
+
+
+async def _answered(kept: _Kept, body: str) -> bytes:
+    """Send a request through the whole application, as a server would; its clock stands still.
+
+    It needs the application for itself: who asks meanwhile is answered from what was kept.
+    """
+    before: Context = app.state.context
+    now = app.state.bench_now = getattr(app.state, "bench_now", before.now())
+    app.state.context = replace(before, store=cast("Store", kept), now=lambda: now)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": body.encode(), "more_body": False}
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    try:
+        await app({**_SCOPE, "state": {}}, receive, send)
+    finally:
+        app.state.context = before
+    content = b"".join(message.get("body", b"") for message in sent)
+    if sent[0]["status"] != 200 or b'"errors"' in content[:20]:
+        raise RuntimeError(content[:500].decode(errors="replace"))
+    return content
+
+
+_SCOPE: Scope = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "POST",
+    "scheme": "http",
+    "path": "/graphql",
+    "raw_path": b"/graphql",
+    "query_string": b"",
+    "root_path": "",
+    "headers": [
+        (b"host", b"127.0.0.1"),
+        (b"content-type", b"application/json"),
+        (b"accept", b"application/json"),
+    ],
+    "client": ("127.0.0.1", 1),
+    "server": ("127.0.0.1", 2),
+}
+
+app.add_route("/bench/bare", bare, methods=["POST"])
+app.add_route("/bench/beyond", beyond, methods=["POST"])
