@@ -1,6 +1,7 @@
 SHELL := /bin/sh
 PY    := .venv/bin/python
 STAMP := .venv/.installed
+NODE  := .venv/.node
 NPM   := tests/clients/node_modules/.installed
 UV    := uv==0.13.9
 
@@ -9,23 +10,28 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test clients test-faults lint schema bench lock clean
+.PHONY: help setup pages run dev test clients test-faults lint schema bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setup: $(STAMP) ## install the locked dependencies into .venv (again only when the lock changes)
+setup: $(STAMP) ## install the locked dependencies, build the pages (again only what changed)
+	@[ "$(PAGES)" = no ] || $(MAKE) --no-print-directory pages || \
+		echo "The service runs without its pages. Build them later: make pages" >&2
 
-run: $(STAMP) ## start the service (sets up first)
+pages: $(NODE) ## build the explorer and the REST documentation (`make run PAGES=no` goes without)
+	@$(PY) web/build.py
+
+run: setup ## start the service (sets up first)
 	@exec $(PY) app.py
 
-dev: $(STAMP) ## start the service and reload it on change
+dev: setup ## start the service and reload it on change
 	@exec $(PY) app.py --reload
 
-test: lint $(NPM) ## lint, then the tests
-	$(PY) -m pytest -q
+test: lint pages $(NPM) ## lint, then the tests
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-clients: $(NPM) ## install Node and the JavaScript clients that the tests run
+clients: $(NPM) ## install the JavaScript clients that the tests run
 
 test-faults: $(STAMP) ## the long form of the fault tests (root and strace for all of them)
 	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/test_engine.py tests/test_ids_restart.py tests/test_model.py
@@ -57,7 +63,7 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 
 clean: ## remove .venv and caches, never the data folder
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf tests/clients/node_modules tests/clients/generated
+	rm -rf web/dist web/node_modules tests/clients/node_modules tests/clients/generated
 	find . -name data -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): requirements-dev.lock
@@ -66,14 +72,18 @@ $(STAMP): requirements-dev.lock
 		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) has no venv module: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Setting up .venv with $$($(PYTHON) -V) (once, about 220 MB to download)"
+	@echo "Setting up .venv with $$($(PYTHON) -V) (once, about 290 MB to download)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
-$(NPM): requirements-node.lock tests/clients/package-lock.json $(STAMP)
-	@echo "Setting up Node and the JavaScript clients of the tests (once, about 180 MB to download)"
+$(NODE): requirements-node.lock $(STAMP)
+	@echo "Setting up Node, which builds the pages (once, about 60 MB to download)"
 	@$(PIP) -r requirements-node.lock
+	@touch $@
+
+$(NPM): tests/clients/package-lock.json $(NODE)
+	@echo "Setting up the JavaScript clients of the tests (once, about 130 MB to download)"
 	@cd tests/clients && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --loglevel=error || \
 		{ echo "npm could not install tests/clients/package-lock.json: is the registry of npm reachable?" >&2; exit 1; }
 	@cp tests/clients/package-lock.json $@  # the tests compare

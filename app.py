@@ -24,12 +24,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import rest
 import schema.http
 from operations import RequestLog, internal_metrics, livez, log_to_stderr, readyz
+from pages import Pages
 from resolvers.context import Context
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
-from transport import Bodies, error_answer
+from transport import Bodies, Prefix, error_answer
 
 GRACE_SECONDS: Final = 8
 
@@ -48,15 +49,18 @@ def create_app(settings: Settings) -> FastAPI:
         title="Analytics Service",
         version="0.1.0",
         description="Record metrics and events; ask for them here or over GraphQL at `/graphql`.",
+        openapi_tags=rest.TAGS,
         lifespan=_lifespan,
         redirect_slashes=False,
+        docs_url=None,  # ours need no internet
+        redoc_url=None,
         # On each request FastAPI looks whether tracing was set up meanwhile: a tenth of recording.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.include_router(rest.recording_routes)
     app.include_router(rest.routes)
-    app.add_route("/graphql", _graphql, methods=["GET", "POST"], include_in_schema=False)
+    _add_pages(app, Pages())
     app.add_route("/livez", livez, include_in_schema=False)
     app.add_route("/readyz", readyz, include_in_schema=False)
     app.add_route("/internal/metrics", internal_metrics, include_in_schema=False)
@@ -74,6 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["Retry-After"],
     )
+    if settings.root_path:
+        app.add_middleware(Prefix, prefix=settings.root_path)
     return app
 
 
@@ -131,8 +137,22 @@ def _refuse_workers(arguments: list[str], environment: Mapping[str, str]) -> Non
         )
 
 
-async def _graphql(request: Request) -> Response:
-    return await schema.http.graphql(request, rest.context_of(request))
+def _add_pages(app: FastAPI, pages: Pages) -> None:
+    explorer = pages.page("explorer.html")
+
+    async def graphql(request: Request) -> Response:
+        if request.method != "POST" and "text/html" in request.headers.get("accept", ""):
+            return await explorer(request)
+        response = await schema.http.graphql(request, rest.context_of(request))
+        response.headers["Vary"] = "Accept"
+        return response
+
+    app.add_route("/graphql", graphql, methods=["GET", "POST"], include_in_schema=False)
+    app.add_route("/", pages.page("index.html"), include_in_schema=False)
+    app.add_route("/docs", pages.page("docs.html"), include_in_schema=False)
+    app.add_route("/redoc", pages.page("redoc.html"), include_in_schema=False)
+    app.add_route("/redoc/logo-mini.svg", pages.file, include_in_schema=False)
+    app.add_route("/static/{path:path}", pages.file, include_in_schema=False)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -250,7 +270,12 @@ def _confirm_stop(settings: Settings) -> None:
     sys.stderr.write(f"Stopped. Port {settings.port} is {state}.\n")
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Serve as the command `analytics-service`, which the wheel installs."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()
 else:
     app = create_app(from_environment())

@@ -109,7 +109,14 @@ _SHOWN: Final = {
 }
 _DUPLICATE: Final = {"duplicate": True}
 
-recording_routes: Final = APIRouter(route_class=RawRoute)
+TAGS: Final = [
+    {"name": "Record", "description": "Durable when the answer comes, and in the next answer."},
+    {"name": "Ask", "description": "Front ends can ask for more at `/graphql`."},
+    {"name": "Delete", "description": "In development only."},
+    {"name": "Health", "description": "Whether all is well."},
+]
+
+recording_routes: Final = APIRouter(route_class=RawRoute, tags=["Record"])
 routes: Final = APIRouter()
 
 
@@ -202,8 +209,13 @@ def _recorded(payload: RecordPayload) -> Response:
     return answer({"success": True, **msgspec.to_builtins(payload), "service": SERVICE})
 
 
-@routes.get("/health", summary="Health", response_model=shape.Health)
-@routes.get("/health-check", summary="Health, by its other name", response_model=shape.Health)
+@routes.get("/health", tags=["Health"], summary="Health", response_model=shape.Health)
+@routes.get(
+    "/health-check",
+    tags=["Health"],
+    summary="Health, by its other name",
+    response_model=shape.Health,
+)
 async def health(ctx: Ctx) -> Response:
     """Say that the service is there, and whether all is well."""
     found = await overview.health(ctx)
@@ -216,7 +228,7 @@ async def health(ctx: Ctx) -> Response:
     )
 
 
-@routes.get("/metrics", summary="List all metrics", response_model=shape.MetricNames)
+@routes.get("/metrics", tags=["Ask"], summary="List all metrics", response_model=shape.MetricNames)
 async def list_metrics(ctx: Ctx) -> Response:
     """List the names of all metrics, sorted."""
     names = await metrics.names(ctx)
@@ -225,6 +237,7 @@ async def list_metrics(ctx: Ctx) -> Response:
 
 @routes.get(
     "/metrics/{metric_name:text}",
+    tags=["Ask"],
     summary="Aggregate one metric",
     response_model=shape.MetricAggregation,
     responses=shape.ERRORS,
@@ -251,6 +264,7 @@ async def aggregate_metric(
 
 @routes.delete(
     "/metrics/{metric_name:text}",
+    tags=["Delete"],
     summary="Delete one metric",
     response_model=shape.MetricDeleted,
     responses=shape.ERRORS,
@@ -269,7 +283,11 @@ async def delete_metric(ctx: Ctx, metric_name: MetricName) -> Response:
 
 
 @routes.get(
-    "/events", summary="List events", response_model=shape.EventList, responses=shape.ERRORS
+    "/events",
+    tags=["Ask"],
+    summary="List events",
+    response_model=shape.EventList,
+    responses=shape.ERRORS,
 )
 async def list_events(
     ctx: Ctx,
@@ -296,7 +314,11 @@ async def list_events(
 
 
 @routes.delete(
-    "/events", summary="Delete all events", response_model=shape.Deleted, responses=shape.ERRORS
+    "/events",
+    tags=["Delete"],
+    summary="Delete all events",
+    response_model=shape.Deleted,
+    responses=shape.ERRORS,
 )
 async def delete_events(ctx: Ctx) -> Response:
     """Delete all events; not in production."""
@@ -304,7 +326,9 @@ async def delete_events(ctx: Ctx) -> Response:
     return answer({"success": True, "deleted": deleted.matched_rows, "service": SERVICE})
 
 
-@routes.get("/dashboard", summary="Dashboard statistics", response_model=shape.Dashboard)
+@routes.get(
+    "/dashboard", tags=["Ask"], summary="Dashboard statistics", response_model=shape.Dashboard
+)
 async def dashboard(ctx: Ctx) -> Response:
     """Count what is stored."""
     found = await overview.overview(ctx)

@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and passed on as one value."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ class Settings:
 
     port: int = 3011  # PORT
     host: str = "127.0.0.1"  # HOST
+    root_path: str = ""  # ROOT_PATH: what a proxy puts before our paths, "/analytics" for example
     data: Path = Path("data")  # ANALYTICS_DATA: journal, lock, and the store unless it is elsewhere
     store: Path = Path("data/store")  # ANALYTICS_STORE: chdb:///path, or chdb:// for one under data
     production: bool = False  # ANALYTICS_ENV=production (or development)
@@ -38,11 +40,17 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         raise InvalidSettingError(
             f"ANALYTICS_ENV must be development or production, not {environment!r}"
         )
+    root_path = env.get("ROOT_PATH", "").rstrip("/")
+    if root_path and not re.fullmatch(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+", root_path):
+        raise InvalidSettingError(
+            f"ROOT_PATH must be a path of plain segments like /analytics, not {root_path!r}"
+        )
     data = Path(env.get("ANALYTICS_DATA") or "data")
     origins = (origin.strip() for origin in env.get("ANALYTICS_CORS_ORIGINS", "").split(","))
     return Settings(
         port=int(port),
         host=env.get("HOST") or "127.0.0.1",
+        root_path=root_path,
         data=data,
         store=_store_folder(env.get("ANALYTICS_STORE") or "chdb://", data),
         production=environment == "production",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema.errors import AnalyticsError
@@ -52,6 +52,27 @@ class Bodies:
         if self._held > self._limit:
             message = f"Too much is being sent at once (limit {self._limit} bytes)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
+
+
+class Prefix:
+    """Middleware of a service whose paths have a prefix, whether the proxy takes it off or not."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        """Wrap an application; the prefix is like `/analytics`."""
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the prefix off the path; the prefix alone leads to the start page below it."""
+        path = scope.get("path", "")
+        if path == self._prefix:
+            query = scope["query_string"].decode("latin-1")
+            there = f"{path}/?{query}" if query else f"{path}/"
+            await RedirectResponse(there)(scope, receive, send)
+            return
+        if path.startswith(f"{self._prefix}/"):
+            path = path.removeprefix(self._prefix)
+        await self._app({**scope, "path": path, "root_path": self._prefix}, receive, send)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -52,9 +52,9 @@ def generate() -> None:
     assert code == 0, printed
 
 
-def check_types() -> list[str]:
-    """Return what `tsc --strict` says about all programs and what they import."""
-    code, printed = run(_TSC, "--pretty", "false")
+def check_types(project: str = ".") -> list[str]:
+    """Return what `tsc --strict` says about the programs of a folder and what they import."""
+    code, printed = run(_TSC, "--pretty", "false", "--project", project)
     lines = printed.splitlines()
     assert bool(code) == bool(lines), printed
     return lines

@@ -1,0 +1,135 @@
+/** The start page: how the service is, what it holds, and whether the first rows have come. */
+
+const EVERY_MS = 2000;
+const NUMBER = new Intl.NumberFormat("en");
+
+const NOW = "{ health { status checks } ingestion { stream stored } }";
+// The counts read every name, so they are asked for once; what is stored since then is added.
+const COUNTS = "{ overview { metricCount eventCount } ingestion { stream stored } }";
+
+/** @param {string} id */
+function element(id) {
+  const found = document.getElementById(id);
+  if (!found) {
+    throw new Error(`no #${id}`);
+  }
+  return found;
+}
+
+/** @param {string} query */
+async function ask(query) {
+  const response = await fetch("graphql", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query }),
+  });
+  const { data } = await response.json();
+  return data;
+}
+
+/** @param {{ingestion: {stream: string, stored: number}[]}} data */
+function stored({ ingestion }) {
+  return Object.fromEntries(ingestion.map((each) => [each.stream, Number(each.stored)]));
+}
+
+/** @param {string} text @param {"good" | "bad" | ""} kind @param {string[]} problems */
+function showStatus(text, kind, problems = []) {
+  const status = element("status");
+  if (status.textContent !== text) {
+    status.textContent = text; // only then: a screen reader says each change
+  }
+  status.className = `status ${kind}`;
+  const list = element("problems");
+  list.hidden = problems.length === 0;
+  list.replaceChildren(
+    ...problems.map((problem) => {
+      const item = document.createElement("li");
+      item.textContent = problem;
+      return item;
+    }),
+  );
+}
+
+/** @param {number} count */
+function showArrival(count) {
+  const arrival = element("arrival");
+  const text = count ? "It is here: both doors answer with it." : "Waiting for the first row…";
+  if (arrival.textContent !== text) {
+    arrival.textContent = text;
+    arrival.className = count ? "good" : "";
+  }
+  arrival.hidden = false;
+}
+
+let counted = { metrics: 0, events: 0 };
+/** @type {Record<string, number> | null} what was stored when it was counted */
+let base = null;
+let wasEmpty = false;
+let last = { rows: 0, at: 0 };
+
+/** @returns {Promise<void>} */
+async function refresh() {
+  if (!base) {
+    const data = await ask(COUNTS);
+    if (!data?.overview) {
+      throw new Error("no counts");
+    }
+    base = stored(data);
+    counted = { metrics: data.overview.metricCount, events: data.overview.eventCount };
+    wasEmpty = counted.metrics + counted.events === 0;
+  }
+  const data = await ask(NOW);
+  const checks = Object.entries(data.health.checks);
+  const good = data.health.status === "OK";
+  showStatus(good ? "Ready" : "Degraded", good ? "good" : "bad", checks.map(([part, what]) => `${part}: ${what}`));
+  const now = stored(data);
+  if ((now.metrics ?? 0) < (base.metrics ?? 0) || (now.events ?? 0) < (base.events ?? 0)) {
+    base = null; // the service was started again
+    return refresh();
+  }
+  const metrics = counted.metrics + (now.metrics ?? 0) - (base.metrics ?? 0);
+  const events = counted.events + (now.events ?? 0) - (base.events ?? 0);
+  element("metric-count").textContent = NUMBER.format(metrics);
+  element("event-count").textContent = NUMBER.format(events);
+  const rows = (now.metrics ?? 0) + (now.events ?? 0);
+  const at = performance.now();
+  const rate = last.at ? ((rows - last.rows) * 1000) / (at - last.at) : 0;
+  element("rate").textContent = NUMBER.format(rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate));
+  last = { rows, at };
+  if (wasEmpty) {
+    showArrival(metrics + events);
+  }
+}
+
+async function watch() {
+  if (!document.hidden) {
+    try {
+      await refresh();
+    } catch {
+      base = null; // it may come back with other counts
+      last = { rows: 0, at: 0 };
+      showStatus("Not reachable", "bad");
+    }
+  }
+  setTimeout(watch, EVERY_MS);
+}
+
+const address = new URL("./", location.href).href.replace(/\/$/, "");
+for (const snippet of document.querySelectorAll(".snippet")) {
+  const code = snippet.querySelector("code");
+  const button = snippet.querySelector("button");
+  if (code && button) {
+    code.textContent = (code.textContent ?? "").replace("http://localhost:3011", address);
+    button.addEventListener("click", async () => {
+      const text = code.textContent ?? "";
+      if (navigator.clipboard) {
+        await navigator.clipboard.writeText(text);
+        button.textContent = "Copied";
+        setTimeout(() => (button.textContent = "Copy"), 1500);
+      } else {
+        getSelection()?.selectAllChildren(code); // there is no clipboard on plain http
+      }
+    });
+  }
+}
+watch();
