@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -16,7 +17,6 @@ from playwright.async_api import (
     ConsoleMessage,
     Page,
     Request,
-    Response,
     async_playwright,
 )
 
@@ -68,7 +68,7 @@ async def chromium_beside(process: Process, folder: Path) -> AsyncIterator[Brows
         await browser.close()
 
 
-@dataclass(slots=True)
+@dataclass  # Playwright sets attributes on it
 class Visit:
     """A visitor's page, and what went wrong or elsewhere on it."""
 
@@ -76,10 +76,10 @@ class Visit:
     base: str
     elsewhere: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    answers: list[Response] = field(default_factory=list)
 
     def _on_request(self, request: Request) -> None:
-        if not request.url.startswith((self.base, "data:", f"blob:{self.base}")):
+        origin = f"http://{urlsplit(self.base).netloc}/"
+        if not request.url.startswith((f"{self.base}/", "data:", f"blob:{origin}")):
             self.elsewhere.append(request.url)
 
     def _on_console(self, message: ConsoleMessage) -> None:
@@ -91,7 +91,6 @@ class Visit:
         self.page.on("request", self._on_request)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
-        self.page.on("response", self.answers.append)
 
     async def open(self, path: str, ready: str) -> None:
         """Open a page of the service, and wait for an element that shows when it is ready."""

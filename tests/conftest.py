@@ -11,6 +11,11 @@ from settings import Settings
 from tests.service import NOON, Service, running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files, so that one process is not left with them at the end."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 @pytest_asyncio.fixture(scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """Start a service on an empty folder."""

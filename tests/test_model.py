@@ -422,6 +422,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         runner.run(made.engine.close())
 
 
+@pytest.mark.slow
 def test_store_does_what_a_dict_does(bench: Bench) -> None:
     """Whatever is recorded, resent, deleted, broken, stopped and killed, in whatever order."""
     seed = int(os.environ.get("MODEL_SEED") or random.randrange(2**32))
