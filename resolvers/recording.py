@@ -11,7 +11,7 @@ from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
 from schema.scalars import Instant
 from store.batches import Position
-from store.reading import as_json, read_batch, read_one
+from store.reading import as_json, read_one
 from store.refusals import REST_NAMES
 from store.rows import Row
 from store.tables import Stream
@@ -55,9 +55,9 @@ async def record_batch(
     which the caller knows those fields. Raises `AnalyticsError` when no row is good.
     """
     body = rows if isinstance(rows, bytes) else as_json(rows)
-    batch = read_batch(stream.kind, body, ctx.now(), names)
+    batch = ctx.store.forms.read_batch(stream.kind, body, ctx.now(), names)
     recorded = await ctx.store.record(stream, batch)
-    if not batch.rows:
+    if not batch.points:
         raise _useless(batch.refused)
     return RecordPayload(
         accepted=recorded.points,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,7 +25,6 @@ _LOG: Final = logging.getLogger("analytics.ids")
 _IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
 _RETRY_SECONDS: Final = 5.0
 _NONE: Final[Mapping[int, "First"]] = MappingProxyType({})
-_OWN_ID: Final = operator.attrgetter("id")
 
 
 class First(NamedTuple):
@@ -100,7 +98,7 @@ class ClientIds:
 
     async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
-        ids = list(filter(None, map(_OWN_ID, batch.rows)))
+        ids = batch.ids
         if not ids:
             return Recorded(await journal.append(batch.lines, batch.points), batch.points)
         suspects = self._seen.add(ids, self._now_ms())
@@ -138,7 +136,7 @@ class ClientIds:
             wave: list[_Waiting[Any]] = []
             later: list[_Waiting[Any]] = []
             for waiting in group:
-                new = {row.id for row in waiting.batch.rows if row.id is not None} - known.keys()
+                new = set(waiting.batch.ids) - known.keys()
                 (later if new & taken else wave).append(waiting)
                 taken |= new
             await asyncio.gather(*(self._record_one(waiting, known) for waiting in wave))
@@ -207,6 +205,6 @@ class ClientIds:
 
 
 async def _append(waiting: _Waiting[Any], batch: Batch[Any]) -> Position | None:
-    if not batch.rows:
+    if not batch.points:
         return None
     return await waiting.journal.append(batch.lines, batch.points)

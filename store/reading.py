@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic
@@ -14,6 +15,7 @@ from schema.scalars import Instant
 from store.refusals import REST_NAMES, explained, refused, renamed
 from store.rows import MAX_POINTS, MAX_ROWS, Kind, Row
 
+_OWN_ID: Final = operator.attrgetter("id")
 _ENCODER: Final = msgspec.json.Encoder()
 _RAW_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -23,14 +25,23 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 class Batch(Generic[Row]):
     """The accepted rows of a request, their journal lines, and the refused rows.
 
-    `points` is the number of rows that the table gets: one for each row, more for a series.
+    `points` is the number of rows that the table gets: one for each row, more for a series. `ids`
+    are those that clients gave, in the order of the rows that have one.
     """
 
     kind: Kind[Row]
-    rows: Sequence[Row]
+    _rows: Sequence[Row] | None
     lines: bytes
     points: int
     refused: Sequence[RowError] = ()
+    ids: Sequence[str] = ()
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows, read from the lines if nobody did it before."""
+        if self._rows is None:
+            self._rows = self.kind.one.decode_lines(self.lines)
+        return self._rows
 
     def without(self, duplicates: Container[int]) -> "Batch[Row]":
         """Return the batch without the rows at these places."""
@@ -42,7 +53,8 @@ def batch_of(
     kind: Kind[Row], rows: Sequence[Row], refused_rows: Sequence[RowError] = ()
 ) -> Batch[Row]:
     """Return rows that were checked as a batch."""
-    return Batch(kind, rows, _ENCODER.encode_lines(rows), kind.points(rows), refused_rows)
+    ids = list(filter(None, map(_OWN_ID, rows)))
+    return Batch(kind, rows, _ENCODER.encode_lines(rows), kind.points(rows), refused_rows, ids)
 
 
 class _OwnId(msgspec.Struct):
@@ -69,7 +81,8 @@ def read_one(kind: Kind[Row], body: bytes, now: Instant) -> tuple[Batch[Row], In
         row = kind.one.decode(body)
         time = kind.stamp(row, now)
         kind.check(row, doubtful=_may_have_control_characters(body))
-        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1), time
+        ids = (row.id,) if row.id else ()
+        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), ids), time
     except _UNREADABLE as error:
         raise explained(error, REST_NAMES) from None
 

@@ -16,6 +16,7 @@ from schema.scalars import Instant
 from store.batches import BatchNumbers
 from store.engine import Answer, Engine, EngineError
 from store.files import make_folder
+from store.forms import Forms
 from store.ids import ClientIds, Recorded
 from store.journal import Journal
 from store.ledger import Account, Ledger
@@ -56,6 +57,7 @@ class Store:
         self._loaders: dict[str, Loader] = {}
         self._ids: dict[str, ClientIds] = {}
         self._writing = asyncio.Lock()
+        self.forms = Forms()
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
@@ -124,7 +126,7 @@ class Store:
         journal = self._journals[stream.name]
         journal.ledger.received += batch.points + len(batch.refused)
         journal.ledger.rejected += len(batch.refused)
-        if not batch.rows:
+        if not batch.points:
             return Recorded(None, 0)
         return await self._ids[stream.table].record(batch, journal)
 

@@ -1,0 +1,180 @@
+"""Forms of lines: bodies whose rows are known to be good without being read one by one.
+
+To read a point (decode, check, encode, free) takes a microsecond of the one thread that has the
+GIL. But the lines of a sender look alike: the same fields in the same order, the same tags, other
+values. So a form is learned from a line that was read and accepted: its text, with a pattern in the
+place of each value. A body in which every line has a known form is valid JSON of valid rows, with
+no key twice, and goes into the journal as it came: RE2 tells by one pass at 0.6 GB/s, whatever the
+body. All else is read as ever, so a pattern may be too narrow, and must never be too wide.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import re2
+
+from schema.scalars import Instant
+from store.reading import Batch, read_batch
+from store.refusals import REST_NAMES
+from store.rows import MAX_NAME, MAX_ROWS, METRIC, Kind, MetricRow, Row
+
+MAX_FORMS: Final = 64
+MAX_FORM_BYTES: Final = 2_000
+
+_LEAST_BYTES: Final = 4_096
+"""Below it there is nothing to gain."""
+
+_SAMPLED: Final = 64
+_LEARN_EVERY_MS: Final = 1_000
+
+# Texts without escapes and DEL; numbers of at most 15 digits before the point, which no float and
+# no integer of ours lacks; -0 is 0 only once it is read; a time until 2099, in milliseconds.
+_CHARACTER: Final = rb'[^"\\\x00-\x1f\x7f]'
+_FRACTION: Final = rb"(?:\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,2})?|[eE][-+]?[0-9]{1,2})"
+_INTEGER: Final = rb"(?:-?[1-9][0-9]{0,14}|0)"
+_FIELDS: Final = {
+    "metric_name": b'"' + _CHARACTER + b'+"',
+    "id": b'"' + _CHARACTER + b'+"',
+    "value": b"(?:" + _INTEGER + _FRACTION + b"?|-0" + _FRACTION + b")",
+    "timestamp": rb"(?:0|[1-9][0-9]{0,11}|[1-3][0-9]{12}|40[0-9]{11})",
+}
+_TAG: Final = b'"' + _CHARACTER + b'*"'
+_MARKED: Final = frozenset({"id", "timestamp"})
+"""A tag of that name would be taken for the field."""
+
+_NEW_LINE: Final = ord("\n")
+_OWN_ID: Final = re.compile('"id":"([^"]*)"')
+_LINE: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+class Form(NamedTuple):
+    """A pattern of lines; `fixed` bytes of a line are no part of any value.
+
+    `marks`: whether it has a time, and an id.
+    """
+
+    pattern: bytes
+    fixed: int
+    marks: tuple[bool, bool]
+
+
+def form_of(line: bytes) -> Form | None:
+    """Return the form of a line that was accepted as a row; None for one that has to be read."""
+    try:
+        fields = _LINE.decode(line)
+    except (msgspec.MsgspecError, ValueError):  # a blank line, two rows in a line
+        return None
+    parts = []
+    fixed = 1
+    for name, value in fields.items():
+        pattern = _tags(value) if name == "tags" else _FIELDS[name]
+        if pattern is None:
+            return None
+        parts.append(b'"%b":%b' % (name.encode(), pattern))
+        fixed += len(name) + 4  # two quotes, a colon, and a comma or the last brace
+    marks = "timestamp" in fields, "id" in fields
+    form = Form(rb"\{" + b",".join(parts) + rb"\}", fixed, marks)
+    if len(form.pattern) > MAX_FORM_BYTES or not _compiled([form.pattern]).fullmatch(line + b"\n"):
+        return None  # a key twice, spaces, a text with an escape, a time that is a text, …
+    return form
+
+
+def _tags(tags: object) -> bytes | None:
+    if not isinstance(tags, dict) or not tags or _MARKED & tags.keys():
+        return None
+    keys = (re2.escape(msgspec.json.encode(key)) for key in tags)
+    return rb"\{" + b",".join(b"%b:%b" % (key, _TAG) for key in keys) + rb"\}"
+
+
+def _compiled(patterns: list[bytes]) -> Any:  # noqa: ANN401 - re2 has no types
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # byte by byte; UTF-8 is checked elsewhere
+    options.never_capture = True
+    options.max_mem = 2**26  # with less it could fall back to a way that is not linear in practice
+    return re2.compile(b"(?:(?:" + b"|".join(patterns) + b")\n)+", options=options)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Forms that may be mixed in one body."""
+
+    forms: dict[bytes, Form] = field(default_factory=dict)
+    pattern: Any = None
+    longest: int = 0
+
+    def add(self, form: Form) -> None:
+        if len(self.forms) == MAX_FORMS:
+            self.forms.clear()
+        self.forms[form.pattern] = form
+        self.pattern = _compiled(list(self.forms))
+        # In a line of this length no text can be longer than a name may be.
+        self.longest = MAX_NAME + min(each.fixed for each in self.forms.values())
+
+
+class Forms:
+    """Reads batches, and remembers the forms of their lines."""
+
+    def __init__(self) -> None:
+        """Know no form."""
+        self._groups: dict[tuple[bool, bool], _Group] = {}
+        self._learned_at = -_LEARN_EVERY_MS
+
+    def read_batch(
+        self,
+        kind: Kind[Row],
+        body: bytes,
+        now: Instant,
+        names: Mapping[str, str] = REST_NAMES,
+    ) -> Batch[Row]:
+        """Do what `reading.read_batch` does, at once if every line has a form that is known."""
+        if kind is not METRIC or len(body) < _LEAST_BYTES or not body.startswith(b"{"):
+            return read_batch(kind, body, now, names)
+        if recognised := self.recognised(body, now):
+            return recognised  # type: ignore[return-value]  # the kind is METRIC
+        batch = read_batch(kind, body, now, names)
+        if not batch.refused and now >= self._learned_at + _LEARN_EVERY_MS:
+            self._learned_at = now
+            self.learn(body)
+        return batch
+
+    def recognised(self, body: bytes, now: Instant) -> Batch[MetricRow] | None:
+        """Return NDJSON as a batch if each of its lines has a known form."""
+        first = body[: body.find(b"\n")]
+        group = self._groups.get(_marks(first))
+        if group is None:
+            return None
+        if not body.endswith(b"\n"):
+            body += b"\n"
+        ends = np.flatnonzero(np.frombuffer(body, np.uint8) == _NEW_LINE)
+        if len(ends) > MAX_ROWS or np.diff(ends, prepend=-1).max() > group.longest + 1:
+            return None
+        if not group.pattern.fullmatch(body):
+            return None
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return None
+        timed, has_id = _marks(first)
+        ids = _OWN_ID.findall(text) if has_id else ()
+        if not timed:  # "}\n" ends a line: within a text there is no line break
+            body = (b',"timestamp":%d}\n' % now).join(body.split(b"}\n"))
+        return Batch(METRIC, None, body, len(ends), ids=ids)
+
+    def learn(self, body: bytes) -> None:
+        """Learn the forms of some lines of NDJSON that was accepted."""
+        lines = body.splitlines()
+        for line in lines[:: len(lines) // _SAMPLED + 1]:
+            group = self._groups.get(_marks(line))
+            if group is None or not group.pattern.fullmatch(line + b"\n"):
+                form = form_of(line)
+                if form:
+                    self._groups.setdefault(form.marks, _Group()).add(form)
+
+
+def _marks(line: bytes) -> tuple[bool, bool]:
+    """Say whether a line has a time of its own, and an id."""
+    return b'"timestamp":' in line, b'"id":' in line
