@@ -18,7 +18,7 @@ from store.journal import SEGMENT_ROWS, Journal, Segment
 from store.lists import Span, events_page
 from store.loader import Loader
 from store.sql import Statement
-from store.tables import EVENTS
+from store.tables import EVENTS, METRICS
 from tests.stores import (
     append,
     files,
@@ -69,6 +69,25 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
     async with opened(data) as store:
         assert await keys(store) == ["before", "beside", "too", "after", "more"]
         assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
+
+
+async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> None:
+    """Of a segment whose insert got half-way before a crash every row is stored once."""
+    data = tmp_path / "data"
+    folder = data / "journal" / "metrics"
+    (path,) = await left_behind(folder, ["a", "b", "c"])
+    segment = path.read_bytes()
+    header, first = segment.splitlines(keepends=True)[:2]
+    path.unlink()
+    async with opened(data) as store:
+        half = tmp_path / "half"
+        half.write_bytes(header + first)
+        await store.engine.write(METRICS.load(str(half), int(path.stem)))
+        assert await keys(store) == ["a"]
+    path.write_bytes(segment)
+    async with opened(data) as store:
+        assert await keys(store) == ["a", "b", "c"]
+    assert files(folder) == {}
 
 
 async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
