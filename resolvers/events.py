@@ -1,6 +1,6 @@
 """Questions about events."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,17 +13,20 @@ from schema.events import Event
 from schema.filters import EventFilter, StringFilter
 from schema.paging import Paging
 from schema.ranges import TimeRange
-from schema.ready import Cells, Columns, items
+from schema.ready import Cells, Columns
 from schema.recording import DeletePayload
 from schema.scalars import Instant, Json, Long
-from schema.series import instants
+from schema.selection import Selected
 from store import queries
 from store.batches import Position, position_of, row_id
 from store.lists import EVENTS, Key, events_page
+from store.queries import EVENT
 
 PREFIX: Final = "event_"
 
 _FIRST: Final = Paging()
+_AT, _BATCH, _ROW = map(EVENT.index, ("at", "batch", "row"))
+_decode: Final = msgspec.json.Decoder().decode
 
 
 async def page(
@@ -35,8 +38,8 @@ async def page(
     """List events that pass a filter, newest first."""
     of = List("e", queries.event_rows(ctx.project, tests, span), EVENTS)
     part = lists.span_of(of, paging)
-    asked = (events_page(of.rows, part), queries.EventRow)
-    return await lists.page(ctx, of, part, asked, (_event, _key), columns=_columns)
+    found = await ctx.questions.cells(events_page(of.rows, part))
+    return lists.cut(ctx, of, part, found, (_event, _key), columns=_columns)
 
 
 async def find(ctx: Context, event_id: str) -> Event | None:
@@ -45,7 +48,7 @@ async def find(ctx: Context, event_id: str) -> Event | None:
     if not position or not event_id.startswith(PREFIX):
         return None
     rows = queries.event_rows(ctx.project, EventFilter())
-    found = await ctx.questions.select(queries.at(rows, *position), queries.EventRow)
+    found = await ctx.questions.cells(queries.at(rows, *position))
     return _event(found[0]) if found else None
 
 
@@ -67,44 +70,35 @@ def named(name: str | None) -> EventFilter:
     return EventFilter(name=StringFilter(eq=name)) if name is not None else EventFilter()
 
 
-def _event(row: queries.EventRow) -> Event:
+def _event(cells: Sequence[bytes]) -> Event:
+    told = dict(zip(EVENT, cells, strict=True))
     return Event(
-        id=strawberry.ID(event_id(Position(row.batch, row.row))),
-        name=row.name,
-        time=Instant(row.at),
-        user_id=row.user_id or None,
-        session_id=row.session_id or None,
+        id=strawberry.ID(event_id(_position(cells))),
+        name=_decode(told["name"]),
+        time=Instant(int(told["at"])),
+        user_id=_decode(told["userId"]),
+        session_id=_decode(told["sessionId"]),
         # Already JSON, so it is passed through instead of parsed and written again.
-        properties=Json(msgspec.Raw(row.properties.encode() or b"{}")),
+        properties=Json(msgspec.Raw(told["properties"])),
     )
 
 
-def _columns(rows: Sequence[queries.EventRow]) -> Columns:
-    return lambda field: _CELLS[field.name](rows)
+def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
+    columns = dict(zip(EVENT, zip(*rows, strict=True), strict=bool(rows)))
+
+    def column(field: Selected) -> Cells:
+        if not rows:
+            return ()
+        return _ids(columns) if field.name == "id" else columns[field.name]
+
+    return column
 
 
-def _ids(rows: Sequence[queries.EventRow]) -> Cells:
+def _ids(columns: Mapping[str, Sequence[bytes]]) -> Cells:
     """Write ids: what goes before the row is the same for a whole batch."""
-    batches = {row.batch for row in rows}
-    begun = {batch: f'"{event_id(Position(batch, 0))[:-8]}'.encode() for batch in batches}
-    return [b'%b%08x"' % (begun[row.batch], row.row) for row in rows]
-
-
-def _texts(texts: Iterable[str]) -> Cells:
-    """Write texts; '' stands for none."""
-    return [_encode(text or None) for text in texts]
-
-
-_encode: Final = msgspec.json.Encoder().encode
-_CELLS: Final[dict[str, Callable[[Sequence[queries.EventRow]], Cells]]] = {
-    "id": _ids,
-    "name": lambda rows: _texts(row.name for row in rows),
-    "time": lambda rows: items(instants([row.at for row in rows])),
-    "userId": lambda rows: _texts(row.user_id for row in rows),
-    "sessionId": lambda rows: _texts(row.session_id for row in rows),
-    "properties": lambda rows: [row.properties.encode() or b"{}" for row in rows],
-}
-"""Each field of an `Event`, as `_event` has it, written for many rows at once."""
+    batches = columns["batch"]
+    begun = {batch: f'"{event_id(Position(int(batch), 0))[:-8]}'.encode() for batch in set(batches)}
+    return [begun[batch] + row + b'"' for batch, row in zip(batches, columns["row"], strict=True)]
 
 
 def event_id(position: Position) -> str:
@@ -112,5 +106,9 @@ def event_id(position: Position) -> str:
     return f"{PREFIX}{row_id(position)}"
 
 
-def _key(row: queries.EventRow) -> Key:
-    return row.at, row.batch, row.row
+def _key(cells: Sequence[bytes]) -> Key:
+    return int(cells[_AT]), *_position(cells)
+
+
+def _position(cells: Sequence[bytes]) -> Position:
+    return Position(int(cells[_BATCH]), int(cells[_ROW], 16))

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from schema.aggregates import Aggregate, AggregateKind, aggregate, of_field
 from schema.ready import Columns, Ready, Told, items, texts
@@ -14,6 +15,8 @@ from schema.scalars import Instant, rfc3339
 from schema.selection import Selected
 
 Totals = Mapping[Aggregate, int | float | None]
+
+_Rows: TypeAlias = npt.NDArray[Any]
 
 _INSTANT: Final = np.dtype("S1, S10, S7, S3, S3, S3")
 """A quote, the date, hour and minute, the second, milliseconds, and what ends it."""
@@ -123,24 +126,36 @@ def instants(moments: Sequence[int]) -> bytes:
     return _in_columns(moments)
 
 
-def _on_clocks(moments: range, period: int, shown: int, clocks: Sequence[bytes]) -> bytes:
+def _on_clocks(moments: range, period: int, shown: int, clocks: _Rows) -> bytes:
     """Write what shows the same clocks in each period, with the first `shown` letters before."""
     unit = period // len(clocks)
     parts = []
     for begin in range(moments.start - moments.start % period, moments.stop, period):
         first = max(moments.start - begin, moments.start % moments.step)
         behind = min(period, moments.stop - begin)
-        of_period = clocks[first // unit : -(-behind // unit) : moments.step // unit]
-        text = b'"' + rfc3339(Instant(begin))[:shown].encode()
-        parts.append(text + text.join(of_period) if of_period else b"")
+        of_period = clocks[first // unit : -(-behind // unit) : moments.step // unit].copy()
+        before = rfc3339(Instant(begin))[:shown].encode()
+        of_period["before"] = b'"' + before
+        parts.append(of_period.tobytes())
     return b"[" + b"".join(parts)[:-1] + b"]"
 
 
+def _table(shown: int, clocks: Sequence[bytes]) -> _Rows:
+    """Return a row for each of the clocks of a period, of which `shown` letters are left empty."""
+    rows = [(b"", clock + b'Z",') for clock in clocks]
+    return np.array(rows, [("before", f"S{shown + 1}"), ("clock", f"S{len(rows[0][1])}")])
+
+
 _CLOCKS: Final = (
-    (86_400_000, 60_000, 11, tuple(b'%02d:%02d:00.000Z",' % divmod(n, 60) for n in range(1440))),
-    (60_000, 1000, 17, tuple(b'%02d.000Z",' % n for n in range(60))),
+    (
+        86_400_000,
+        60_000,
+        11,
+        _table(11, [b"%02d:%02d:00.000" % divmod(n, 60) for n in range(1440)]),
+    ),
+    (60_000, 1000, 17, _table(17, [b"%02d.000" % n for n in range(60)])),
 )
-"""Whole minutes of a day and seconds of a minute: period and unit in ms, letters before, clocks."""
+"""Whole minutes of a day and seconds of a minute: period and unit in ms, letters before, rows."""
 
 
 def _in_columns(moments: Sequence[int]) -> bytes:

@@ -176,6 +176,7 @@ class Engine:
             "max_result_rows": limits.result_rows,
             "max_threads": limits.threads,
             "output_format_json_quote_64bit_integers": 0,
+            "output_format_json_escape_forward_slashes": 0,
         }
         return {key: str(value) for key, value in settings.items()}
 

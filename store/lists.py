@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from store.queries import EVENT_COLUMNS, Rows
+from store import queries
+from store.queries import Rows
 from store.sql import Statement
 
 Key: TypeAlias = tuple[Any, ...]
@@ -67,21 +68,23 @@ class SampleRow(msgspec.Struct):
 
 
 def events_page(events: Rows, span: Span) -> Statement:
-    """List events; up to `count` + 1 `EventRow`s, from the end at which the span begins."""
-    return page(events, EVENTS, span, f"SELECT {EVENT_COLUMNS}")
+    """List events as lines; up to `count` + 1, from the end at which the span begins."""
+    rows, behind = _part(events, EVENTS, span)
+    return queries.events(rows, behind)
 
 
 def samples_page(points: Rows, span: Span) -> Statement:
     """List points; up to `count` + 1 `SampleRow`s, from the end at which the span begins."""
+    rows, behind = _part(points, SAMPLES, span)
     select = "SELECT value, tags, toUnixTimestamp64Milli(time) AS at, batch, row"
-    return page(points, SAMPLES, span, select)
+    return rows.statement(select, behind)
 
 
-def page(rows: Rows, order: Order, span: Span, select: str) -> Statement:
-    """List what lies in a span, and one entry more if there is one."""
+def _part(rows: Rows, order: Order, span: Span) -> tuple[Rows, str]:
+    """Return the rows of a span, and what sorts them and bounds them to one more than asked."""
     rows = between(rows, order, span)
     limit = rows.bind("UInt32", span.count + 1)
-    return rows.statement(select, f"{order.sorted(backward=span.backward)}\nLIMIT {limit}")
+    return rows, f"{order.sorted(backward=span.backward)}\nLIMIT {limit}"
 
 
 def between(rows: Rows, order: Order, span: Span) -> Rows:

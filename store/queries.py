@@ -18,16 +18,6 @@ class NameRow(msgspec.Struct):
     rows: int
 
 
-class EventRow(msgspec.Struct):
-    name: str
-    user_id: str
-    session_id: str
-    properties: str
-    at: int
-    batch: int
-    row: int
-
-
 class CountRow(msgspec.Struct):
     rows: int
 
@@ -52,10 +42,26 @@ class DeletableRow(msgspec.Struct):
     newest: int
 
 
-EVENT_COLUMNS: Final = (
-    "name, user_id, session_id, properties, toUnixTimestamp64Milli(time) AS at, batch, row"
-)
-"""What an `EventRow` is read from."""
+EVENT_CELLS: Final = {
+    "name": "toJSONString(name)",
+    "userId": "if(user_id = '', 'null', toJSONString(user_id))",
+    "sessionId": "if(session_id = '', 'null', toJSONString(session_id))",
+    "properties": "if(properties = '', '{}', properties)",
+    "time": "concat('\"', replaceOne(toString(time), ' ', 'T'), 'Z\"')",
+    "at": "toUnixTimestamp64Milli(time)",
+    "batch": "batch",
+    "row": "leftPad(lower(hex(row)), 8, '0')",
+}
+"""What is told of an event: the fields of the API as JSON, then its place in lists.
+
+The engine writes JSON for many rows at once, where Python would for one by one. JSON has no tabs
+and no line breaks but escaped ones, so the cells of a row are what is between tabs.
+"""
+
+EVENT: Final = tuple(EVENT_CELLS)
+"""The names of these cells, in their order."""
+
+_EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
 def metric_rows(project: str, name: str, span: TimeRange | None = None) -> Rows:
@@ -102,11 +108,16 @@ def count(rows: Rows) -> Statement:
 
 
 def at(rows: Rows, batch: int, row: int) -> Statement:
-    """Read the event that stands at one place; no or one `EventRow`."""
+    """Read the event that stands at one place; no or one line of `EVENT_CELLS`."""
     rows = rows.copy()
     rows.conditions.append(f"batch = {rows.bind('UInt64', batch)}")
     rows.conditions.append(f"row = {rows.bind('UInt32', row)}")
-    return rows.statement(f"SELECT {EVENT_COLUMNS}", "LIMIT 1")
+    return rows.statement(f"SELECT {_EVENT_COLUMNS}", "LIMIT 1")
+
+
+def events(rows: Rows, behind: str) -> Statement:
+    """List events as lines of `EVENT_CELLS`; `behind` sorts and bounds them."""
+    return rows.statement(f"SELECT {_EVENT_COLUMNS}", behind)
 
 
 def deletable(rows: Rows) -> Statement:
