@@ -43,10 +43,11 @@ _FIELDS: Final = {
     "timestamp": rb"(?:0|[1-9][0-9]{0,11}|[1-3][0-9]{12}|40[0-9]{11})",
 }
 _TAG: Final = b'"' + _CHARACTER + b'*"'
-_MARKED: Final = frozenset({"id", "timestamp"})
+_MARKED: Final = frozenset({"id", "timestamp", "metric_name"})
 """A tag of that name would be taken for the field."""
 
 _NEW_LINE: Final = ord("\n")
+_NAME: Final = re.compile('"metric_name":"([^"]*)"')
 _OWN_ID: Final = re.compile('"id":"([^"]*)"')
 _LINE: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -162,7 +163,7 @@ class Forms:
         ids = _OWN_ID.findall(text) if has_id else ()
         if not timed:  # "}\n" ends a line: within a text there is no line break
             body = (b',"timestamp":%d}\n' % now).join(body.split(b"}\n"))
-        return Batch(METRIC, None, body, len(ends), ids=ids)
+        return Batch(METRIC, None, body, len(ends), (), ids, _names(text, len(ends)))
 
     def learn(self, body: bytes) -> None:
         """Learn the forms of some lines of NDJSON that was accepted."""
@@ -173,6 +174,15 @@ class Forms:
                 form = form_of(line)
                 if form:
                     self._groups.setdefault(form.marks, _Group()).add(form)
+
+
+def _names(text: str, rows: int) -> frozenset[str]:
+    """Return the names in so many recognised lines, of which most bodies have one."""
+    first = _NAME.search(text)
+    assert first  # noqa: S101 - each line has one
+    if text.count(first[0]) == rows:
+        return frozenset((first[1],))
+    return frozenset(_NAME.findall(text))
 
 
 def _marks(line: bytes) -> tuple[bool, bool]:

@@ -100,10 +100,14 @@ class ClientIds:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
         ids = batch.ids
         if not ids:
-            return Recorded(await journal.append(batch.lines, batch.points), batch.points)
+            return Recorded(
+                await journal.append(batch.lines, batch.points, batch.names), batch.points
+            )
         suspects = self._seen.add(ids, self._now_ms())
         if not suspects and self.learned and len(set(ids)) == len(ids):
-            return Recorded(await journal.append(batch.lines, batch.points), batch.points)
+            return Recorded(
+                await journal.append(batch.lines, batch.points, batch.names), batch.points
+            )
         asked = [ids[place] for place in suspects] if self.learned else ids
         recorded: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(batch, journal, asked, recorded))
@@ -207,4 +211,4 @@ class ClientIds:
 async def _append(waiting: _Waiting[Any], batch: Batch[Any]) -> Position | None:
     if not batch.points:
         return None
-    return await waiting.journal.append(batch.lines, batch.points)
+    return await waiting.journal.append(batch.lines, batch.points, batch.names)

@@ -10,8 +10,9 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Container
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -30,6 +31,9 @@ SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about
 PROBE_SECONDS: Final = 1.0
 """How often a journal that could not write tries whether it can again."""
 
+_MOST_NAMES: Final = 10_000
+"""With more names in a segment it counts as one that may have any."""
+
 _PROBE_BYTES: Final = 65_536
 _SUFFIX: Final = ".ndjson"
 _DIGIT: Final = "[0-9]"
@@ -38,13 +42,17 @@ _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that is complete. `leftover`: an earlier process may have loaded it already."""
+    """A segment that is complete. `leftover`: an earlier process may have loaded it already.
+
+    `names`: those of its rows, None if they are not known.
+    """
 
     path: Path
     batch: int
     rows: int
     bytes: int
     leftover: bool = False
+    names: AbstractSet[str] | None = None
 
 
 @dataclass(slots=True)
@@ -58,12 +66,21 @@ class _Open:
     bytes: int = 0
     lines: int = 0
     rows: int = 0
+    names: set[str] | None = field(default_factory=set)
+
+    def add_names(self, names: AbstractSet[str] | None) -> None:
+        """Add names of rows, as long as they are few."""
+        if self.names is None or names is None or len(self.names) > _MOST_NAMES:
+            self.names = None
+        else:
+            self.names |= names
 
 
 @dataclass(slots=True)
 class _Waiting:
     lines: bytes
     rows: int
+    names: AbstractSet[str] | None
     written: asyncio.Future[Position]
 
 
@@ -98,9 +115,15 @@ class Journal:
     @property
     def newest(self) -> int:
         """The batch number of the newest acknowledged row that is not loaded, or 0."""
-        if self._current and self._current.rows:
-            return self._current.batch
-        return self.sealed[-1].batch if self.sealed else 0
+        return self.newest_of(None)
+
+    def newest_of(self, names: AbstractSet[str] | None) -> int:
+        """Return the same of the rows that may have one of these names; of all for None."""
+        current = self._current
+        if current and current.rows and _may_share(current.names, names):
+            return current.batch
+        found = (s.batch for s in reversed(self.sealed) if _may_share(s.names, names))
+        return next(found, 0)
 
     @property
     def rows(self) -> int:
@@ -144,11 +167,14 @@ class Journal:
         sync_folder(self._folder)
         return set_aside
 
-    async def append(self, lines: bytes, rows: int) -> Position:
+    async def append(
+        self, lines: bytes, rows: int, names: AbstractSet[str] | None = None
+    ) -> Position:
         """Return where the first of these rows stands, once all of them are on the disk.
 
-        Raises `AnalyticsError` (503) when they are not; then none of them is kept. Either way they
-        are in the ledger, even if the caller goes away meanwhile.
+        `names` are those of the rows. Raises `AnalyticsError` (503) when the rows are not on the
+        disk; then none of them is kept. Either way they are in the ledger, even if the caller goes
+        away meanwhile.
         """
         if self._closed:
             self.ledger.unavailable += rows
@@ -158,7 +184,7 @@ class Journal:
             message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
         written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(lines, rows, written))
+        self._waiting.append(_Waiting(lines, rows, names, written))
         self._taken += 1
         self._queued_bytes += len(lines)
         if self._writer is None:
@@ -214,6 +240,7 @@ class Journal:
         self.ledger.stored += rows
         position = current.lines + 1
         for waiting in group:
+            current.add_names(waiting.names)
             if not waiting.written.done():
                 waiting.written.set_result(Position(current.batch, position))
             position += waiting.rows  # where a line is a row; a series' points have no position
@@ -271,7 +298,9 @@ class Journal:
         if current is None:
             return
         if current.rows:
-            segment = Segment(current.path, current.batch, current.rows, current.bytes)
+            segment = Segment(
+                current.path, current.batch, current.rows, current.bytes, names=current.names
+            )
             self.sealed.append(segment)
         with contextlib.suppress(OSError):  # all that counts is on the disk already
             os.close(current.fd)
@@ -327,6 +356,10 @@ class Journal:
             await asyncio.wait([self._writer])
         await self.seal()
         self._thread.shutdown()
+
+
+def _may_share(some: AbstractSet[str] | None, others: AbstractSet[str] | None) -> bool:
+    return some is None or others is None or not some.isdisjoint(others)
 
 
 def _probe(path: Path) -> None:

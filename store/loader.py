@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -69,13 +70,14 @@ class Loader:
             self._rows.set()
         self._task = asyncio.create_task(self._run())
 
-    async def settle(self) -> bool:
+    async def settle(self, names: AbstractSet[str] | None = None) -> bool:
         """Return when every row acknowledged before this call can be queried, and whether they can.
 
+        With `names`, only rows that have one of them count: those of others are not waited for.
         When the loader is stuck (the disk is full, say) it returns at once: answers then lack the
         rows that wait in the journal, which health and readiness tell.
         """
-        target = self._journal.newest
+        target = self._journal.newest_of(names)
         if target == 0 or self.stuck:
             return target == 0
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -26,7 +26,8 @@ class Batch(Generic[Row]):
     """The accepted rows of a request, their journal lines, and the refused rows.
 
     `points` is the number of rows that the table gets: one for each row, more for a series. `ids`
-    are those that clients gave, in the order of the rows that have one.
+    are those that clients gave, in the order of the rows that have one; `names` are those of the
+    metrics or events, None if they are not known.
     """
 
     kind: Kind[Row]
@@ -35,6 +36,7 @@ class Batch(Generic[Row]):
     points: int
     refused: Sequence[RowError] = ()
     ids: Sequence[str] = ()
+    names: frozenset[str] | None = None
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -54,7 +56,9 @@ def batch_of(
 ) -> Batch[Row]:
     """Return rows that were checked as a batch."""
     ids = list(filter(None, map(_OWN_ID, rows)))
-    return Batch(kind, rows, _ENCODER.encode_lines(rows), kind.points(rows), refused_rows, ids)
+    names = frozenset(map(kind.name_of, rows))
+    lines = _ENCODER.encode_lines(rows)
+    return Batch(kind, rows, lines, kind.points(rows), refused_rows, ids, names)
 
 
 class _OwnId(msgspec.Struct):
@@ -82,7 +86,8 @@ def read_one(kind: Kind[Row], body: bytes, now: Instant) -> tuple[Batch[Row], In
         time = kind.stamp(row, now)
         kind.check(row, doubtful=_may_have_control_characters(body))
         ids = (row.id,) if row.id else ()
-        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), ids), time
+        names = frozenset((kind.name_of(row),))
+        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), ids, names), time
     except _UNREADABLE as error:
         raise explained(error, REST_NAMES) from None
 

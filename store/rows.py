@@ -4,6 +4,7 @@ Everything that the engine could refuse is refused here: one bad row would make 
 segment.
 """
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -199,6 +200,7 @@ class Kind(Generic[Row]):
     stamp: Callable[[Any, Instant], Instant] = _stamp
     timed: bool = True
     points: Callable[[Sequence[Row]], int] = len
+    name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
 
 
 METRIC: Final = Kind(
@@ -224,4 +226,5 @@ EVENT: Final = Kind(
     always_check=True,
     one=msgspec.json.Decoder(EventRow),
     many=msgspec.json.Decoder(list[EventRow]),
+    name_of=operator.attrgetter("event_name"),
 )

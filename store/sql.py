@@ -62,14 +62,16 @@ _SLOT: Final = re.compile(r"\{(p\d+):")
 class Statement:
     """One statement: our own text with typed slots (`{name:String}`), and the slots' values.
 
-    `reads` names the tables whose acknowledged rows must be visible before it runs. `patterns`
-    names the slots that must hold regular expressions, each with the request's field.
+    `reads` names the tables whose acknowledged rows must be visible before it runs; of a table in
+    `only` just the rows that have one of these names. `patterns` names the slots that must hold
+    regular expressions, each with the request's field.
     """
 
     text: str
     params: Mapping[str, Value] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def for_console(self) -> str:
         """Return text that can be pasted into a ClickHouse console."""

@@ -5,8 +5,9 @@ import fcntl
 import functools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 
 _LOG: Final = logging.getLogger("analytics.store")
+_EVERYTHING: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 class StoreInUseError(RuntimeError):
@@ -184,13 +186,13 @@ class Store:
         Only while the engine can't load (`problems` says so) an answer lacks what waits for it.
         """
         await check_patterns(self.engine, statement)
-        await self._settle(statement.reads)
+        await self._settle(statement.reads, statement.only)
         return await self.engine.select(statement, row)
 
     async def answer(self, statement: Statement, output: str) -> Answer:
         """Answer a query as `select` does, in one of the engine's formats."""
         await check_patterns(self.engine, statement)
-        await self._settle(statement.reads)
+        await self._settle(statement.reads, statement.only)
         return await self.engine.answer(statement, output)
 
     async def delete(self, statement: Statement) -> None:
@@ -218,12 +220,18 @@ class Store:
                 message = "This can't be stored now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
 
-    async def _settle(self, tables: Sequence[str], *, must: bool = False) -> None:
+    async def _settle(
+        self,
+        tables: Sequence[str],
+        only: Mapping[str, frozenset[str]] = _EVERYTHING,
+        *,
+        must: bool = False,
+    ) -> None:
         for stream in _streams_of(tables):
             loader = self._loaders[stream.name]
             try:
                 async with asyncio.timeout(self.engine.limits.wait_seconds):
-                    settled = await loader.settle()
+                    settled = await loader.settle(only.get(stream.table))
             except TimeoutError:
                 reason = loader.failure or f"Rows of {stream.name} are still being loaded"
                 raise AnalyticsError("UNAVAILABLE", f"{reason}.", retry_after=1) from None

@@ -52,6 +52,7 @@ def assert_same(forms: Forms, body: bytes) -> bool:
         msgspec.to_builtins(row) for row in read.rows
     ]
     assert (list(recognised.ids), recognised.points) == (list(read.ids), read.points)
+    assert recognised.names == read.names
     assert recognised.lines.count(b"\n") == read.points
     return True
 
@@ -138,7 +139,7 @@ def test_limits_hold() -> None:
     assert forms.recognised(body_of(LINE, rows=MAX_ROWS + 1), NOW) is None
 
 
-@pytest.mark.parametrize("key", ["id", "timestamp"])
+@pytest.mark.parametrize("key", ["id", "timestamp", "metric_name"])
 def test_tags_named_like_fields(key: str) -> None:
     """A tag that is named like a field is not taken for it."""
     line = LINE.replace("host", key)
@@ -157,7 +158,9 @@ def test_few_forms_are_kept() -> None:
 
 
 NAMES: Final = st.sampled_from(["cpu", "a b", "é", "}\n", '"', "\\", "x" * 200, "x" * 201, ""])
-KEYS: Final = st.sampled_from(["host", "dc", "id", "timestamp", "value", "a.b", "[", "\\d", ""])
+KEYS: Final = st.sampled_from(
+    ["metric_name", "host", "dc", "id", "timestamp", "value", "a.b", "[", "\\d", ""]
+)
 TEXTS: Final = st.sampled_from(["", "a", "eu-1", "},{", '","', "漢", "\x7f", "\n", "b" * 300])
 VALUES: Final = st.one_of(
     st.integers(-(2**54), 2**54), st.floats(allow_nan=False), st.sampled_from([0, -0.0, True, "1"])

@@ -200,3 +200,22 @@ async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
             [b'"old"', b'"u"', b"null", b'{"a":1}'],
         )
         assert found == [new, new, old, old]
+
+
+async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> None:
+    """Of rows from before the start the names are not known, so every question waits for them."""
+    await left_behind(tmp_path / "data" / "journal" / "metrics", ["a"])
+    async with opened(tmp_path / "data") as store:
+        loader = store._loaders["metrics"]
+        assert await loader.settle(frozenset({"nobody"}))
+        assert store._journals["metrics"].newest == 0
+
+
+async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment of very many names is waited for, whatever the question is about."""
+    monkeypatch.setattr("store.journal._MOST_NAMES", 3)
+    async with journal(tmp_path / "data" / "metrics") as log:
+        for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
+            await log.append(lines(names), len(names), frozenset(names))
+            assert bool(log.newest_of({"nobody"})) == any_name
+            assert log.newest_of(set(names))
