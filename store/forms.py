@@ -64,7 +64,10 @@ class Form(NamedTuple):
 
 
 def form_of(line: bytes) -> Form | None:
-    """Return the form of a line that was accepted as a row; None for one that has to be read."""
+    """Return the form that a line which was accepted as a row may have; None if it has none.
+
+    Written in another way (spaces, an escape, a key twice, a time as a text) it has not that form.
+    """
     try:
         fields = _LINE.decode(line)
     except (msgspec.MsgspecError, ValueError):  # a blank line, two rows in a line
@@ -78,17 +81,17 @@ def form_of(line: bytes) -> Form | None:
         parts.append(b'"%b":%b' % (name.encode(), pattern))
         fixed += len(name) + 4  # two quotes, a colon, and a comma or the last brace
     marks = "timestamp" in fields, "id" in fields
-    form = Form(rb"\{" + b",".join(parts) + rb"\}", fixed, marks)
-    if len(form.pattern) > MAX_FORM_BYTES or not _compiled([form.pattern]).fullmatch(line + b"\n"):
-        return None  # a key twice, spaces, a text with an escape, a time that is a text, …
-    return form
+    pattern = rb"\{" + b",".join(parts) + rb"\}"
+    return Form(pattern, fixed, marks) if len(pattern) <= MAX_FORM_BYTES else None
 
 
 def _tags(tags: object) -> bytes | None:
     if not isinstance(tags, dict) or not tags or _MARKED & tags.keys():
         return None
-    keys = (re2.escape(msgspec.json.encode(key)) for key in tags)
-    return rb"\{" + b",".join(b"%b:%b" % (key, _TAG) for key in keys) + rb"\}"
+    keys = [msgspec.json.encode(key) for key in tags]
+    if any(b"\\" in key for key in keys):  # with a quote it could end like a marked one
+        return None
+    return rb"\{" + b",".join(b"%b:%b" % (re2.escape(key), _TAG) for key in keys) + rb"\}"
 
 
 def _compiled(patterns: list[bytes]) -> Any:  # noqa: ANN401 - re2 has no types
@@ -168,11 +171,15 @@ class Forms:
     def learn(self, body: bytes) -> None:
         """Learn the forms of some lines of NDJSON that was accepted."""
         lines = body.splitlines()
+        tried = set()
         for line in lines[:: len(lines) // _SAMPLED + 1]:
             group = self._groups.get(_marks(line))
             if group is None or not group.pattern.fullmatch(line + b"\n"):
                 form = form_of(line)
-                if form:
+                if form is None or form in tried:
+                    continue
+                tried.add(form)
+                if _compiled([form.pattern]).fullmatch(line + b"\n"):
                     self._groups.setdefault(form.marks, _Group()).add(form)
 
 

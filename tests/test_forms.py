@@ -139,12 +139,13 @@ def test_limits_hold() -> None:
     assert forms.recognised(body_of(LINE, rows=MAX_ROWS + 1), NOW) is None
 
 
-@pytest.mark.parametrize("key", ["id", "timestamp", "metric_name"])
+@pytest.mark.parametrize("key", ["id", "timestamp", "metric_name", 'x\\"id', '\\"metric_name'])
 def test_tags_named_like_fields(key: str) -> None:
-    """A tag that is named like a field is not taken for it."""
-    line = LINE.replace("host", key)
-    assert form_of(line.encode()) is None
-    assert not assert_same(knowing(line, LINE, TIMED, WITH_ID), body_of(line))
+    """A tag that is named like a field, or ends like one, is not taken for it."""
+    for known in (LINE, TIMED, WITH_ID):
+        line = known.replace("host", key)
+        assert form_of(line.encode()) is None
+        assert not assert_same(knowing(line, LINE, TIMED, WITH_ID), body_of(line))
 
 
 def test_few_forms_are_kept() -> None:
