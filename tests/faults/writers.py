@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -17,7 +17,7 @@ import msgspec
 
 from tests.faults.form import tell
 from tests.process import Process, is_free
-from tests.stores import keys, opened
+from tests.stores import LIMITS, keys, opened
 
 _TLS: Final = ssl.create_default_context()  # to make one for each client takes 20 ms
 JSON: Final = {"content-type": "application/json"}
@@ -232,7 +232,7 @@ async def audit(data: Path, sent: dict[str, Sent], expected: dict[str, int] | No
 
     Requests without an answer are there whole or not at all. `expected` is what the doors counted.
     """
-    async with opened(data) as store:
+    async with opened(data, replace(LIMITS, result_rows=10**9)) as store:
         found = {table: Counter(await keys(store, table)) for table in ("metrics", "events")}
     rows = found["metrics"] + found["events"]
     batches = Counter(key.partition("/")[0] for key in rows)
