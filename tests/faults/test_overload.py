@@ -79,7 +79,7 @@ def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
             client.start()
         for client in clients:
             client.join()
-        service.await_ready()
+        service.await_ready(SECONDS + 60)  # which it counts from the start
         assert set(answers) == {200, 503}, answers
         assert told == {"1"}
         stored = service.http.get("/dashboard").json()["total_metrics_tracked"]
