@@ -73,7 +73,7 @@ class FastLane:
     """Middleware that goes straight to a raw route, by one look-up.
 
     On the router's way there stand half a dozen wrappers and a scan of all routes, which cost more
-    than recording does. What this does not find (a prefix, say) takes that way as ever.
+    than recording does. What this does not find takes that way as ever.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:

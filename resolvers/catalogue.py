@@ -56,10 +56,11 @@ async def metrics(
     span = lists.span_of(of, paging)
     statement = catalogue.summaries(rows, asked, span)
     if not questions:
-        return await lists.page(ctx, of, span, (statement, SummaryRow), (_itself, _name))
+        found = await ctx.questions.select(statement, SummaryRow)
+        return lists.page(ctx, of, span, found, (_itself, _name))
     found = await ctx.questions.list_and_ask(statement, SummaryRow, questions)
     found.sort(key=_name, reverse=span.backward)
-    return lists.cut(ctx, of, span, found, (_itself, _name))
+    return lists.page(ctx, of, span, found, (_itself, _name))
 
 
 async def event_types(

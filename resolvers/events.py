@@ -39,7 +39,7 @@ async def page(
     of = List("e", queries.event_rows(ctx.project, tests, span), EVENTS)
     part = lists.span_of(of, paging)
     found = await ctx.questions.cells(events_page(of.rows, part))
-    return lists.cut(ctx, of, part, found, (_event, _key), columns=_columns)
+    return lists.page(ctx, of, part, found, (_event, _key), columns=_columns)
 
 
 async def find(ctx: Context, event_id: str) -> Event | None:

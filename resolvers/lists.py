@@ -91,20 +91,7 @@ class Page(Generic[T]):
         return Page(self.ctx, self.of, self.span, entries, self.key_at, _itself, self.more)
 
 
-async def page(
-    ctx: Context,
-    of: List,
-    span: Span,
-    asked: tuple[Statement, type[R]],
-    shown: tuple[Callable[[R], T], Callable[[R], Key]],
-    *,
-    columns: Callable[[Sequence[R]], Columns] | None = None,
-) -> Page[T]:
-    """Run a page's statement; `shown` is what each of its rows becomes, and its key."""
-    return cut(ctx, of, span, await ctx.questions.select(*asked), shown, columns=columns)
-
-
-def cut(
+def page(
     ctx: Context,
     of: List,
     span: Span,

@@ -98,8 +98,8 @@ async def samples(
         rows.conditions.append(metric_condition(tests, rows))
     of = List("s", rows, SAMPLES)
     part = lists.span_of(of, paging)
-    asked = (samples_page(of.rows, part), SampleRow)
-    return await lists.page(ctx, of, part, asked, (_sample, _key), columns=_columns)
+    found = await ctx.questions.select(samples_page(of.rows, part), SampleRow)
+    return lists.page(ctx, of, part, found, (_sample, _key), columns=_columns)
 
 
 def _sample(row: SampleRow) -> Sample:

@@ -147,8 +147,8 @@ class Forms:
 
     def recognised(self, body: bytes, now: Instant) -> Batch[MetricRow] | None:
         """Return NDJSON as a batch if each of its lines has a known form."""
-        first = body[: body.find(b"\n")]
-        group = self._groups.get(_marks(first))
+        timed, has_id = _marks(body[: body.find(b"\n")])
+        group = self._groups.get((timed, has_id))
         if group is None:
             return None
         if not body.endswith(b"\n"):
@@ -162,7 +162,6 @@ class Forms:
             text = body.decode()
         except UnicodeDecodeError:
             return None
-        timed, has_id = _marks(first)
         ids = _OWN_ID.findall(text) if has_id else ()
         if not timed:  # "}\n" ends a line: within a text there is no line break
             body = (b',"timestamp":%d}\n' % now).join(body.split(b"}\n"))
