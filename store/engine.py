@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 _CODE: Final = re.compile(r"Code: (\d+)\.")
 _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
+
+_MERGE_THREADS: Final = "MergeMutate\n"
+_MORE_NICENESS: Final = 5  # than the process has
 
 _NOTHING: Final = Statement("SELECT 1")
 _RINSES: Final = 20
@@ -179,6 +183,18 @@ class Engine:
             "output_format_json_escape_forward_slashes": 0,
         }
         return {key: str(value) for key, value in settings.items()}
+
+    def let_merges_wait(self) -> None:
+        """Let what queries and writes do come before merges; call it once there are tables.
+
+        While writes keep all cores busy that takes an eighth off a query's time. The engine has a
+        setting for it, which does nothing in a process that may not raise its priority again.
+        """
+        niceness = os.getpriority(os.PRIO_PROCESS, 0) + _MORE_NICENESS
+        for task in Path("/proc/self/task").glob("*"):  # none where there is no /proc
+            with contextlib.suppress(OSError):  # a thread has ended
+                if (task / "comm").read_text() == _MERGE_THREADS:
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
         """Run a query; return its rows decoded as `row`, a type that msgspec knows."""

@@ -69,6 +69,7 @@ class Store:
         numbers = BatchNumbers(self._data / "node")
         await self.engine.open()
         await migrate(self.engine)
+        self.engine.let_merges_wait()
         for stream in STREAMS:
             newest = await self.engine.select(stream.newest_batch(), _Batch)
             numbers.reserve(newest[0].batch)

@@ -336,6 +336,21 @@ async def test_any_number_comes_back_as_it_was(tmp_path: Path, number: float) ->
     assert found == [{"n": number}]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell nothing of threads")
+async def test_merges_come_after_queries(tmp_path: Path) -> None:
+    """The engine's merging threads have a lower priority, in a new store and in an old one."""
+    for _ in range(2):
+        async with opened(tmp_path):
+            threads = [
+                int(task.name)
+                for task in Path("/proc/self/task").iterdir()
+                if (task / "comm").read_text() == "MergeMutate\n"
+            ]
+            assert threads
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            assert all(os.getpriority(os.PRIO_PROCESS, thread) > own for thread in threads)
+
+
 CRASH: Final = """
 import asyncio, os, signal, sys
 from pathlib import Path
