@@ -1,7 +1,7 @@
 """The documented REST API: each route reads its request, asks a resolver, and answers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -24,7 +24,7 @@ from schema.recording import RecordPayload
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from store.batches import row_id
 from store.tables import EVENTS, METRICS, SERIES
-from transport import MAX_BATCH_BODY, MAX_BODY, answer, error_answer, read_body
+from transport import MAX_BATCH_BODY, MAX_BODY, answer, error_answer, read_body, watched
 
 
 def context_of(request: Request) -> Context:
@@ -33,8 +33,10 @@ def context_of(request: Request) -> Context:
     return ctx
 
 
-def _context_of_request(request: Request) -> Context:
-    return context_of(request).for_request()
+async def _context_of_request(request: Request) -> AsyncIterator[Context]:
+    ctx = context_of(request).for_request()
+    async with watched(request, ctx.questions.stop):
+        yield ctx
 
 
 Ctx = Annotated[Context, Depends(_context_of_request)]

@@ -1,9 +1,11 @@
 """What both doors do with HTTP: read bodies within their limits, answer, render errors."""
 
+import asyncio
+import contextlib
 import logging
 import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -73,6 +75,22 @@ class Prefix:
         if path.startswith(f"{self._prefix}/"):
             path = path.removeprefix(self._prefix)
         await self._app({**scope, "path": path, "root_path": self._prefix}, receive, send)
+
+
+@contextlib.asynccontextmanager
+async def watched(request: Request, gone: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `gone` if the client goes away before the block ends; the body must have been read."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 async def read_body(request: Request, limit: int) -> bytes:

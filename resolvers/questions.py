@@ -10,7 +10,7 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store import Store
-from store.engine import EngineError
+from store.engine import Answer, EngineError
 from store.series import Branch, Line, Question, Shape, branches, lines, statement
 from store.sql import Slots, Statement
 
@@ -70,6 +70,8 @@ class Questions:
     _waiting: list[_Waiting] = field(default_factory=list)
     _known: dict[Shape, _Known] = field(default_factory=dict)
     _asking: asyncio.Task[None] | None = None
+    _running: set[asyncio.Task[Answer]] = field(default_factory=set)
+    _stopped: bool = False
 
     async def select(self, asked: Statement, row: type[T]) -> list[T]:
         """Run one statement at once; return its rows."""
@@ -169,12 +171,33 @@ class Questions:
                 each.reply.set_result(Reply(mine, ran))
         return True
 
+    def stop(self) -> None:
+        """End the statements that run, and begin no other: who asked has gone away."""
+        self._stopped = True
+        for running in self._running:
+            running.cancel()
+
     async def _run(self, asked: Statement, output: str) -> tuple[bytes, Ran]:
+        if self._stopped:
+            raise _gone()
         began = time.perf_counter()
-        answer = await self.store.answer(asked, output)
+        running = asyncio.create_task(self.store.answer(asked, output))
+        self._running.add(running)
+        try:
+            answer = await running
+        except asyncio.CancelledError:
+            if self._stopped:
+                raise _gone() from None
+            raise
+        finally:
+            self._running.remove(running)
         ran = Ran(asked, (time.perf_counter() - began) * 1000, answer.rows_read)
         self.ran.append(ran)
         return answer.data, ran
+
+
+def _gone() -> AnalyticsError:
+    return AnalyticsError("CLIENT_CLOSED_REQUEST", "The client did not wait for the answer.")
 
 
 def _refuse(waiting: Sequence[_Waiting], error: Exception) -> None:

@@ -20,7 +20,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.root import schema
-from transport import MAX_BATCH_BODY, answer, error_answer, read_body, unexpected
+from transport import MAX_BATCH_BODY, answer, error_answer, read_body, unexpected, watched
 
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 
@@ -52,13 +52,14 @@ async def graphql(request: Request, ctx: Context) -> Response:
     allowed = _ALL if posted else _QUERIES
     ctx = ctx.for_request()
     try:
-        result = await schema.execute(
-            asked.query,
-            variable_values=asked.variables,
-            operation_name=asked.operationName,
-            context_value=ctx,
-            allowed_operation_types=allowed,
-        )
+        async with watched(request, ctx.questions.stop):
+            result = await schema.execute(
+                asked.query,
+                variable_values=asked.variables,
+                operation_name=asked.operationName,
+                context_value=ctx,
+                allowed_operation_types=allowed,
+            )
     except InvalidOperationTypeError:
         if posted:
             raise AnalyticsError("BAD_REQUEST", "Subscriptions are not supported.") from None
