@@ -18,6 +18,7 @@ import numpy as np
 import re2
 
 from schema.scalars import Instant
+from store.fingerprints import in_lines
 from store.reading import Batch, read_batch
 from store.refusals import REST_NAMES
 from store.rows import MAX_NAME, MAX_ROWS, METRIC, Kind, MetricRow, Row
@@ -48,7 +49,6 @@ _MARKED: Final = frozenset({"id", "timestamp", "metric_name"})
 
 _NEW_LINE: Final = ord("\n")
 _NAME: Final = re.compile('"metric_name":"([^"]*)"')
-_OWN_ID: Final = re.compile('"id":"([^"]*)"')
 _LINE: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -162,7 +162,7 @@ class Forms:
             text = body.decode()
         except UnicodeDecodeError:
             return None
-        ids = _OWN_ID.findall(text) if has_id else ()
+        ids = in_lines(body, ends) if has_id else None
         if not timed:  # "}\n" ends a line: within a text there is no line break
             body = (b',"timestamp":%d}\n' % now).join(body.split(b"}\n"))
         return Batch(METRIC, None, body, len(ends), (), ids, _names(text, len(ends)))

@@ -14,6 +14,7 @@ from schema.scalars import Instant
 from store import queries
 from store.batches import Position, first_batch_at
 from store.engine import Engine, EngineError
+from store.fingerprints import of_ids, repeated
 from store.journal import Journal
 from store.reading import Batch
 from store.rows import Row
@@ -80,7 +81,7 @@ class ClientIds:
         self._engine = engine
         self._all_loaded = all_loaded
         self._now_ms = now_ms
-        self._seen = SeenIds(engine.limits.id_memory_bytes, now_ms())
+        self._seen = SeenIds(engine.limits.id_memory_bytes)
         self._waiting: list[_Waiting[Any]] = []
         self._verifier: asyncio.Task[None] | None = None
         self._learner: asyncio.Task[None] | None = None
@@ -98,16 +99,16 @@ class ClientIds:
 
     async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
+        if batch.fingerprints is None:
+            return Recorded(
+                await journal.append(batch.lines, batch.points, batch.names), batch.points
+            )
+        suspects = self._seen.add(batch.fingerprints, self._now_ms())
+        if not suspects and self.learned and not repeated(batch.fingerprints):
+            return Recorded(
+                await journal.append(batch.lines, batch.points, batch.names), batch.points
+            )
         ids = batch.ids
-        if not ids:
-            return Recorded(
-                await journal.append(batch.lines, batch.points, batch.names), batch.points
-            )
-        suspects = self._seen.add(ids, self._now_ms())
-        if not suspects and self.learned and len(set(ids)) == len(ids):
-            return Recorded(
-                await journal.append(batch.lines, batch.points, batch.names), batch.points
-            )
         asked = [ids[place] for place in suspects] if self.learned else ids
         recorded: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(batch, journal, asked, recorded))
@@ -200,7 +201,7 @@ class ClientIds:
                 decoder = msgspec.json.Decoder(queries.OwnIdRow)
                 statement = queries.client_ids(self._table, PROJECT, since)
                 async for lines in self._engine.pieces(statement):
-                    ids = [row.id for row in decoder.decode_lines(lines)]
+                    ids = of_ids([row.id for row in decoder.decode_lines(lines)])
                     self._seen.add(ids, self._now_ms())
                 self.learned = True
             except (AnalyticsError, EngineError) as error:

@@ -35,7 +35,7 @@ class Limits:
         return cls(
             memory_bytes=memory * 7 // 10,
             query_memory_bytes=memory // 4,
-            id_memory_bytes=memory // 48,
+            id_memory_bytes=memory // 32,
             body_bytes=max(2**25, memory // 32),
             threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
         )

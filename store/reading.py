@@ -12,6 +12,7 @@ import msgspec
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RowError
 from schema.scalars import Instant
+from store.fingerprints import Fingerprints, of_ids
 from store.refusals import REST_NAMES, explained, refused, renamed
 from store.rows import MAX_POINTS, MAX_ROWS, Kind, Row
 
@@ -25,9 +26,9 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 class Batch(Generic[Row]):
     """The accepted rows of a request, their journal lines, and the refused rows.
 
-    `points` is the number of rows that the table gets: one for each row, more for a series. `ids`
-    are those that clients gave, in the order of the rows that have one; `names` are those of the
-    metrics or events, None if they are not known.
+    `points` is the number of rows that the table gets: one for each row, more for a series.
+    `fingerprints` are of the ids that clients gave, in the order of the rows that have one, None if
+    none has; `names` are those of the metrics or events, None if they are not known.
     """
 
     kind: Kind[Row]
@@ -35,7 +36,7 @@ class Batch(Generic[Row]):
     lines: bytes
     points: int
     refused: Sequence[RowError] = ()
-    ids: Sequence[str] = ()
+    fingerprints: Fingerprints | None = None
     names: frozenset[str] | None = None
 
     @property
@@ -44,6 +45,11 @@ class Batch(Generic[Row]):
         if self._rows is None:
             self._rows = self.kind.one.decode_lines(self.lines)
         return self._rows
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids that clients gave."""
+        return list(filter(None, map(_OWN_ID, self.rows)))
 
     def without(self, duplicates: Container[int]) -> "Batch[Row]":
         """Return the batch without the rows at these places."""
@@ -58,7 +64,8 @@ def batch_of(
     ids = list(filter(None, map(_OWN_ID, rows)))
     names = frozenset(map(kind.name_of, rows))
     lines = _ENCODER.encode_lines(rows)
-    return Batch(kind, rows, lines, kind.points(rows), refused_rows, ids, names)
+    hashes = of_ids(ids) if ids else None
+    return Batch(kind, rows, lines, kind.points(rows), refused_rows, hashes, names)
 
 
 class _OwnId(msgspec.Struct):
@@ -85,9 +92,9 @@ def read_one(kind: Kind[Row], body: bytes, now: Instant) -> tuple[Batch[Row], In
         row = kind.one.decode(body)
         time = kind.stamp(row, now)
         kind.check(row, doubtful=_may_have_control_characters(body))
-        ids = (row.id,) if row.id else ()
+        hashes = of_ids((row.id,)) if row.id else None
         names = frozenset((kind.name_of(row),))
-        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), ids, names), time
+        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), hashes, names), time
     except _UNREADABLE as error:
         raise explained(error, REST_NAMES) from None
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from store import queries
+from store.fingerprints import of_ids
 from store.reading import read_batch
 from store.sql import Statement
 from store.tables import METRICS, PROJECT
@@ -72,7 +73,7 @@ async def test_sparse_ids_are_all_learned(tmp_path: Path, wanted: list[int]) -> 
         ids_of = store._ids["metrics"]
         await until(lambda: ids_of.learned)
         texts = [f"id-{place}" for place in wanted]
-        assert ids_of._seen.add(texts, ids_of._now_ms()) == list(range(len(wanted)))
+        assert ids_of._seen.add(of_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.fingerprints import of_ids
 from store.seen import WINDOW_MS, SeenIds
 
 WORDS: Final = 2**14
-MEMORY: Final = WORDS * 16  # two filters of eight bytes a word
+MEMORY: Final = WORDS * 32  # four filters of eight bytes a word
 BOUNDED = settings(deadline=None, max_examples=200, print_blob=True)
 
 ids = st.lists(st.one_of(st.integers(0, 40).map(str), st.text(max_size=3)), max_size=30)
@@ -28,10 +29,10 @@ def test_no_id_of_the_last_week_is_ever_new(
 ) -> None:
     """Whenever and in whatever company an id comes again within seven days, it is suspected."""
     now = 1_800_000_000_000
-    seen = SeenIds(memory, now)
+    seen = SeenIds(memory)
     added: dict[str, int] = {}
     for some, pause in steps:
-        suspects = seen.add(some, now)
+        suspects = seen.add(of_ids(some), now)
         assert suspects == sorted(set(suspects))
         old = [n for n, one in enumerate(some) if now - added.get(one, -WINDOW_MS) <= WINDOW_MS]
         assert set(old) <= set(suspects)
@@ -43,41 +44,48 @@ def test_no_id_of_the_last_week_is_ever_new(
 @BOUNDED
 def test_ids_of_one_batch_are_not_suspected_of_one_another(some: list[str]) -> None:
     """An id that is twice in a batch, and was never there before, is new; afterwards it is not."""
-    seen = SeenIds(MEMORY, 0)
-    assert seen.add(some, 0) == []
-    assert seen.add(some, 0) == list(range(len(some)))
+    seen = SeenIds(MEMORY)
+    assert seen.add(of_ids(some), 0) == []
+    assert seen.add(of_ids(some), 0) == list(range(len(some)))
 
 
 @pytest.mark.parametrize("number", [1, 1_000, 100_000])
 def test_ids_that_share_a_word_are_all_remembered(number: int) -> None:
     """However many ids of one batch fall into the same words, each of them is remembered."""
-    seen = SeenIds(1, 0)
+    seen = SeenIds(1)
     some = numbered(0, number)
-    seen.add(some, 0)
-    assert seen.add(some, 0) == list(range(number))
+    seen.add(of_ids(some), 0)
+    assert seen.add(of_ids(some), 0) == list(range(number))
 
 
-def test_ids_are_forgotten_after_two_weeks() -> None:
-    """A filter that was filled for a week is kept for one more week, and then makes room."""
-    seen = SeenIds(MEMORY, 0)
-    week = WINDOW_MS + 1
-    seen.add(["old"], 0)
-    assert seen.add(["young"], week) == []
-    assert seen.add(["old", "young"], week + WINDOW_MS) == [0, 1]
-    assert seen.add(["x"], 3 * week) == []
-    assert seen.add(["y"], 4 * week) == []
-    assert seen.add(["old", "young"], 4 * week) == []
+def test_ids_are_forgotten_in_the_end() -> None:
+    """A filter is kept until the last of its ids is a week old, and then makes room."""
+    seen = SeenIds(MEMORY)
+    third = WINDOW_MS // 3
+    seen.add(of_ids(["old"]), 0)
+    seen.add(of_ids(["last of its filter"]), third)
+    assert seen.add(of_ids(["young"]), third + 1) == []
+    assert seen.add(of_ids(["x"]), third + WINDOW_MS) == []
+    assert seen.add(of_ids(["old", "young"]), third + WINDOW_MS) == [0, 1]
+    assert seen.add(of_ids(["y"]), 4 * WINDOW_MS) == []
+    assert seen.add(of_ids(["old", "young", "x"]), 4 * WINDOW_MS) == []
 
 
-def test_memory_never_grows() -> None:
-    """The two filters take no more than they may, whatever is added for however long."""
+def test_memory_is_all_used_and_never_grows() -> None:
+    """Many ids at once, or few for long, get all of the filters; none takes more than it may."""
     for memory in (MEMORY, MEMORY + 1, 2 * MEMORY - 1, 10**6, 2**24):
-        seen = SeenIds(memory, 0)
-        for turn in range(4):
-            seen.add(numbered(turn * 1000, 1000), turn * 2 * WINDOW_MS)
-            assert seen._previous is None or turn
-            filters = [seen._current] + ([seen._previous] if seen._previous is not None else [])
-            assert memory // 4 <= sum(each.nbytes for each in filters) <= memory
+        for pause, number in ((0, memory // 64), (WINDOW_MS // 7, 1000)):
+            seen = SeenIds(memory)
+            sizes = set()
+            for turn in range(20):
+                seen.add(of_ids(numbered(turn * number, number)), turn * pause)
+                sizes.add(sum(each.words.nbytes for each in seen._filters))
+            assert memory - 32 < max(sizes) <= memory
+
+
+def test_no_memory_without_ids() -> None:
+    """Who sends no ids pays nothing for those who do."""
+    assert SeenIds(2**40)._filters == []
 
 
 @pytest.mark.parametrize(
@@ -88,9 +96,11 @@ def test_new_ids_are_rarely_suspected(per_word: float, rate: float, turns: int) 
     probes = 1_000_000
     suspects = 0
     for turn in range(turns):
-        seen = SeenIds(MEMORY, 0)
-        filled = int(WORDS * per_word)
-        seen.add(numbered(turn * 10_000_000, filled), 0)
-        suspects += len(seen.add(numbered(turn * 10_000_000 + filled, probes), 0))
+        seen = SeenIds(MEMORY)
+        filled = int(WORDS * (3 + per_word))  # three filters have their share, the last the rest
+        for start in range(0, filled, WORDS):
+            some = numbered(turn * 10_000_000 + start, min(WORDS, filled - start))
+            seen.add(of_ids(some), 0)
+        suspects += len(seen.add(of_ids(numbered(turn * 10_000_000 + filled, probes)), 0))
     expected = rate * probes * turns
     assert expected / 3 <= suspects <= expected * 3
