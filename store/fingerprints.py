@@ -17,6 +17,7 @@ _Places: TypeAlias = npt.NDArray[np.intp]
 _BEFORE: Final = b'"id"'
 _QUOTE: Final = ord('"')
 _COLON: Final = ord(":")
+_NEW_LINE: Final = ord("\n")
 _FIRST: Final = np.uint64(int.from_bytes(b'{"id":"', "little"))
 _SEVEN: Final = np.uint64(2**56 - 1)  # bytes of a word
 
@@ -44,8 +45,13 @@ def of_ids(ids: Sequence[str]) -> Fingerprints:
     return _hashed(_words(b'"'.join(texts) + b'"'), starts)
 
 
+def ends_of(lines: bytes) -> _Places:
+    """Return where the lines of a text end."""
+    return np.flatnonzero(np.frombuffer(lines, np.uint8) == _NEW_LINE)
+
+
 def in_lines(lines: bytes, ends: _Places) -> Fingerprints:
-    """Return the same of the ids in compact JSON lines, given where the lines end.
+    """Return the same of the ids in compact JSON lines without escapes, given where the lines end.
 
     Each line has one `"id":`, its row's own.
     """

@@ -18,7 +18,7 @@ import numpy as np
 import re2
 
 from schema.scalars import Instant
-from store.fingerprints import in_lines
+from store.fingerprints import ends_of, in_lines
 from store.reading import Batch, read_batch
 from store.refusals import REST_NAMES
 from store.rows import MAX_NAME, MAX_ROWS, METRIC, Kind, MetricRow, Row
@@ -47,7 +47,6 @@ _TAG: Final = b'"' + _CHARACTER + b'*"'
 _MARKED: Final = frozenset({"id", "timestamp", "metric_name"})
 """A tag of that name would be taken for the field."""
 
-_NEW_LINE: Final = ord("\n")
 _NAME: Final = re.compile('"metric_name":"([^"]*)"')
 _LINE: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -153,7 +152,7 @@ class Forms:
             return None
         if not body.endswith(b"\n"):
             body += b"\n"
-        ends = np.flatnonzero(np.frombuffer(body, np.uint8) == _NEW_LINE)
+        ends = ends_of(body)
         if len(ends) > MAX_ROWS or np.diff(ends, prepend=-1).max() > group.longest + 1:
             return None
         if not group.pattern.fullmatch(body):

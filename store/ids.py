@@ -14,7 +14,7 @@ from schema.scalars import Instant
 from store import queries
 from store.batches import Position, first_batch_at
 from store.engine import Engine, EngineError
-from store.fingerprints import of_ids, repeated
+from store.fingerprints import Fingerprints, ends_of, in_lines, of_ids, repeated
 from store.journal import Journal
 from store.reading import Batch
 from store.rows import Row
@@ -24,7 +24,9 @@ from store.tables import PROJECT
 _LOG: Final = logging.getLogger("analytics.ids")
 
 _IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
+_FEW_IDS: Final = 100  # to look up: 0.4 s at 20 million rows, as much as to look all up
 _RETRY_SECONDS: Final = 5.0
+_OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
 _NONE: Final[Mapping[int, "First"]] = MappingProxyType({})
 
 
@@ -85,10 +87,15 @@ class ClientIds:
         self._waiting: list[_Waiting[Any]] = []
         self._verifier: asyncio.Task[None] | None = None
         self._learner: asyncio.Task[None] | None = None
-        self.learned = False
+        self._all_learned = asyncio.Event()
+
+    @property
+    def learned(self) -> bool:
+        """Whether the memory has all ids of the last days; until then each id is looked up."""
+        return self._all_learned.is_set()
 
     def start(self) -> None:
-        """Begin to learn the ids that are stored; until that is done each id is looked up."""
+        """Begin to learn the ids that are stored."""
         self._learner = asyncio.create_task(self._learn())
 
     async def stop(self) -> None:
@@ -103,6 +110,8 @@ class ClientIds:
             return Recorded(
                 await journal.append(batch.lines, batch.points, batch.names), batch.points
             )
+        if len(batch.fingerprints) > _FEW_IDS and not self.learned:
+            await self._await_memory(batch, journal)
         suspects = self._seen.add(batch.fingerprints, self._now_ms())
         if not suspects and self.learned and not repeated(batch.fingerprints):
             return Recorded(
@@ -115,6 +124,16 @@ class ClientIds:
         if self._verifier is None:
             self._verifier = asyncio.create_task(self._verify())
         return await recorded
+
+    async def _await_memory(self, batch: Batch[Row], journal: Journal) -> None:
+        """Return when all ids are learned: to look many up takes long, and learning even longer."""
+        try:
+            async with asyncio.timeout(self._engine.limits.wait_seconds):
+                await self._all_learned.wait()
+        except TimeoutError:
+            journal.ledger.unavailable += batch.points
+            message = f"The ids of {self._table} are still being read after the start."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from None
 
     async def _verify(self) -> None:
         try:
@@ -198,15 +217,21 @@ class ClientIds:
             try:
                 await self._all_loaded()
                 since = first_batch_at(self._now_ms() - WINDOW_MS)
-                decoder = msgspec.json.Decoder(queries.OwnIdRow)
                 statement = queries.client_ids(self._table, PROJECT, since)
                 async for lines in self._engine.pieces(statement):
-                    ids = of_ids([row.id for row in decoder.decode_lines(lines)])
-                    self._seen.add(ids, self._now_ms())
-                self.learned = True
+                    if lines:
+                        self._seen.add(_learned(lines), self._now_ms())
+                self._all_learned.set()
             except (AnalyticsError, EngineError) as error:
                 _LOG.warning("the ids of %s can't be read yet: %s", self._table, error)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _learned(lines: bytes) -> Fingerprints:
+    """Return the fingerprints of some rows of `queries.client_ids`."""
+    if b"\\" in lines:  # some id is escaped
+        return of_ids([row.id for row in _OWN_IDS.decode_lines(lines)])
+    return in_lines(lines, ends_of(lines))
 
 
 async def _append(waiting: _Waiting[Any], batch: Batch[Any]) -> Position | None:

@@ -1,5 +1,6 @@
 """A memory of which client ids may have been here, of fixed size."""
 
+import mmap
 import secrets
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -95,7 +96,10 @@ class SeenIds:
         slice_ms = WINDOW_MS // (_FILTERS - 1)
         is_full = last and (last.ids >= self._words or now_ms - last.oldest_ms > slice_ms)
         if last is None or (is_full and len(self._filters) < _FILTERS):
-            last = _Filter(np.zeros(self._words, np.uint64), now_ms, now_ms)
+            # Not np.zeros: its pages are of 2 MiB, and to clear all of them for the first thousand
+            # ids takes half a second.
+            words = np.frombuffer(mmap.mmap(-1, self._words * 8), np.uint64)
+            last = _Filter(words, now_ms, now_ms)
             self._filters.append(last)
         return last
 

@@ -16,7 +16,7 @@ import pytest
 
 from schema.errors import AnalyticsError
 from store.fingerprints import of_ids
-from store.ids import ClientIds, Recorded
+from store.ids import ClientIds, First, Recorded
 from store.loader import Loader
 from store.store import Store
 from tests.resent import learned, row, send, send_series, split
@@ -199,6 +199,57 @@ async def test_ids_outlive_a_restart(
         assert not (await send(store, *rows)).points
         assert sorted(await keys(store)) == sorted([*map(str, range(50)), "s1", "s2", "s3"])
         await assert_accounted(store, before)
+
+
+async def test_many_ids_wait_until_those_before_the_start_are_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large batch right after a start is not looked up id by id, and counts once all the same."""
+    data = tmp_path / "data"
+    rows = [row(f"{n}") for n in range(2_000)]
+    async with opened(data) as store:
+        await send(store, *rows[:1_500])
+        before = await counts(store)
+    learn, go, asked = ClientIds._learn, asyncio.Event(), []
+
+    async def slowly(ids: ClientIds) -> None:
+        await go.wait()
+        await learn(ids)
+
+    async def find(ids: ClientIds, some: set[str]) -> dict[str, First]:
+        asked.append(len(some))
+        return await look_up(ids, some)
+
+    look_up = ClientIds._find
+    monkeypatch.setattr(ClientIds, "_learn", slowly)
+    monkeypatch.setattr(ClientIds, "_find", find)
+    async with opened(data) as store:
+        large = [asyncio.create_task(send(store, *rows[n:])) for n in (1_000, 1_200, 1_400)]
+        small = await send(store, *rows[1_450:1_550])
+        assert (small.points, len(small.duplicates)) == (50, 50)
+        assert asked == [100]
+        assert not any(task.done() for task in large)
+        go.set()
+        results = await asyncio.gather(*large)
+        assert sum(result.points for result in results) == 450
+        assert sorted(await keys(store)) == sorted(map(str, range(2_000)))
+        await assert_accounted(store, before)
+
+
+async def test_many_ids_are_refused_for_now_if_learning_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large batch is told to come back, and is not stored; a small one is looked up meanwhile."""
+    monkeypatch.setattr(ClientIds, "start", lambda _: None)
+    rows = [row(f"{n}") for n in range(101)]
+    async with opened(tmp_path / "data", dataclasses.replace(LIMITS, wait_seconds=0.3)) as store:
+        with pytest.raises(AnalyticsError, match=r"ids of metrics .* read") as refusal:
+            await send(store, *rows)
+        assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 5)
+        assert await keys(store) == []
+        await assert_accounted(store)
+        assert (await send(store, *rows[1:])).points == 100
+        await assert_accounted(store)
 
 
 async def test_ids_of_a_journal_that_was_left_are_known(
