@@ -12,10 +12,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from schema.errors import AnalyticsError
+from store.sql import Statement
 from tests.doors import record
 from tests.process import Process
 from tests.samples import EVENTS, METRICS, samples
 from tests.service import Service
+from tests.stores import Rows
 
 POINTS: Final = 10_000
 SERIES: Final = 300
@@ -143,6 +146,22 @@ async def test_gone_at_any_moment(filled: Service, turns: int) -> None:
     for connection in all_of_them:
         engine._readers.put_nowait(connection)
     assert (await filled.http.get("/metrics/cpu")).json()["count"] == before
+
+
+async def test_a_statement_that_runs_is_stopped(filled: Service) -> None:
+    """One that computes for minutes ends when its caller leaves, and its connection is free."""
+    heavy = Statement("SELECT max(cityHash64(number)) AS rows FROM numbers(9000000000)")
+    questions = filled.context.for_request().questions
+    asking = [asyncio.create_task(questions.select(heavy, Rows)) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    questions.stop()
+    async with asyncio.timeout(10):
+        for result in await asyncio.gather(*asking, return_exceptions=True):
+            assert isinstance(result, AnalyticsError)
+            assert result.code == "CLIENT_CLOSED_REQUEST"
+    with pytest.raises(AnalyticsError, match="did not wait"):
+        await questions.select(heavy, Rows)
+    assert (await filled.http.get("/metrics/cpu")).json()["count"]
 
 
 async def test_gone_at_once_is_told_in_the_log(

@@ -76,6 +76,23 @@ async def test_sparse_ids_are_all_learned(tmp_path: Path, wanted: list[int]) -> 
         assert ids_of._seen.add(of_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
 
 
+async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
+    """Also those that JSON escapes, next to others or alone in their part of the table."""
+    data = tmp_path / "data"
+    odd = ['a"b', "a\\b", "a/b", "é漢💥", '"', "\\", "a", "b" * 200, "\u2028"]
+    plain = [f"{n}" for n in range(100)]
+    rows = [{"metric_name": "m", "value": 1, "id": id_} for id_ in odd + plain]
+    for some in (rows, rows[len(odd) :]):
+        async with opened(data) as store:
+            body = msgspec.json.encode(some)
+            await store.record(METRICS, read_batch(METRICS.kind, body, NOON))
+    async with opened(data) as store:
+        ids_of = store._ids["metrics"]
+        await until(lambda: ids_of.learned)
+        texts = odd + plain
+        assert ids_of._seen.add(of_ids(texts), ids_of._now_ms()) == list(range(len(texts)))
+
+
 @pytest.mark.parametrize("after", [0, 1, 3])
 async def test_connection_survives_a_reader_that_gives_up(tmp_path: Path, after: int) -> None:
     """Whoever stops reading pieces in the middle, the next query on that connection is right."""
