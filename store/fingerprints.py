@@ -1,8 +1,7 @@
 """Fingerprints of client ids: 64-bit hashes, of thousands of ids at once and without their texts.
 
-To cut the ids out of a body and hash them one by one takes Python 0.3 us each, a quarter of what a
-point costs; numpy takes half of that for finding and hashing them where they are, eight bytes at a
-time.
+To cut the ids out of a body and hash them one by one takes Python 0.35 us each, a quarter of what a
+point costs; numpy takes 0.1 us to hash them where they are, eight bytes at a time.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ Fingerprints: TypeAlias = npt.NDArray[np.uint64]
 _Places: TypeAlias = npt.NDArray[np.intp]
 
 _BEFORE: Final = b'"id"'
-_QUOTE: Final = ord('"')
 _COLON: Final = ord(":")
 _NEW_LINE: Final = ord("\n")
 _FIRST: Final = np.uint64(int.from_bytes(b'{"id":"', "little"))

@@ -107,16 +107,12 @@ class ClientIds:
     async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
         if batch.fingerprints is None:
-            return Recorded(
-                await journal.append(batch.lines, batch.points, batch.names), batch.points
-            )
+            return Recorded(await _append(batch, journal), batch.points)
         if len(batch.fingerprints) > _FEW_IDS and not self.learned:
             await self._await_memory(batch, journal)
         suspects = self._seen.add(batch.fingerprints, self._now_ms())
         if not suspects and self.learned and not repeated(batch.fingerprints):
-            return Recorded(
-                await journal.append(batch.lines, batch.points, batch.names), batch.points
-            )
+            return Recorded(await _append(batch, journal), batch.points)
         ids = batch.ids
         asked = [ids[place] for place in suspects] if self.learned else ids
         recorded: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
@@ -178,7 +174,7 @@ class ClientIds:
                 places[row.id] = place - len(repeats)
         kept = waiting.batch.without(repeats) if repeats else waiting.batch
         try:
-            start = await _append(waiting, kept)
+            start = await _append(kept, waiting.journal)
         except Exception as error:  # noqa: BLE001 - its caller is told
             waiting.refuse(error, waiting.batch.points - kept.points)
             return
@@ -234,7 +230,7 @@ def _learned(lines: bytes) -> Fingerprints:
     return in_lines(lines, ends_of(lines))
 
 
-async def _append(waiting: _Waiting[Any], batch: Batch[Any]) -> Position | None:
+async def _append(batch: Batch[Any], journal: Journal) -> Position | None:
     if not batch.points:
         return None
-    return await waiting.journal.append(batch.lines, batch.points, batch.names)
+    return await journal.append(batch.lines, batch.points, batch.names)

@@ -28,10 +28,10 @@ _Flags: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class _Filter:
-    """Ids that came in a time: in which words they are, and by which bits, is theirs for ever.
+    """A Bloom filter of the ids that came in a span of time.
 
-    The places and bits of some ids are in one array: first of each its one, then its other, as a
-    call of numpy costs more than its work on a thousand ids.
+    `places` and `bits` say in which words some ids are, and by which bits. Each is one array, first
+    of every id its one word, then its other: numpy's calls cost more than its work.
     """
 
     words: _Words

@@ -165,6 +165,18 @@ async def test_request_whose_caller_went_away_counts_once(
         await assert_accounted(store)
 
 
+def held_back(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Let no memory learn the stored ids until the event is set."""
+    learn, go = ClientIds._learn, asyncio.Event()
+
+    async def slowly(ids: ClientIds) -> None:
+        await go.wait()
+        await learn(ids)
+
+    monkeypatch.setattr(ClientIds, "_learn", slowly)
+    return go
+
+
 @pytest.mark.parametrize("known", [False, True])
 async def test_ids_outlive_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
@@ -177,13 +189,7 @@ async def test_ids_outlive_a_restart(
         await send_series(store, "s1", "s2")
         await assert_accounted(store)
         before = await counts(store)
-    learn, go = ClientIds._learn, asyncio.Event()
-
-    async def slowly(ids: ClientIds) -> None:
-        await go.wait()
-        await learn(ids)
-
-    monkeypatch.setattr(ClientIds, "_learn", slowly)
+    go = held_back(monkeypatch)
     async with opened(data) as store:
         if known:
             go.set()
@@ -210,18 +216,13 @@ async def test_many_ids_wait_until_those_before_the_start_are_learned(
     async with opened(data) as store:
         await send(store, *rows[:1_500])
         before = await counts(store)
-    learn, go, asked = ClientIds._learn, asyncio.Event(), []
-
-    async def slowly(ids: ClientIds) -> None:
-        await go.wait()
-        await learn(ids)
+    go, asked = held_back(monkeypatch), []
 
     async def find(ids: ClientIds, some: set[str]) -> dict[str, First]:
         asked.append(len(some))
         return await look_up(ids, some)
 
     look_up = ClientIds._find
-    monkeypatch.setattr(ClientIds, "_learn", slowly)
     monkeypatch.setattr(ClientIds, "_find", find)
     async with opened(data) as store:
         large = [asyncio.create_task(send(store, *rows[n:])) for n in (1_000, 1_200, 1_400)]
