@@ -15,7 +15,7 @@ import rest_models as shape
 from resolvers import events, metrics, overview, recording
 from resolvers.context import Context
 from resolvers.overview import SERVICE
-from resolvers.series import Asked, Wanted
+from resolvers.series_request import Asked, Wanted
 from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.errors import AnalyticsError
 from schema.paging import MAX_PAGE, Paging

@@ -15,7 +15,7 @@ from store import catalogue
 from store.catalogue import DESCRIBED, DescriptionRow, SummaryRow
 from store.lists import METRICS, Span
 from store.queries import Rows
-from store.series import Question
+from store.series_types import Question
 
 _SEEN: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
 _SUMMARY: Final = {

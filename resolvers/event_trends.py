@@ -7,7 +7,8 @@ from typing import Final
 from strawberry import UNSET
 
 from resolvers.context import Context
-from resolvers.series import Asked, Rows, Wanted, series
+from resolvers.series import series
+from resolvers.series_request import Asked, Rows, Wanted
 from schema.errors import bad_input
 from schema.filters import EventFilter
 from schema.ranges import TimeRange
@@ -15,7 +16,7 @@ from schema.trends import EventResult, GroupByInput, NumberBucketInput
 from store import queries
 from store.conditions import event_condition
 from store.fields import keys_of, property_group, property_number
-from store.series import EVENT_FIELDS, Key
+from store.series_types import EVENT_FIELDS, Key
 
 MAX_BOUNDS: Final = 100
 

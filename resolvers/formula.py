@@ -14,7 +14,7 @@ import msgspec
 
 from resolvers import metrics
 from resolvers.context import Context
-from resolvers.series import MAX_SERIES, Asked, Wanted
+from resolvers.series_request import MAX_SERIES, Asked, Wanted
 from resolvers.table import Value, of_nothing
 from schema.aggregates import Aggregate, Order, aggregate
 from schema.errors import AnalyticsError, bad_input

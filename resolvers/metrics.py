@@ -8,7 +8,8 @@ import msgspec
 from resolvers import deletion, lists
 from resolvers.context import Context
 from resolvers.lists import List, Page
-from resolvers.series import Asked, Rows, Wanted, first_questions, series
+from resolvers.series import first_questions, series
+from resolvers.series_request import Asked, Rows, Wanted
 from schema.aggregates import COUNT
 from schema.catalogue import Sample
 from schema.errors import AnalyticsError
@@ -25,8 +26,8 @@ from store.conditions import metric_condition
 from store.fields import tag_raw
 from store.lists import SAMPLES, Key, SampleRow, samples_page
 from store.rows import MAX_TIME
-from store.series import Key as GroupKey
-from store.series import Question, Shape
+from store.series_types import Key as GroupKey
+from store.series_types import Question, Shape
 
 
 async def names(ctx: Context) -> list[str]:

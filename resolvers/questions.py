@@ -11,7 +11,9 @@ import msgspec
 from schema.errors import AnalyticsError
 from store import Store
 from store.engine import Answer, EngineError
-from store.series import Branch, Line, Question, Shape, branches, lines, statement
+from store.series_rows import lines
+from store.series_sql import branches, statement
+from store.series_types import Branch, Line, Question, Shape
 from store.sql import Slots, Statement
 
 T = TypeVar("T")

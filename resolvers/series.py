@@ -1,138 +1,28 @@
 """Series of aggregates: questions to the engine, and what comes of the replies."""
 
 import asyncio
-import operator
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
 from resolvers.context import Context
-from resolvers.questions import Ran, Reply
+from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES, Asked, Rows, Wanted
+from resolvers.series_result import Answer, group_keys, label, numbers, result_meta, these
 from resolvers.table import Frame, Table, shown_buckets
-from schema.aggregates import (
-    COUNT,
-    LARGEST_FIRST,
-    Aggregate,
-    AggregateKind,
-    Order,
-    aggregate,
-    of_field,
-)
-from schema.buckets import Fill, Granularity
+from schema.aggregates import COUNT, Aggregate
+from schema.buckets import Fill
 from schema.errors import bad_input
-from schema.ranges import CompareInput, TimeRange, TimeRangeInput, TimeRangePreset
-from schema.results import Caveat, GroupKey, ResultMeta
-from schema.scalars import UTC_ZONE, Instant, Long, Zone
-from schema.selection import TYPENAME, Selected
+from schema.ranges import TimeRangePreset
+from schema.results import ResultMeta
+from schema.scalars import Instant
 from schema.series import Result, Series, instants
 from store import queries
 from store.aggregates import in_engine
 from store.buckets import buckets, previous_buckets
 from store.ranges import EARLIEST, comparison, resolve_range
-from store.series import OTHER, Key, Line, Places, Question, Rank, Shape
-
-T = TypeVar("T")
-
-MAX_SERIES: Final = 1000
-MAX_KEYS: Final = 5
-MAX_CELLS: Final = 1_000_000
-
-_OTHER_LABEL: Final = "Other"
-_NO_VALUE: Final = "(none)"
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows to be asked about: a metric's (`part` is its name), or events (one part, '').
-
-    `condition` is what they must pass, which may depend on the range that is asked about.
-    """
-
-    table: str
-    condition: Callable[[TimeRange | None], str]
-    part: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """How series are to be made: the arguments of the API."""
-
-    range: TimeRangeInput
-    zone: Zone = UTC_ZONE
-    granularity: Granularity = Granularity.AUTO
-    max_points: int = 300
-    keys: tuple[Key, ...] = ()
-    order: Order = LARGEST_FIRST
-    limit: int = 10
-    others: bool = True
-    fill: Fill = Fill.NULL
-    compare: CompareInput | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of series is wanted: aggregates over the range, and bucket by bucket."""
-
-    totals: frozenset[Aggregate] = frozenset()
-    columns: frozenset[Aggregate] = frozenset()
-    times: bool = False
-    partial: bool = False
-
-    @classmethod
-    def of(cls, table: str, selected: Iterable[Selected]) -> "Wanted":
-        """Read it from what is selected below a result."""
-        totals: set[Aggregate] = set()
-        columns: set[Aggregate] = set()
-        times = partial = False
-        for one in selected:
-            times |= one.name == "times"
-            for part in one.below if one.name == "series" else ():
-                match part.name:
-                    case "total" | "previousTotal":
-                        totals |= _aggregates(table, part.below)
-                    case "change":
-                        totals.add(_changed(table, part.arguments))
-                    case "columns" | "previousColumns":
-                        columns |= _aggregates(table, part.below)
-                    case "points":
-                        times = True
-                        for values in part.below:
-                            partial |= values.name == "isPartial"
-                            columns |= _aggregates(table, values.below)
-        return cls(frozenset(totals), frozenset(columns), times or bool(columns), partial)
-
-
-def _aggregates(table: str, fields: Iterable[Selected]) -> set[Aggregate]:
-    return {of_field(table, one.name, one.arguments) for one in fields if one.name != TYPENAME}
-
-
-def _changed(table: str, arguments: Mapping[str, Any]) -> Aggregate:
-    kind = AggregateKind(arguments["aggregate"])
-    return aggregate(table, kind, arguments.get("property"), arguments.get("q"))
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What was found for the series of one range."""
-
-    lines: dict[int, Line] = field(default_factory=dict)
-    keys: dict[int, list[str]] = field(default_factory=dict)
-    ran: list[Ran] = field(default_factory=list)
-    groups: int = 1
-
-    def add(self, reply: Reply) -> None:
-        self.ran.append(reply.ran)
-        self.lines |= {line.series: line for line in reply.lines}
-
-    def add_ranking(self, reply: Reply) -> None:
-        self.add(reply)
-        self.groups = max((line.groups for line in reply.lines), default=0)
-        ranked = sorted(reply.lines, key=operator.attrgetter("series"))
-        self.keys = {line.series: line.keys for line in ranked if line.series != OTHER}
+from store.series_types import OTHER, Places, Question, Rank, Shape
 
 
 async def series(
@@ -143,20 +33,20 @@ async def series(
     frame, other = _frames(asked, wanted, now, await _oldest(ctx, rows, asked))
     _check(asked, frame)
     current, previous = await _ask(ctx, rows, asked, wanted, (frame, other))
-    numbers = _numbers(asked, current, previous)
-    lines = [current.lines.get(number) for number in numbers]
+    listed = numbers(asked, current, previous)
+    lines = [current.lines.get(number) for number in listed]
     shown = shown_buckets(frame.buckets, lines, asked.fill)
     table = Table(wanted.totals, wanted.columns, asked.fill, shown, now)
-    starts = _these(frame.buckets.starts, shown) if frame.buckets else ()
+    starts = these(frame.buckets.starts, shown) if frame.buckets else ()
     times = instants(starts) if wanted.times else b"[]"
     partial = frame.buckets.partial(frame.span, now) if frame.buckets and wanted.partial else []
-    partial_text = msgspec.json.encode(_these(partial, shown) if partial else [])
+    partial_text = msgspec.json.encode(these(partial, shown) if partial else [])
     compared = bisect_left(shown, len(other.buckets.starts)) if other and other.buckets else 0
     made = [
         Series(
             table=rows.table,
-            keys=(keys := _group_keys(asked.keys, current.keys.get(number))),
-            label=_label(keys, rows, is_other=bool(asked.keys) and number == OTHER),
+            keys=(keys := group_keys(asked.keys, current.keys.get(number))),
+            label=label(keys, rows, is_other=bool(asked.keys) and number == OTHER),
             is_other=bool(asked.keys) and number == OTHER,
             totals=table.totals(line, frame),
             previous_totals=table.totals(previous.lines.get(number), other) if other else None,
@@ -166,76 +56,10 @@ async def series(
             times=times,
             partial=partial_text,
         )
-        for number, line in zip(numbers, lines, strict=True)
+        for number, line in zip(listed, lines, strict=True)
     ]
-    return Result(times, made, found=bool(current.lines)), _meta(
+    return Result(times, made, found=bool(current.lines)), result_meta(
         ctx, asked, (frame, other), (current, previous)
-    )
-
-
-def _these(of: Sequence[T], shown: Sequence[int]) -> Sequence[T]:
-    """Return what belongs to the shown buckets: all, most often."""
-    return of if shown == range(len(of)) else [of[n] for n in shown]
-
-
-def _numbers(asked: Asked, current: _Answer, previous: _Answer) -> list[int]:
-    """List the series in their order: the groups as they were ranked, then all others."""
-    if not asked.keys:
-        return [1]
-    others = asked.others and (OTHER in current.lines or OTHER in previous.lines)
-    return [*current.keys, *([OTHER] if others else [])]
-
-
-def _group_keys(keys: Sequence[Key], texts: Sequence[str] | None) -> list[GroupKey]:
-    if texts is None:
-        return []
-    return [
-        GroupKey(name=key.name, value=_value_of(text, is_json=key.is_json))
-        for key, text in zip(keys, texts, strict=True)
-    ]
-
-
-def _value_of(text: str, *, is_json: bool) -> str | None:
-    """Read a key's value: null where there is none, a text as such, all else as its JSON."""
-    if not text:
-        return None
-    value = msgspec.json.decode(text) if is_json else text
-    return value if isinstance(value, str) else text
-
-
-def _label(keys: Sequence[GroupKey], rows: Rows, *, is_other: bool) -> str:
-    if is_other:
-        return _OTHER_LABEL
-    texts = [_NO_VALUE if key.value is None else key.value for key in keys]
-    return ", ".join(texts) if texts else rows.label
-
-
-def _meta(
-    ctx: Context,
-    asked: Asked,
-    frames: tuple[Frame, Frame | None],
-    answers: tuple[_Answer, _Answer],
-) -> ResultMeta:
-    current, previous = answers
-    ran = list({id(each): each for each in (*current.ran, *previous.ran)}.values())
-    truncated = not asked.others and current.groups > asked.limit
-    warnings = []
-    if truncated:
-        message = f"{current.groups - asked.limit} groups are left out (limit {asked.limit})."
-        warnings.append(Caveat(code="TRUNCATED", message=message))
-    if ctx.store.problems():
-        message = "Rows that were acknowledged may be missing: the engine can't load them now."
-        warnings.append(Caveat(code="INCOMPLETE", message=message))
-    return ResultMeta(
-        range=frames[0].span,
-        comparison_range=frames[1].span if frames[1] else None,
-        total_groups=Long(current.groups),
-        truncated=truncated,
-        rows_read=Long(sum(each.rows_read for each in ran)),
-        elapsed_ms=round(sum(each.ms for each in ran), 3),
-        fresh_as_of=ctx.now(),
-        warnings=warnings,
-        sql=None if ctx.production else "\n\n".join(each.statement.for_console() for each in ran),
     )
 
 
@@ -338,10 +162,10 @@ async def _ask(
     asked: Asked,
     wanted: Wanted,
     frames: tuple[Frame, Frame | None],
-) -> tuple[_Answer, _Answer]:
+) -> tuple[Answer, Answer]:
     """Ask for both ranges at once; for groups with columns after it is known which come first."""
     frame, other = frames
-    current, previous = _Answer(), _Answer()
+    current, previous = Answer(), Answer()
     of = _Questions.of(rows, asked, wanted)
     placed = None
     if asked.keys:
@@ -349,7 +173,7 @@ async def _ask(
         groups = tuple((rows.part, *texts) for texts in current.keys.values())
         placed = Places(groups, asked.others)
 
-    async def into(answer: _Answer, at: Frame) -> None:
+    async def into(answer: Answer, at: Frame) -> None:
         answer.add(await ctx.questions.ask(of.series(at, placed)))
 
     again = [(current, frame)] if of.columns or not asked.keys else []

@@ -15,7 +15,7 @@ from schema.scalars import Instant
 from schema.series import Totals
 from store.aggregates import in_engine
 from store.buckets import Buckets
-from store.series import Line
+from store.series_types import Line
 
 Value: TypeAlias = int | float | None
 

@@ -9,7 +9,7 @@ from strawberry.types import get_object_definition
 from strawberry.types.arguments import convert_arguments
 
 from resolvers import catalogue, events, metrics
-from resolvers import series as trends
+from resolvers import series_request as trends
 from resolvers.catalogue import kind_of
 from resolvers.context import Context
 from resolvers.identity import EVENT_TYPE, METRIC, name_in, named_id
@@ -31,7 +31,7 @@ from store.buckets import MAX_BUCKETS
 from store.catalogue import SummaryRow
 from store.keys import PROPERTIES, TAGS, KeyRow
 from store.ranges import resolve_range
-from store.series import Question
+from store.series_types import Question
 
 Range = Annotated[TimeRangeInput, argument(description="Which time.")]
 WhichPoints = Annotated[MetricFilter | None, argument(description="Which points; all if null.")]

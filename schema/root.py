@@ -12,7 +12,7 @@ from strawberry.types import ExecutionContext
 
 from resolvers import accounts, catalogue, event_trends, events, metrics, overview, recording
 from resolvers import formula as formulas
-from resolvers import series as trends
+from resolvers import series_request as trends
 from schema.aggregates import ordered
 from schema.asked import Asked, selected_names
 from schema.buckets import Fill, Granularity

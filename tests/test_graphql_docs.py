@@ -16,7 +16,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, 
 
 from resolvers.event_trends import MAX_BOUNDS
 from resolvers.formula import MAX_FORMULA, MAX_INPUTS
-from resolvers.series import MAX_CELLS, MAX_KEYS, MAX_SERIES
+from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES
 from schema.errors import STATUS
 from schema.paging import MAX_PAGE
 from schema.ranges import MAX_HOURS

@@ -18,7 +18,8 @@ from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
 from schema.series import instants
 from store.buckets import Buckets
-from store.series import Branch, lines
+from store.series_rows import lines
+from store.series_types import Branch
 from tests.doors import record
 from tests.service import Service
 

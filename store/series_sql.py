@@ -5,24 +5,20 @@ keys, groups, totals…, buckets, columns…]`, so that branches of different sh
 and so that a column of a chart comes as the text of an array, to be passed on unread.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
-import msgspec
-
-from schema.aggregates import COUNTS, Aggregate, Order
-from schema.trends import EventField
+from schema.aggregates import Aggregate
 from store.aggregates import Plan, Property, in_engine, needs_steps, plan
-from store.buckets import Buckets, bucket_number
+from store.buckets import bucket_number
 from store.fields import keys_of, property_group, property_number
 from store.operators import TIME_OPERATORS
+from store.series_types import OTHER, Branch, Key, Question, Shape
 from store.sql import Slots, Statement
 
 _Aggregates: TypeAlias = frozenset[Aggregate]
 
-OTHER: Final = 0
-"""The number of the series of all that has no series of its own."""
+_SEPARATED: Final = ", '\\n', "
 
 # The growth of a counter since its series' row before, in this range: after a reset it began at 0.
 # Tags are one series in whatever order they were sent. In compact JSON of texts `","` is nowhere
@@ -48,105 +44,6 @@ _STEPS: Final = """(
         WHERE {where}
     )
 )"""
-
-
-EVENT_FIELDS: Final = {
-    EventField.NAME: "name",
-    EventField.USER_ID: "user_id",
-    EventField.SESSION_ID: "session_id",
-}
-"""The columns of an event's fields, in which '' stands for none."""
-
-
-class Key(NamedTuple):
-    """A group key: its name, and its expression, which is JSON or a text; '' stands for none."""
-
-    name: str
-    sql: str
-    is_json: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """Which groups become series: the first `limit`. `others`: whether the rest is one, too."""
-
-    order: Order
-    limit: int
-    others: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Groups whose series are numbered already, 1, 2, …: each as part and keys."""
-
-    groups: tuple[tuple[str, ...], ...]
-    others: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Everything that questions must share to be one branch, except what they ask about.
-
-    `condition` is text in the slots of the statement. With `by_name` the rows are those of some
-    metrics, and each metric is a part of the answer; else all is one part. `listed` is SQL that
-    selects the metrics' names, when they are not known yet.
-    """
-
-    table: str
-    condition: str
-    span: tuple[int, int]
-    by_name: bool
-    keys: tuple[Key, ...] = ()
-    buckets: Buckets | None = None
-    ranked: Rank | None = None
-    placed: Places | None = None
-    listed: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Aggregates of some rows as series: over the range, and (`columns`) for each bucket."""
-
-    shape: Shape
-    part: str
-    totals: frozenset[Aggregate]
-    columns: frozenset[Aggregate]
-
-    def asks_no_more_than(self, other: "Question") -> bool:
-        """Say whether another question of the same shape asks for all of this, too."""
-        return self.totals <= other.totals and self.columns <= other.columns
-
-    def of_those_on(self, page: Statement) -> "Question":
-        """Return this question about the metrics that a statement names, as `name`."""
-        names = f"SELECT name FROM (\n{page.text}\n)"
-        return replace(self, shape=replace(self.shape, listed=names))
-
-    def of_all(self, others: "Iterable[Question]") -> "Question":
-        """Return the question that asks for all that some of the same shape ask for."""
-        totals = frozenset().union(*(each.totals for each in others))
-        columns = frozenset().union(*(each.columns for each in others))
-        return Question(self.shape, self.part, totals, columns)
-
-
-class Line(NamedTuple):
-    """One series of an answer. `columns` are arrays aligned with `buckets`, still as text."""
-
-    part: str
-    series: int
-    keys: list[str]
-    groups: int
-    totals: dict[Aggregate, int | float | None]
-    buckets: bytes | None
-    columns: dict[Aggregate, bytes]
-
-
-class Branch(NamedTuple):
-    """Questions of one shape about one set of aggregates, as a part of a statement."""
-
-    number: int
-    text: str
-    totals: tuple[Aggregate, ...]
-    columns: tuple[Aggregate, ...]
 
 
 def branches(questions: Iterable[Question], slots: Slots) -> list[tuple[Branch, list[Question]]]:
@@ -176,51 +73,6 @@ def statement(
         texts.append(f"{row}\nFROM (\n{beside.text}\n)")
     text = "\nUNION ALL\n".join(texts)
     return slots.statement(text, tuple(sorted(set(tables))))
-
-
-def lines(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[Line]]:
-    """Read an answer: the lines of each branch, by its number."""
-    found: dict[int, list[Line]] = {number: [] for number in some}
-    for text in filter(None, answer.split(b"\n")):
-        branch = some[int(text[1 : text.index(b",")])]
-        head, arrays = _cut(text, len(branch.columns) + 1 if branch.columns else 0)
-        _, part, series, keys, groups, *totals = _HEAD.decode(head)
-        of_totals = zip(branch.totals, totals, strict=True)
-        found[branch.number].append(
-            Line(
-                part,
-                series,
-                keys,
-                groups,
-                {of: _number(of, value) for of, value in of_totals},
-                arrays[0] if arrays else None,
-                dict(zip(branch.columns, arrays[1:], strict=True)),
-            )
-        )
-    return found
-
-
-def _number(of: Aggregate, value: float | None) -> int | float | None:
-    """Return a count as an integer, anything else as a double; the engine writes 1e19 as 10…0."""
-    return value if value is None or of.kind in COUNTS else float(value)
-
-
-def _cut(text: bytes, count: int) -> tuple[bytes, list[bytes]]:
-    """Cut so many arrays of numbers from the end of an array, unread.
-
-    That takes a hundredth of the time of a parser, which looks at every byte.
-    """
-    arrays = []
-    start = len(text) - 1
-    for _ in range(count):
-        end = text.rindex(b"]", 0, start) + 1
-        start = text.rindex(b"[", 0, end)
-        arrays.append(text[start:end])
-    return text[:start].rstrip(b", ") + b"]", arrays[::-1]
-
-
-_SEPARATED: Final = ", '\\n', "
-_HEAD: Final = msgspec.json.Decoder(list[Any])
 
 
 class _Draft(NamedTuple):
