@@ -1,44 +1,55 @@
 """Formulas: arithmetic over aggregates of metrics, series by series and bucket by bucket."""
 
-import ast
 import asyncio
 import keyword
-import math
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import msgspec
 
 from resolvers import metrics
 from resolvers.context import Context
-from resolvers.series_request import MAX_SERIES, Asked, Wanted
-from resolvers.table import Value, of_nothing
-from schema.aggregates import Aggregate, Order, aggregate
-from schema.errors import AnalyticsError, bad_input
+from resolvers.series import Questions, check, check_cells, fetch, resolved
+from resolvers.series_request import Asked, Rows, Wanted
+from resolvers.series_result import Answer, Answers, Frames, group_keys, label, result_meta, these
+from resolvers.table import Frame, Table, Value
+from schema.aggregates import Aggregate, aggregate
+from schema.buckets import Fill
+from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
-from schema.metrics import MetricResult
 from schema.ready import Ready
-from schema.results import Change, ResultMeta
-from schema.scalars import Long
-from schema.series import Series
+from schema.results import Change, GroupKey
+from schema.series import instants
+from store.aggregates import in_engine
+from store.formulas import Formula, parsed
+from store.series_types import OTHER, Joined, JoinedInput, Key, Line, Places, Question, Rank, Shape
 
 MAX_INPUTS: Final = 20
-MAX_FORMULA: Final = 1000
 
-Formula: TypeAlias = Callable[[Mapping[str, Value]], Value]
-_Key: TypeAlias = tuple[str | None, ...]
-
-_OPERATORS: Final[Mapping[type[ast.operator], Callable[[float, float], float]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COLUMN: Final = msgspec.json.Decoder(list[Value])
+_INDEXES: Final = msgspec.json.Decoder(list[int])
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """An input of a formula, and what is found for it; `keys` are empty if it has no groups."""
+
+    name: str
+    rows: Rows
+    value: Aggregate
+    keys: tuple[Key, ...]
+    found: Answers = field(default_factory=Answers)
+
+    def has(self, number: int) -> bool:
+        """Say whether it has rows of a group in the range; without groups it stands beside all."""
+        return not self.keys or number in self.found.current.lines
+
+    def line(self, answer: Answer, number: int) -> Line | None:
+        """Return its line of a group."""
+        return answer.lines.get(number if self.keys else 1)
 
 
 async def query(
@@ -49,10 +60,39 @@ async def query(
     *,
     columns: bool,
 ) -> FormulaResult:
-    """Answer a formula; what its inputs ask for is fused as if they were asked by themselves.
+    """Answer a formula: one range, one set of buckets and one order of groups for all inputs.
 
     Raises `AnalyticsError` that names the input or the place in the formula.
     """
+    _check_inputs(inputs)
+    read = parsed(formula, [each.as_ for each in inputs])
+    sources = [_input(ctx, each) for each in inputs]
+    asked = replace(asked, keys=next((each.keys for each in sources if each.keys), ()))
+    check(asked)
+    frames = await resolved(ctx, [each.rows for each in sources], asked, times=columns)
+    groups = await _groups(ctx, read, sources, asked, frames)
+    check_cells(frames, len(groups.keys) if asked.keys else 1)
+    await asyncio.gather(
+        *(_fetch(ctx, each, asked, frames, groups, columns=columns) for each in sources)
+    )
+    await _check_known(ctx, sources)
+    sheet = _Sheet(read, sources, frames, asked.fill, columns)
+    numbers = list(groups.keys) if asked.keys else [1]
+    rows = [sheet.row(number) for number in numbers]
+    shown = _shown(rows, frames, asked.fill)
+    ran = [*groups.ran, *(ran for each in sources for ran in each.found.ran)]
+    cut = frames.current.buckets
+    return FormulaResult(
+        begins=Ready(msgspec.Raw(instants(these(cut.starts, shown) if cut else ()))),
+        series=[
+            _series(row, shown, group_keys(asked.keys, groups.keys.get(number)), formula)
+            for number, row in zip(numbers, rows, strict=True)
+        ],
+        meta=result_meta(ctx, asked, frames, ran, groups.groups),
+    )
+
+
+def _check_inputs(inputs: Sequence[NamedMetricInput]) -> None:
     if not 1 <= len(inputs) <= MAX_INPUTS:
         raise bad_input("inputs", f"must be 1 to {MAX_INPUTS}", limit=MAX_INPUTS)
     names = [each.as_ for each in inputs]
@@ -60,167 +100,180 @@ async def query(
         raise bad_input("inputs.as", "must be letters, digits and underscores, and no Python word")
     if len(set(names)) != len(names):
         raise bad_input("inputs.as", "must differ from one another")
-    compute = parsed(formula, names)
     if len({tuple(each.group_by) for each in inputs if each.group_by}) > 1:
         raise bad_input("inputs.groupBy", "must be the same for all inputs that have any")
-    wanted = [aggregate("metrics", each.aggregate, q=each.q, at="inputs.") for each in inputs]
-    found = await asyncio.gather(
-        *(
-            _input(ctx, each, replace(asked, order=Order(of)), of, columns=columns)
-            for each, of in zip(inputs, wanted, strict=True)
-        )
-    )
-    tables = [_by_key(result, each) for result, each in zip(found, inputs, strict=True)]
-    keys = list(dict.fromkeys(key for table in tables for key in table if key)) or [()]
-    sheet = _Sheet(compute, names, wanted)
-    series = [
-        sheet.series([table.get(key) or table.get(()) for table in tables], formula) for key in keys
-    ]
-    return FormulaResult(
-        begins=found[0].result.shown_times(), series=series, meta=_meta([of.meta for of in found])
+
+
+def _input(ctx: Context, given: NamedMetricInput) -> _Input:
+    return _Input(
+        name=given.as_,
+        rows=metrics.rows_of(ctx, given.metric, given.where),
+        value=aggregate("metrics", given.aggregate, q=given.q, at="inputs."),
+        keys=metrics.keys(ctx, given.group_by or []),
     )
 
 
-async def _input(
-    ctx: Context, named: NamedMetricInput, asked: Asked, of: Aggregate, *, columns: bool
-) -> MetricResult:
-    keys = metrics.keys(ctx, named.group_by or [])
-    asked = replace(asked, keys=keys, limit=MAX_SERIES if keys else 1, others=False)
-    wanted = Wanted(frozenset({of}), frozenset({of} if columns else ()), times=columns)
-    return await metrics.query(ctx, named.metric, named.where, asked, wanted)
-
-
-def _by_key(result: MetricResult, named: NamedMetricInput) -> dict[_Key, Series]:
-    return {
-        tuple(key.value for key in one.keys) if named.group_by else (): one
-        for one in result.result.series
-    }
-
-
-class _Sheet:
-    """Computes a formula from the series that stand beside one another."""
-
-    def __init__(self, compute: Formula, names: Sequence[str], wanted: Sequence[Aggregate]) -> None:
-        self._compute = compute
-        self._names = names
-        self._wanted = wanted
-
-    def series(self, inputs: Sequence[Series | None], formula: str) -> FormulaSeries:
-        """Compute one line; an input without this group has what an aggregate of nothing is."""
-        known = next(one for one in inputs if one)
-        grouped = next((one for one in inputs if one and one.keys), known)
-        compared = known.previous_totals is not None
-        now = self._one([self._total(one, of) for one, of in self._pairs(inputs)])
-        before = self._one([self._previous(one, of) for one, of in self._pairs(inputs)])
-        return FormulaSeries(
-            key=grouped.keys,
-            label=grouped.label if grouped.keys else formula,
-            total=now,
-            change=Change.between(now, before) if compared else None,
-            column=self._column([one.texts if one else None for one in inputs]),
-            previous_column=self._column([one.previous_texts if one else None for one in inputs])
-            if compared
-            else None,
-        )
-
-    def _pairs(self, inputs: Sequence[Series | None]) -> list[tuple[Series | None, Aggregate]]:
-        return list(zip(inputs, self._wanted, strict=True))
-
-    def _total(self, one: Series | None, of: Aggregate) -> Value:
-        return one.totals[of] if one else of_nothing(of)
-
-    def _previous(self, one: Series | None, of: Aggregate) -> Value:
-        return one.previous_totals[of] if one and one.previous_totals else of_nothing(of)
-
-    def _one(self, values: Sequence[Value]) -> Value:
-        return self._compute(dict(zip(self._names, values, strict=True)))
-
-    def _column(self, texts: Sequence[Mapping[Aggregate, bytes] | None]) -> Ready:
-        columns = [
-            _COLUMN.decode(of[wanted]) if of and wanted in of else None
-            for of, wanted in zip(texts, self._wanted, strict=True)
-        ]
-        length = max((len(column) for column in columns if column is not None), default=0)
-        filled = [
-            [of_nothing(wanted)] * length if column is None else column
-            for column, wanted in zip(columns, self._wanted, strict=True)
-        ]
-        values = [self._one(row) for row in zip(*filled, strict=True)]
-        return Ready(msgspec.Raw(msgspec.json.encode(values)))
-
-
-def _meta(parts: Sequence[ResultMeta]) -> ResultMeta:
-    """Say how the answers that a formula is made of were made."""
-    statements = list(dict.fromkeys(part.sql for part in parts if part.sql))
-    return replace(
-        parts[0],
-        total_groups=Long(max(part.total_groups for part in parts)),
-        truncated=any(part.truncated for part in parts),
-        rows_read=max(part.rows_read for part in parts),
-        elapsed_ms=max(part.elapsed_ms for part in parts),
-        warnings=list({each.code: each for part in parts for each in part.warnings}.values()),
-        sql="\n\n".join(statements) or None,
-    )
-
-
-def parsed(text: str, names: Sequence[str]) -> Formula:
-    """Read a formula over some names; Python's own parser knows its precedences.
-
-    A value that is missing, a division by 0, or a result beyond a double makes it null.
-    Raises `AnalyticsError` for anything that is no arithmetic.
-    """
-    if len(text) > MAX_FORMULA:
-        raise bad_input("formula", f"must be at most {MAX_FORMULA} characters", limit=MAX_FORMULA)
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        return _computing(tree, frozenset(names))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise bad_input("formula", "is no arithmetic over the inputs' names") from None
-
-
-def _computing(tree: ast.expr, names: frozenset[str]) -> Formula:
-    match tree:
-        case ast.Constant(value=bool()):
-            raise _unknown(tree)
-        case ast.Constant(value=int() | float() as number):
-            return lambda _: _finite(number)
-        case ast.Name(id=name) if name in names:
-            return lambda values: values[name]
-        case ast.Name(id=name):
-            raise bad_input("formula", f"{name} is the name of no input")
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner = _computing(operand, names)
-            return lambda values: None if (value := inner(values)) is None else -value
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _computing(operand, names)
-        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
-            return _applied(
-                _OPERATORS[type(sign)], _computing(left, names), _computing(right, names)
+async def _groups(
+    ctx: Context, formula: Formula, inputs: Sequence[_Input], asked: Asked, frames: Frames
+) -> Answer:
+    """Find the groups that are shown, in their order, and the totals of the inputs there."""
+    groups = Answer()
+    if not asked.keys:
+        return groups
+    span = frames.current.span
+    joined = Joined(
+        formula=formula,
+        inputs=tuple(
+            JoinedInput(
+                each.name, each.rows.part, each.rows.condition(span), each.value, bool(each.keys)
             )
-        case _:
-            raise _unknown(tree)
+            for each in inputs
+        ),
+        zero=asked.fill is Fill.ZERO,
+        ms=min(span.to, frames.until + 1) - span.from_,
+    )
+    shape = Shape(
+        table="metrics",
+        condition="",
+        span=(span.from_, span.to),
+        by_name=False,
+        keys=asked.keys,
+        ranked=Rank(asked.order, asked.limit, asked.others, asked.offset, asked.search),
+        joined=joined,
+    )
+    reply = await ctx.questions.ask(Question(shape, "", frozenset(), frozenset()))
+    groups.add_ranking(reply, is_all=False)
+    for line in reply.lines:
+        if line.series != OTHER:
+            _take_totals(inputs, line)
+    return groups
 
 
-def _applied(apply: Callable[[float, float], float], left: Formula, right: Formula) -> Formula:
-    def compute(values: Mapping[str, Value]) -> Value:
-        first, second = left(values), right(values)
-        if first is None or second is None:
-            return None
-        try:
-            return _finite(apply(float(first), float(second)))
-        except (ZeroDivisionError, OverflowError):
-            return None
-
-    return compute
+def _take_totals(inputs: Sequence[_Input], group: Line) -> None:
+    for each, value in zip(inputs, group.values, strict=True):
+        if value is not None:
+            number = group.series if each.keys else 1
+            total = Line(
+                each.rows.part, number, [], 1, {in_engine(each.value): float(value)}, None, {}
+            )
+            each.found.current.lines[number] = total
 
 
-def _finite(number: float) -> Value:
-    try:
-        return number if math.isfinite(number) else None
-    except OverflowError:  # an integer of more than 308 digits
-        return None
+async def _fetch(
+    ctx: Context, given: _Input, asked: Asked, frames: Frames, groups: Answer, *, columns: bool
+) -> None:
+    """Ask for the columns of an input, and for its totals where these are not known yet."""
+    if asked.keys and not groups.keys:
+        return
+    wanted = Wanted(
+        frozenset({given.value}), frozenset({given.value} if columns else ()), times=columns
+    )
+    questions = Questions.of(given.rows, replace(asked, keys=given.keys), wanted)
+    placed = None
+    if given.keys:
+        numbered = tuple((given.rows.part, *texts) for texts in groups.keys.values())
+        placed = Places(numbered, others=False)
+    current = columns or not asked.keys
+    if current:
+        given.found.current.lines.clear()
+    await fetch(ctx, questions, frames, given.found, placed, current=current)
 
 
-def _unknown(tree: ast.expr) -> AnalyticsError:
-    message = f"can have + - * / ( ), numbers and names only (column {tree.col_offset + 1})"
-    return bad_input("formula", message)
+async def _check_known(ctx: Context, inputs: Sequence[_Input]) -> None:
+    """Raise NOT_FOUND for an input of which nothing was found because there is no such metric."""
+    names = dict.fromkeys(each.rows.part for each in inputs if not each.found.current.lines)
+    await asyncio.gather(*(metrics.check_known(ctx, name) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A series of a formula, over all buckets; in the `present` ones an input has rows."""
+
+    total: Value
+    column: list[Value]
+    previous_total: Value
+    previous_column: list[Value]
+    compared: bool
+    present: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """Computes a formula from the inputs' values, which are joined by group and by bucket."""
+
+    formula: Formula
+    inputs: Sequence[_Input]
+    frames: Frames
+    fill: Fill
+    columns: bool
+
+    def row(self, number: int) -> _Row:
+        """Compute the series of a group."""
+        frames = self.frames
+        current = {each.name: each.found.current for each in self.inputs}
+        previous = {each.name: each.found.previous for each in self.inputs}
+        total, column = self._computed(number, current, frames.current)
+        before = self._computed(number, previous, frames.other) if frames.other else (None, [])
+        present: set[int] = set()
+        for each in self.inputs if self.fill is Fill.NONE else ():
+            line = each.line(each.found.current, number)
+            if line and line.buckets is not None:
+                present.update(_INDEXES.decode(line.buckets))
+        return _Row(total, column, *before, frames.other is not None, frozenset(present))
+
+    def _computed(
+        self, number: int, answers: Mapping[str, Answer], frame: Frame
+    ) -> tuple[Value, list[Value]]:
+        """Compute the total and the column over one range."""
+        totals: dict[str, Value] = {}
+        columns: dict[str, list[Value]] = {}
+        for each in self.inputs:
+            total, column = self._values(each, number, answers[each.name], frame)
+            totals[each.name] = total
+            columns[each.name] = column
+        rows = zip(*columns.values(), strict=True)
+        values = [self.formula.compute(dict(zip(columns, row, strict=True))) for row in rows]
+        return self.formula.compute(totals), values
+
+    def _values(
+        self, given: _Input, number: int, answer: Answer, frame: Frame
+    ) -> tuple[Value, list[Value]]:
+        """Return the total and the column of an input, filled."""
+        cut = self.frames.current.buckets
+        count = len(cut.starts) if cut and self.columns else 0
+        line = given.line(answer, number)
+        if line is None and not given.has(number):
+            missing = 0 if self.fill is Fill.ZERO else None
+            return missing, [missing] * count
+        fill = Fill.NULL if self.fill is Fill.NONE else self.fill
+        value = frozenset({given.value})
+        columns = value if count else frozenset()
+        table = Table(value, columns, fill, range(count), self.frames.until)
+        texts = table.columns(line, frame)
+        column = _COLUMN.decode(texts[given.value]) if count else []
+        return table.totals(line, frame)[given.value], column
+
+
+def _shown(rows: Iterable[_Row], frames: Frames, fill: Fill) -> Sequence[int]:
+    """Return which buckets are shown; without filling those in which there is a value."""
+    cut = frames.current.buckets
+    if cut is None:
+        return ()
+    if fill is not Fill.NONE:
+        return range(len(cut.starts))
+    return sorted({n for row in rows for n in row.present if row.column[n] is not None})
+
+
+def _series(row: _Row, shown: Sequence[int], keys: list[GroupKey], text: str) -> FormulaSeries:
+    return FormulaSeries(
+        key=keys,
+        label=label(keys) if keys else text,
+        total=row.total,
+        change=Change.between(row.total, row.previous_total) if row.compared else None,
+        column=_ready(row.column, shown),
+        previous_column=_ready(row.previous_column, shown) if row.compared else None,
+    )
+
+
+def _ready(column: Sequence[Value], shown: Sequence[int]) -> Ready:
+    return Ready(msgspec.Raw(msgspec.json.encode(these(column, shown))))

@@ -59,14 +59,15 @@ async def query(
     known: bool = False,
 ) -> MetricResult:
     """Answer with series of one metric; NOT_FOUND if it is not known to be there, and is not."""
-    rows = _rows(ctx, name, tests)
+    rows = rows_of(ctx, name, tests)
     result, meta = await series(ctx, rows, asked, wanted)
     if not (result.found or known):
         await check_known(ctx, name)
     return MetricResult(result=result, meta=meta)
 
 
-def _rows(ctx: Context, name: str, tests: MetricFilter | None) -> Rows:
+def rows_of(ctx: Context, name: str, tests: MetricFilter | None) -> Rows:
+    """Return the points of a metric that pass a filter."""
     condition = _condition(ctx, tests)
     return Rows("metrics", lambda _: condition, name, name)
 
@@ -76,7 +77,7 @@ def questions_of_all(
 ) -> list[Question]:
     """Return what `query` asks first, whatever the metric; nothing if it would refuse."""
     try:
-        return first_questions(ctx, _rows(ctx, "", tests), asked, wanted)
+        return first_questions(ctx, rows_of(ctx, "", tests), asked, wanted)
     except AnalyticsError:
         return []
 

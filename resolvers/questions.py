@@ -156,7 +156,7 @@ class Questions:
         waiting = [each for each in group if id(each.question) in number_of]
         tables = [each.question.shape.table for each in waiting]
         made = statement([branch for branch, _ in some], tables, self.slots)
-        names = frozenset(q.part for _, questions in some for q in questions if q.shape.by_name)
+        names = frozenset().union(*(q.names for _, questions in some for q in questions))
         made = replace(made, only={"metrics": names})
         try:
             answer, ran = await self._run(made, "TSVRaw")

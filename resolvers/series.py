@@ -1,76 +1,60 @@
 """Series of aggregates: questions to the engine, and what comes of the replies."""
 
 import asyncio
-from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from resolvers.context import Context
 from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES, Asked, Rows, Wanted
-from resolvers.series_result import Answer, group_keys, label, numbers, result_meta, these
-from resolvers.table import Frame, Table, shown_buckets
+from resolvers.series_result import Answer, Answers, Frames, presented, result_meta
+from resolvers.table import Frame
 from schema.aggregates import COUNT, Aggregate
 from schema.buckets import Fill
 from schema.errors import bad_input
 from schema.ranges import TimeRangePreset
 from schema.results import ResultMeta
 from schema.scalars import Instant
-from schema.series import Result, Series, instants
+from schema.series import Result
 from store import queries
 from store.aggregates import in_engine
 from store.buckets import buckets, previous_buckets
-from store.ranges import EARLIEST, comparison, resolve_range
-from store.series_types import OTHER, Places, Question, Rank, Shape
+from store.ranges import EVER, Extent, comparison, resolve_range
+from store.series_types import Places, Question, Rank, Shape
 
 
 async def series(
     ctx: Context, rows: Rows, asked: Asked, wanted: Wanted
 ) -> tuple[Result, ResultMeta]:
     """Answer with series of aggregates, and how they were found."""
-    now = ctx.now()
-    frame, other = _frames(asked, wanted, now, await _oldest(ctx, rows, asked))
-    _check(asked, frame)
-    current, previous = await _ask(ctx, rows, asked, wanted, (frame, other))
-    listed = numbers(asked, current, previous)
-    lines = [current.lines.get(number) for number in listed]
-    shown = shown_buckets(frame.buckets, lines, asked.fill)
-    table = Table(wanted.totals, wanted.columns, asked.fill, shown, now)
-    starts = these(frame.buckets.starts, shown) if frame.buckets else ()
-    times = instants(starts) if wanted.times else b"[]"
-    partial = frame.buckets.partial(frame.span, now) if frame.buckets and wanted.partial else []
-    partial_text = msgspec.json.encode(these(partial, shown) if partial else [])
-    compared = bisect_left(shown, len(other.buckets.starts)) if other and other.buckets else 0
-    made = [
-        Series(
-            table=rows.table,
-            keys=(keys := group_keys(asked.keys, current.keys.get(number))),
-            label=label(keys, rows, is_other=bool(asked.keys) and number == OTHER),
-            is_other=bool(asked.keys) and number == OTHER,
-            totals=table.totals(line, frame),
-            previous_totals=table.totals(previous.lines.get(number), other) if other else None,
-            texts=table.columns(line, frame),
-            previous_texts=table.columns(previous.lines.get(number), other) if other else None,
-            compared=compared,
-            times=times,
-            partial=partial_text,
-        )
-        for number, line in zip(listed, lines, strict=True)
-    ]
-    return Result(times, made, found=bool(current.lines)), result_meta(
-        ctx, asked, (frame, other), (current, previous)
+    wanted = wanted if asked.keys else wanted.of_one
+    frames = await resolved(ctx, [rows], asked, times=wanted.times)
+    check(asked)
+    check_cells(frames, asked.limit if asked.keys else 1)
+    found = Answers()
+    await asyncio.gather(
+        _series(ctx, Questions.of(rows, asked, wanted), frames, found),
+        _overall(ctx, Questions.of_all(rows, asked, wanted), frames, found),
     )
+    result = presented(rows, asked, wanted, frames, found)
+    return result, result_meta(ctx, asked, frames, found.ran, found.current.groups)
 
 
-async def _oldest(ctx: Context, rows: Rows, asked: Asked) -> Instant | None:
-    """Return the time of the oldest row, where that matters; null if there is none."""
+async def resolved(ctx: Context, rows: Sequence[Rows], asked: Asked, *, times: bool) -> Frames:
+    """Return the ranges that are meant, the same for all of some rows, and their buckets."""
+    return _frames(asked, ctx.now(), await _extent(ctx, rows, asked), times=times)
+
+
+async def _extent(ctx: Context, rows: Sequence[Rows], asked: Asked) -> Extent | None:
+    """Return the times of the oldest and the newest row, where that matters."""
     if not _asks_for_all_time(asked):
-        return EARLIEST
-    condition = rows.condition(None)
-    statement = queries.oldest(rows.table, condition, rows.part, ctx.questions.slots)
-    (found,) = await ctx.questions.select(statement, queries.OldestRow)
-    return None if found.at is None else Instant(found.at)
+        return EVER
+    sources = [queries.Source(each.table, each.condition(None), each.part) for each in rows]
+    statement = queries.extent(sources, ctx.questions.slots)
+    (found,) = await ctx.questions.select(statement, queries.ExtentRow)
+    if found.oldest is None or found.newest is None:
+        return None
+    return Extent(Instant(found.oldest), Instant(found.newest))
 
 
 def _asks_for_all_time(asked: Asked) -> bool:
@@ -78,53 +62,72 @@ def _asks_for_all_time(asked: Asked) -> bool:
     return any(each and each.preset is TimeRangePreset.ALL_TIME for each in ranges)
 
 
-def _frames(
-    asked: Asked, wanted: Wanted, now: Instant, first: Instant | None
-) -> tuple[Frame, Frame | None]:
-    span = resolve_range(asked.range, now, asked.zone, first)
+def _frames(asked: Asked, now: Instant, extent: Extent | None, *, times: bool) -> Frames:
+    span = resolve_range(asked.range, now, asked.zone, extent)
     cut = None
-    if wanted.times:
+    if times:
         cut = buckets(span, asked.granularity, asked.max_points, asked.zone)
         span = replace(span, granularity=cut.granularity)
+    newest = extent.newest if extent and _asks_for_all_time(asked) else None
     frame = Frame(span, cut)
     if asked.compare is None:
-        return frame, None
-    before = comparison(span, asked.compare, asked.zone, now, first)
+        return Frames(now, newest, frame, None)
+    before = comparison(span, asked.compare, asked.zone, now, extent)
     cut_before = previous_buckets(cut, before, asked.zone) if cut else None
-    return frame, Frame(before, cut_before)
+    return Frames(now, newest, frame, Frame(before, cut_before))
 
 
-def _check(asked: Asked, frame: Frame) -> None:
+def check(asked: Asked) -> None:
+    """Raise `AnalyticsError` for arguments out of their bounds."""
     if not 1 <= asked.limit <= MAX_SERIES:
         raise bad_input("limit", f"must be from 1 to {MAX_SERIES}", limit=MAX_SERIES)
+    if asked.offset < 0:
+        raise bad_input("offset", "must not be negative", limit=0)
     if len(asked.keys) > MAX_KEYS:
         raise bad_input("groupBy", f"takes at most {MAX_KEYS} keys", limit=MAX_KEYS)
-    cells = (asked.limit if asked.keys else 1) * len(frame.buckets.starts if frame.buckets else ())
-    if cells > MAX_CELLS:
+
+
+def check_cells(frames: Frames, count: int) -> None:
+    """Raise `AnalyticsError` if so many series have too many points."""
+    cut = frames.current.buckets
+    if count * len(cut.starts if cut else ()) > MAX_CELLS:
         message = f"with so many points a series can give at most {MAX_CELLS} in all"
         raise bad_input("limit", message, limit=MAX_CELLS)
 
 
 @dataclass(frozen=True, slots=True)
-class _Questions:
+class Questions:
     """The questions by which an answer is found."""
 
     rows: Rows
     asked: Asked
     totals: frozenset[Aggregate]
     columns: frozenset[Aggregate]
+    overall: bool
 
     @classmethod
-    def of(cls, rows: Rows, asked: Asked, wanted: Wanted) -> "_Questions":
+    def of(cls, rows: Rows, asked: Asked, wanted: Wanted) -> "Questions":
+        """Return the questions about the series of groups, or about the only one."""
         columns = frozenset(map(in_engine, wanted.columns))
         if wanted.times and asked.fill is Fill.NONE and not columns:
             columns = frozenset({COUNT})  # to know which buckets have data
         totals = frozenset(map(in_engine, wanted.totals))
-        return cls(rows, asked, totals if totals or columns else frozenset({COUNT}), columns)
+        totals = totals if totals or columns else frozenset({COUNT})
+        overall = bool(asked.keys) and wanted.overall is not None and not wanted.overall_is_beside
+        return cls(rows, asked, totals, columns, overall)
+
+    @classmethod
+    def of_all(cls, rows: Rows, asked: Asked, wanted: Wanted) -> "Questions | None":
+        """Return the questions about the series of all rows, if it is asked for by itself."""
+        if not (asked.keys and wanted.overall and wanted.overall_is_beside):
+            return None
+        return cls.of(rows, replace(asked, keys=()), wanted.overall)
 
     def ranking(self, frame: Frame) -> Question:
         """Ask which groups come first; for all that is wanted of them, if there are no columns."""
-        rank = Rank(self.asked.order, self.asked.limit, self.asked.others)
+        asked = self.asked
+        rank = Rank(asked.order, asked.limit, asked.others, asked.offset, asked.search)
+        rank = replace(rank, overall=self.overall and not self.columns)
         question = self._question(frame, ranked=rank)
         return replace(question, totals=frozenset({COUNT})) if self.columns else question
 
@@ -149,34 +152,58 @@ def first_questions(ctx: Context, rows: Rows, asked: Asked, wanted: Wanted) -> l
     """Return the questions that `series` asks first; none when it has to find out more."""
     if _asks_for_all_time(asked):
         return []
-    frame, other = _frames(asked, wanted, ctx.now(), EARLIEST)
-    of = _Questions.of(rows, asked, wanted)
-    if asked.keys:
-        return [of.ranking(frame)]
-    return [of.series(each, None) for each in (frame, other) if each]
+    wanted = wanted if asked.keys else wanted.of_one
+    frames = _frames(asked, ctx.now(), EVER, times=wanted.times)
+    questions = Questions.of(rows, asked, wanted)
+    if not asked.keys:
+        return [questions.series(each, None) for each in frames.both]
+    of_all = Questions.of_all(rows, asked, wanted)
+    first = [of_all.series(each, None) for each in frames.both] if of_all else []
+    return [questions.ranking(frames.current), *first]
 
 
-async def _ask(
-    ctx: Context,
-    rows: Rows,
-    asked: Asked,
-    wanted: Wanted,
-    frames: tuple[Frame, Frame | None],
-) -> tuple[Answer, Answer]:
+async def _series(ctx: Context, questions: Questions, frames: Frames, found: Answers) -> None:
     """Ask for both ranges at once; for groups with columns after it is known which come first."""
-    frame, other = frames
-    current, previous = Answer(), Answer()
-    of = _Questions.of(rows, asked, wanted)
     placed = None
-    if asked.keys:
-        current.add_ranking(await ctx.questions.ask(of.ranking(frame)))
-        groups = tuple((rows.part, *texts) for texts in current.keys.values())
-        placed = Places(groups, asked.others)
+    if questions.asked.keys:
+        reply = await ctx.questions.ask(questions.ranking(frames.current))
+        found.current.add_ranking(reply, is_all=not questions.columns)
+        keys = found.current.keys.values()
+        groups = tuple((questions.rows.part, *texts) for texts in keys)
+        placed = Places(groups, questions.asked.others, questions.overall)
+    current = bool(questions.columns) or placed is None
+    await fetch(ctx, questions, frames, found, placed, current=current)
 
-    async def into(answer: Answer, at: Frame) -> None:
-        answer.add(await ctx.questions.ask(of.series(at, placed)))
 
-    again = [(current, frame)] if of.columns or not asked.keys else []
-    again += [(previous, other)] if other else []
-    await asyncio.gather(*(into(answer, at) for answer, at in again))
-    return current, previous
+async def fetch(
+    ctx: Context,
+    questions: Questions,
+    frames: Frames,
+    found: Answers,
+    placed: Places | None,
+    *,
+    current: bool,
+) -> None:
+    """Ask for the series of the other range, and of the `current` one, at once."""
+
+    async def into(answer: Answer, frame: Frame) -> None:
+        answer.add(await ctx.questions.ask(questions.series(frame, placed)))
+
+    again = [(found.current, frames.current)] if current else []
+    again += [(found.previous, frames.other)] if frames.other else []
+    await asyncio.gather(*(into(answer, frame) for answer, frame in again))
+
+
+async def _overall(
+    ctx: Context, questions: Questions | None, frames: Frames, found: Answers
+) -> None:
+    """Ask for the series of all rows by itself, if that is to be."""
+    if questions is None:
+        return
+
+    async def into(answer: Answer, frame: Frame) -> None:
+        answer.add_overall(await ctx.questions.ask(questions.series(frame, None)))
+
+    answers = (found.current, found.previous)
+    both = zip(answers, frames.both, strict=False)  # there may be no other range
+    await asyncio.gather(*(into(answer, frame) for answer, frame in both))

@@ -1,10 +1,18 @@
 """A request for series: the rows, how series are made of them, and what of these is wanted."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from schema.aggregates import LARGEST_FIRST, Aggregate, AggregateKind, Order, aggregate, of_field
+from schema.aggregates import (
+    LARGEST_FIRST,
+    Aggregate,
+    AggregateKind,
+    Order,
+    additive,
+    aggregate,
+    of_field,
+)
 from schema.buckets import Fill, Granularity
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Zone
@@ -41,47 +49,97 @@ class Asked:
     order: Order = LARGEST_FIRST
     limit: int = 10
     others: bool = True
+    offset: int = 0
+    search: str = ""
     fill: Fill = Fill.NULL
     compare: CompareInput | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of series is wanted: aggregates over the range, and bucket by bucket."""
+    """What of series is wanted: aggregates over the range, and bucket by bucket.
+
+    `overall`: what is wanted of the series of all rows, if that is.
+    """
 
     totals: frozenset[Aggregate] = frozenset()
     columns: frozenset[Aggregate] = frozenset()
     times: bool = False
     partial: bool = False
+    overall: "Wanted | None" = None
 
     @classmethod
     def of(cls, table: str, selected: Iterable[Selected]) -> "Wanted":
         """Read it from what is selected below a result."""
+        parts: dict[str, list[Selected]] = {"times": [], "series": [], "overall": []}
+        for one in selected:
+            parts.setdefault(one.name, []).append(one)
+        series = cls._of_series(table, [part for one in parts["series"] for part in one.below])
+        whole = [part for one in parts["overall"] for part in one.below]
+        shares = {
+            _shared(table, part.arguments)
+            for one in (*parts["series"], *parts["overall"])
+            for part in one.below
+            if part.name == "share"
+        }
+        overall = None
+        if parts["overall"] or shares:
+            overall = cls._of_series(table, whole)
+            overall = replace(overall, totals=overall.totals | shares)
+            series = replace(series, totals=series.totals | shares)
+        times = bool(parts["times"]) or series.times or bool(overall and overall.times)
+        partial = series.partial or bool(overall and overall.partial)
+        return replace(series, times=times, partial=partial, overall=overall)
+
+    @classmethod
+    def _of_series(cls, table: str, parts: Iterable[Selected]) -> "Wanted":
         totals: set[Aggregate] = set()
         columns: set[Aggregate] = set()
         times = partial = False
-        for one in selected:
-            times |= one.name == "times"
-            for part in one.below if one.name == "series" else ():
-                match part.name:
-                    case "total" | "previousTotal":
-                        totals |= _aggregates(table, part.below)
-                    case "change":
-                        totals.add(_changed(table, part.arguments))
-                    case "columns" | "previousColumns":
-                        columns |= _aggregates(table, part.below)
-                    case "points":
-                        times = True
-                        for values in part.below:
-                            partial |= values.name == "isPartial"
-                            columns |= _aggregates(table, values.below)
+        for part in parts:
+            match part.name:
+                case "total" | "previousTotal":
+                    totals |= _aggregates(table, part.below)
+                case "change":
+                    totals.add(_named(table, part.arguments))
+                case "columns" | "previousColumns":
+                    columns |= _aggregates(table, part.below)
+                case "points":
+                    times = True
+                    for values in part.below:
+                        partial |= values.name == "isPartial"
+                        columns |= _aggregates(table, values.below)
         return cls(frozenset(totals), frozenset(columns), times or bool(columns), partial)
+
+    @property
+    def of_one(self) -> "Wanted":
+        """What is wanted when all rows are the one series."""
+        whole = self.overall or Wanted()
+        return replace(
+            self, totals=self.totals | whole.totals, columns=self.columns | whole.columns
+        )
+
+    @property
+    def overall_is_beside(self) -> bool:
+        """Whether the series of all rows has to have more than the series of groups.
+
+        Then it is asked for by itself: else each group would have to have that, too.
+        """
+        whole = self.overall
+        return whole is not None and not (
+            whole.totals <= self.totals and whole.columns <= self.columns
+        )
 
 
 def _aggregates(table: str, fields: Iterable[Selected]) -> set[Aggregate]:
     return {of_field(table, one.name, one.arguments) for one in fields if one.name != TYPENAME}
 
 
-def _changed(table: str, arguments: Mapping[str, Any]) -> Aggregate:
+def _named(table: str, arguments: Mapping[str, Any]) -> Aggregate:
     kind = AggregateKind(arguments["aggregate"])
     return aggregate(table, kind, arguments.get("property"), arguments.get("q"))
+
+
+def _shared(table: str, arguments: Mapping[str, Any]) -> Aggregate:
+    kind = AggregateKind(arguments["aggregate"])
+    return additive(table, kind, arguments.get("property"))

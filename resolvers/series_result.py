@@ -1,24 +1,52 @@
 """What is answered about series: their keys and labels, and how the answer was made."""
 
 import operator
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import msgspec
 
 from resolvers.context import Context
 from resolvers.questions import Ran, Reply
-from resolvers.series_request import Asked, Rows
-from resolvers.table import Frame
+from resolvers.series_request import Asked, Rows, Wanted
+from resolvers.table import Frame, Table, shown_buckets
 from schema.results import Caveat, GroupKey, ResultMeta
-from schema.scalars import Long
-from store.series_types import OTHER, Key, Line
+from schema.scalars import Instant, Long
+from schema.series import Result, Series, instants
+from store.series_types import NO_VALUE, OTHER, OVERALL, Key, Line
 
 T = TypeVar("T")
 
+CLOCK_TOLERANCE_MS: Final = 1000
+"""Rows may be so much ahead without a warning: clocks differ, and rows come in meanwhile."""
+
 _OTHER_LABEL: Final = "Other"
-_NO_VALUE: Final = "(none)"
+_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The range of an answer and the one that it is compared with, if any.
+
+    `newest` is the time of the newest row, where that was looked for.
+    """
+
+    now: Instant
+    newest: Instant | None
+    current: Frame
+    other: Frame | None
+
+    @property
+    def both(self) -> list[Frame]:
+        """The ranges that there are."""
+        return [self.current, self.other] if self.other else [self.current]
+
+    @property
+    def until(self) -> Instant:
+        """Up to when there can be rows: rows may be ahead of the clock."""
+        return self.now if self.newest is None else max(self.now, self.newest)
 
 
 @dataclass(slots=True)
@@ -35,12 +63,81 @@ class Answer:
         self.ran.append(reply.ran)
         self.lines |= {line.series: line for line in reply.lines}
 
-    def add_ranking(self, reply: Reply) -> None:
-        """Take a reply that says which groups come first."""
-        self.add(reply)
+    def add_overall(self, reply: Reply) -> None:
+        """Take a reply about all rows."""
+        self.ran.append(reply.ran)
+        self.lines |= dict(zip([OVERALL], reply.lines, strict=False))  # none if there are no rows
+
+    def add_ranking(self, reply: Reply, *, is_all: bool) -> None:
+        """Take a reply that says which groups come first; `is_all`: nothing else is asked of them.
+
+        Else the lines are those of the next reply: until then, rows may be deleted.
+        """
+        self.ran.append(reply.ran)
         self.groups = max((line.groups for line in reply.lines), default=0)
         ranked = sorted(reply.lines, key=operator.attrgetter("series"))
-        self.keys = {line.series: line.keys for line in ranked if line.series != OTHER}
+        self.keys = {line.series: line.keys for line in ranked if line.series > OTHER}
+        if is_all:
+            self.lines |= {line.series: line for line in ranked}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was found for a range and for the one that it is compared with."""
+
+    current: Answer = field(default_factory=Answer)
+    previous: Answer = field(default_factory=Answer)
+
+    @property
+    def ran(self) -> list[Ran]:
+        """The statements that found it, some of them more than once."""
+        return [*self.current.ran, *self.previous.ran]
+
+
+def presented(rows: Rows, asked: Asked, wanted: Wanted, frames: Frames, found: Answers) -> Result:
+    """Return the series of an answer, with their gaps filled."""
+    frame, other = frames.current, frames.other
+    numbers = _numbers(asked, found)
+    whole = OVERALL if asked.keys else 1
+    seen = [*numbers, *([whole] if wanted.overall and wanted.overall.columns else [])]
+    lines = [found.current.lines.get(number) for number in seen]
+    shown = shown_buckets(frame.buckets, lines, asked.fill)
+    starts = these(frame.buckets.starts, shown) if frame.buckets else ()
+    times = instants(starts) if wanted.times else b"[]"
+    partial = (
+        frame.buckets.partial(frame.span, frames.now) if frame.buckets and wanted.partial else []
+    )
+    partial_text = msgspec.json.encode(these(partial, shown) if partial else [])
+    compared = bisect_left(shown, len(other.buckets.starts)) if other and other.buckets else 0
+    whole_table = Table(frozenset(), frozenset(), asked.fill, shown, frames.until)
+    if wanted.overall:
+        whole_table = replace(
+            whole_table, wanted_totals=wanted.overall.totals, wanted_columns=wanted.overall.columns
+        )
+    overall_totals = whole_table.totals(found.current.lines.get(whole), frame)
+
+    def one(number: int, table: Table, *, is_other: bool = False) -> Series:
+        line, before = found.current.lines.get(number), found.previous.lines.get(number)
+        keys = group_keys(asked.keys, found.current.keys.get(number))
+        return Series(
+            table=rows.table,
+            keys=keys,
+            label=_OTHER_LABEL if is_other else label(keys) if keys else rows.label,
+            is_other=is_other,
+            totals=table.totals(line, frame),
+            overall_totals=overall_totals,
+            previous_totals=table.totals(before, other) if other else None,
+            texts=table.columns(line, frame),
+            previous_texts=table.columns(before, other) if other else None,
+            compared=compared,
+            times=times,
+            partial=partial_text,
+        )
+
+    table = replace(whole_table, wanted_totals=wanted.totals, wanted_columns=wanted.columns)
+    made = [one(number, table, is_other=bool(asked.keys) and number == OTHER) for number in numbers]
+    overall = one(whole, whole_table) if wanted.overall else None
+    return Result(times, made, found=bool(found.current.lines), overall=overall)
 
 
 def these(of: Sequence[T], shown: Sequence[int]) -> Sequence[T]:
@@ -48,12 +145,12 @@ def these(of: Sequence[T], shown: Sequence[int]) -> Sequence[T]:
     return of if shown == range(len(of)) else [of[n] for n in shown]
 
 
-def numbers(asked: Asked, current: Answer, previous: Answer) -> list[int]:
+def _numbers(asked: Asked, found: Answers) -> list[int]:
     """List the series in their order: the groups as they were ranked, then all others."""
     if not asked.keys:
         return [1]
-    others = asked.others and (OTHER in current.lines or OTHER in previous.lines)
-    return [*current.keys, *([OTHER] if others else [])]
+    others = asked.others and any(OTHER in of.lines for of in (found.current, found.previous))
+    return [*found.current.keys, *([OTHER] if others else [])]
 
 
 def group_keys(keys: Sequence[Key], texts: Sequence[str] | None) -> list[GroupKey]:
@@ -74,39 +171,51 @@ def _value_of(text: str, *, is_json: bool) -> str | None:
     return value if isinstance(value, str) else text
 
 
-def label(keys: Sequence[GroupKey], rows: Rows, *, is_other: bool) -> str:
-    """Return what a legend calls a series."""
-    if is_other:
-        return _OTHER_LABEL
-    texts = [_NO_VALUE if key.value is None else key.value for key in keys]
-    return ", ".join(texts) if texts else rows.label
+def label(keys: Sequence[GroupKey]) -> str:
+    """Return what a legend calls a group."""
+    return ", ".join(NO_VALUE if key.value is None else key.value for key in keys)
 
 
 def result_meta(
-    ctx: Context,
-    asked: Asked,
-    frames: tuple[Frame, Frame | None],
-    answers: tuple[Answer, Answer],
+    ctx: Context, asked: Asked, frames: Frames, ran: Sequence[Ran], groups: int
 ) -> ResultMeta:
     """Say how an answer was made."""
-    current, previous = answers
-    ran = list({id(each): each for each in (*current.ran, *previous.ran)}.values())
-    truncated = not asked.others and current.groups > asked.limit
+    distinct = list({id(each): each for each in ran}.values())
+    beyond = 0 if asked.others else max(0, groups - asked.offset - asked.limit)
+    return ResultMeta(
+        range=frames.current.span,
+        comparison_range=frames.other.span if frames.other else None,
+        total_groups=Long(groups),
+        truncated=beyond > 0,
+        rows_read=Long(sum(each.rows_read for each in distinct)),
+        elapsed_ms=round(sum(each.ms for each in distinct), 3),
+        fresh_as_of=ctx.now(),
+        warnings=_warnings(ctx, asked, frames, beyond),
+        sql=None
+        if ctx.production
+        else "\n\n".join(each.statement.for_console() for each in distinct),
+    )
+
+
+def _warnings(ctx: Context, asked: Asked, frames: Frames, beyond: int) -> list[Caveat]:
     warnings = []
-    if truncated:
-        message = f"{current.groups - asked.limit} groups are left out (limit {asked.limit})."
+    if beyond:
+        message = f"{beyond} groups are left out (limit {asked.limit})."
         warnings.append(Caveat(code="TRUNCATED", message=message))
+    if frames.until - frames.now > CLOCK_TOLERANCE_MS:
+        message = f"The newest row is {_length(frames.until - frames.now)} ahead of the clock here."
+        warnings.append(Caveat(code="CLOCK_AHEAD", message=message))
     if ctx.store.problems():
         message = "Rows that were acknowledged may be missing: the engine can't load them now."
         warnings.append(Caveat(code="INCOMPLETE", message=message))
-    return ResultMeta(
-        range=frames[0].span,
-        comparison_range=frames[1].span if frames[1] else None,
-        total_groups=Long(current.groups),
-        truncated=truncated,
-        rows_read=Long(sum(each.rows_read for each in ran)),
-        elapsed_ms=round(sum(each.ms for each in ran), 3),
-        fresh_as_of=ctx.now(),
-        warnings=warnings,
-        sql=None if ctx.production else "\n\n".join(each.statement.for_console() for each in ran),
-    )
+    return warnings
+
+
+def _length(ms: int) -> str:
+    """Return a length of time in its two largest units: 1 d 3 h."""
+    parts = []
+    for unit, name in _UNITS:
+        count, ms = divmod(ms, unit)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])

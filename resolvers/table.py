@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from schema.aggregates import COUNTS, Aggregate, AggregateKind
+from schema.aggregates import COUNTS, ZERO_OF_NOTHING, Aggregate, AggregateKind
 from schema.buckets import Fill
 from schema.ranges import TimeRange
 from schema.results import finite
@@ -127,7 +127,7 @@ def _run(text: bytes) -> range | None:
 
 def of_nothing(each: Aggregate) -> Value:
     """Return an aggregate's value where there are no rows."""
-    return 0 if each.kind in COUNTS or each.kind is AggregateKind.SUM else None
+    return 0 if each.kind in ZERO_OF_NOTHING else None
 
 
 def _rated(each: Aggregate, value: Value, ms: float) -> Value:

@@ -61,6 +61,12 @@ _OF_A_PROPERTY: Final = frozenset(
 COUNTS: Final = frozenset({AggregateKind.COUNT}) | _OF_EVENTS_ONLY
 """The aggregates that count, which are 0 where there is nothing."""
 
+ZERO_OF_NOTHING: Final = COUNTS | {AggregateKind.SUM}
+"""The aggregates whose total is 0 where there are no rows; all others are null."""
+
+ADDITIVE: Final = frozenset({AggregateKind.COUNT, AggregateKind.SUM, AggregateKind.INCREASE})
+"""The aggregates of groups that add up to that of all rows."""
+
 
 class Aggregate(NamedTuple):
     """One aggregate with its arguments: two fields that mean the same are equal."""
@@ -107,6 +113,17 @@ def aggregate(
         raise bad_input(f"{at}per", "must be longer than nothing")
     exact = exact and (kind is AggregateKind.QUANTILE or kind in _OF_EVENTS_ONLY)
     return Aggregate(kind, property, q, exact, per)
+
+
+def additive(table: str, kind: AggregateKind, property: str | None = None) -> Aggregate:  # noqa: A002
+    """Return an aggregate of which a group can have a share.
+
+    Raises `AnalyticsError` for one that does not add up over groups.
+    """
+    if kind not in ADDITIVE:
+        names = ", ".join(sorted(each.name for each in ADDITIVE))
+        raise bad_input("aggregate", f"{kind.name} does not add up over groups; {names} do")
+    return aggregate(table, kind, property)
 
 
 def of_field(table: str, name: str, arguments: Mapping[str, Any]) -> Aggregate:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import argument
 
-from schema.aggregates import AggregateKind
+from schema.aggregates import AggregateKind, OrderDirection
 from schema.filters import MetricFilter
 from schema.ready import Ready
 from schema.results import Change, GroupKey, ResultMeta
@@ -28,7 +28,8 @@ class NamedMetricInput:
     group_by: list[str] | None = strawberry.field(
         default=None,
         description="Tags to group by: the same for all inputs that have any. An input without"
-        " stands beside each group of the others.",
+        " stands beside each group of the others. An input that has no points of a group in the"
+        " range is null there; with `fill: ZERO` 0.",
     )
 
 
@@ -59,11 +60,15 @@ class FormulaSeries:
 class FormulaResult:
     begins: strawberry.Private[Any]
     series: list[FormulaSeries] = strawberry.field(
-        description="One line for each group that any input has, or one."
+        description="One line for each group that any input has, by `total`, those without one"
+        " last; or one line without groups."
     )
     meta: ResultMeta = strawberry.field(description="How the answer was made.")
 
-    @strawberry.field(description="When each bucket begins.")
+    @strawberry.field(
+        description="When each bucket begins. With `fill: NONE` only those in which an input has"
+        " points and the formula a value, in any series."
+    )
     def times(self) -> list[Instant]:
         return self.begins
 
@@ -74,6 +79,13 @@ Text = Annotated[
         description="Arithmetic over the inputs' names: `+ - * /`, parentheses, numbers;"
         " `errors / requests * 100`."
     ),
+]
+Direction = Annotated[
+    OrderDirection,
+    argument(description="Which groups come first: those of the largest or the smallest `total`."),
+]
+FormulaSearch = Annotated[
+    str | None, argument(description="Only groups whose label has this text in it, in any case.")
 ]
 Inputs = Annotated[
     list[NamedMetricInput], argument(description="The metrics of the formula, 1 to 20.")

@@ -163,7 +163,14 @@ class MetricSeries:
     series: strawberry.Private[Series]
     key: list[GroupKey] = strawberry.field(description="Its values of what rows are grouped by.")
     label: str = strawberry.field(description="The values of its key, or the metric's name.")
-    is_other: bool = strawberry.field(description="Whether it is all groups beyond `limit`.")
+    is_other: bool = strawberry.field(
+        description="Whether it is all groups that have no line of their own."
+    )
+
+    @classmethod
+    def of(cls, series: Series) -> "MetricSeries":
+        """Present a series."""
+        return cls(series=series, key=series.keys, label=series.label, is_other=series.is_other)
 
     @strawberry.field(description="Over the whole range.")
     def total(self) -> MetricAggregates:
@@ -182,6 +189,19 @@ class MetricSeries:
         q: Annotated[float | None, argument(description="Of QUANTILE, from 0 to 1.")] = None,
     ) -> Change | None:
         return self.series.change(aggregate, q=q)
+
+    @strawberry.field(
+        description="Its total divided by that of all points: 0.25 for a quarter; null when that is"
+        " 0 or missing."
+    )
+    def share(
+        self,
+        aggregate: Annotated[
+            AggregateKind,
+            argument(description="One that adds up over groups: COUNT, SUM or INCREASE."),
+        ] = AggregateKind.COUNT,
+    ) -> float | None:
+        return self.series.share(aggregate)
 
     @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
     def points(self, info: Info) -> list[MetricPoint]:
@@ -209,10 +229,13 @@ class MetricResult:
 
     @strawberry.field(description="One line for each group, or one for all points.")
     def series(self) -> list[MetricSeries]:
-        return [
-            MetricSeries(series=one, key=one.keys, label=one.label, is_other=one.is_other)
-            for one in self.result.series
-        ]
+        return [MetricSeries.of(one) for one in self.result.series]
+
+    @strawberry.field(
+        description="One line for all points that pass the filter, whatever their groups."
+    )
+    def overall(self) -> MetricSeries:
+        return MetricSeries.of(self.result.whole)
 
 
 @strawberry.type(description="Everything that is stored, in numbers.")

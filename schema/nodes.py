@@ -42,9 +42,20 @@ MaxPoints = Annotated[
 InZone = Annotated[Zone, argument(description="The zone whose clocks ranges and buckets go by.")]
 Tags = Annotated[list[str] | None, argument(description="Tags to group by, at most 5.")]
 Ordered = Annotated[OrderByInput | None, argument(description="Which series come first.")]
-Limit = Annotated[int, argument(description="At most so many series, 1 to 1000.")]
+Limit = Annotated[int, argument(description="At most so many groups, 1 to 1000.")]
+Offset = Annotated[
+    int, argument(description="After so many groups in their order: `limit` for the second page.")
+]
+GroupSearch = Annotated[
+    str | None,
+    argument(
+        description="Only groups whose label has this text in it, in any case; all others are among"
+        " the other groups."
+    ),
+]
 OtherGroup = Annotated[
-    bool, argument(description="Whether all groups beyond `limit` are a series, too.")
+    bool,
+    argument(description="Whether all groups that have no line of their own are a line, too."),
 ]
 Filled = Annotated[Fill, argument(description="What a bucket without data holds.")]
 Compared = Annotated[CompareInput | None, argument(description="What to compare with.")]
@@ -161,6 +172,8 @@ class Metric(Node):
         group_by: Tags = None,
         order_by: Ordered = None,
         limit: Limit = 10,
+        offset: Offset = 0,
+        group_search: GroupSearch = None,
         other_group: OtherGroup = True,
         fill: Filled = Fill.NULL,
         compare: Compared = None,
@@ -174,6 +187,8 @@ class Metric(Node):
             group_by=group_by,
             order_by=order_by,
             limit=limit,
+            offset=offset,
+            group_search=group_search,
             other_group=other_group,
             fill=fill,
             compare=compare,
@@ -240,6 +255,8 @@ def _asked(ctx: Context, **given: Any) -> trends.Asked:  # noqa: ANN401 - argume
         keys=metrics.keys(ctx, given["group_by"] or []),
         order=ordered("metrics", given["order_by"]),
         limit=given["limit"],
+        offset=given["offset"],
+        search=given["group_search"] or "",
         others=given["other_group"],
         fill=given["fill"],
         compare=given["compare"],

@@ -39,7 +39,8 @@ class TimeRangePreset(Enum):
         "LAST_12_MONTHS", description="This month so far, and the 11 whole months before it."
     )
     ALL_TIME = strawberry.enum_value(
-        "ALL_TIME", description="Since the oldest data, however long ago that is."
+        "ALL_TIME",
+        description="From the oldest to the newest data, however long ago or ahead of the clock.",
     )
 
 

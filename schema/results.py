@@ -18,7 +18,7 @@ class ResultSource(Enum):
     name="Warning", description="Something to know about an answer that is not an error."
 )
 class Caveat:
-    code: str = strawberry.field(description="Stable code: INCOMPLETE, TRUNCATED.")
+    code: str = strawberry.field(description="Stable code: CLOCK_AHEAD, INCOMPLETE, TRUNCATED.")
     message: str = strawberry.field(description="What it means here.")
 
 
@@ -29,10 +29,13 @@ class ResultMeta:
         default=None, description="The range that it is compared with, as executed."
     )
     total_groups: Long = strawberry.field(
-        default=Long(1), description="Groups that there are, shown or not."
+        default=Long(1),
+        description="Groups that there are, shown or not; with `groupSearch` those that are found.",
     )
     truncated: bool = strawberry.field(
-        default=False, description="Whether groups were left out, and are in no other series."
+        default=False,
+        description="Whether groups after the shown ones were left out, and are in no other"
+        " series.",
     )
     source: ResultSource = strawberry.field(
         default=ResultSource.RAW, description="Where the rows were read."

@@ -13,7 +13,8 @@ from strawberry.types import ExecutionContext
 from resolvers import accounts, catalogue, event_trends, events, metrics, overview, recording
 from resolvers import formula as formulas
 from resolvers import series_request as trends
-from schema.aggregates import ordered
+from resolvers.series_request import MAX_SERIES
+from schema.aggregates import Order, OrderDirection, ordered
 from schema.asked import Asked, selected_names
 from schema.buckets import Fill, Granularity
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload, MetricKind
@@ -22,7 +23,7 @@ from schema.errors import AnalyticsError
 from schema.events import Event
 from schema.execution import Executor
 from schema.filters import EventFilter
-from schema.formula import FormulaResult, Inputs, Text
+from schema.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
 from schema.health import Health
 from schema.identity import Node
 from schema.metrics import Overview
@@ -31,10 +32,12 @@ from schema.nodes import (
     EventType,
     Filled,
     Grain,
+    GroupSearch,
     InZone,
     Limit,
     MaxPoints,
     Metric,
+    Offset,
     Ordered,
     OtherGroup,
     Range,
@@ -174,6 +177,8 @@ class Query:
         group_by: EventKeys = None,
         order_by: Ordered = None,
         limit: Limit = 10,
+        offset: Offset = 0,
+        group_search: GroupSearch = None,
         other_group: OtherGroup = True,
         fill: Filled = Fill.ZERO,
         compare: Compared = None,
@@ -186,6 +191,8 @@ class Query:
             keys=event_trends.keys(info.context, group_by or []),
             order=ordered("events", order_by),
             limit=limit,
+            offset=offset,
+            search=group_search or "",
             others=other_group,
             fill=fill,
             compare=compare,
@@ -203,6 +210,10 @@ class Query:
         granularity: Grain = Granularity.AUTO,
         max_points: MaxPoints = 300,
         timezone: InZone = UTC_ZONE,
+        direction: Direction = OrderDirection.DESC,
+        limit: Limit = MAX_SERIES,
+        offset: Offset = 0,
+        group_search: FormulaSearch = None,
         fill: Filled = Fill.NULL,
         compare: Compared = None,
     ) -> FormulaResult | None:
@@ -211,6 +222,11 @@ class Query:
             zone=timezone,
             granularity=granularity,
             max_points=max_points,
+            order=Order(descending=direction is OrderDirection.DESC),
+            limit=limit,
+            offset=offset,
+            search=group_search or "",
+            others=False,
             fill=fill,
             compare=compare,
         )

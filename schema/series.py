@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from schema.aggregates import Aggregate, AggregateKind, aggregate, of_field
+from schema.aggregates import Aggregate, AggregateKind, additive, aggregate, of_field
 from schema.ready import Columns, Ready, Told, items, texts
-from schema.results import Change, GroupKey
+from schema.results import Change, GroupKey, finite
 from schema.scalars import Instant, rfc3339
 from schema.selection import Selected
 
@@ -35,6 +35,7 @@ class Series:
     label: str
     is_other: bool
     totals: Totals
+    overall_totals: Totals
     previous_totals: Totals | None
     texts: Mapping[Aggregate, bytes]
     previous_texts: Mapping[Aggregate, bytes] | None
@@ -63,6 +64,16 @@ class Series:
             return None
         wanted = aggregate(self.table, kind, property, q)
         return Change.between(self.totals[wanted], self.previous_totals[wanted])
+
+    def share(
+        self,
+        kind: AggregateKind,
+        property: str | None = None,  # noqa: A002 - its name in the API
+    ) -> float | None:
+        """Relate an aggregate's total to that of all rows; None where there is nothing of it."""
+        wanted = additive(self.table, kind, property)
+        part, whole = self.totals[wanted], self.overall_totals[wanted]
+        return None if part is None or not whole else finite(part / whole)
 
     def points(self, selected: Sequence[Selected]) -> Any:  # noqa: ANN401 - it stands for a list
         """Put the selected fields of all points together; the last may have no previous one."""
@@ -105,6 +116,14 @@ class Result:
     times: bytes
     series: list[Series]
     found: bool
+    overall: Series | None = None
+
+    @property
+    def whole(self) -> Series:
+        """The series of all rows, which was found because it is selected."""
+        if self.overall is None:
+            raise LookupError("the series of all rows was not asked for")
+        return self.overall
 
     def shown_times(self) -> Any:  # noqa: ANN401 - it stands for a list
         """When the buckets begin, ready to be sent."""

@@ -174,7 +174,14 @@ class EventSeries:
     series: strawberry.Private[Series]
     key: list[GroupKey] = strawberry.field(description="Its values of what rows are grouped by.")
     label: str = strawberry.field(description="The values of its key, or what was asked for.")
-    is_other: bool = strawberry.field(description="Whether it is all groups beyond `limit`.")
+    is_other: bool = strawberry.field(
+        description="Whether it is all groups that have no line of their own."
+    )
+
+    @classmethod
+    def of(cls, series: Series) -> "EventSeries":
+        """Present a series."""
+        return cls(series=series, key=series.keys, label=series.label, is_other=series.is_other)
 
     @strawberry.field(description="Over the whole range.")
     def total(self) -> EventAggregates:
@@ -198,6 +205,22 @@ class EventSeries:
         q: Annotated[float | None, argument(description="Of QUANTILE, from 0 to 1.")] = None,
     ) -> Change | None:
         return self.series.change(aggregate, property, q)
+
+    @strawberry.field(
+        description="Its total divided by that of all events: 0.25 for a quarter; null when that is"
+        " 0 or missing."
+    )
+    def share(
+        self,
+        aggregate: Annotated[
+            AggregateKind,
+            argument(description="One that adds up over groups: COUNT, SUM or INCREASE."),
+        ] = AggregateKind.COUNT,
+        property: Annotated[  # noqa: A002
+            str | None, argument(description="Of SUM, which needs one.")
+        ] = None,
+    ) -> float | None:
+        return self.series.share(aggregate, property)
 
     @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
     def points(self, info: Info) -> list[EventPoint]:
@@ -225,7 +248,10 @@ class EventResult:
 
     @strawberry.field(description="One line for each group, or one for all events.")
     def series(self) -> list[EventSeries]:
-        return [
-            EventSeries(series=one, key=one.keys, label=one.label, is_other=one.is_other)
-            for one in self.result.series
-        ]
+        return [EventSeries.of(one) for one in self.result.series]
+
+    @strawberry.field(
+        description="One line for all events that pass the filter, whatever their groups."
+    )
+    def overall(self) -> EventSeries:
+        return EventSeries.of(self.result.whole)

@@ -66,6 +66,10 @@ class State(NamedTuple):
         """The state over rows, to be merged or finished later."""
         return f"{self.function}State{self.parameters}({self.argument})"
 
+    def regrouped(self, column: str) -> str:
+        """The state over the states in a column."""
+        return f"{self.function}MergeState{self.parameters}({column})"
+
     def merged(self, column: str) -> str:
         """The value over the states in a column."""
         return f"{self.function}Merge{self.parameters}({column})"

@@ -7,7 +7,7 @@ import msgspec
 
 from store.lists import METRICS, Span, between
 from store.queries import Rows
-from store.sql import Statement
+from store.sql import Slots, Statement
 
 SUMMARY: Final = {
     "count": "count()",
@@ -50,7 +50,7 @@ def search(rows: Rows, text: str | None) -> None:
         rows.conditions.append(contains(rows, "name", text))
 
 
-def contains(rows: Rows, column: str, text: str) -> str:
+def contains(rows: Rows | Slots, column: str, text: str) -> str:
     """Return the test for a part of a text, whatever its case (full Unicode case folding)."""
     return _FOLDED.format(column=column, value=rows.bind("String", text))
 

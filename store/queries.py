@@ -1,7 +1,7 @@
 """Every question, compiled to SQL: pure functions from a question to one `Statement`."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,9 @@ class CountRow(msgspec.Struct):
     rows: int
 
 
-class OldestRow(msgspec.Struct):
-    at: int | None
+class ExtentRow(msgspec.Struct):
+    oldest: int | None
+    newest: int | None
 
 
 class IdRow(msgspec.Struct):
@@ -61,6 +62,7 @@ and no line breaks but escaped ones, so the cells of a row are what is between t
 EVENT: Final = tuple(EVENT_CELLS)
 """The names of these cells, in their order."""
 
+_UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
@@ -88,13 +90,32 @@ def event_rows(
     return rows
 
 
-def oldest(table: str, condition: str, name: str, slots: Slots) -> Statement:
-    """Find the time of the oldest row of a metric, or of all that a condition lets pass."""
-    of = f"\n  AND name = {slots.bind('String', name)}" if name else ""
+class Source(NamedTuple):
+    """Rows whose times are looked for: those of a metric, or (without a name) of a table."""
+
+    table: str
+    condition: str
+    name: str
+
+
+def extent(sources: Iterable[Source], slots: Slots) -> Statement:
+    """Find the times of the oldest and the newest of some rows; one `ExtentRow`."""
+    distinct = list(dict.fromkeys(sources))
+    parts = [
+        f"SELECT minOrNull(time) AS first, maxOrNull(time) AS last\nFROM {each.table}"
+        f"\nWHERE {each.condition}{_named(each.name, slots)}"
+        for each in distinct
+    ]
     text = (
-        f"SELECT minOrNull(toUnixTimestamp64Milli(time)) AS at\nFROM {table}\nWHERE {condition}{of}"
+        "SELECT toUnixTimestamp64Milli(min(first)) AS oldest,"
+        " toUnixTimestamp64Milli(max(last)) AS newest\n"
+        f"FROM (\n{_UNION.join(parts)}\n)"
     )
-    return slots.statement(text, (table,))
+    return slots.statement(text, tuple(sorted({each.table for each in distinct})))
+
+
+def _named(name: str, slots: Slots) -> str:
+    return f"\n  AND name = {slots.bind('String', name)}" if name else ""
 
 
 def names(rows: Rows) -> Statement:

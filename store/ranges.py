@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from strawberry import UNSET
 
@@ -17,6 +17,7 @@ from schema.ranges import (
     TimeRangePreset,
 )
 from schema.scalars import MS_PER_HOUR, UTC_ZONE, Instant, Zone, instant
+from store.rows import MAX_TIME
 from store.zones import (
     DAYS,
     MS_PER_DAY,
@@ -27,8 +28,16 @@ from store.zones import (
     wall_time,
 )
 
-EARLIEST: Final = Instant(0)
-"""No row is older."""
+
+class Extent(NamedTuple):
+    """The times of the oldest and of the newest row."""
+
+    oldest: Instant
+    newest: Instant
+
+
+EVER: Final = Extent(Instant(0), MAX_TIME)
+"""No row is older or newer."""
 
 _BOUNDS: Final = (
     instant(datetime(1900, 1, 1, tzinfo=UTC)),
@@ -56,17 +65,17 @@ def resolve_range(
     asked: TimeRangeInput,
     now: Instant,
     zone: Zone = UTC_ZONE,
-    first: Instant | None = EARLIEST,
+    extent: Extent | None = EVER,
 ) -> TimeRange:
     """Return the instants that are meant; the millisecond of `now` itself is in the range.
 
-    `first` is the time of the oldest row, null if there is none. Only ALL_TIME looks at it, and is
-    today so far in an empty store.
+    `extent` is null if there are no rows. Only ALL_TIME looks at it: it has the oldest and the
+    newest row in it, and `now` in any case; in an empty store it is today so far.
     Raises `AnalyticsError` for a range that is empty, or longer than `MAX_HOURS` (not ALL_TIME).
     """
     end = Instant(now + 1)
     if asked.preset:
-        start, end = _preset(asked.preset, now, zone, first)
+        start, end = _preset(asked.preset, now, zone, extent)
         return TimeRange(from_=start, to=end, timezone=zone)
     if asked.last is not None and asked.last is not UNSET:
         field, start = "last", Instant(end - asked.last)
@@ -83,7 +92,7 @@ def resolve_range(
 
 
 def _preset(
-    preset: TimeRangePreset, now: Instant, zone: Zone, first: Instant | None
+    preset: TimeRangePreset, now: Instant, zone: Zone, extent: Extent | None
 ) -> tuple[Instant, Instant]:
     end = Instant(now + 1)
     if preset is TimeRangePreset.LAST_24_HOURS:
@@ -92,7 +101,9 @@ def _preset(
     if preset is TimeRangePreset.YESTERDAY:
         return period_start(zone, Instant(today - 1), Granularity.DAY), today
     if preset is TimeRangePreset.ALL_TIME:
-        return (today if first is None else min(first, now)), end
+        if extent is None:
+            return today, end
+        return min(extent.oldest, now), Instant(max(extent.newest, now) + 1)
     granularity, ago = _SINCE[preset]
     return period_start(zone, now, granularity, ago), end
 
@@ -107,9 +118,9 @@ def comparison(
     compare: CompareInput,
     zone: Zone,
     now: Instant,
-    first: Instant | None = EARLIEST,
+    extent: Extent | None = EVER,
 ) -> TimeRange:
-    """Return the range that another one is compared with; `first` as for `resolve_range`.
+    """Return the range that another one is compared with; `extent` as for `resolve_range`.
 
     Both of its ends are found by the clocks of the zone, so that a day is compared with a day. If
     these skipped all of it, it is as long as the other one.
@@ -121,7 +132,7 @@ def comparison(
     if not compare.range:
         raise bad_input("compare", "needs one of mode, range")
     try:
-        found = resolve_range(compare.range, now, zone, first)
+        found = resolve_range(compare.range, now, zone, extent)
     except AnalyticsError as error:
         raise bad_input("compare", error.message, limit=error.limit) from error
     _check_years(found)

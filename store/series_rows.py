@@ -18,7 +18,8 @@ def lines(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[Line]]:
         branch = some[int(text[1 : text.index(b",")])]
         head, arrays = _cut(text, len(branch.columns) + 1 if branch.columns else 0)
         _, part, series, keys, groups, *totals = _HEAD.decode(head)
-        of_totals = zip(branch.totals, totals, strict=True)
+        values = totals[len(branch.totals) :]
+        of_totals = zip(branch.totals, totals[: len(branch.totals)], strict=True)
         found[branch.number].append(
             Line(
                 part,
@@ -28,6 +29,7 @@ def lines(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[Line]]:
                 {of: _number(of, value) for of, value in of_totals},
                 arrays[0] if arrays else None,
                 dict(zip(branch.columns, arrays[1:], strict=True)),
+                tuple(values),
             )
         )
     return found

@@ -9,41 +9,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from schema.aggregates import Aggregate
-from store.aggregates import Plan, Property, in_engine, needs_steps, plan
+from store.aggregates import in_engine, needs_steps, plan
 from store.buckets import bucket_number
-from store.fields import keys_of, property_group, property_number
-from store.operators import TIME_OPERATORS
+from store.series_draft import Draft, properties, source_of, with_overall
+from store.series_ranks import joined_groups, ranked_groups
 from store.series_types import OTHER, Branch, Key, Question, Shape
 from store.sql import Slots, Statement
 
 _Aggregates: TypeAlias = frozenset[Aggregate]
 
 _SEPARATED: Final = ", '\\n', "
-
-# The growth of a counter since its series' row before, in this range: after a reset it began at 0.
-# Tags are one series in whatever order they were sent. In compact JSON of texts `","` is nowhere
-# but between two of them, unless a text has a quote in it or is a comma: such tags are parsed,
-# which takes twice as long, to the same texts.
-_STEPS: Final = """(
-    SELECT *, if(value >= before, value - before, value) AS step
-    FROM (
-        SELECT *, lagInFrame(value, 1, value) OVER (
-            PARTITION BY name,
-                sipHash64(arraySort(if(
-                    multiSearchAny(tags, ['\\\\', ':","', '",":']),
-                    arrayMap(tag -> concat(
-                        replaceAll(replaceAll(tag.1, '\\\\', '\\\\\\\\'), '"', '\\\\"'), '":"',
-                        replaceAll(replaceAll(tag.2, '\\\\', '\\\\\\\\'), '"', '\\\\"')
-                    ), JSONExtractKeysAndValues(tags, 'String')),
-                    splitByString('","', substring(tags, 3, greatest(length(tags), 4) - 4))
-                )))
-            ORDER BY time, batch, row
-            ROWS BETWEEN 1 PRECEDING AND CURRENT ROW
-        ) AS before
-        FROM metrics
-        WHERE {where}
-    )
-)"""
 
 
 def branches(questions: Iterable[Question], slots: Slots) -> list[tuple[Branch, list[Question]]]:
@@ -75,77 +50,28 @@ def statement(
     return slots.statement(text, tuple(sorted(set(tables))))
 
 
-class _Draft(NamedTuple):
-    """What a branch is made of: `part` and `source` are the SQL of its rows."""
-
-    number: int
-    shape: Shape
-    wanted: Plan
-    shown: tuple[Aggregate, ...]
-    charted: tuple[Aggregate, ...]
-    part: str
-    source: str
-    slots: Slots
-
-    def line(self, *values: str) -> str:
-        """Select values as one line of the answer."""
-        row = ", ".join([str(self.number), *values])
-        return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
-
-    def states(self) -> str:
-        """Select the states of a group of rows."""
-        return ", ".join(f"{state.kept} AS s{n}" for n, state in enumerate(self.wanted.states))
-
-    def merged(self) -> list[str]:
-        """Return the totals over some states."""
-        places = [self.wanted.places[each] for each in self.shown]
-        return [f"{self.wanted.states[n].merged(f's{n}')}{pick}" for n, pick in places]
-
-
 def _branch(
     number: int, of: tuple[Shape, frozenset[str], _Aggregates, _Aggregates], slots: Slots
 ) -> Branch:
     shape, parts, totals, columns = of
+    if shape.joined:
+        return Branch(number, joined_groups(number, shape, slots), (), ())
     wanted = totals | columns | ({shape.ranked.order.by} if shape.ranked else set())
-    draft = _Draft(
+    draft = Draft(
         number=number,
         shape=shape,
-        wanted=plan(wanted, _properties(slots)),
+        wanted=plan(wanted, properties(slots)),
         shown=tuple(sorted({in_engine(each) for each in totals}, key=repr)),
         charted=tuple(sorted({in_engine(each) for each in columns}, key=repr)),
         part="name" if shape.by_name else "''",
-        source=_source(shape, parts, slots, steps=needs_steps(wanted)),
+        source=source_of(shape, parts, slots, steps=needs_steps(wanted)),
         slots=slots,
     )
-    made = _ranked if shape.ranked else _charted if draft.charted else _counted
+    made = ranked_groups if shape.ranked else _charted if draft.charted else _counted
     return Branch(number, made(draft), draft.shown, draft.charted)
 
 
-def _properties(slots: Slots) -> Callable[[str], Property]:
-    def of(path: str) -> Property:
-        keys = keys_of(path, "property")
-        return Property(property_number(slots, keys), property_group(slots, keys))
-
-    return of
-
-
-def _source(shape: Shape, parts: frozenset[str], slots: Slots, *, steps: bool) -> str:
-    """Return what stands behind SELECT: the rows of a shape."""
-    conditions = [shape.condition]
-    if shape.listed:
-        conditions.append(f"name IN (\n{shape.listed}\n)")
-    elif shape.by_name:
-        conditions.append(f"name IN {slots.bind('Array(String)', sorted(parts))}")
-    for operator, moment in zip(("gte", "lt"), shape.span, strict=True):
-        type_name, template = TIME_OPERATORS[operator]
-        conditions.append(template.format(column="time", value=slots.bind(type_name, moment)))
-    where = "\n  AND ".join(conditions)
-    if steps:
-        return f"FROM {_STEPS.format(where=where)}\nWHERE 1"
-    return f"FROM {shape.table}\nWHERE {where}"
-
-
-def _series(draft: _Draft) -> tuple[str, str]:
+def _series(draft: Draft) -> tuple[str, str]:
     """Return the number of the series that a row belongs to, and what leaves out the others."""
     placed = draft.shape.placed
     if placed is None:
@@ -159,7 +85,8 @@ def _series(draft: _Draft) -> tuple[str, str]:
     texts = _SEPARATED.join([draft.part, *(of.sql for of in told)])
     numbers = f"range(1, {len(placed.groups) + 1})"
     number = f"transform(concat({texts}), {groups}, {numbers}, {OTHER})"
-    return number, "" if placed.others else f"\n  AND {number} != {OTHER}"
+    all_rows = placed.others or placed.overall
+    return number, "" if all_rows else f"\n  AND {number} != {OTHER}"
 
 
 class _Told(NamedTuple):
@@ -185,11 +112,23 @@ def _measured(text: str) -> str:
     return f"{len(text.encode())}:{text}"
 
 
-def _counted(draft: _Draft) -> str:
+def _counted(draft: Draft) -> str:
     """Series without columns: each aggregate over all its rows."""
     places = [draft.wanted.places[each] for each in draft.shown]
-    values = [f"{draft.wanted.states[n].whole}{pick}" for n, pick in places]
     series, only = _series(draft)
+    placed = draft.shape.placed
+    if placed and placed.overall:
+        numbers = with_overall(f"series != {OTHER}", "series", others=placed.others)
+        return f"""\
+{draft.line("part", f"{numbers} AS number", "[]", "1", *draft.merged())}
+FROM (
+    SELECT {draft.part} AS part, {series} AS series,
+        {draft.states()}
+    {draft.source}
+    GROUP BY part, series
+)
+GROUP BY part, number"""
+    values = [f"{draft.wanted.states[n].whole}{pick}" for n, pick in places]
     by = f"{draft.part}, series" if draft.shape.by_name else "series"
     return f"""\
 {draft.line(draft.part, f"{series} AS series", "[]", "1", *values)}
@@ -197,11 +136,8 @@ def _counted(draft: _Draft) -> str:
 GROUP BY {by}"""
 
 
-def _charted(draft: _Draft) -> str:
+def _charted(draft: Draft) -> str:
     """Series with columns: the states of each bucket, and the totals merged from them."""
-    assert draft.shape.buckets  # noqa: S101 - there are columns
-    bucket = bucket_number(draft.shape.buckets, draft.slots.bind)
-    series, only = _series(draft)
     places = [draft.wanted.places[each] for each in draft.charted]
     ended = [f"finalizeAggregation(s{n}){pick}" for n, pick in places]
     totals = [f"t{n}" for n in range(len(draft.shown))]
@@ -213,38 +149,33 @@ FROM (
     SELECT part, series, {named}
         arraySort(cell -> cell.1, groupArray(tuple({", ".join(["bucket", *ended])}))) AS cells
     FROM (
-        SELECT {draft.part} AS part, {series} AS series, {bucket} AS bucket,
-            {draft.states()}
-        {draft.source}{only}
-        GROUP BY part, series, bucket
+{_cells(draft)}
     )
     GROUP BY part, series
 )"""
 
 
-def _ranked(draft: _Draft) -> str:
-    """The first groups by an aggregate, and the others as one: all from one pass over the rows."""
-    assert draft.shape.ranked  # noqa: S101 - that is why this is called
-    order = draft.shape.ranked.order
-    limit = draft.slots.bind("UInt32", draft.shape.ranked.limit)
-    state, pick = draft.wanted.places[in_engine(order.by)]
-    direction = "DESC" if order.descending else "ASC"
-    keys = ", ".join(f"{key.sql} AS k{n}" for n, key in enumerate(draft.shape.keys))
-    names = ", ".join(f"k{n}" for n in range(len(draft.shape.keys)))
-    only = "" if draft.shape.ranked.others else f"\nWHERE place <= {limit}"
-    series = f"if(place <= {limit}, place, {OTHER}) AS series"
+def _cells(draft: Draft) -> str:
+    """Select the states of each bucket of each series."""
+    assert draft.shape.buckets  # noqa: S101 - there are columns
+    bucket = bucket_number(draft.shape.buckets, draft.slots.bind)
+    series, only = _series(draft)
+    placed = draft.shape.placed
+    overall = placed is not None and placed.overall
+    number = "number" if overall else "series"
+    cells = f"""\
+        SELECT {draft.part} AS part, {series} AS {number}, {bucket} AS bucket,
+            {draft.states("r" if overall else "s")}
+        {draft.source}{only}
+        GROUP BY part, {number}, bucket"""
+    if placed is None or not overall:
+        return cells
+    numbers = with_overall(f"number != {OTHER}", "number", others=placed.others)
+    states = enumerate(draft.wanted.states)
+    regrouped = ", ".join(f"{state.regrouped(f'r{n}')} AS s{n}" for n, state in states)
     return f"""\
-{draft.line("part", series, "any(keys)", "any(groups)", *draft.merged())}
-FROM (
-    SELECT *, [{names}] AS keys, count() OVER (PARTITION BY part) AS groups, row_number() OVER (
-        PARTITION BY part
-        ORDER BY finalizeAggregation(s{state}){pick} {direction} NULLS LAST, {names}
-    ) AS place
-    FROM (
-        SELECT {draft.part} AS part, {keys},
-            {draft.states()}
-        {draft.source}
-        GROUP BY part, {names}
-    )
-){only}
-GROUP BY part, series"""
+        SELECT part, {numbers} AS series, bucket, {regrouped}
+        FROM (
+{cells}
+        )
+        GROUP BY part, series, bucket"""

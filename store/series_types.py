@@ -7,10 +7,17 @@ from typing import Final, NamedTuple
 from schema.aggregates import Aggregate, Order
 from schema.trends import EventField
 from store.buckets import Buckets
+from store.formulas import Formula
 from store.sql import Statement
 
 OTHER: Final = 0
 """The number of the series of all that has no series of its own."""
+
+OVERALL: Final = -1
+"""The number of the series of all rows, whatever their groups."""
+
+NO_VALUE: Final = "(none)"
+"""What the label of a group says where the value of a key is missing."""
 
 EVENT_FIELDS: Final = {
     EventField.NAME: "name",
@@ -30,19 +37,58 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """Which groups become series: the first `limit`. `others`: whether the rest is one, too."""
+    """Which groups become series: `limit` of them, after the first `offset`.
+
+    With `search` only groups whose label has this text in it, in any case. `others`: whether all
+    other groups are a series, too; `overall`: whether all groups together are.
+    """
 
     order: Order
     limit: int
     others: bool
+    offset: int = 0
+    search: str = ""
+    overall: bool = False
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether there must be a line for the other groups, or their number would not be known."""
+        return self.others or bool(self.offset or self.search)
+
+
+class JoinedInput(NamedTuple):
+    """An input of a formula: an aggregate of a metric's rows, by their groups or over all."""
+
+    name: str
+    part: str
+    condition: str
+    value: Aggregate
+    grouped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Groups that any input of a formula has, by the value of the formula.
+
+    `zero`: an input that lacks a group is 0 there. `ms` is the time that rates relate to.
+    """
+
+    formula: Formula
+    inputs: tuple[JoinedInput, ...]
+    zero: bool
+    ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Groups whose series are numbered already, 1, 2, …: each as part and keys."""
+    """Groups whose series are numbered already, 1, 2, …: each as part and keys.
+
+    `others` and `overall` as in `Rank`.
+    """
 
     groups: tuple[tuple[str, ...], ...]
     others: bool
+    overall: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +97,8 @@ class Shape:
 
     `condition` is text in the slots of the statement. With `by_name` the rows are those of some
     metrics, and each metric is a part of the answer; else all is one part. `listed` is SQL that
-    selects the metrics' names, when they are not known yet.
+    selects the metrics' names, when they are not known yet. What is `joined` has conditions of its
+    own.
     """
 
     table: str
@@ -63,6 +110,7 @@ class Shape:
     ranked: Rank | None = None
     placed: Places | None = None
     listed: str = ""
+    joined: Joined | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +121,13 @@ class Question:
     part: str
     totals: frozenset[Aggregate]
     columns: frozenset[Aggregate]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The metrics whose rows it reads, if these are known."""
+        if self.shape.joined:
+            return frozenset(each.part for each in self.shape.joined.inputs)
+        return frozenset({self.part} if self.shape.by_name else ())
 
     def asks_no_more_than(self, other: "Question") -> bool:
         """Say whether another question of the same shape asks for all of this, too."""
@@ -91,7 +146,10 @@ class Question:
 
 
 class Line(NamedTuple):
-    """One series of an answer. `columns` are arrays aligned with `buckets`, still as text."""
+    """One series of an answer. `columns` are arrays aligned with `buckets`, still as text.
+
+    A group of a formula has the `values` of its inputs instead.
+    """
 
     part: str
     series: int
@@ -100,6 +158,7 @@ class Line(NamedTuple):
     totals: dict[Aggregate, int | float | None]
     buckets: bytes | None
     columns: dict[Aggregate, bytes]
+    values: tuple[float | None, ...] = ()
 
 
 class Branch(NamedTuple):

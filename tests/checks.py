@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from schema.buckets import Granularity
 from schema.scalars import Instant, parse_instant, rfc3339
@@ -13,6 +13,8 @@ from tests.cuts import Cut, cut
 from tests.oracle import passes
 from tests.panels import Band, Key, Panel
 from tests.spans import Span, compared, meant
+
+CHARTED: Final = frozenset({"points", "columns", "previousColumns"})
 
 
 def _in_words(row: Row) -> Mapping[str, Any]:
@@ -70,24 +72,26 @@ class _Checker:
         meta = answer["meta"]
         self.cut = self._cut(meta["range"])
         rows = [row for row in rows if passes(panel.where, _in_words(row))]
-        oldest = min((row.time for row in rows), default=None)
-        assert (self.cut.first, self.cut.behind) == meant(panel.range, now, panel.zone, oldest)
+        times = [row.time for row in rows]
+        assert (self.cut.first, self.cut.behind) == meant(panel.range, now, panel.zone, times)
+        all_time = "ALL_TIME" in f"{panel.range} {panel.compare}"
+        self.until = max(*times, now) if all_time and times else now
         self.rows = self._inside(rows, self.cut)
         self.grown = steps(self.rows)
         other = meta["comparisonRange"]
         assert (other is None) == (panel.compare is None)
         self.before = self._cut(other, self.cut) if other else None
         if self.before and panel.compare:
-            self._check_compared(panel.compare, (self.before.first, self.before.behind), oldest)
+            self._check_compared(panel.compare, (self.before.first, self.before.behind), times)
         self.old = self._inside(rows, self.before) if self.before else []
         self.old_grown = steps(self.old)
 
-    def _check_compared(self, asked: str, found: Span, oldest: int | None) -> None:
+    def _check_compared(self, asked: str, found: Span, times: Sequence[int]) -> None:
         if "mode" in asked:
             span = self.cut.first, self.cut.behind
             right = compared(asked.split()[1].strip("}"), span, self.panel.zone)
         else:
-            right = meant(asked, self.now, self.panel.zone, oldest)
+            right = meant(asked, self.now, self.panel.zone, times)
         assert right in (None, found)
 
     def _cut(self, span: Mapping[str, str], like: Cut | None = None) -> Cut:
@@ -106,29 +110,54 @@ class _Checker:
         """Check everything that was answered."""
         groups = self._groups(self.rows)
         meta, panel = self.answer["meta"], self.panel
+        found = [key for key in groups if panel.search.casefold() in self._label(key).casefold()]
         assert meta["range"]["granularity"] == self.cut.granularity.name
         assert meta["range"]["timezone"] == panel.zone
-        truncated = bool(panel.keys) and not panel.others and len(groups) > panel.limit
-        assert meta["totalGroups"] == (len(groups) if panel.keys else 1)
+        beyond = len(found) - panel.offset - panel.limit
+        truncated = bool(panel.keys) and not panel.others and beyond > 0
+        ahead = self.until - self.now > 1000
+        codes = ["TRUNCATED"] * truncated + ["CLOCK_AHEAD"] * ahead
+        assert meta["totalGroups"] == (len(found) if panel.keys else 1)
         assert meta["truncated"] == truncated
-        assert meta["warnings"] == ([{"code": "TRUNCATED"}] if truncated else [])
+        assert [each["code"] for each in meta["warnings"]] == codes
         shown = [self._shown(series, groups) for series in self.answer["series"]]
         left = {key: rows for key, rows in groups.items() if key not in shown}
         own = [key for key in shown if key is not None]
         if panel.keys:
-            assert len(own) == len(set(own)) == min(panel.limit, len(groups))
+            count = max(0, min(panel.limit, len(found) - panel.offset))
+            assert len(own) == len(set(own)) == count
+            assert set(own) <= set(found)
             other = {key for key in self._groups(self.old) if key not in own} | left.keys()
             assert shown[len(own) :] == ([None] if panel.others and other else [])
-            self._check_order([groups[key] for key in own], list(left.values()))
+            behind = [] if panel.offset else [groups[key] for key in left if key in found]
+            self._check_order([groups[key] for key in own], behind)
         else:
             assert shown == [()]
+        whole = panel.others or (panel.whole or frozenset()) & CHARTED
         numbers = self._shown_buckets(
-            [*groups.values()] if panel.others else [groups.get(key, []) for key in own]
+            [*groups.values()] if whole else [groups.get(key, []) for key in own]
         )
         if "times" in panel.parts:
             assert self.answer["times"] == self._times(numbers)
         for key, series in zip(shown, self.answer["series"], strict=True):
-            self._check_series(key, own, series, numbers)
+            mine = (self._mine(self.rows, key, own), self._mine(self.old, key, own))
+            self._check_series(series, mine, panel.parts, numbers)
+        if panel.whole is not None:
+            overall = self.answer["overall"]
+            name = panel.source if panel.table == "metrics" else "Events"
+            assert (overall["key"], overall["label"], overall["isOther"]) == ([], name, False)
+            self._check_series(overall, (self.rows, self.old), panel.whole, numbers)
+
+    def _label(self, group: Key) -> str:
+        """Return the label of a group of texts, which is all that a panel searches."""
+        if not self.panel.search:
+            return ""
+        return ", ".join("(none)" if part is None else json.loads(part[1]) for part in group)
+
+    def _mine(self, rows: Sequence[Row], key: Key | None, own: Sequence[Key]) -> list[Row]:
+        """Return the rows of a group, or of all that have no series of their own."""
+        of = [(self.panel.key_of(row), row) for row in rows]
+        return [row for group, row in of if (group == key if key is not None else group not in own)]
 
     def _groups(self, rows: Sequence[Row]) -> dict[Key, list[Row]]:
         groups: dict[Key, list[Row]] = {}
@@ -180,16 +209,15 @@ class _Checker:
         return [rfc3339(Instant(self.cut.edges[n])) for n in numbers]
 
     def _check_series(
-        self, key: Key | None, own: Sequence[Key], series: Mapping[str, Any], numbers: Sequence[int]
+        self,
+        series: Mapping[str, Any],
+        mine: tuple[Sequence[Row], Sequence[Row]],
+        parts: frozenset[str],
+        numbers: Sequence[int],
     ) -> None:
-        def mine(rows: Sequence[Row]) -> list[Row]:
-            of = [(self.panel.key_of(row), row) for row in rows]
-            return [
-                row for group, row in of if (group == key if key is not None else group not in own)
-            ]
-
-        rows, old = mine(self.rows), mine(self.old)
-        parts = self.panel.parts
+        rows, old = mine
+        if "share" in parts:
+            self._check_shares(series)
         if "total" in parts:
             self._check_total(series["total"], rows, self.grown, self.cut)
         if "previousTotal" in parts and not self.before:
@@ -213,10 +241,22 @@ class _Checker:
         self, answer: Mapping[str, Any], rows: Sequence[Row], grown: Any, cut: Cut | None
     ) -> None:
         assert cut
-        ms = min(cut.behind, self.now + 1) - cut.first
+        ms = min(cut.behind, self.until + 1) - cut.first
         for asked in self.panel.aggregates:
             expected = total(asked, rows, grown, ms)
             assert expected.allows(answer[asked.key]), (asked, answer[asked.key], expected)
+
+    def _check_shares(self, series: Mapping[str, Any]) -> None:
+        """A share is made of the total, which was checked, and of that of all rows."""
+        for asked in self.panel.shared:
+            whole = total(asked, self.rows, self.grown, 0)
+            part, share = series["total"][asked.key], series[f"share_{asked.key}"]
+            low, high = (0.0, 0.0) if whole == NULL else whole.span
+            if part is None or low == high == 0:
+                assert share is None
+            elif not low <= 0 <= high:
+                least, most = sorted((part / low, part / high))
+                assert least - 1e-12 <= share <= most + 1e-12, (asked, series, whole)
 
     def _check_changes(self, series: Mapping[str, Any]) -> None:
         """A change is made of the two totals, which were checked."""
@@ -249,7 +289,7 @@ class _Checker:
             column = answer[asked.key]
             assert len(column) == len(numbers)
             expected = [
-                total(asked, cells[n], grown, cut.ms(n, self.now)) if n in cells else NULL
+                total(asked, cells[n], grown, cut.ms(n, self.until)) if n in cells else NULL
                 for n in numbers
             ]
             filled = fill(self.panel.filled, asked, expected, column)

@@ -21,7 +21,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A question: its arguments, and what is selected.
+    """A question: its arguments, and what is selected: of series `parts`, of `overall` the `whole`.
 
     A key is a tag's name for metrics; for events `=FIELD`, a property's path, or a `Band`.
     """
@@ -37,9 +37,12 @@ class Panel:
     order: tuple[Asked, str] | None = None
     limit: int = 10
     others: bool = True
+    offset: int = 0
+    search: str = ""
     fill: str | None = None
     compare: str | None = None
     parts: frozenset[str] = field(default_factory=frozenset)
+    whole: frozenset[str] | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -59,24 +62,36 @@ class Panel:
         return (
             f"{alias}: {name}(range: {self.range}, timezone: {json.dumps(self.zone)},"
             f" granularity: {self.granularity.name}, maxPoints: {self.points}, groupBy: [{keys}],"
-            f" limit: {self.limit}, otherGroup: {str(self.others).lower()}"
+            f" limit: {self.limit}, otherGroup: {str(self.others).lower()},"
+            f" offset: {self.offset}, groupSearch: {json.dumps(self.search)}"
             f" {order} {fill} {compare} {where}) {{"
             "meta {range {from to granularity timezone} comparisonRange {from to} totalGroups"
             f" truncated warnings {{code}}}} {self._selected()}}}"
         )
 
     def _selected(self) -> str:
+        times = "times" if "times" in self.parts else ""
+        shown = f"series {{key {{name value}} label isOther {self._of_series(self.parts)}}}"
+        if self.whole is not None:
+            shown += f" overall {{key {{name value}} label isOther {self._of_series(self.whole)}}}"
+        return f"{times} {shown}"
+
+    def _of_series(self, selected: frozenset[str]) -> str:
         wanted = " ".join(asked.text for asked in self.aggregates)
         changes = " ".join(f"change_{one.key}: {_change(one)}" for one in self.changed)
         parts = {
             "points": f"points {{time isPartial values {{{wanted}}} previous {{{wanted}}}}}",
             "change": changes,
+            "share": " ".join(f"share_{one.key}: {_share(one)}" for one in self.shared),
         }
-        shown = " ".join(
-            parts.get(part, f"{part} {{{wanted}}}") for part in sorted(self.parts - {"times"})
+        return " ".join(
+            parts.get(part, f"{part} {{{wanted}}}") for part in sorted(selected - {"times"})
         )
-        times = "times" if "times" in self.parts else ""
-        return f"{times} series {{key {{name value}} label isOther {shown}}}"
+
+    @property
+    def shared(self) -> list[Asked]:
+        """The aggregates of which a group can have a share."""
+        return [one for one in self.aggregates if one.field in ("count", "sum", "increase")]
 
     @property
     def changed(self) -> list[Asked]:
@@ -87,7 +102,8 @@ class Panel:
     @property
     def cut_up(self) -> bool:
         """Whether anything is asked for bucket by bucket."""
-        return bool(self.parts & {"times", "points", "columns", "previousColumns"})
+        cut_up = {"times", "points", "columns", "previousColumns"}
+        return bool((self.parts | (self.whole or frozenset())) & cut_up)
 
     def key_of(self, row: Row) -> Key:
         """Return a row's values of the group keys, equal for rows of one group."""
@@ -122,6 +138,11 @@ def _change(of: Asked) -> str:
     return f"change(aggregate: {of.kind}{given}) {{previous absolute ratio}}"
 
 
+def _share(of: Asked) -> str:
+    given = "".join(f", {name}: {json.dumps(value)}" for name, value in of.arguments.items())
+    return f"share(aggregate: {of.kind}{given})"
+
+
 def _key_text(key: Any) -> str:
     if isinstance(key, Band):
         return (
@@ -134,7 +155,7 @@ def _key_text(key: Any) -> str:
 
 
 ALL_PARTS: Final = frozenset(
-    {"times", "total", "previousTotal", "change", "points", "columns", "previousColumns"}
+    {"times", "total", "previousTotal", "change", "points", "columns", "previousColumns", "share"}
 )
 MODES: Final = (
     "PREVIOUS_PERIOD",

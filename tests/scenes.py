@@ -122,8 +122,12 @@ def asked(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
     modes = [f"{{mode: {mode}}}" for mode in MODES]
     parts = draw(st.sets(st.sampled_from(sorted(ALL_PARTS))))
     compare = draw(st.none() | st.sampled_from([*modes, *own]))
-    if "change" in parts:
-        parts |= {"total", "previousTotal"}
+    whole = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_PARTS - {"times"}))))
+    for selected in (parts, whole or set()):
+        if "change" in selected:
+            selected |= {"total", "previousTotal"}
+        if "share" in selected:
+            selected |= {"total"}
     return {
         "range": between(first, behind) if fixed else draw(st.sampled_from(RELATIVE)),
         "granularity": granularity,
@@ -131,7 +135,9 @@ def asked(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
         "zone": draw(zones),
         "compare": compare,
         "parts": frozenset(parts),
+        "whole": None if whole is None else frozenset(whole),
         "fill": draw(st.sampled_from([None, "NULL", "ZERO", "PREVIOUS", "LINEAR", "NONE"])),
         "limit": draw(st.sampled_from([1, 2, 3, 10, 1000])),
         "others": draw(st.booleans()),
+        "offset": draw(st.sampled_from([0, 0, 0, 1, 2, 100])),
     }

@@ -1,7 +1,7 @@
 """What ranges of time mean, told by Python's calendar: the oracle's ranges."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,8 +27,8 @@ PRESETS: Final = (
 WEEK: Final = timedelta(days=7)
 
 
-def meant(text: str, now: int, zone: str, oldest: int | None) -> Span:
-    """Return the range that is written in GraphQL; `oldest` is when the first row is."""
+def meant(text: str, now: int, zone: str, times: Collection[int]) -> Span:
+    """Return the range that is written in GraphQL; `times` are those of all rows."""
     found = re.findall(r'"([^"]*)"', text)
     if "between" in text:
         return int(parse_instant(found[0])), int(parse_instant(found[1]))
@@ -39,7 +39,8 @@ def meant(text: str, now: int, zone: str, oldest: int | None) -> Span:
     if preset == "LAST_24_HOURS":
         return now + 1 - 86_400_000, now + 1
     if preset == "ALL_TIME":
-        return _midnight(zone, today) if oldest is None else min(oldest, now), now + 1
+        oldest = min(*times, now) if times else _midnight(zone, today)
+        return oldest, max([*times, now]) + 1
     if preset == "YESTERDAY":
         return _midnight(zone, today - timedelta(days=1)), _midnight(zone, today)
     first = {

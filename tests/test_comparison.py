@@ -11,7 +11,7 @@ from schema.errors import AnalyticsError
 from schema.ranges import CompareInput, CompareMode, TimeRange, TimeRangeInput, TimeRangePreset
 from schema.scalars import UTC_ZONE, DurationMs, Instant, Zone
 from store.buckets import buckets, previous_buckets
-from store.ranges import comparison, resolve_range
+from store.ranges import Extent, comparison, resolve_range
 from tests.clocks import at, between, ended, latest_day, local, places, quiet, ranges
 from tests.service import NOON
 
@@ -199,7 +199,8 @@ def test_comparison_with_any_range() -> None:
         found = comparison(span, CompareInput(range=asked), zone, NOON)
         assert found == resolve_range(asked, NOON, zone)
     everything = CompareInput(range=TimeRangeInput(preset=TimeRangePreset.ALL_TIME))
-    assert comparison(span, everything, zone, NOON, Instant(77)).from_ == 77
+    found = comparison(span, everything, zone, NOON, Extent(Instant(77), Instant(NOON + DAY)))
+    assert (found.from_, found.to) == (77, NOON + DAY + 1)
     with pytest.raises(AnalyticsError) as refused:
         comparison(span, CompareInput(), zone, NOON)
     assert (refused.value.status, refused.value.field) == (422, "compare")

@@ -7,8 +7,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from resolvers.formula import parsed
 from schema.errors import AnalyticsError
+from store.formulas import parsed
 from tests.doors import ask, clear, record, refusal
 from tests.service import NOON, Service
 
@@ -60,7 +60,7 @@ def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> N
         expected = eval(text, {}, numbers)  # noqa: S307 - of our own making
     except (ZeroDivisionError, TypeError):
         expected = None
-    found = parsed(text, list(given))(given)
+    found = parsed(text, list(given)).compute(given)
     if expected is None or any(given[name] is None for name in names):
         assert found is None
     else:
@@ -95,14 +95,27 @@ def test_what_is_no_formula(text: str) -> None:
     assert (refused.value.code, refused.value.field) == ("BAD_USER_INPUT", "formula")
 
 
+def test_deepest_formula() -> None:
+    """A hundred levels are computed, one more is refused with the limit."""
+    assert parsed("a" + " + a" * 99, ["a"]).compute({"a": 1}) == 100
+    assert parsed("-" * 99 + "a", ["a"]).compute({"a": 1}) == -1
+    for text in ("a" + " + a" * 100, "-" * 100 + "a", "a" + "+a" * 499, "-" * 998 + "a"):
+        with pytest.raises(AnalyticsError) as refused:
+            parsed(text, ["a"])
+        assert (refused.value.field, refused.value.limit) == ("formula", 100)
+
+
 @pytest.mark.parametrize("text", ["9" * 999, "1e999", "a * 1e308 * 10", "1 / 0", "a / (a - a)"])
 def test_result_beyond_a_double_is_null(text: str) -> None:
     """What no double can hold is null, as JSON has no infinity."""
-    assert parsed(text, ["a"])({"a": 2}) is None
+    assert parsed(text, ["a"]).compute({"a": 2}) is None
 
 
 async def test_formula_over_groups(service: Service) -> None:
-    """Groups stand beside one another by their keys; an input without groups beside each."""
+    """Groups stand beside one another by their keys; an input without groups beside each.
+
+    Where an input has a group, a bucket without its points counts 0; where it lacks it, null.
+    """
     await clear(service)
     rows = [
         *(point("errors", hour, 1, host="a") for hour in (0, 0, 2)),
@@ -128,7 +141,7 @@ async def test_formula_over_groups(service: Service) -> None:
             "previousValues": None,
             "change": None,
         }
-        for host, total, buckets in (("a", 4.0, [8.0, 0.0, 4.0]), ("b", 0.0, [0.0, 0.0, 0.0]))
+        for host, total, buckets in (("a", 4.0, [8.0, 0.0, 4.0]), ("b", None, [None] * 3))
     ]
 
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, build_schema
 
 from resolvers.event_trends import MAX_BOUNDS
-from resolvers.formula import MAX_FORMULA, MAX_INPUTS
+from resolvers.formula import MAX_INPUTS
 from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES
 from schema.errors import STATUS
 from schema.paging import MAX_PAGE
@@ -23,6 +23,7 @@ from schema.ranges import MAX_HOURS
 from schema.root import MAX_TOKENS
 from store.buckets import MAX_BUCKETS
 from store.conditions import MAX_DEPTH, MAX_ITEMS, MAX_PATTERN, MAX_PERFORMED, MAX_TESTS
+from store.formulas import MAX_FORMULA, MAX_LEVELS
 from tests import shop
 from tests.doors import ask, record
 from tests.service import Service
@@ -167,5 +168,5 @@ def test_every_limit_is_as_documented() -> None:
     assert [int(number.replace(",", "")) for number in numbers] == [
         *(MAX_HOURS, MAX_BUCKETS, MAX_SERIES, MAX_CELLS, MAX_KEYS, MAX_BOUNDS, MAX_PAGE),
         *(MAX_TESTS, MAX_DEPTH, MAX_ITEMS, MAX_PERFORMED, MAX_PATTERN),
-        *(MAX_INPUTS, MAX_FORMULA, MAX_TOKENS),
+        *(MAX_INPUTS, MAX_FORMULA, MAX_LEVELS, MAX_TOKENS),
     ]

@@ -19,7 +19,7 @@ from schema.ranges import (
     TimeRangePreset,
 )
 from schema.scalars import SCALARS, UTC_ZONE, DurationMs, Instant, Zone
-from store.ranges import resolve_range
+from store.ranges import Extent, resolve_range
 from tests.clocks import ZONES, at, ended, latest_day, places, quiet, shown
 from tests.service import NOON, Service
 
@@ -53,7 +53,7 @@ def test_presets() -> None:
         P.THIS_MONTH: ["2026-03-01T00:00:00+01:00", now],
         P.THIS_YEAR: ["2026-01-01T00:00:00+01:00", now],
         P.LAST_12_MONTHS: ["2025-04-01T00:00:00+02:00", now],
-        P.ALL_TIME: ["1970-01-01T01:00:00+01:00", now],
+        P.ALL_TIME: ["1970-01-01T01:00:00+01:00", "2100-01-01T00:59:59.999000+01:00"],
     }
     assert {name: preset(name, zone, now[:19]) for name in TimeRangePreset} == expected
 
@@ -92,6 +92,8 @@ def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) 
         assert span.to <= now
         today = resolve_range(TimeRangeInput(preset=P.TODAY), Instant(now), Zone(zone))
         assert span.to == today.from_
+    elif name is P.ALL_TIME:
+        assert span.from_ <= now < span.to
     else:
         assert span.from_ <= now == span.to - 1
     if name not in {P.LAST_24_HOURS, P.ALL_TIME}:
@@ -102,14 +104,17 @@ def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) 
         assert 0 <= back <= most.get(name, 365)
 
 
-def test_all_time_begins_with_the_data() -> None:
-    """ALL_TIME: from the oldest row, however old; in an empty store today; never empty."""
+def test_all_time_has_all_data_in_it() -> None:
+    """ALL_TIME: from the oldest to the newest row, and to now; in an empty store today."""
     asked = TimeRangeInput(preset=P.ALL_TIME)
     for first in (Instant(0), Instant(NOON - 1), NOON):
-        span = resolve_range(asked, NOON, first=first)
+        span = resolve_range(asked, NOON, extent=Extent(first, first))
         assert (span.from_, span.to) == (first, NOON + 1)
-    later = resolve_range(asked, NOON, first=Instant(NOON + DAY))
-    assert (later.from_, later.to) == (NOON, NOON + 1)
+    later = Instant(NOON + DAY)
+    span = resolve_range(asked, NOON, extent=Extent(later, later))
+    assert (span.from_, span.to) == (NOON, later + 1)
+    span = resolve_range(asked, NOON, extent=Extent(Instant(7), later))
+    assert (span.from_, span.to) == (7, later + 1)
     zone = Zone("Asia/Kolkata")
     today = resolve_range(TimeRangeInput(preset=P.TODAY), NOON, zone)
     assert resolve_range(asked, NOON, zone, None) == today

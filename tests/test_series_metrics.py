@@ -63,6 +63,7 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
             order=draw(orders(FIELDS, ())),
             keys=tuple(draw(keys)),
             where=draw(st.sampled_from(FILTERS)),
+            search=draw(st.sampled_from(["", "", "", "A", "(NONE)", "É", "b, (n", '"', "A\\"])),
             **draw(asked(moment, times)),
         )
         for _ in range(draw(st.integers(1, 6)))

@@ -1,0 +1,103 @@
+"""What a branch of a statement is made of: its rows, and the states that are kept of them."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from schema.aggregates import Aggregate
+from store.aggregates import Plan, Property
+from store.fields import keys_of, property_group, property_number
+from store.operators import TIME_OPERATORS
+from store.series_types import OTHER, OVERALL, Shape
+from store.sql import Slots
+
+# The growth of a counter since its series' row before, in this range: after a reset it began at 0.
+# Tags are one series in whatever order they were sent. In compact JSON of texts `","` is nowhere
+# but between two of them, unless a text has a quote in it or is a comma: such tags are parsed,
+# which takes twice as long, to the same texts.
+_STEPS: Final = """(
+    SELECT *, if(value >= before, value - before, value) AS step
+    FROM (
+        SELECT *, lagInFrame(value, 1, value) OVER (
+            PARTITION BY name,
+                sipHash64(arraySort(if(
+                    multiSearchAny(tags, ['\\\\', ':","', '",":']),
+                    arrayMap(tag -> concat(
+                        replaceAll(replaceAll(tag.1, '\\\\', '\\\\\\\\'), '"', '\\\\"'), '":"',
+                        replaceAll(replaceAll(tag.2, '\\\\', '\\\\\\\\'), '"', '\\\\"')
+                    ), JSONExtractKeysAndValues(tags, 'String')),
+                    splitByString('","', substring(tags, 3, greatest(length(tags), 4) - 4))
+                )))
+            ORDER BY time, batch, row
+            ROWS BETWEEN 1 PRECEDING AND CURRENT ROW
+        ) AS before
+        FROM metrics
+        WHERE {where}
+    )
+)"""
+
+
+class Draft(NamedTuple):
+    """What a branch is made of: `part` and `source` are the SQL of its rows."""
+
+    number: int
+    shape: Shape
+    wanted: Plan
+    shown: tuple[Aggregate, ...]
+    charted: tuple[Aggregate, ...]
+    part: str
+    source: str
+    slots: Slots
+
+    def line(self, *values: str) -> str:
+        """Select values as one line of the answer."""
+        return line_of(self.number, *values)
+
+    def states(self, prefix: str = "s") -> str:
+        """Select the states of a group of rows."""
+        states = enumerate(self.wanted.states)
+        return ", ".join(f"{state.kept} AS {prefix}{n}" for n, state in states)
+
+    def merged(self) -> list[str]:
+        """Return the totals over some states."""
+        places = [self.wanted.places[each] for each in self.shown]
+        return [f"{self.wanted.states[n].merged(f's{n}')}{pick}" for n, pick in places]
+
+
+def line_of(number: int, *values: str) -> str:
+    """Select values as one line of the answer of a branch."""
+    row = ", ".join([str(number), *values])
+    return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
+
+
+def properties(slots: Slots) -> Callable[[str], Property]:
+    """Return what gives the expressions of a property by its path."""
+
+    def of(path: str) -> Property:
+        keys = keys_of(path, "property")
+        return Property(property_number(slots, keys), property_group(slots, keys))
+
+    return of
+
+
+def source_of(shape: Shape, parts: frozenset[str], slots: Slots, *, steps: bool) -> str:
+    """Return what stands behind SELECT: the rows of a shape."""
+    conditions = [shape.condition]
+    if shape.listed:
+        conditions.append(f"name IN (\n{shape.listed}\n)")
+    elif shape.by_name:
+        conditions.append(f"name IN {slots.bind('Array(String)', sorted(parts))}")
+    for operator, moment in zip(("gte", "lt"), shape.span, strict=True):
+        type_name, template = TIME_OPERATORS[operator]
+        conditions.append(template.format(column="time", value=slots.bind(type_name, moment)))
+    where = "\n  AND ".join(conditions)
+    if steps:
+        return f"FROM {_STEPS.format(where=where)}\nWHERE 1"
+    return f"FROM {shape.table}\nWHERE {where}"
+
+
+def with_overall(shown: str, number: str, *, others: bool) -> str:
+    """Return the numbers of a row's series as rows: its own or the others', and that of all."""
+    own = f"toInt64({number})"
+    if others:
+        return f"arrayJoin([if({shown}, {own}, {OTHER}), {OVERALL}])"
+    return f"arrayJoin(if({shown}, [{own}, {OVERALL}], [{OVERALL}]))"
