@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.doors import ask, clear, record
+from tests.asked import statements
+from tests.doors import ask, clear, record, refusal
 from tests.formula_oracle import HOURS, Formula, Input, Line, Point, answer
 from tests.scenes import BOUNDED, NUMBERS
 from tests.service import NOON, Service
@@ -15,26 +16,44 @@ from tests.service import NOON, Service
 HOUR: Final = 3_600_000
 BEGIN: Final = NOON - 2 * HOUR  # 07:00
 RANGE: Final = {"between": {"from": "2025-10-09T07:00:00Z", "to": "2025-10-09T12:00:00Z"}}
-ASKED: Final = """query(
-  $formula: String!, $inputs: [NamedMetricInput!]!, $compare: CompareInput, $fill: Fill!
-  $limit: Int!, $offset: Int!, $search: String, $direction: OrderDirection!, $range: TimeRangeInput!
-) {
-  metricFormula(
-    formula: $formula, inputs: $inputs, compare: $compare, granularity: HOUR, fill: $fill
-    limit: $limit, offset: $offset, groupSearch: $search, direction: $direction, range: $range
-  ) {
-    times
-    series { label total values previousValues change { previous } }
-    meta { totalGroups truncated warnings { code message } }
-  }
+DECLARED: Final = {
+    "formula": "String!",
+    "inputs": "[NamedMetricInput!]!",
+    "compare": "CompareInput",
+    "fill": "Fill!",
+    "limit": "Int!",
+    "offset": "Int!",
+    "search": "String",
+    "direction": "OrderDirection!",
+    "range": "TimeRangeInput!",
+}
+
+
+def text(count: int) -> str:
+    """Return a query of so many formulas, each with variables of its own."""
+    declared = ", ".join(f"${name}{n}: {of}" for n in range(count) for name, of in DECLARED.items())
+    names = {"search": "groupSearch"}
+    fields = [
+        f"f{n}: metricFormula(granularity: HOUR, "
+        + ", ".join(f"{names.get(name, name)}: ${name}{n}" for name in DECLARED)
+        + ") {...Answer}"
+        for n in range(count)
+    ]
+    return f"query({declared}) {{{' '.join(fields)}}} {ANSWER}"
+
+
+ANSWER: Final = """fragment Answer on FormulaResult {
+  times
+  series { label total values previousValues change { previous } }
+  meta { totalGroups truncated warnings { code message } }
 }"""
 
 TEXTS: Final = ["a", "a + b", "a / b", "b - a", "a / (a + b) * 100", "-a * 2 + b / c", "a + b + c"]
 
 
-async def asked(service: Service, formula: Formula, **more: Any) -> Any:
-    """Ask a service for the answer to a formula."""
-    variables: dict[str, Any] = {
+def variables_of(formula: Formula) -> dict[str, Any]:
+    """Return the variables that ask for a formula."""
+    return {
         "formula": formula.text,
         "inputs": [
             {"as": each.name, "metric": each.metric, "aggregate": each.aggregate}
@@ -49,7 +68,23 @@ async def asked(service: Service, formula: Formula, **more: Any) -> Any:
         "direction": "DESC" if formula.descending else "ASC",
         "range": RANGE,
     }
-    return (await ask(service, ASKED, **variables | more))["metricFormula"]
+
+
+async def all_asked(service: Service, formulas: list[Formula]) -> list[Any]:
+    """Ask a service for the answers to some formulas in one request."""
+    variables = {
+        f"{name}{n}": value
+        for n, formula in enumerate(formulas)
+        for name, value in variables_of(formula).items()
+    }
+    found = await ask(service, text(len(formulas)), **variables)
+    return [found[f"f{n}"] for n in range(len(formulas))]
+
+
+async def asked(service: Service, formula: Formula, **more: Any) -> Any:
+    """Ask a service for the answer to a formula, with other variables than it has."""
+    variables = {f"{name}0": value for name, value in (variables_of(formula) | more).items()}
+    return (await ask(service, text(1), **variables))["f0"]
 
 
 async def recorded(service: Service, points: list[Point]) -> None:
@@ -143,8 +178,9 @@ async def test_formulas(service: Service, scene: tuple[list[Point], list[Formula
     """Any points, gaps, groups, fills, pages and comparisons: all is as in plain Python."""
     points, formulas = scene
     await recorded(service, points)
-    for formula in formulas:
-        check(await asked(service, formula), formula, points)
+    answers = await all_asked(service, formulas)
+    for formula, found in zip(formulas, answers, strict=True):
+        check(found, formula, points)
 
 
 A: Final = Input("a", "a", "AVG", grouped=False)
@@ -222,3 +258,49 @@ async def test_more_groups_than_series(service: Service) -> None:
     assert found["meta"]["warnings"] == [
         {"code": "TRUNCATED", "message": "510 groups are left out (limit 1000)."}
     ]
+
+
+async def test_inputs_share_statements(service: Service) -> None:
+    """Totals of groups take one statement, columns and a comparison one more, for all formulas."""
+    await clear(service)
+    points = [Point(name, hour, 1, group) for name in "ab" for hour in (-1, 1) for group in "xy"]
+    await recorded(service, points)
+    one = """ %s: metricFormula(
+      formula: "a / b * w", granularity: HOUR %s
+      range: {between: {from: "2025-10-09T07:00:00Z", to: "2025-10-09T12:00:00Z"}}
+      inputs: [
+        {as: "a", metric: "a", aggregate: SUM, groupBy: ["g"]}
+        {as: "b", metric: "b", aggregate: COUNT, groupBy: ["g"]}
+        {as: "w", metric: "b", aggregate: MAX}
+      ]
+    ) {series {label total %s}}"""
+    compare = "compare: {mode: PREVIOUS_PERIOD}"
+    for arguments, selected, count in (
+        ("", "", 1),
+        ("", "values", 2),
+        (compare, "change {ratio}", 2),
+        (compare, "values previousValues", 2),
+    ):
+        panels = [one % (alias, arguments, selected) for alias in "pq"]
+        with statements() as ran:
+            found = await ask(service, f"{{{' '.join(panels)}}}")
+        assert len(ran) == count
+        assert found["p"] == found["q"]
+        assert [(line["label"], line["total"]) for line in found["p"]["series"]] == [
+            ("x", 1),
+            ("y", 1),
+        ]
+
+
+async def test_formula_without_any_group(service: Service) -> None:
+    """Where no input has points in the range there is no series; an unknown metric is not found."""
+    await clear(service)
+    await recorded(service, [Point("a", -50, 1, "x")])
+    known = Input("a", "a", "SUM", grouped=True)
+    found = await asked(service, Formula("a", [known], compared=True))
+    assert (found["series"], found["meta"]["totalGroups"]) == ([], 0)
+    other = Input("b", "nobody", "SUM", grouped=True)
+    both = variables_of(Formula("a + b", [known, other]))
+    variables = {f"{name}0": value for name, value in both.items()}
+    answered = await service.post("/graphql", {"query": text(1), "variables": variables})
+    assert refusal(answered)["extensions"]["code"] == "NOT_FOUND"

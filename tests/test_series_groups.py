@@ -254,3 +254,34 @@ async def test_clocks_differ_a_little(service: Service, ahead: int, warned: bool
     assert found["meta"]["warnings"] == (
         [{"code": "CLOCK_AHEAD", "message": message}] if warned else []
     )
+
+
+@pytest.mark.usefixtures("frozen")
+async def test_pages_of_groups_in_a_list_of_metrics(service: Service) -> None:
+    """The tables of a list of metrics are one statement, with their pages and their shares."""
+    rows = [
+        {"metric_name": f"list {n}", "value": 1, "timestamp": NOON - 1, "tags": {"g": f"g{g}"}}
+        for n in range(3)
+        for g in range(5)
+        for _ in range(5 - g)
+    ]
+    await record(service, "/metrics", *rows)
+    text = """{ metrics(search: "list") { nodes {
+      query(range: {last: "1h"}, groupBy: ["g"], limit: 2, offset: 1, groupSearch: "G") {
+        series { label share }
+        overall { total { count } }
+      }
+    } } }"""
+    with statements() as ran:
+        found = await ask(service, text)
+    assert len(ran) == 1
+    assert [node["query"] for node in found["metrics"]["nodes"]] == [
+        {
+            "series": [
+                {"label": "g1", "share": pytest.approx(4 / 15)},
+                {"label": "g2", "share": pytest.approx(3 / 15)},
+                {"label": "Other", "share": pytest.approx(8 / 15)},
+            ],
+            "overall": {"total": {"count": 15}},
+        }
+    ] * 3
