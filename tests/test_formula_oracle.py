@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.asked import statements
-from tests.doors import ask, clear, record, refusal
+from tests.doors import ask, record, refusal
 from tests.formula_oracle import HOURS, Formula, Input, Line, Point, answer
 from tests.scenes import BOUNDED, NUMBERS
 from tests.service import NOON, Service
@@ -183,8 +183,9 @@ async def test_formulas(service: Service, scene: tuple[list[Point], list[Formula
         check(found, formula, points)
 
 
-A: Final = Input("a", "a", "AVG", grouped=False)
-B: Final = Input("b", "b", "AVG", grouped=False)
+def two(name: str, aggregate: str, *, grouped: bool) -> list[Input]:
+    """Return inputs `a` and `b`, whose metrics are those of one test."""
+    return [Input(each, f"{name} {each}", aggregate, grouped) for each in "ab"]
 
 
 @pytest.mark.parametrize(
@@ -199,12 +200,12 @@ async def test_inputs_are_joined_by_time(
     service: Service, fill: str, hours: list[int], values: list[float | None]
 ) -> None:
     """Unlike gaps: each hour is computed from the inputs' values in that hour."""
-    await clear(service)
-    points = [Point("a", hour, value, None) for hour, value in ((0, 6), (1, 2), (3, 4))]
-    points += [Point("b", hour, value, None) for hour, value in ((0, 3), (2, 5), (3, 0))]
-    points += [Point("b", hour, 1, None) for hour in range(-4, 0)]
+    a, b = inputs = two(fill, "AVG", grouped=False)
+    points = [Point(a.metric, hour, value, None) for hour, value in ((0, 6), (1, 2), (3, 4))]
+    points += [Point(b.metric, hour, value, None) for hour, value in ((0, 3), (2, 5), (3, 0))]
+    points += [Point(b.metric, hour, 1, None) for hour in range(-4, 0)]
     await recorded(service, points)
-    found = await asked(service, Formula("a + b", [A, B], fill, compared=True))
+    found = await asked(service, Formula("a + b", inputs, fill, compared=True))
     assert found["times"] == [f"2025-10-09T{hour:02}:00:00.000Z" for hour in hours]
     assert found["series"][0]["values"] == values
     assert len(found["series"][0]["previousValues"]) == len(values)
@@ -213,11 +214,10 @@ async def test_inputs_are_joined_by_time(
 @pytest.mark.usefixtures("frozen")
 async def test_all_time_is_that_of_all_inputs(service: Service) -> None:
     """ALL_TIME has all points of all inputs in it, as a range and as what is compared with."""
-    await clear(service)
-    points = [Point("a", hour, 1, None) for hour in (-200, 1)]
-    points += [Point("b", hour, 100, None) for hour in (-100, 1)]
+    of = two("all", "SUM", grouped=False)
+    points = [Point(of[0].metric, hour, 1, None) for hour in (-200, 1)]
+    points += [Point(of[1].metric, hour, 100, None) for hour in (-100, 1)]
     await recorded(service, points)
-    of = [Input("a", "a", "SUM", grouped=False), Input("b", "b", "SUM", grouped=False)]
     whole = {"preset": "ALL_TIME"}
     found = await asked(service, Formula("a + b", of, "NONE"), range=whole)
     assert found["times"][-1] == "2025-10-09T08:00:00.000Z"
@@ -242,12 +242,11 @@ GROUPS: Final = 1500
 
 async def test_more_groups_than_series(service: Service) -> None:
     """With any number of groups every series is right, and what is left out is said."""
-    await clear(service)
-    points = [Point("a", 1, n % 7, f"g{n}") for n in range(GROUPS)]
-    points += [Point("b", 1, 1 + n % 11, f"g{n}") for n in reversed(range(GROUPS))]
-    points += [Point("b", 2, 5, f"only b {n}") for n in range(10)]
+    a, b = of = two("many", "SUM", grouped=True)
+    points = [Point(a.metric, 1, n % 7, f"g{n}") for n in range(GROUPS)]
+    points += [Point(b.metric, 1, 1 + n % 11, f"g{n}") for n in reversed(range(GROUPS))]
+    points += [Point(b.metric, 2, 5, f"only b {n}") for n in range(10)]
     await recorded(service, points)
-    of = [Input("a", "a", "SUM", grouped=True), Input("b", "b", "SUM", grouped=True)]
     for text, fill in (("a / b", "NULL"), ("a + b", "ZERO")):
         for offset in (0, 1000):
             formula = Formula(text, of, fill, offset=offset)
@@ -262,16 +261,20 @@ async def test_more_groups_than_series(service: Service) -> None:
 
 async def test_inputs_share_statements(service: Service) -> None:
     """Totals of groups take one statement, columns and a comparison one more, for all formulas."""
-    await clear(service)
-    points = [Point(name, hour, 1, group) for name in "ab" for hour in (-1, 1) for group in "xy"]
+    points = [
+        Point(f"shared {name}", hour, 1, group)
+        for name in "ab"
+        for hour in (-1, 1)
+        for group in "xy"
+    ]
     await recorded(service, points)
     one = """ %s: metricFormula(
       formula: "a / b * w", granularity: HOUR %s
       range: {between: {from: "2025-10-09T07:00:00Z", to: "2025-10-09T12:00:00Z"}}
       inputs: [
-        {as: "a", metric: "a", aggregate: SUM, groupBy: ["g"]}
-        {as: "b", metric: "b", aggregate: COUNT, groupBy: ["g"]}
-        {as: "w", metric: "b", aggregate: MAX}
+        {as: "a", metric: "shared a", aggregate: SUM, groupBy: ["g"]}
+        {as: "b", metric: "shared b", aggregate: COUNT, groupBy: ["g"]}
+        {as: "w", metric: "shared b", aggregate: MAX}
       ]
     ) {series {label total %s}}"""
     compare = "compare: {mode: PREVIOUS_PERIOD}"
@@ -294,12 +297,10 @@ async def test_inputs_share_statements(service: Service) -> None:
 
 async def test_formula_without_any_group(service: Service) -> None:
     """Where no input has points in the range there is no series; an unknown metric is not found."""
-    await clear(service)
-    await recorded(service, [Point("a", -50, 1, "x")])
-    known = Input("a", "a", "SUM", grouped=True)
+    known, other = two("no", "SUM", grouped=True)
+    await recorded(service, [Point(known.metric, -50, 1, "x")])
     found = await asked(service, Formula("a", [known], compared=True))
     assert (found["series"], found["meta"]["totalGroups"]) == ([], 0)
-    other = Input("b", "nobody", "SUM", grouped=True)
     both = variables_of(Formula("a + b", [known, other]))
     variables = {f"{name}0": value for name, value in both.items()}
     answered = await service.post("/graphql", {"query": text(1), "variables": variables})
