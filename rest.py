@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import rest_models as shape
+from precision import unit_of
 from resolvers import events, metrics, overview, recording
 from resolvers.context import Context
 from resolvers.overview import SERVICE
@@ -20,10 +21,10 @@ from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.errors import AnalyticsError
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
-from schema.recording import RecordPayload
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from store.batches import row_id
-from store.tables import EVENTS, METRICS, SERIES
+from store.rows import Row
+from store.tables import EVENTS, METRICS, SERIES, Stream
 from transport import MAX_BATCH_BODY, MAX_BODY, answer, error_answer, read_body, watched
 
 
@@ -131,8 +132,9 @@ routes: Final = APIRouter()
 )
 async def record_metric(request: Request) -> Response:
     """Store the point durably. It is in the next answer."""
+    unit = unit_of(request)
     body = await read_body(request, MAX_BODY)
-    recorded = await recording.record_one(context_of(request), METRICS, body)
+    recorded = await recording.record_one(context_of(request), METRICS, body, unit)
     told = {
         "success": True,
         "metric_id": f"metric_{row_id(recorded.position)}",
@@ -153,8 +155,9 @@ async def record_metric(request: Request) -> Response:
 )
 async def record_event(request: Request) -> Response:
     """Store the event durably. It is in the next answer."""
+    unit = unit_of(request)
     body = await read_body(request, MAX_BODY)
-    recorded = await recording.record_one(context_of(request), EVENTS, body)
+    recorded = await recording.record_one(context_of(request), EVENTS, body, unit)
     told = {
         "success": True,
         "event_id": events.event_id(recorded.position),
@@ -174,8 +177,7 @@ async def record_event(request: Request) -> Response:
 )
 async def record_metrics(request: Request) -> Response:
     """Store the good points durably, report the bad ones by index."""
-    body = await read_body(request, MAX_BATCH_BODY)
-    return _recorded(await recording.record_batch(context_of(request), METRICS, body))
+    return await _record_batch(request, METRICS)
 
 
 @recording_routes.post(
@@ -190,8 +192,7 @@ async def record_series(request: Request) -> Response:
 
     Counts are of points, except that a bad series is rejected as one row.
     """
-    body = await read_body(request, MAX_BATCH_BODY)
-    return _recorded(await recording.record_batch(context_of(request), SERIES, body))
+    return await _record_batch(request, SERIES)
 
 
 @recording_routes.post(
@@ -203,11 +204,13 @@ async def record_series(request: Request) -> Response:
 )
 async def record_events(request: Request) -> Response:
     """Store the good events durably, report the bad ones by index."""
+    return await _record_batch(request, EVENTS)
+
+
+async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
+    unit = unit_of(request)
     body = await read_body(request, MAX_BATCH_BODY)
-    return _recorded(await recording.record_batch(context_of(request), EVENTS, body))
-
-
-def _recorded(payload: RecordPayload) -> Response:
+    payload = await recording.record_batch(context_of(request), stream, body, unit=unit)
     return answer({"success": True, **msgspec.to_builtins(payload), "service": SERVICE})
 
 

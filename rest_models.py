@@ -5,7 +5,9 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel, Field
 
-from store.rows import MAX_ROWS, MAX_TIME, EventRow, MetricRow, SeriesRow
+from precision import DOCUMENTED
+from store.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
+from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
 
 _NUMBER: Final = "An integral value is an integer."
 _DUPLICATE: Final = "True, or absent: the id was recorded before, and this is where that row is."
@@ -128,11 +130,23 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 METRIC, EVENT, SERIES = (
     msgspec.json.schema(row)["$defs"][row.__name__] for row in (MetricRow, EventRow, SeriesRow)
 )
+_TEXT_TIME: Final = {"type": "string", "format": "date-time"}
+_NUMERIC_TIME: Final = {"type": "integer", "minimum": MIN_BARE_NUMBER, "maximum": MAX_TIME}
+_TIME_DESCRIPTION: Final = (
+    "RFC 3339 with an offset, rounded down to milliseconds; or milliseconds since 1970, in another"
+    " unit with `precision`. From 1970 to 2099."
+)
+for row_schema in (METRIC, EVENT):
+    row_schema["properties"]["timestamp"] = {
+        "anyOf": [_TEXT_TIME, _NUMERIC_TIME, {"type": "null"}],
+        "default": None,
+        "description": f"{_TIME_DESCRIPTION} Now unless given.",
+    }
 SERIES["properties"] |= {
     "timestamps": {
         "type": "array",
-        "items": {"type": "integer", "minimum": 0, "maximum": MAX_TIME},
-        "description": "Milliseconds since 1970.",
+        "items": {"anyOf": [_TEXT_TIME, _NUMERIC_TIME]},
+        "description": _TIME_DESCRIPTION,
     },
     "values": {
         "type": "array",
@@ -144,7 +158,8 @@ SERIES["properties"] |= {
 
 def body(row: dict[str, Any]) -> dict[str, Any]:
     """Document a request body of one row."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": row}}}}
+    content = {"application/json": {"schema": row}}
+    return {"parameters": DOCUMENTED, "requestBody": {"required": True, "content": content}}
 
 
 def batch(row: dict[str, Any]) -> dict[str, Any]:
@@ -153,4 +168,4 @@ def batch(row: dict[str, Any]) -> dict[str, Any]:
         "application/json": {"schema": {"type": "array", "items": row, "maxItems": MAX_ROWS}},
         "application/x-ndjson": {"schema": row},
     }
-    return {"requestBody": {"required": True, "content": content}}
+    return {"parameters": DOCUMENTED, "requestBody": {"required": True, "content": content}}

@@ -1,8 +1,10 @@
 """What both doors do with HTTP: read bodies within their limits, answer, render errors."""
 
 import asyncio
+import codecs
 import contextlib
 import logging
+import re
 import secrets
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,6 +23,21 @@ MAX_BATCH_BODY: Final = 16 * 2**20
 _PIECE: Final = 4096
 _BODIES: Final = "analytics.bodies"
 _HELD: Final = "analytics.held"
+
+_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
+_WIDE_MARKS: Final = (  # UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_WIDE_ZEROS: Final = {
+    b"\0\0\0\1": "UTF-32",
+    b"\1\0\0\0": "UTF-32",
+    b"\0\1\0\1": "UTF-16",
+    b"\1\0\1\0": "UTF-16",
+}
+"""Encodings of a body by which of its first four bytes are zero."""
 
 _LOG: Final = logging.getLogger("analytics.http")
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -94,7 +111,11 @@ async def watched(request: Request, gone: Callable[[], None]) -> AsyncIterator[N
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, unzipped if it was sent so; refuse more than `limit` bytes either way."""
+    """Return the body as UTF-8 without a byte order mark, unzipped if it was sent so.
+
+    Refuses more than `limit` bytes either way, and other encodings.
+    """
+    _check_charset(request.headers.get("content-type", ""))
     bodies: Bodies = request.scope[_BODIES]
     chunks = []
     size = 0
@@ -113,14 +134,33 @@ async def read_body(request: Request, limit: int) -> bytes:
     body = b"".join(chunks)
     match request.headers.get("content-encoding", "identity").strip().lower():
         case "identity" | "":
-            return body
+            pass
         case "gzip" | "x-gzip":
-            unzipped = _unzip(body, limit)
-            bodies.hold(request.scope, len(unzipped))
-            return unzipped
+            body = _unzip(body, limit)
+            bodies.hold(request.scope, len(body))
         case other:
             message = f"Content-Encoding {other[:40]!r} is not supported; use gzip or none."
             raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
+    return _without_byte_order_mark(body)
+
+
+def _check_charset(content_type: str) -> None:
+    charset = _CHARSET.search(content_type)
+    if charset and charset[1].lower() not in {"utf-8", "utf8"}:
+        message = f"The charset {charset[1][:40]!r} is not supported; send UTF-8."
+        raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
+
+
+def _without_byte_order_mark(body: bytes) -> bytes:
+    if body.startswith(codecs.BOM_UTF8):
+        return body[len(codecs.BOM_UTF8) :]
+    head = body[:4]
+    encoding = next((name for mark, name in _WIDE_MARKS if head.startswith(mark)), None)
+    if encoding is None and b"\0" in head:  # JSON begins with ASCII, whatever its encoding
+        encoding = _WIDE_ZEROS.get(bytes(map(bool, head)))
+    if encoding:
+        raise AnalyticsError("BAD_REQUEST", f"The body is {encoding}; send UTF-8.")
+    return body
 
 
 def _unzip(body: bytes, limit: int) -> bytes:

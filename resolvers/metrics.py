@@ -25,9 +25,9 @@ from store import queries
 from store.conditions import metric_condition
 from store.fields import tag_raw
 from store.lists import SAMPLES, Key, SampleRow, samples_page
-from store.rows import MAX_TIME
 from store.series_types import Key as GroupKey
 from store.series_types import Question, Shape
+from store.timestamps import MAX_TIME
 
 
 async def names(ctx: Context) -> list[str]:

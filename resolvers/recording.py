@@ -15,6 +15,7 @@ from store.reading import as_json, read_one
 from store.refusals import REST_NAMES
 from store.rows import Row
 from store.tables import Stream
+from store.timestamps import Unit
 
 MAX_ERRORS_WHEN_ALL_BAD = 100
 
@@ -29,10 +30,12 @@ class RecordedRow(Generic[Row]):
     duplicate: bool
 
 
-async def record_one(ctx: Context, stream: Stream[Row], body: bytes) -> RecordedRow[Row]:
+async def record_one(
+    ctx: Context, stream: Stream[Row], body: bytes, unit: Unit | None = None
+) -> RecordedRow[Row]:
     """Store the one row in `body` (JSON) durably, unless one with its id is stored."""
     try:
-        batch, time = read_one(stream.kind, body, ctx.now())
+        batch, time = read_one(stream.kind, body, ctx.now(), unit)
     except AnalyticsError:
         ctx.store.reject(stream)
         raise
@@ -48,14 +51,16 @@ async def record_batch(
     stream: Stream[Row],
     rows: bytes | Sequence[Mapping[str, object]],
     names: Mapping[str, str] = REST_NAMES,
+    unit: Unit | None = None,
 ) -> RecordPayload:
     """Store the good rows durably, each client id once; report the bad ones.
 
     Rows are a JSON array or NDJSON, or objects with the same fields; `names` are the names by
-    which the caller knows those fields. Raises `AnalyticsError` when no row is good.
+    which the caller knows those fields, `unit` is that of numeric timestamps (None if the caller
+    gave none). Raises `AnalyticsError` when no row is good.
     """
     body = rows if isinstance(rows, bytes) else as_json(rows)
-    batch = ctx.store.forms.read_batch(stream.kind, body, ctx.now(), names)
+    batch = ctx.store.forms.read_batch(stream.kind, body, ctx.now(), names, unit)
     recorded = await ctx.store.record(stream, batch)
     if not batch.points:
         raise _useless(batch.refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from schema.scalars import Instant
+from schema.scalars import Instant, ReadableInstants
 
 
 @strawberry.input(
@@ -96,7 +96,7 @@ class BooleanFilter:
 
 
 @strawberry.input(description="Tests of an instant. All that are given must hold.")
-class DateTimeFilter:
+class DateTimeFilter(ReadableInstants):
     gt: Instant | None = strawberry.field(default=None, description="Is after.")
     gte: Instant | None = strawberry.field(default=None, description="Is not before.")
     lt: Instant | None = strawberry.field(default=None, description="Is before.")

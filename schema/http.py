@@ -20,6 +20,7 @@ from strawberry.types.graphql import OperationType
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.root import schema
+from store.refusals import utf8_fault
 from transport import MAX_BATCH_BODY, answer, error_answer, read_body, unexpected, watched
 
 GRAPHQL_JSON: Final = "application/graphql-response+json"
@@ -120,7 +121,8 @@ async def _of_body(request: Request) -> _Asked:
     try:
         asked = _BODY.decode(body)
     except _UNREADABLE as error:
-        message = f"The body is not a GraphQL request: {error or 'nested too deeply'}"
+        reason = utf8_fault(body) or f"is not a GraphQL request: {error or 'nested too deeply'}"
+        message = f"The body {reason}"
         raise AnalyticsError("BAD_REQUEST", message) from None
     if not asked.query:
         raise AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")

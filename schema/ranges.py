@@ -6,7 +6,7 @@ from typing import Final
 import strawberry
 
 from schema.buckets import Granularity
-from schema.scalars import UTC_ZONE, DurationMs, Instant, Zone
+from schema.scalars import UTC_ZONE, DurationMs, Instant, ReadableInstants, Zone
 
 MAX_HOURS: Final = 87_600
 
@@ -45,7 +45,7 @@ class TimeRangePreset(Enum):
 
 
 @strawberry.input(description="Two instants; `to` is now unless it is given.")
-class TimeBetweenInput:
+class TimeBetweenInput(ReadableInstants):
     from_: Instant = strawberry.field(name="from", description="First instant in the range.")
     to: Instant | None = strawberry.field(
         default=None, description="First instant behind the range; now unless given."

@@ -1,17 +1,30 @@
 """What is recorded and deleted, and what became of it."""
 
+from typing import Final, cast
+
 import strawberry
 
 from schema.filters import EventFilter
-from schema.scalars import Instant, Json, Long
+from schema.scalars import Instant, Json, Long, RowInstant, UnreadableInstant, rfc3339
+
+_ROW_TIME: Final = (
+    "RFC 3339 with an offset, from 1970 to 2099; any other time refuses this row alone."
+)
+
+
+def sent_time(time: RowInstant | None) -> str | None:
+    """Return a row's time as the text that it was sent as, or one that means the same."""
+    if isinstance(time, UnreadableInstant):
+        return time.text
+    return None if time is None else rfc3339(cast("Instant", time))
 
 
 @strawberry.input(description="One point of a metric.")
 class MetricInput:
     name: str = strawberry.field(description="1 to 200 characters, no control characters.")
     value: float = strawberry.field(description="Any finite number.")
-    time: Instant | None = strawberry.field(
-        default=None, description="When it was measured; now unless given."
+    time: RowInstant | None = strawberry.field(
+        default=None, description=f"When it was measured; now unless given. {_ROW_TIME}"
     )
     tags: Json | None = strawberry.field(
         default=None, description="An object of texts; at most 64 tags."
@@ -25,8 +38,8 @@ class MetricInput:
 @strawberry.input(description="One event.")
 class EventInput:
     name: str = strawberry.field(description="1 to 200 characters, no control characters.")
-    time: Instant | None = strawberry.field(
-        default=None, description="When it happened; now unless given."
+    time: RowInstant | None = strawberry.field(
+        default=None, description=f"When it happened; now unless given. {_ROW_TIME}"
     )
     user_id: str | None = strawberry.field(default=None, description="Who did it.")
     session_id: str | None = strawberry.field(default=None, description="In which session.")

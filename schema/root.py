@@ -58,6 +58,7 @@ from schema.recording import (
     ReplayPayload,
     SetAsideRow,
     StreamAccount,
+    sent_time,
 )
 from schema.scalars import SCALARS, UTC_ZONE
 from schema.selection import selection
@@ -255,7 +256,7 @@ class Mutation:
                 "metric_name": point.name,
                 "value": point.value,
                 "tags": point.tags,
-                "timestamp": point.time,
+                "timestamp": sent_time(point.time),
                 "id": point.id,
             }
             for point in input.metrics
@@ -272,7 +273,7 @@ class Mutation:
                 "user_id": event.user_id,
                 "session_id": event.session_id,
                 "properties": event.properties,
-                "timestamp": event.time,
+                "timestamp": sent_time(event.time),
                 "id": event.id,
             }
             for event in input.events

@@ -2,17 +2,35 @@
 
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NewType
 from zoneinfo import available_timezones
 
 import strawberry
-from graphql import GraphQLError, Undefined, ValueNode, value_from_ast_untyped
+from graphql import (
+    FloatValueNode,
+    GraphQLError,
+    GraphQLFloat,
+    GraphQLNamedType,
+    GraphQLScalarType,
+    IntValueNode,
+    Undefined,
+    ValueNode,
+    value_from_ast_untyped,
+)
+from strawberry.types.scalar import ScalarDefinition
+
+from schema.errors import bad_input
+from schema.instants import parse_rfc3339
 
 MS_PER_HOUR: Final = 3_600_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_1: Final = parse_rfc3339("0001-01-01T00:00:00Z")
+_YEAR_10000: Final = parse_rfc3339("9999-12-31T23:59:59.999Z") + 1
 _DURATION: Final = re.compile(
     r"P(?!$)(?:(?P<weeks>\d{1,6})W)?(?:(?P<days>\d{1,6})D)?"
     r"(?:T(?!$)(?:(?P<hours>\d{1,8})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?"
@@ -29,6 +47,9 @@ _UNIT_MS: Final = {
 
 Instant = NewType("Instant", int)
 """Milliseconds since the epoch, UTC: the form in which the service handles every instant."""
+
+RowInstant = NewType("RowInstant", object)
+"""The instant of a row to record: an `Instant`, or an `UnreadableInstant` that refuses the row."""
 
 DurationMs = NewType("DurationMs", int)
 """A length of time in milliseconds."""
@@ -59,17 +80,52 @@ def _to_the_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
-def parse_instant(text: object) -> Instant:
+def parse_instant(value: object) -> Instant:
     """Read an RFC 3339 text with an offset; anything else is a GraphQL input error."""
-    if isinstance(text, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", text, re.ASCII):
-        try:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return instant(moment.astimezone(UTC))  # which may overflow the year 1 or 9999
-        except (ValueError, OverflowError):
-            pass
-    message = "DateTime must be RFC 3339 with an offset, like 2025-10-30T12:34:56.789Z"
-    raise GraphQLError(message)
+    if not isinstance(value, str):
+        kind = "number" if isinstance(value, int | float) else "value of another type"
+        raise GraphQLError(f"DateTime must be a text in RFC 3339, not a {kind}")
+    try:
+        moment = parse_rfc3339(value)
+    except ValueError as error:
+        raise GraphQLError(f"DateTime {error}") from None
+    if not _YEAR_1 <= moment < _YEAR_10000:
+        raise GraphQLError("DateTime must be in the years 0001 to 9999, in UTC")
+    return Instant(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableInstant:
+    """A value given for a DateTime that is none: the row that has it is refused, not the request.
+
+    Every other input that has it is refused by `ReadableInstants`.
+    """
+
+    value: object
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """The value if it is a text, else some text that is no instant either."""
+        return self.value if isinstance(self.value, str) else repr(self.value)[:100]
+
+
+def _parse_or_keep(value: object) -> Instant | UnreadableInstant:
+    try:
+        return parse_instant(value)
+    except GraphQLError as error:
+        return UnreadableInstant(value, error.message)
+
+
+class ReadableInstants:
+    """Base of every input that has instants but is no row: refuses those that can't be read."""
+
+    def __post_init__(self) -> None:
+        """Raise the refusal of the first that can't be read."""
+        for name, value in vars(self).items():
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, UnreadableInstant):
+                    raise bad_input(name.strip("_"), item.reason)
 
 
 def parse_duration(text: object) -> DurationMs:
@@ -128,14 +184,52 @@ def _defined(value: object) -> object:
             return value
 
 
-SCALARS: Final[dict[object, Any]] = {
-    Instant: strawberry.scalar(
-        name="DateTime",
-        description="RFC 3339 instant, always UTC with milliseconds on output.",
-        specified_by_url="https://scalars.graphql.org/andimarek/date-time",
-        serialize=rfc3339,
-        parse_value=parse_instant,
+def _parse_float_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> float:
+    """Read a number that is written into the document as the same number in a variable is read.
+
+    graphql-core's own parser rounds an integer to the nearest double, and reads 1e999.
+    """
+    if isinstance(node, IntValueNode | FloatValueNode):
+        nearest = float(node.value)
+        is_integer = isinstance(node, IntValueNode) and math.isfinite(nearest)
+        number: float = GraphQLFloat.parse_value(int(node.value) if is_integer else nearest)
+        return number
+    unusual: float = GraphQLFloat.parse_literal(node)  # it raises
+    return unusual
+
+
+class _ExactFloat(GraphQLScalarType):
+    # graphql-core reserves the name Float for its own.
+    reserved_types: Mapping[str, GraphQLNamedType] = {}
+
+
+_FLOAT_PARTS: Final[dict[str, Any]] = dict(GraphQLFloat.to_kwargs())
+_FLOAT: Final = ScalarDefinition(
+    name="Float",
+    description=None,
+    specified_by_url=None,
+    serialize=None,
+    parse_value=None,
+    parse_literal=None,
+    implementation=_ExactFloat(**_FLOAT_PARTS | {"coerce_input_literal": _parse_float_literal}),
+)
+
+_DATE_TIME: Final = strawberry.scalar(
+    name="DateTime",
+    description=(
+        "Instant in RFC 3339 with an offset, as `2025-10-30T12:34:56.789Z`; always UTC with"
+        " milliseconds on output. On input it is rounded down to milliseconds; letters may be lower"
+        " case, and a space may stand for the T. A leap second (second 60) is refused."
     ),
+    specified_by_url="https://scalars.graphql.org/andimarek/date-time",
+    serialize=rfc3339,
+    parse_value=_parse_or_keep,
+)
+
+SCALARS: Final[dict[object, Any]] = {
+    Instant: _DATE_TIME,
+    RowInstant: _DATE_TIME,
+    float: _FLOAT,
     DurationMs: strawberry.scalar(
         name="Duration",
         description=(

@@ -22,6 +22,7 @@ from store.fingerprints import ends_of, in_lines
 from store.reading import Batch, read_batch
 from store.refusals import REST_NAMES
 from store.rows import MAX_NAME, MAX_ROWS, METRIC, Kind, MetricRow, Row
+from store.timestamps import MILLISECONDS, Unit
 
 MAX_FORMS: Final = 64
 MAX_FORM_BYTES: Final = 2_000
@@ -33,7 +34,7 @@ _SAMPLED: Final = 64
 _LEARN_EVERY_MS: Final = 1_000
 
 # Texts without escapes and DEL; numbers of at most 15 digits before the point, which no float and
-# no integer of ours lacks; -0 is 0 only once it is read; a time until 2099, in milliseconds.
+# no integer of ours lacks; -0 is 0 only once it is read; a time from 10^11 milliseconds to 2099.
 _CHARACTER: Final = rb'[^"\\\x00-\x1f\x7f]'
 _FRACTION: Final = rb"(?:\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,2})?|[eE][-+]?[0-9]{1,2})"
 _INTEGER: Final = rb"(?:-?[1-9][0-9]{0,14}|0)"
@@ -41,7 +42,7 @@ _FIELDS: Final = {
     "metric_name": b'"' + _CHARACTER + b'+"',
     "id": b'"' + _CHARACTER + b'+"',
     "value": b"(?:" + _INTEGER + _FRACTION + b"?|-0" + _FRACTION + b")",
-    "timestamp": rb"(?:0|[1-9][0-9]{0,11}|[1-3][0-9]{12}|40[0-9]{11})",
+    "timestamp": rb"(?:[1-9][0-9]{11}|[1-3][0-9]{12}|40[0-9]{11})",
 }
 _TAG: Final = b'"' + _CHARACTER + b'*"'
 _MARKED: Final = frozenset({"id", "timestamp", "metric_name"})
@@ -132,13 +133,16 @@ class Forms:
         body: bytes,
         now: Instant,
         names: Mapping[str, str] = REST_NAMES,
+        unit: Unit | None = None,
     ) -> Batch[Row]:
         """Do what `reading.read_batch` does, at once if every line has a form that is known."""
-        if kind is not METRIC or len(body) < _LEAST_BYTES or not body.startswith(b"{"):
-            return read_batch(kind, body, now, names)
+        in_milliseconds = unit is None or unit is MILLISECONDS
+        is_large = len(body) >= _LEAST_BYTES and body.startswith(b"{")
+        if kind is not METRIC or not is_large or not in_milliseconds:
+            return read_batch(kind, body, now, names, unit)
         if recognised := self.recognised(body, now):
             return recognised  # type: ignore[return-value]  # the kind is METRIC
-        batch = read_batch(kind, body, now, names)
+        batch = read_batch(kind, body, now, names, unit)
         if not batch.refused and now >= self._learned_at + _LEARN_EVERY_MS:
             self._learned_at = now
             self.learn(body)

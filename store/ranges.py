@@ -17,7 +17,7 @@ from schema.ranges import (
     TimeRangePreset,
 )
 from schema.scalars import MS_PER_HOUR, UTC_ZONE, Instant, Zone, instant
-from store.rows import MAX_TIME
+from store.timestamps import MAX_TIME
 from store.zones import (
     DAYS,
     MS_PER_DAY,

@@ -3,18 +3,21 @@
 import contextlib
 import json
 import operator
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic
+from datetime import datetime
+from typing import Any, Final, Generic
 
 import msgspec
+import re2
 
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RowError
 from schema.scalars import Instant
 from store.fingerprints import Fingerprints, of_ids
 from store.refusals import REST_NAMES, explained, refused, renamed
-from store.rows import MAX_POINTS, MAX_ROWS, Kind, Row
+from store.rows import MAX_POINTS, MAX_ROWS, Decoders, Kind, Row
+from store.timestamps import Unit
 
 _OWN_ID: Final = operator.attrgetter("id")
 _ENCODER: Final = msgspec.json.Encoder()
@@ -43,7 +46,7 @@ class Batch(Generic[Row]):
     def rows(self) -> Sequence[Row]:
         """The rows, read from the lines if nobody did it before."""
         if self._rows is None:
-            self._rows = self.kind.one.decode_lines(self.lines)
+            self._rows = self.kind.plain.one.decode_lines(self.lines)
         return self._rows
 
     @property
@@ -83,20 +86,22 @@ class _Unreadable:
     id: str | None
 
 
-def read_one(kind: Kind[Row], body: bytes, now: Instant) -> tuple[Batch[Row], Instant]:
+def read_one(
+    kind: Kind[Row], body: bytes, now: Instant, unit: Unit | None = None
+) -> tuple[Batch[Row], Instant]:
     """Return the single row in `body`, and its time (`now` if it has none).
 
     Raises `AnalyticsError` that names the field and the limit.
     """
     try:
-        row = kind.one.decode(body)
-        time = kind.stamp(row, now)
+        row = kind.any_time.one.decode(body)
+        time = kind.stamp(row, now, unit)
         kind.check(row, doubtful=_may_have_control_characters(body))
         hashes = of_ids((row.id,)) if row.id else None
         names = frozenset((kind.name_of(row),))
         return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), hashes, names), time
     except _UNREADABLE as error:
-        raise explained(error, REST_NAMES) from None
+        raise explained(error, REST_NAMES, body) from None
 
 
 def as_json(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -108,23 +113,22 @@ def as_json(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def read_batch(
-    kind: Kind[Row], body: bytes, now: Instant, names: Mapping[str, str] = REST_NAMES
+    kind: Kind[Row],
+    body: bytes,
+    now: Instant,
+    names: Mapping[str, str] = REST_NAMES,
+    unit: Unit | None = None,
 ) -> Batch[Row]:
     """Read a JSON array or NDJSON of rows; keep the good, report the bad by index.
 
-    Raises `AnalyticsError` when the body is no list of rows, or has too many.
+    `unit` is that of numeric timestamps, None if the sender gave none. Raises `AnalyticsError` when
+    the body is no list of rows, or has too many.
     """
-    as_array = body.lstrip()[:1] == b"["
-    doubtful = _may_have_control_characters(body)
-    try:
-        rows = kind.many.decode(body) if as_array else _lines(kind, body)
-        _check_number("rows", len(rows), MAX_ROWS)
-        batch = _accepted(kind, rows, now, doubtful=doubtful)
-    except _UNREADABLE:
-        texts = _row_texts(body, as_array=as_array)
-        _check_number("rows", len(texts), MAX_ROWS)
-        candidates = (_decode(kind, text, names) for text in texts)
-        batch = _sifted(kind, candidates, now, names, doubtful=doubtful)
+    batch = (
+        (unit is None and _read_plain(kind, body, now))
+        or _read_any_time(kind, body, now, unit)
+        or _read_row_by_row(kind, body, now, names, unit)
+    )
     _check_number("points", batch.points, MAX_POINTS)
     return batch
 
@@ -137,47 +141,100 @@ def _check_number(of: str, number: int, limit: int) -> None:
         raise bad_input(None, "The batch has no rows.")
 
 
-class _BadRowError(ValueError):
-    """Some row is refused, so that each must be looked at."""
-
-
-def _accepted(kind: Kind[Row], rows: list[Row], now: Instant, *, doubtful: bool) -> Batch[Row]:
-    """Return a batch of which no row is refused; `_BadRowError` when one is."""
+def _read_plain(kind: Kind[Row], body: bytes, now: Instant) -> Batch[Row] | None:
+    """Return a batch whose times are usual ones and whose rows are all good, else None."""
     try:
+        rows = _decoded(kind.plain, body)
         if kind.timed:
+            _stamp_plain(kind, rows, now, body)
+        else:
             for row in rows:
-                if row.timestamp.__class__ is not int:  # type: ignore[attr-defined]  # it is timed
-                    kind.stamp(row, now)
-        if doubtful or kind.always_check:
-            for row in rows:
-                kind.check(row, doubtful=doubtful)
-    except AnalyticsError:
-        raise _BadRowError from None
+                kind.stamp(row, now, None)
+        return _checked(kind, rows, body)
+    except (*_UNREADABLE, AnalyticsError):
+        return None
+
+
+def _read_any_time(
+    kind: Kind[Row], body: bytes, now: Instant, unit: Unit | None
+) -> Batch[Row] | None:
+    """Return a batch whose rows are all good, else None."""
+    try:
+        rows = _decoded(kind.any_time, body)
+        for row in rows:
+            kind.stamp(row, now, unit)
+        return _checked(kind, rows, body)
+    except (*_UNREADABLE, AnalyticsError):
+        return None
+
+
+def _decoded(decoders: Decoders[Row], body: bytes) -> list[Row]:
+    """Decode a batch in one go; raise when some row is bad, or when there are none or too many."""
+    rows = decoders.many.decode(body) if _is_array(body) else _lines(decoders, body)
+    _check_number("rows", len(rows), MAX_ROWS)
+    return rows
+
+
+def _latin1() -> Any:  # noqa: ANN401 - re2 has no types
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # byte by byte, whatever the bytes
+    return options
+
+
+# Times that msgspec reads in another way than RFC 3339 says: it rounds at the seventh digit, and
+# takes an offset without a colon. Each character can be written as an escape.
+_ODD_TIME: Final = re2.compile(
+    rb':[0-9]{2}(?:\.[0-9]{7}|(?:\.[0-9]+)?[-+][0-9]{4}")|\\u00(?:3[0-9aA]|2[bdeBDE])',
+    options=_latin1(),
+)
+
+
+def _stamp_plain(kind: Kind[Row], rows: list[Row], now: Instant, body: bytes) -> None:
+    searched = False
+    for row in rows:
+        time = row.timestamp  # type: ignore[attr-defined]  # the kind is timed
+        if time.__class__ is not int:
+            if time.__class__ is datetime and not searched:
+                if _ODD_TIME.search(body):
+                    raise ValueError("some time is for the parser")
+                searched = True
+            kind.stamp(row, now, None)
+
+
+def _checked(kind: Kind[Row], rows: list[Row], body: bytes) -> Batch[Row]:
+    doubtful = _may_have_control_characters(body)
+    if doubtful or kind.always_check:
+        for row in rows:
+            kind.check(row, doubtful=doubtful)
     return batch_of(kind, rows)
 
 
-def _sifted(
-    kind: Kind[Row],
-    candidates: Iterable[Row | _Unreadable],
-    now: Instant,
-    names: Mapping[str, str],
-    *,
-    doubtful: bool,
+def _read_row_by_row(
+    kind: Kind[Row], body: bytes, now: Instant, names: Mapping[str, str], unit: Unit | None
 ) -> Batch[Row]:
+    """Keep the rows of a batch that are good, report those that are bad."""
+    texts = _row_texts(body)
+    _check_number("rows", len(texts), MAX_ROWS)
+    doubtful = _may_have_control_characters(body)
     good: list[Row] = []
     bad: list[RowError] = []
-    for index, row in enumerate(candidates):
+    for index, text in enumerate(texts):
+        row: Row | _Unreadable = _decode(kind, text, names)
         try:
             if isinstance(row, _Unreadable):
                 raise row.error
-            kind.stamp(row, now)
+            kind.stamp(row, now, unit)
             kind.check(row, doubtful=doubtful)
             good.append(row)
         except _UNREADABLE as error:
-            bad.append(refused(index, row, explained(error, names)))
+            bad.append(refused(index, row, explained(error, names, text)))
         except AnalyticsError as error:
             bad.append(refused(index, row, renamed(error, names)))
     return batch_of(kind, good, bad)
+
+
+def _is_array(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"["
 
 
 def _may_have_control_characters(body: bytes) -> bool:
@@ -185,24 +242,24 @@ def _may_have_control_characters(body: bytes) -> bool:
     return b"\\" in body or b"\x7f" in body
 
 
-def _lines(kind: Kind[Row], body: bytes) -> list[Row]:
+def _lines(decoders: Decoders[Row], body: bytes) -> list[Row]:
     """Decode NDJSON in one go; raise when a row is bad, or is not just one line."""
-    rows = kind.one.decode_lines(body)
+    rows = decoders.one.decode_lines(body)
     if len(rows) != body.count(b"\n") + (not body.endswith(b"\n")):
         raise ValueError("a blank line, two rows in a line, or a row over several")
     return rows
 
 
-def _row_texts(body: bytes, *, as_array: bool) -> Sequence[bytes | msgspec.Raw]:
+def _row_texts(body: bytes) -> Sequence[bytes | msgspec.Raw]:
     """Split a batch in which some row can't be read into the texts of its rows."""
-    if not as_array:
+    if not _is_array(body):
         return [line for line in body.split(b"\n") if line.strip()]
     try:
         return _RAW_ROWS.decode(body)
     except _UNREADABLE as error:
         texts = _array_items(body)
         if texts is None:
-            raise explained(error, REST_NAMES) from None
+            raise explained(error, REST_NAMES, body) from None
         return texts
 
 
@@ -226,9 +283,9 @@ def _decode(
     kind: Kind[Row], text: bytes | msgspec.Raw, names: Mapping[str, str]
 ) -> Row | _Unreadable:
     try:
-        return kind.one.decode(text)
+        return kind.any_time.one.decode(text)
     except _UNREADABLE as error:
         own_id = None
         with contextlib.suppress(*_UNREADABLE):
             own_id = _ID.decode(text).id
-        return _Unreadable(explained(error, names), own_id)
+        return _Unreadable(explained(error, names, text), own_id)

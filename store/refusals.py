@@ -8,7 +8,7 @@ import msgspec
 
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RowError
-from store.rows import MAX_DEPTH, MAX_NAME, untimely
+from store.rows import MAX_DEPTH, MAX_NAME
 
 GRAPHQL_NAMES: Final[Mapping[str, str]] = {
     "metric_name": "name",
@@ -37,24 +37,38 @@ _NAMED: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
 _LIMIT: Final = re.compile(r"(?:<=|>=) (-?\d+)")
 
 
-def explained(error: Exception, names: Mapping[str, str]) -> AnalyticsError:
-    """Turn a decoder's error into one that names the field and the limit."""
+def explained(
+    error: Exception, names: Mapping[str, str], text: bytes | msgspec.Raw
+) -> AnalyticsError:
+    """Turn the error of decoding a text into one that names the field and the limit."""
     if isinstance(error, AnalyticsError):
         return renamed(error, names)
     if isinstance(error, RecursionError):
         return bad_input(None, f"nested too deeply (at most {MAX_DEPTH})", limit=MAX_DEPTH)
-    text = str(error)
+    if fault := utf8_fault(text):
+        return AnalyticsError("BAD_REQUEST", f"The row {fault}")
+    message = str(error)
     if not isinstance(error, msgspec.ValidationError):
-        return AnalyticsError("BAD_REQUEST", f"The row is not valid JSON: {text}")
-    at, named, limit = _AT.search(text), _NAMED.search(text), _LIMIT.search(text)
+        return AnalyticsError("BAD_REQUEST", f"The row is not valid JSON: {message}")
+    at, named, limit = _AT.search(message), _NAMED.search(message), _LIMIT.search(message)
     field = at[1] if at else None
     if named and not field:
         field = named[1][:MAX_NAME]
     bound = int(limit[1]) if limit else None
-    if field == "timestamp" and limit:
-        return renamed(untimely(), names)
-    reason = (text[: at.start()] if at else text)[: 2 * MAX_NAME]
+    reason = (message[: at.start()] if at else message)[: 2 * MAX_NAME]
     return renamed(bad_input(field, reason.replace("`", ""), limit=bound), names)
+
+
+def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
+    """Return where a text stops being UTF-8, as the predicate of a sentence; None if it is UTF-8.
+
+    The decoder's own error counts from the beginning of a string, wherever that is.
+    """
+    try:
+        bytes(text).decode()
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}."
+    return None
 
 
 def renamed(error: AnalyticsError, names: Mapping[str, str]) -> AnalyticsError:

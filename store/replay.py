@@ -7,6 +7,7 @@ from schema.scalars import Instant
 from store.reading import Batch, batch_of, read_one
 from store.refused import SetAside
 from store.tables import Stream
+from store.timestamps import MILLISECONDS
 
 
 def readable(
@@ -20,7 +21,7 @@ def readable(
     left: list[bytes] = []
     for file, place, line in lines:
         try:
-            batch, _ = read_one(stream.kind, line, now)
+            batch, _ = read_one(stream.kind, line, now, MILLISECONDS)
         except AnalyticsError:
             left.append(line)
             continue

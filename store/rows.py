@@ -16,6 +16,14 @@ from msgspec import Meta
 
 from schema.errors import AnalyticsError, bad_input
 from schema.scalars import Instant, instant
+from store.timestamps import (
+    MAX_TIME,
+    MILLISECONDS,
+    MIN_BARE_NUMBER,
+    Unit,
+    instant_of,
+    untimely,
+)
 
 MAX_NAME: Final = 200
 MAX_TAGS: Final = 64
@@ -26,7 +34,6 @@ MAX_DEPTH: Final = 64
 MAX_ROWS: Final = 50_000
 MAX_POINTS: Final = 250_000
 MAX_INTEGER: Final = 2**53 - 1
-MAX_TIME: Final = Instant(4_102_444_799_999)  # 2099 ends, well inside the engine's DateTime64
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Key = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
@@ -34,7 +41,9 @@ TagValue = Annotated[str, Meta(max_length=MAX_TAG_VALUE)]
 Tags = Annotated[dict[Key, TagValue], Meta(max_length=MAX_TAGS)]
 Properties = Annotated[dict[Key, Any], Meta(max_length=MAX_PROPERTIES)]
 Number = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
-Time = datetime | Annotated[int, Meta(ge=0, le=MAX_TIME)] | None
+PlainInteger = Annotated[int, Meta(ge=MIN_BARE_NUMBER, le=MAX_TIME)]
+PlainTime = datetime | PlainInteger | float | None
+AnyTime = str | int | float | None
 
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -48,7 +57,7 @@ class MetricRow(
     metric_name: Name
     value: Number
     tags: Tags | None = None
-    timestamp: Time = None
+    timestamp: PlainTime = None
     id: Name | None = None
 
 
@@ -76,8 +85,20 @@ class EventRow(
     user_id: Name | None = None
     session_id: Name | None = None
     properties: Properties | None = None
-    timestamp: Time = None
+    timestamp: PlainTime = None
     id: Name | None = None
+
+
+class _AnyTimeMetricRow(
+    MetricRow, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
+):
+    timestamp: AnyTime = None  # type: ignore[assignment]  # it is stamped before anybody reads it
+
+
+class _AnyTimeEventRow(
+    EventRow, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
+):
+    timestamp: AnyTime = None  # type: ignore[assignment]  # it is stamped before anybody reads it
 
 
 Row = TypeVar("Row", MetricRow, SeriesRow, EventRow)
@@ -104,7 +125,8 @@ def _check_event(row: EventRow, *, doubtful: bool) -> None:
         raise bad_input("properties", f"must be at most {MAX_DEPTH} deep", limit=MAX_DEPTH)
 
 
-_TIMES: Final = msgspec.json.Decoder(list[Annotated[int, Meta(ge=0, le=MAX_TIME)]])
+_PLAIN_TIMES: Final = msgspec.json.Decoder(list[PlainInteger])
+_ANY_TIMES: Final = msgspec.json.Decoder(list[str | int | float])
 _VALUES: Final = msgspec.json.Decoder(list[Number])
 
 
@@ -113,28 +135,22 @@ def _check_series(row: SeriesRow, *, doubtful: bool) -> None:
         _refuse_control_characters("metric_name", row.metric_name)
         for key in row.tags or ():
             _refuse_control_characters("tags", key)
-    field = "timestamps"
     try:
-        times = len(_TIMES.decode(row.timestamps))
-        field = "values"
         values = len(_VALUES.decode(row.values))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise _bad_array(field, str(error)) from None
-    if times == 0:
-        raise bad_input("timestamps", "must not be empty")
+        raise _bad_array("values", str(error)) from None
+    times = _points_of_series([row])
     if times != values:
         message = f"must be as many as timestamps ({times}), not {values}"
         raise bad_input("values", message, limit=times)
 
 
 def _bad_array(field: str, reason: str) -> AnalyticsError:
-    if field == "timestamps" and "=" in reason:
-        return bad_input(field, "must be from 1970 to 2099, in milliseconds", limit=MAX_TIME)
     return bad_input(field, reason.replace("`", "").replace("$", "item ")[: 2 * MAX_NAME])
 
 
 def _points_of_series(rows: Sequence[SeriesRow]) -> int:
-    """Count points: an array of numbers has a comma between two of them and nowhere else."""
+    """Count points: the stamped times are numbers, with a comma between two and nowhere else."""
     return sum(bytes(row.timestamps).count(b",") + 1 for row in rows)
 
 
@@ -157,66 +173,103 @@ def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
     return depth
 
 
-def _stamp(row: MetricRow | EventRow, now: Instant) -> Instant:
+def _stamp(row: MetricRow | EventRow, now: Instant, unit: Unit | None) -> Instant:
     """Turn the row's time into milliseconds, or set it; return it."""
     time = row.timestamp
     if time is None:
-        row.timestamp = now
-        return now
-    if isinstance(time, int):
-        return Instant(time)
-    if time.tzinfo is None:
-        raise bad_input("timestamp", "must have an offset, like 2025-10-30T12:34:56.789Z")
-    moment = instant(time)
-    if not 0 <= moment <= MAX_TIME:
-        raise untimely()
+        moment = now
+    elif isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise bad_input("timestamp", "must have an offset, like 2025-10-30T12:34:56.789Z")
+        moment = instant(time)
+        if not 0 <= moment <= MAX_TIME:
+            raise untimely("timestamp")
+    else:
+        moment = instant_of("timestamp", time, unit)
     row.timestamp = moment
     return moment
 
 
-def untimely() -> AnalyticsError:
-    """Return the refusal of a time that is too early or too late."""
-    return bad_input("timestamp", "must be from 1970 to 2099", limit=MAX_TIME)
-
-
-def _own_times(_: SeriesRow, now: Instant) -> Instant:
+def _stamp_series(row: SeriesRow, now: Instant, unit: Unit | None) -> Instant:
+    """Turn the times of a series into milliseconds, unless they are."""
+    try:
+        times = _PLAIN_TIMES.decode(row.timestamps) if unit in {None, MILLISECONDS} else None
+    except (msgspec.MsgspecError, ValueError):
+        times = None
+    if times is None:
+        times = _instants_of(row.timestamps, unit)
+        row.timestamps = msgspec.Raw(msgspec.json.encode(times))
+    if not times:
+        raise bad_input("timestamps", "must not be empty")
     return now
+
+
+def _instants_of(array: msgspec.Raw, unit: Unit | None) -> list[int]:
+    try:
+        values = _ANY_TIMES.decode(array)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _bad_array("timestamps", str(error)) from None
+    times: list[int] = []
+    for place, value in enumerate(values):
+        try:
+            times.append(instant_of("timestamps", value, unit))
+        except AnalyticsError as error:
+            reason = error.message.removeprefix("timestamps: ")
+            raise bad_input("timestamps", f"item [{place}] {reason}", limit=error.limit) from None
+    return times
+
+
+@dataclass(frozen=True, slots=True)
+class Decoders(Generic[Row]):
+    """Decoders of one row, and of a JSON array of rows."""
+
+    one: msgspec.json.Decoder[Row]
+    many: msgspec.json.Decoder[list[Row]]
+
+    @classmethod
+    def of_type(cls, row: type[Row]) -> "Decoders[Row]":
+        """Make the decoders of a type of rows."""
+        return cls(msgspec.json.Decoder(row), msgspec.json.Decoder(list[row]))  # type: ignore[valid-type]  # mypy knows no types at run time
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Row]):
     """One kind of row: its type, its decoders, and the check of what the type can't say.
 
-    `check` is told whether the JSON's texts can have control characters at all. `stamp` turns a
-    row's time into milliseconds, or sets it to now, and returns it; only a `timed` row has one.
-    `points` says how many rows of the table some rows stand for.
+    `plain` reads the usual times at once: numbers that can only be milliseconds, and texts with at
+    most six digits after the point, beyond which msgspec rounds up. `any_time` leaves all times
+    to `stamp`. `check` is told whether the JSON's texts can have control characters at all.
+    `stamp` turns a row's time into milliseconds, or sets it to now, and returns it; only a `timed`
+    row has one time. `points` says how many rows of the table some rows stand for.
     """
 
     row: type[Row]
     check: Callable[..., None]
     always_check: bool
-    one: msgspec.json.Decoder[Row]
-    many: msgspec.json.Decoder[list[Row]]
-    stamp: Callable[[Any, Instant], Instant] = _stamp
+    plain: Decoders[Row]
+    any_time: Decoders[Row]
+    stamp: Callable[[Any, Instant, Unit | None], Instant] = _stamp
     timed: bool = True
     points: Callable[[Sequence[Row]], int] = len
     name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
 
 
+_SERIES_DECODERS: Final = Decoders.of_type(SeriesRow)
+
 METRIC: Final = Kind(
     MetricRow,
     _check_metric,
     always_check=False,
-    one=msgspec.json.Decoder(MetricRow),
-    many=msgspec.json.Decoder(list[MetricRow]),
+    plain=Decoders.of_type(MetricRow),
+    any_time=Decoders[MetricRow].of_type(_AnyTimeMetricRow),
 )
 METRIC_SERIES: Final = Kind(
     SeriesRow,
     _check_series,
     always_check=True,
-    one=msgspec.json.Decoder(SeriesRow),
-    many=msgspec.json.Decoder(list[SeriesRow]),
-    stamp=_own_times,
+    plain=_SERIES_DECODERS,
+    any_time=_SERIES_DECODERS,
+    stamp=_stamp_series,
     timed=False,
     points=_points_of_series,
 )
@@ -224,7 +277,7 @@ EVENT: Final = Kind(
     EventRow,
     _check_event,
     always_check=True,
-    one=msgspec.json.Decoder(EventRow),
-    many=msgspec.json.Decoder(list[EventRow]),
+    plain=Decoders.of_type(EventRow),
+    any_time=Decoders[EventRow].of_type(_AnyTimeEventRow),
     name_of=operator.attrgetter("event_name"),
 )

@@ -36,7 +36,7 @@ async def test_each_row_is_in_one_place(service: Service) -> None:
     await service.post("/metrics/batch", [good, {"metric_name": "accounts", "value": 2}, 7])
     await service.post("/metrics/batch", [7, 8])
     await service.post(
-        "/metrics/series",
+        "/metrics/series?precision=ms",
         b'{"metric_name":"accounts","timestamps":[1,2,3],"values":[1,2,3]}\n{"metric_name":"x"}',
     )
     mutation = """

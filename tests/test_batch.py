@@ -85,7 +85,7 @@ async def test_optional_fields_of_rows(service: Service) -> None:
         "2025-10-30T10:00:00.000Z",
     ]
     points = [
-        {"metric_name": "mixed", "value": 1, "timestamp": 0, "tags": {"a": "b"}},
+        {"metric_name": "mixed", "value": 1, "timestamp": 10**11, "tags": {"a": "b"}},
         {"metric_name": "mixed", "value": 2, "id": "own"},
         {"metric_name": "mixed", "value": 4},
     ]

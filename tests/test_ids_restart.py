@@ -183,7 +183,7 @@ class Resenders:
             {"metric_name": "m", "value": 1, "tags": {"k": own}, "id": own} for own in batch
         ]
         if way == "series":
-            times: dict[str, Any] = {"metric_name": "m", "timestamps": [1], "values": [1]}
+            times: dict[str, Any] = {"metric_name": "m", "timestamps": [10**11], "values": [1]}
             points = [{**times, "tags": {"k": own}, "id": own} for own in batch]
         path = {"array": "/metrics/batch", "series": "/metrics/series", "single": "/metrics"}[way]
         sent = msgspec.json.encode(points[0] if way == "single" else points)

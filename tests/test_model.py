@@ -139,7 +139,7 @@ class StoreMachine(RuleBasedStateMachine):
             if stream.table == "events":
                 shown |= {"event_name": name, "user_id": key}
             elif stream is SERIES:
-                shown |= {"timestamps": [1] * points, "values": [1] * points}
+                shown |= {"timestamps": [10**11] * points, "values": [1] * points}
             else:
                 shown |= {"value": 1}
             if stream.table == "metrics":

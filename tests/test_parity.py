@@ -152,7 +152,7 @@ async def test_recording_one(service: Service) -> None:
     """A row is the same row through either door."""
     await clear(service)
     metric = {"metric_name": "one", "value": 2.5, "tags": {"a": "b"}, "timestamp": NOON - 5}
-    event = {"event_name": "one", "user_id": "u", "properties": {"a": [1, 1.0]}, "timestamp": 7}
+    event = {"event_name": "one", "user_id": "u", "properties": {"a": [1, 1.0]}, "timestamp": NOON}
     event["session_id"] = "s"
     assert (await service.post("/metrics", metric)).status_code == 200
     assert (await service.post("/events", event)).status_code == 200
@@ -185,6 +185,9 @@ BAD_METRICS: list[dict[str, Any]] = [
     {"metric_name": "t", "value": 1, "id": "i" * 201},
     {"metric_name": "t", "value": 1, "timestamp": "1969-12-31T23:59:59.999Z"},
     {"metric_name": "t", "value": 1, "timestamp": "2100-01-01T00:00:00Z", "id": "own"},
+    {"metric_name": "t", "value": 1, "timestamp": "yesterday", "id": "own"},
+    {"metric_name": "t", "value": 1, "timestamp": "2016-12-31T23:59:60Z"},
+    {"metric_name": "t", "value": 1, "timestamp": "2025-02-30T00:00:00Z"},
 ]
 BAD_EVENTS: list[dict[str, Any]] = [
     {"event_name": ""},
@@ -202,6 +205,10 @@ BAD_EVENTS: list[dict[str, Any]] = [
     {"event_name": "e", "properties": {str(n): n for n in range(256)}},
     {"event_name": "e", "properties": {"text": "x" * 32_768}, "id": "own"},
     {"event_name": "e", "timestamp": "9999-12-31T23:59:59Z"},
+    {"event_name": "e", "timestamp": "", "id": "own"},
+    {"event_name": "e", "timestamp": "2025-10-30T12:34Z"},
+    {"event_name": "e", "timestamp": "2025-10-30T12:34:56"},
+    {"event_name": "e", "timestamp": "1767225600"},
 ]
 
 

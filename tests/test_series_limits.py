@@ -28,7 +28,7 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
                 {"metric_name": name, "timestamps": list(range(count)), "values": [1] * count}
                 for name, count in (("a", 10), ("big", 150_000), ("c", 20_000))
             ]
-            answer = await service.post("/metrics/series", rows)
+            answer = await service.post("/metrics/series?precision=ms", rows)
             assert answer.status_code == 200, answer.text
             yield service
 

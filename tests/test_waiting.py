@@ -47,7 +47,10 @@ BODIES: Final[dict[str, tuple[str, Any]]] = {
     "single": ("/metrics", {"metric_name": "other", "value": 1}),
     "array": ("/metrics/batch", [{"metric_name": "other", "value": 1}]),
     "lines": ("/metrics/batch", 200 * b'{"metric_name":"other","value":1,"tags":{"a":"b"}}\n'),
-    "series": ("/metrics/series", [{"metric_name": "other", "timestamps": [0], "values": [1]}]),
+    "series": (
+        "/metrics/series",
+        [{"metric_name": "other", "timestamps": [10**11], "values": [1]}],
+    ),
 }
 
 

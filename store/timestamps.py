@@ -1,0 +1,83 @@
+"""Timestamps of rows: texts, or numbers in a unit, turned into milliseconds since 1970."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from schema.errors import AnalyticsError, bad_input
+from schema.instants import parse_rfc3339
+from schema.scalars import Instant
+
+MAX_TIME: Final = Instant(4_102_444_799_999)  # 2099 ends, well inside the engine's DateTime64
+MIN_BARE_NUMBER: Final = 10**11
+"""A smaller number of milliseconds (before March 1973) is more likely a number of seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of numeric timestamps."""
+
+    symbol: str
+    plural: str
+    per_second: int
+
+    def milliseconds(self, number: int) -> int:
+        """Convert a number of this unit, rounding down."""
+        return number * 1000 // self.per_second
+
+
+UNITS: Final = {
+    unit.symbol: unit
+    for unit in (
+        Unit("s", "seconds", 1),
+        Unit("ms", "milliseconds", 1000),
+        Unit("us", "microseconds", 10**6),
+        Unit("ns", "nanoseconds", 10**9),
+    )
+}
+MILLISECONDS: Final = UNITS["ms"]
+
+
+def instant_of(field: str, value: str | float, unit: Unit | None) -> Instant:
+    """Return a timestamp as an instant; `unit` is that of numbers, None if the sender gave none.
+
+    Raises `AnalyticsError` that names the field and the limit.
+    """
+    if isinstance(value, str):
+        try:
+            moment = parse_rfc3339(value)
+        except ValueError as error:
+            raise bad_input(field, str(error)) from None
+        if not 0 <= moment <= MAX_TIME:
+            raise untimely(field)
+        return Instant(moment)
+    return _instant_of_number(field, value, unit)
+
+
+def _instant_of_number(field: str, value: float, unit: Unit | None) -> Instant:
+    number, sent_in = int(value), unit or MILLISECONDS
+    if number != value:
+        raise bad_input(field, f"must be a whole number of {sent_in.plural}")
+    if unit is None and 0 <= number < MIN_BARE_NUMBER:
+        message = (
+            f"looks like seconds: below {MIN_BARE_NUMBER} the unit of a number must be said,"
+            " by precision=s (seconds) or precision=ms (milliseconds)"
+        )
+        raise bad_input(field, message, limit=MIN_BARE_NUMBER)
+    moment = sent_in.milliseconds(number)
+    if not 0 <= moment <= MAX_TIME:
+        raise untimely(field, _hint(number, sent_in))
+    return Instant(moment)
+
+
+def _hint(number: int, sent_in: Unit) -> str:
+    """Name the finer unit in which a number that is too large would be a timestamp of today."""
+    for unit in UNITS.values():
+        is_finer = unit.per_second > sent_in.per_second
+        if is_finer and MIN_BARE_NUMBER <= unit.milliseconds(number) <= MAX_TIME:
+            return f" in {sent_in.plural}; it looks like {unit.plural}: precision={unit.symbol}"
+    return ""
+
+
+def untimely(field: str, hint: str = "") -> AnalyticsError:
+    """Return the refusal of a time that is too early or too late."""
+    return bad_input(field, f"must be from 1970 to 2099{hint}", limit=MAX_TIME)
