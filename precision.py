@@ -11,7 +11,7 @@ from store.timestamps import UNITS, Unit
 PARAMETER: Final = "precision"
 HEADER: Final = "X-Timestamp-Precision"
 
-_HEADER_KEY: Final = HEADER.lower()
+_HEADER_KEY: Final = HEADER.lower().encode()
 _SCHEMA: Final = {"type": "string", "enum": list(UNITS)}
 _DESCRIPTION: Final = (
     "Unit of numeric timestamps: seconds, milliseconds, microseconds or nanoseconds."
@@ -35,7 +35,8 @@ def unit_of(request: Request) -> Unit | None:
 
     Raises `AnalyticsError` for an unknown unit, and for two different ones.
     """
-    given = {value for key, value in request.headers.items() if key == _HEADER_KEY}
+    headers = request.scope["headers"]
+    given = {value.decode("latin-1") for key, value in headers if key == _HEADER_KEY}
     if query := request.scope["query_string"]:
         given.update(QueryParams(query).getlist(PARAMETER))
     if not given:

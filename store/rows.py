@@ -193,7 +193,8 @@ def _stamp(row: MetricRow | EventRow, now: Instant, unit: Unit | None) -> Instan
 def _stamp_series(row: SeriesRow, now: Instant, unit: Unit | None) -> Instant:
     """Turn the times of a series into milliseconds, unless they are."""
     try:
-        times = _PLAIN_TIMES.decode(row.timestamps) if unit in {None, MILLISECONDS} else None
+        in_milliseconds = unit is None or unit is MILLISECONDS
+        times = _PLAIN_TIMES.decode(row.timestamps) if in_milliseconds else None
     except (msgspec.MsgspecError, ValueError):
         times = None
     if times is None:

@@ -70,7 +70,7 @@ async def test_recorded_values(service: Service, number: str) -> None:
     row = {"metric_name": "v", "value": "NUMBER"}
     series = {"metric_name": "v", "values": ["NUMBER"], "timestamps": [NOON]}
     sent = [("/graphql", literal), ("/graphql", variable), ("/metrics", row)]
-    sent += [("/metrics/batch", [row]), ("/metrics/series", [series])]  # type: ignore[list-item]
+    sent += [("/metrics/batch", [row]), ("/metrics/series", [series])]
     bodies = [(path, json.dumps(body).replace('"NUMBER"', number)) for path, body in sent]
     for path, body in bodies:
         answer = await service.post(path, body.encode())

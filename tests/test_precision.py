@@ -1,6 +1,7 @@
 """Units of numeric timestamps: what is said, and what a number looks like if nothing is."""
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,10 @@ from schema.errors import AnalyticsError
 from schema.scalars import Instant, rfc3339
 from store.forms import Forms
 from store.reading import read_batch
+from store.refused import SetAside
+from store.replay import readable
 from store.rows import METRIC
+from store.tables import METRICS
 from store.timestamps import MAX_TIME, UNITS
 from tests.doors import ask, get, refusal, said
 from tests.service import NOON, Service
@@ -200,3 +204,14 @@ def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
 
     known = outcome(lambda: forms.read_batch(METRIC, body, NOON, {}, unit))
     assert known == outcome(lambda: read_batch(METRIC, body, NOON, {}, unit))
+
+
+def test_replay_takes_old_times() -> None:
+    """A row that was accepted with a time soon after 1970, and set aside, can be replayed."""
+    lines = [
+        SetAside(Path("1.ndjson"), n, b'{"metric_name":"m","value":1,"timestamp":%d}' % time)
+        for n, time in enumerate((0, 5, NOON))
+    ]
+    batch, left = readable(METRICS, lines, NOON)
+    assert [row.timestamp for row in batch.rows] == [0, 5, NOON]
+    assert left == []

@@ -80,7 +80,9 @@ def in_escapes(text: Any) -> str:
 
 def in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
     """Read texts as the times of rows: as NDJSON and as an array, escaped and not."""
-    rows = [{name: "n", "timestamp": text, "id": str(n)} for n, text in enumerate(texts)]
+    rows: list[dict[str, Any]] = [
+        {name: "n", "timestamp": text, "id": str(n)} for n, text in enumerate(texts)
+    ]
     rows = [row | {"value": 1} for row in rows] if kind is METRIC else rows
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     escaped = [

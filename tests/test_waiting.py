@@ -10,7 +10,7 @@ import pytest_asyncio
 from store.journal import Segment
 from store.loader import Loader
 from tests.doors import get, metric_path
-from tests.service import Service
+from tests.service import NOON, Service
 
 SOON: Final = 0.3
 
@@ -49,7 +49,7 @@ BODIES: Final[dict[str, tuple[str, Any]]] = {
     "lines": ("/metrics/batch", 200 * b'{"metric_name":"other","value":1,"tags":{"a":"b"}}\n'),
     "series": (
         "/metrics/series",
-        [{"metric_name": "other", "timestamps": [10**11], "values": [1]}],
+        [{"metric_name": "other", "timestamps": [NOON], "values": [1]}],
     ),
 }
 
