@@ -1,19 +1,14 @@
-"""The application: composes settings, store and doors, and runs them."""
+"""The application: composes settings, store and doors. `server.py` runs it."""
 
 import contextlib
 import gc
-import ipaddress
 import logging
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from types import FrameType
 from typing import Final
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -23,21 +18,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import rest
 import schema.http
+import server
 from operations import RequestLog, internal_metrics, livez, log_to_stderr, readyz
 from pages import Pages
 from resolvers.context import Context
 from schema.errors import STATUS, AnalyticsError, bad_input
-from settings import InvalidSettingError, Settings, from_environment
+from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
 from transport import Bodies, Prefix, error_answer
-
-GRACE_SECONDS: Final = 8
 
 _LOG: Final = logging.getLogger("analytics")
 _REFUSALS: Final = (
     "settings.InvalidSettingError:",
     "store.store.StoreInUseError:",
+    "store.engine_folder.StoreFolderError:",
     "store.engine.EngineError:",
 )
 _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
@@ -47,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Compose the application; nothing is opened before its lifespan begins."""
     app = FastAPI(
         title="Analytics Service",
-        version="0.1.0",
+        version=VERSION,
         description="Record metrics and events; ask for them here or over GraphQL at `/graphql`.",
         openapi_tags=rest.TAGS,
         lifespan=_lifespan,
@@ -189,93 +184,18 @@ def _allowed(request: Request) -> list[str]:
     return allowed
 
 
-class _Server(uvicorn.Server):
-    """A server that ends in order, and with exit code 0, when it is told to.
-
-    npm passes on the SIGINT that the terminal has already sent to the whole group; uvicorn would
-    take the second one as impatience and skip the orderly end. It would also raise the signal
-    again after that end, so that a supervisor saw a process that was killed.
-    """
-
-    _asked = 0.0
-    interrupted = False
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
-        """Begin to stop; make it quick when asked again after a second."""
-        if not self.should_exit:
-            self._asked = time.monotonic()
-            self.should_exit = True
-            self.interrupted = sig == signal.SIGINT
-        elif sig == signal.SIGINT and time.monotonic() - self._asked > 1:
-            self.force_exit = True
-
-
-def main(arguments: list[str]) -> int:
-    """Serve until told to stop; `--reload` restarts on every change of the code."""
-    log_to_stderr("analytics", "uvicorn")
-    try:
-        settings = from_environment()
-    except InvalidSettingError as error:
-        _LOG.critical("%s", error)
-        return 2
-    if not _is_loopback(settings.host):
-        _LOG.warning(
-            "listening on %s: anyone who reaches this address can read and write", settings.host
-        )
-    reload = "--reload" in arguments
-    config = uvicorn.Config(
-        "app:app" if reload else create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        reload=reload,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        server_header=False,
-        proxy_headers=False,  # nothing here depends on the client's address
-    )
-    server = _Server(config)
-    try:
-        if reload:
-            from uvicorn.supervisors import ChangeReload  # noqa: PLC0415 - only development has it
-
-            ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
-        else:
-            server.run()
-    except KeyboardInterrupt:
-        pass
-    if not reload and not server.started:
-        return 3
-    if reload or server.interrupted:
-        _confirm_stop(settings)
-    return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _confirm_stop(settings: Settings) -> None:
-    """Tell who pressed Ctrl+C that the port is free, after looking."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-            state = "free"
-        except OSError:
-            state = "still in use"
-    sys.stderr.write(f"Stopped. Port {settings.port} is {state}.\n")
-
-
 def run() -> None:
     """Serve as the command `analytics-service`, which the wheel installs."""
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(server.main(sys.argv[1:], create_app))
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make `app` when `uvicorn app:app` looks for it; an import alone makes nothing."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = globals()["app"] = create_app(from_environment())
+    return made
 
 
 if __name__ == "__main__":
     run()
-else:
-    app = create_app(from_environment())

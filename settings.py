@@ -1,10 +1,16 @@
-"""Every setting, read once from the environment and passed on as one value."""
+"""Every setting, read once from the command line and the environment, passed on as one value."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+VERSION: Final = "0.1.0"
+
+_NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class InvalidSettingError(ValueError):
@@ -13,15 +19,15 @@ class InvalidSettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The service's configuration; field comments name the environment variable."""
+    """The service's configuration; `SETTINGS` says where each field comes from."""
 
-    port: int = 3011  # PORT
-    host: str = "127.0.0.1"  # HOST
-    root_path: str = ""  # ROOT_PATH: what a proxy puts before our paths, "/analytics" for example
-    data: Path = Path("data")  # ANALYTICS_DATA: journal, lock, and the store unless it is elsewhere
-    store: Path = Path("data/store")  # ANALYTICS_STORE: chdb:///path, or chdb:// for one under data
-    production: bool = False  # ANALYTICS_ENV=production (or development)
-    cors_origins: tuple[str, ...] = ()  # ANALYTICS_CORS_ORIGINS, comma-separated
+    port: int = 3011
+    host: str = "127.0.0.1"
+    root_path: str = ""
+    data: Path = Path("data")
+    store: Path = Path("data/store")
+    production: bool = False
+    cors_origins: tuple[str, ...] = ()
     journal_bytes: int = 2**30  # acknowledged bytes that may wait for the engine
 
     @property
@@ -30,39 +36,120 @@ class Settings:
         return self.cors_origins if self.production else ("*",)
 
 
-def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings; raise `InvalidSettingError` that names the variable and what it takes."""
-    port = env.get("PORT", "3011")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
-        raise InvalidSettingError(f"PORT must be a number from 1 to 65535, not {port!r}")
-    environment = env.get("ANALYTICS_ENV", "development")
-    if environment not in {"development", "production"}:
-        raise InvalidSettingError(
-            f"ANALYTICS_ENV must be development or production, not {environment!r}"
-        )
-    root_path = env.get("ROOT_PATH", "").rstrip("/")
-    if root_path and not re.fullmatch(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+", root_path):
-        raise InvalidSettingError(
-            f"ROOT_PATH must be a path of plain segments like /analytics, not {root_path!r}"
-        )
-    data = Path(env.get("ANALYTICS_DATA") or "data")
-    origins = (origin.strip() for origin in env.get("ANALYTICS_CORS_ORIGINS", "").split(","))
-    return Settings(
-        port=int(port),
-        host=env.get("HOST") or "127.0.0.1",
-        root_path=root_path,
-        data=data,
-        store=_store_folder(env.get("ANALYTICS_STORE") or "chdb://", data),
-        production=environment == "production",
-        cors_origins=tuple(filter(None, origins)),
-    )
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
+        raise ValueError(f"must be a number from 1 to 65535, not {text!r}")
+    return int(text)
 
 
-def _store_folder(dsn: str, data: Path) -> Path:
+def _root_path(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+", path):
+        raise ValueError(f"must be a path of plain segments like /analytics, not {path!r}")
+    return path
+
+
+def _store(dsn: str) -> Path | None:
+    """Return the engine's folder; None stands for the one in the data folder."""
     scheme, separator, rest = dsn.partition("://")
     if not separator or scheme != "chdb":
-        raise InvalidSettingError(
-            "ANALYTICS_STORE must be chdb:// or chdb:///path (the embedded engine);"
+        raise ValueError(
+            "must be chdb:// or chdb:///path (the embedded engine);"
             f" this version has no other, not {scheme!r}"
         )
-    return Path(rest) if rest else data / "store"
+    return Path(rest) if rest else None
+
+
+def _production(text: str) -> bool:
+    if text not in {"development", "production"}:
+        raise ValueError(f"must be development or production, not {text!r}")
+    return text == "production"
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (origin.strip() for origin in text.split(","))))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: the field of `Settings`, the environment variable, and the option.
+
+    `parse` raises `ValueError` that says which texts it takes.
+    """
+
+    field: str
+    variable: str
+    option: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+SETTINGS: Final = (
+    Setting("port", "PORT", "--port", "3011", _port, "port to listen on"),
+    Setting("host", "HOST", "--host", "127.0.0.1", str, "address to listen on"),
+    Setting(
+        "root_path",
+        "ROOT_PATH",
+        "--root-path",
+        "none",
+        _root_path,
+        "prefix of all paths behind a proxy, like /analytics",
+    ),
+    Setting(
+        "data",
+        "ANALYTICS_DATA",
+        "--data",
+        "./data",
+        Path,
+        "folder of the journal, the lock, and the store; one process at a time",
+    ),
+    Setting(
+        "store",
+        "ANALYTICS_STORE",
+        "--store",
+        "chdb://",
+        _store,
+        "chdb:///path of the engine's folder; chdb:// is the folder store in the data folder",
+    ),
+    Setting(
+        "production",
+        "ANALYTICS_ENV",
+        "--env",
+        "development",
+        _production,
+        "development, or production: no deleting, CORS only for the configured origins",
+    ),
+    Setting(
+        "cors_origins",
+        "ANALYTICS_CORS_ORIGINS",
+        "--cors-origins",
+        "none",
+        _origins,
+        "origins that may call in production, separated by commas",
+    ),
+)
+"""Every setting that is read. `default` is shown to people; `Settings` has the value."""
+
+
+def from_environment(
+    env: Mapping[str, str] = os.environ, options: Mapping[str, str] = _NO_OPTIONS
+) -> Settings:
+    """Read the settings; an option (by its setting's field) wins over the environment.
+
+    An empty variable counts as none. Raises `InvalidSettingError` that names the variable or the
+    option, and what it takes.
+    """
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = options.get(setting.field) or env.get(setting.variable)
+        if not text:
+            continue
+        try:
+            values[setting.field] = setting.parse(text)
+        except ValueError as error:
+            name = setting.option if options.get(setting.field) else setting.variable
+            raise InvalidSettingError(f"{name} {error}") from None
+    data = values.get("data", Settings().data)
+    values["store"] = values.get("store") or data / "store"
+    return Settings(**values)

@@ -121,7 +121,7 @@ class Engine:
     def __init__(self, folder: Path, limits: Limits) -> None:
         """Remember where the store is; `open` opens it."""
         self.limits = limits
-        self._folder = folder
+        self.folder = folder
         self._threads = ThreadPoolExecutor(limits.readers + 3, thread_name_prefix="engine")
         self._connections: list[_Connection] = []
         self._readers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
@@ -130,9 +130,9 @@ class Engine:
 
     async def open(self) -> None:
         """Open the store; its folder must belong to this process alone."""
-        if "?" in str(self._folder):
-            raise EngineError(f"A store's path can't contain a question mark: {self._folder}")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if "?" in str(self.folder):
+            raise EngineError(f"A store's path can't contain a question mark: {self.folder}")
+        self.folder.mkdir(parents=True, exist_ok=True)
         await self._in_thread(self._connect)
         for fatal in _FATAL_SIGNALS:
             signal.signal(fatal, signal.SIG_DFL)
@@ -143,25 +143,29 @@ class Engine:
             pool.put_nowait(connection)
 
     def _connect(self) -> None:
-        # Costs 0.2 s and 200 MB, which a reloader's parent process must not pay.
-        import chdb  # noqa: PLC0415
+        with _zone_that_loads():
+            # Costs 0.2 s and 200 MB, which a reloader's parent process must not pay.
+            import chdb  # noqa: PLC0415
 
+            self._connect_all(chdb.connect)
+
+    def _connect_all(self, connect: Callable[[str], Any]) -> None:
         server = {
             "max_server_memory_usage": self.limits.memory_bytes,
             "mark_cache_size": min(2**28, self.limits.memory_bytes // 16),
             "background_pool_size": 2,
             "background_schedule_pool_size": 4,
         }
-        target = f"{self._folder.resolve()}?" + "&".join(f"{k}={v}" for k, v in server.items())
+        target = f"{self.folder.resolve()}?" + "&".join(f"{k}={v}" for k, v in server.items())
         readers = [f"reader-{n}" for n in range(1, self.limits.readers + 1)]
         for name in ("control", "writer-1", "writer-2", *readers):
             try:
-                connection = _Connection(name, chdb.connect(target))
+                connection = _Connection(name, connect(target))
             except RuntimeError as error:
                 message = (
-                    f"The store in {self._folder} can't be opened; is another process using it?"
+                    f"The store in {self.folder} can't be opened; is another process using it?"
                 )
-                raise EngineError(f"{message} {error}") from None
+                raise EngineError(f"{message} {' '.join(str(error).split())}") from None
             self._connections.append(connection)
             settings = {"log_comment": f"'{name}'"} | _LARGEST_FILTER
             if name.startswith("reader"):
@@ -309,6 +313,20 @@ class Engine:
         reason, limit = broken[error.code]
         message = f"This query {reason} (limit {limit}); narrow its range or its filter."
         return AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit)
+
+
+@contextlib.contextmanager
+def _zone_that_loads() -> Iterator[None]:
+    """Set TZ to UTC: the engine only starts with the name of a zone, not with JST-9."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
 
 
 async def _end(work: asyncio.Future[Any]) -> None:

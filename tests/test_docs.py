@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app import create_app
-from settings import Settings
+from settings import SETTINGS, Settings
 
 README = Path("README.md").read_text()
 EXAMPLES = re.findall(r"```bash\n((?:(?!```).)*?curl.*?)```\s*```json\n(.*?)```", README, re.DOTALL)
@@ -76,10 +76,10 @@ def test_every_documented_command_answers_as_documented(address: str) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """The README names every environment variable that the settings read, and no other."""
-    read = set(re.findall(r'env\.get\("(\w+)"', Path("settings.py").read_text()))
-    table = set(re.findall(r"^\| `(\w+)` \| (?:`|none)", README, re.MULTILINE))
-    assert table == read
+    """The README names every setting with its variable, option and default, and no other."""
+    table = re.findall(r"^\| `(\w+)` \| `(--[a-z-]+)` \| (?:`(.+?)`|none)", README, re.MULTILINE)
+    shown = [(variable, option, default or "none") for variable, option, default in table]
+    assert shown == [(each.variable, each.option, each.default) for each in SETTINGS]
 
 
 def test_every_documented_route_is_in_openapi_and_back() -> None:

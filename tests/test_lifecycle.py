@@ -116,13 +116,16 @@ def test_invalid_setting_is_refused_in_one_line(
 
 
 def test_port_in_use_is_told(tmp_path: Path) -> None:
-    """The second service on a port ends and says which address it wanted."""
+    """The second service on a port ends at once, in one line that names port and setting."""
     with Process(tmp_path / "data") as owner:
         owner.await_ready()
         with Process(tmp_path / "other", port=owner.port) as second:
             assert second.wait() == 3
-            (reason,) = errors(second)
-            assert f"('127.0.0.1', {owner.port}): address already in use" in reason
+            (line,) = second.logged()
+            assert line["message"] == (
+                f"Port {owner.port} is in use on 127.0.0.1 (address already in use);"
+                " set PORT or --port, or stop what listens there"
+            )
 
 
 async def write(port: int, writer: int, answered: Counter[str]) -> None:
