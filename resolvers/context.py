@@ -1,17 +1,18 @@
 """What every resolver is given: who asks, and of what."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from resolvers.questions import Questions
+from schema.ranges import TimeRange
 from schema.scalars import Instant
 from store import Store
+from store.clock import wall_ms
 from store.tables import PROJECT
 
 
 def _clock() -> Instant:
-    return Instant(time.time_ns() // 1_000_000)
+    return Instant(wall_ms())
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,25 @@ class Context:
     production: bool = False
     project: str = PROJECT
     now: Callable[[], Instant] = _clock
+    latest: Instant | None = None
     questions: Questions = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin without questions."""
         object.__setattr__(self, "questions", Questions(self.store))
 
+    def up_to_latest(self, span: TimeRange) -> TimeRange:
+        """Return a range; one that ends now ends with the newest arrival, if that is later.
+
+        It is later after the wall clock was put back.
+        """
+        now = self.now()
+        if span.to != now + 1:
+            return span
+        latest = self.store.arrivals.latest(now) if self.latest is None else self.latest
+        return replace(span, to=Instant(latest + 1))
+
     def for_request(self) -> "Context":
         """Return the context of one request: its questions are its own, and its time stands."""
         moment = self.now()
-        return replace(self, now=lambda: moment)
+        return replace(self, now=lambda: moment, latest=self.store.arrivals.latest(moment))

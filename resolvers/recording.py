@@ -11,7 +11,8 @@ from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
 from schema.scalars import Instant
 from store.batches import Position
-from store.reading import as_json, read_one
+from store.clock import is_plausible
+from store.reading import as_json, read_batch, read_one
 from store.refusals import REST_NAMES
 from store.rows import Row
 from store.tables import Stream
@@ -35,11 +36,12 @@ async def record_one(
 ) -> RecordedRow[Row]:
     """Store the one row in `body` (JSON) durably, unless one with its id is stored."""
     try:
-        batch, time = read_one(stream.kind, body, ctx.now(), unit)
+        now = ctx.now()
+        batch, time = read_one(stream.kind, body, now, unit)
     except AnalyticsError:
         ctx.store.reject(stream)
         raise
-    recorded = await ctx.store.record(stream, batch)
+    recorded = await ctx.store.record(stream, batch, now)
     if recorded.position:
         return RecordedRow(batch.rows[0], time, recorded.position, duplicate=False)
     first = recorded.duplicates[0]
@@ -60,8 +62,11 @@ async def record_batch(
     gave none). Raises `AnalyticsError` when no row is good.
     """
     body = rows if isinstance(rows, bytes) else as_json(rows)
-    batch = ctx.store.forms.read_batch(stream.kind, body, ctx.now(), names, unit)
-    recorded = await ctx.store.record(stream, batch)
+    now = ctx.now()
+    # Lines of a known form are not read again until somebody asks, and a wrong time can't be read.
+    read = ctx.store.forms.read_batch if is_plausible(now) else read_batch
+    batch = read(stream.kind, body, now, names, unit)
+    recorded = await ctx.store.record(stream, batch, now)
     if not batch.points:
         raise _useless(batch.refused)
     return RecordPayload(

@@ -42,7 +42,7 @@ async def series(
 
 async def resolved(ctx: Context, rows: Sequence[Rows], asked: Asked, *, times: bool) -> Frames:
     """Return the ranges that are meant, the same for all of some rows, and their buckets."""
-    return _frames(asked, ctx.now(), await _extent(ctx, rows, asked), times=times)
+    return _frames(ctx, asked, await _extent(ctx, rows, asked), times=times)
 
 
 async def _extent(ctx: Context, rows: Sequence[Rows], asked: Asked) -> Extent | None:
@@ -62,8 +62,9 @@ def _asks_for_all_time(asked: Asked) -> bool:
     return any(each and each.preset is TimeRangePreset.ALL_TIME for each in ranges)
 
 
-def _frames(asked: Asked, now: Instant, extent: Extent | None, *, times: bool) -> Frames:
-    span = resolve_range(asked.range, now, asked.zone, extent)
+def _frames(ctx: Context, asked: Asked, extent: Extent | None, *, times: bool) -> Frames:
+    now = ctx.now()
+    span = ctx.up_to_latest(resolve_range(asked.range, now, asked.zone, extent))
     cut = None
     if times:
         cut = buckets(span, asked.granularity, asked.max_points, asked.zone)
@@ -72,7 +73,7 @@ def _frames(asked: Asked, now: Instant, extent: Extent | None, *, times: bool) -
     frame = Frame(span, cut)
     if asked.compare is None:
         return Frames(now, newest, frame, None)
-    before = comparison(span, asked.compare, asked.zone, now, extent)
+    before = ctx.up_to_latest(comparison(span, asked.compare, asked.zone, now, extent))
     cut_before = previous_buckets(cut, before, asked.zone) if cut else None
     return Frames(now, newest, frame, Frame(before, cut_before))
 
@@ -153,7 +154,7 @@ def first_questions(ctx: Context, rows: Rows, asked: Asked, wanted: Wanted) -> l
     if _asks_for_all_time(asked):
         return []
     wanted = wanted if asked.keys else wanted.of_one
-    frames = _frames(asked, ctx.now(), EVER, times=wanted.times)
+    frames = _frames(ctx, asked, EVER, times=wanted.times)
     questions = Questions.of(rows, asked, wanted)
     if not asked.keys:
         return [questions.series(each, None) for each in frames.both]

@@ -210,7 +210,7 @@ class Metric(Node):
         before: Before = None,
     ) -> Connection[Sample] | None:
         paging = Paging(first, after, last, before)
-        span = resolve_range(range, info.context.now(), timezone)
+        span = info.context.up_to_latest(resolve_range(range, info.context.now(), timezone))
         found = await metrics.samples(info.context, self.name, span, where, paging)
         return Connection.of(found)
 

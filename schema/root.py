@@ -147,7 +147,9 @@ class Query:
         before: Before = None,
     ) -> Connection[Event] | None:
         paging = Paging(first, after, last, before)
-        span = resolve_range(range, info.context.now(), timezone) if range else None
+        span = None
+        if range:
+            span = info.context.up_to_latest(resolve_range(range, info.context.now(), timezone))
         page = await events.page(info.context, where or EventFilter(), span, paging)
         return Connection.of(page)
 

@@ -18,6 +18,7 @@ import numpy as np
 import re2
 
 from schema.scalars import Instant
+from store.clock import steady_ms
 from store.fingerprints import ends_of, in_lines
 from store.reading import Batch, read_batch
 from store.refusals import REST_NAMES
@@ -143,8 +144,9 @@ class Forms:
         if recognised := self.recognised(body, now):
             return recognised  # type: ignore[return-value]  # the kind is METRIC
         batch = read_batch(kind, body, now, names, unit)
-        if not batch.refused and now >= self._learned_at + _LEARN_EVERY_MS:
-            self._learned_at = now
+        steady = steady_ms()
+        if not batch.refused and steady >= self._learned_at + _LEARN_EVERY_MS:
+            self._learned_at = steady
             self.learn(body)
         return batch
 

@@ -10,9 +10,9 @@ from typing import Any, Final, Generic, NamedTuple
 import msgspec
 
 from schema.errors import AnalyticsError
-from schema.scalars import Instant
+from schema.scalars import MS_PER_HOUR, Instant
 from store import queries
-from store.batches import Position, first_batch_at
+from store.batches import BatchNumbers, Position, first_batch_at
 from store.engine import Engine, EngineError
 from store.fingerprints import Fingerprints, ends_of, in_lines, of_ids, repeated
 from store.journal import Journal
@@ -26,6 +26,13 @@ _LOG: Final = logging.getLogger("analytics.ids")
 _IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
 _FEW_IDS: Final = 100  # to look up: 0.4 s at 20 million rows, as much as to look all up
 _RETRY_SECONDS: Final = 5.0
+_HOURS: Final = WINDOW_MS // MS_PER_HOUR + 24
+_LONGEST_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
+"""How far back ids are looked for after a start: a clock that jumped by a month hides no id."""
+
+_LONGEST_SEGMENT_MS: Final = 24 * MS_PER_HOUR
+"""How long a segment may take rows while the engine can't load any."""
+
 _OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
 _NONE: Final[Mapping[int, "First"]] = MappingProxyType({})
 
@@ -76,13 +83,15 @@ class ClientIds:
         table: str,
         engine: Engine,
         all_loaded: Callable[[], Awaitable[None]],
-        now_ms: Callable[[], int],
+        numbers: BatchNumbers,
     ) -> None:
         """Serve `table`; `all_loaded` returns when what was appended before can be queried."""
         self._table = table
         self._engine = engine
         self._all_loaded = all_loaded
-        self._now_ms = now_ms
+        self._numbers = numbers
+        self._now_ms = numbers.steady_ms
+        self._stored_since = first_batch_at(numbers.newest_ms - _LONGEST_GAP_MS)
         self._seen = SeenIds(engine.limits.id_memory_bytes)
         self._waiting: list[_Waiting[Any]] = []
         self._verifier: asyncio.Task[None] | None = None
@@ -184,7 +193,7 @@ class ClientIds:
             time = getattr(kept.rows[place], "timestamp", None)
             known[id_] = First(
                 Position(start.batch, start.row + place),
-                Instant(self._now_ms() if time is None else time),
+                Instant(self._numbers.now_ms() if time is None else time),
             )
         duplicates = {place: known[id_] for place, id_ in repeats.items()}
         if not waiting.recorded.done():
@@ -194,7 +203,7 @@ class ClientIds:
         """Return which of these ids the table has, and where."""
         found = {}
         asked = sorted(ids)
-        since = first_batch_at(self._now_ms() - WINDOW_MS)
+        since = self._since()
         for start in range(0, len(asked), _IDS_AT_ONCE):
             some = asked[start : start + _IDS_AT_ONCE]
             statement = queries.by_client_id(self._table, PROJECT, some, since)
@@ -207,13 +216,30 @@ class ClientIds:
                 found[row.id] = First(Position(row.batch, row.row), Instant(row.at))
         return found
 
+    def _since(self) -> int:
+        """Return the first batch whose ids count: at least the last seven days'."""
+        recent = self._numbers.first_within(WINDOW_MS + _LONGEST_SEGMENT_MS)
+        return self._stored_since if recent is None else recent
+
+    async def _find_start(self) -> None:
+        """Find the first batch of the last seven days that an earlier process may have stored.
+
+        Only batch numbers tell how long ago that was, and they follow the wall clock, which may
+        have jumped. Seven days touch at most 169 hours of the clock, and one more for each jump. So
+        the last 192 hours that have rows are enough, whatever is between them.
+        """
+        statement = queries.hours(self._table, PROJECT, self._stored_since, _HOURS)
+        found = await self._engine.select(statement, queries.HourRow)
+        if len(found) == _HOURS:
+            self._stored_since = first_batch_at(found[-1].hour * MS_PER_HOUR)
+
     async def _learn(self) -> None:
         """Read the ids of the last days from the table."""
         while not self.learned:
             try:
                 await self._all_loaded()
-                since = first_batch_at(self._now_ms() - WINDOW_MS)
-                statement = queries.client_ids(self._table, PROJECT, since)
+                await self._find_start()
+                statement = queries.client_ids(self._table, PROJECT, self._stored_since)
                 async for lines in self._engine.pieces(statement):
                     if lines:
                         self._seen.add(_learned(lines), self._now_ms())

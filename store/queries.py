@@ -8,6 +8,7 @@ import msgspec
 from schema.errors import bad_input
 from schema.filters import EventFilter
 from schema.ranges import TimeRange
+from schema.scalars import MS_PER_HOUR
 from store.conditions import event_condition
 from store.selection import Rows as Rows  # noqa: PLC0414 - queries.Rows is its name elsewhere
 from store.sql import Slots, Statement
@@ -36,6 +37,14 @@ class IdRow(msgspec.Struct):
 
 class OwnIdRow(msgspec.Struct):
     id: str
+
+
+class HourRow(msgspec.Struct):
+    hour: int
+
+
+class NewestTimeRow(msgspec.Struct):
+    at: int | None
 
 
 class DeletableRow(msgspec.Struct):
@@ -173,6 +182,24 @@ def client_ids(table: str, project: str, since: int) -> Statement:
     return _with_ids(table, project, since).statement(
         "SELECT client_id AS id", "SETTINGS max_result_rows = 0, max_execution_time = 0"
     )
+
+
+def hours(table: str, project: str, since: int, most: int) -> Statement:
+    """List the hours since 1970 in which batches were begun, from a batch on, newest first."""
+    rows = Rows(table, project)
+    rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
+    return rows.statement(
+        f"SELECT DISTINCT intDiv(bitShiftRight(batch, 12), {MS_PER_HOUR}) AS hour",
+        f"ORDER BY hour DESC\nLIMIT {rows.bind('UInt32', most)}\nSETTINGS max_execution_time = 0",
+    )
+
+
+def newest_time(table: str, project: str, since: int, until: int) -> Statement:
+    """Find the newest time up to one (ms) that rows have, from a batch on; one `NewestTimeRow`."""
+    rows = Rows(table, project)
+    rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
+    rows.conditions.append(f"toUnixTimestamp64Milli(time) <= {rows.bind('Int64', until)}")
+    return rows.statement("SELECT maxOrNull(toUnixTimestamp64Milli(time)) AS at")
 
 
 def _with_ids(table: str, project: str, since: int) -> Rows:

@@ -80,6 +80,7 @@ class SeenIds:
     def add(self, ids: Fingerprints, now_ms: int) -> list[int]:
         """Remember these ids; return the places of those that may have been here before.
 
+        `now_ms` is of a clock that only moves forward.
         An id that is twice among them and was never here before is not reported.
         """
         places, bits = self._spots(ids)

@@ -14,8 +14,11 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store.batches import BatchNumbers
+from store import queries
+from store.batches import BatchNumbers, first_batch_at
+from store.clock import Arrivals, is_plausible, wrong_clock
 from store.engine import Answer, Engine, EngineError
+from store.engine_folder import EngineFolder, StoreFolderError
 from store.files import make_folder
 from store.forms import Forms
 from store.ids import ClientIds, Recorded
@@ -30,12 +33,16 @@ from store.refused import SetAside, rows_of
 from store.replay import readable
 from store.rows import Row
 from store.sql import Statement
-from store.tables import STREAMS, TABLES, AnyStream, Stream
+from store.tables import PROJECT, STREAMS, TABLES, AnyStream, Stream
 
 T = TypeVar("T")
 
 
 _LOG: Final = logging.getLogger("analytics.store")
+_NO_SPACE: Final = 243  # the engine's code
+_SEGMENT_MS: Final = 60_000
+"""A segment is not older when it gets its last row, but while the engine can't load."""
+
 _EVERYTHING: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
@@ -60,15 +67,35 @@ class Store:
         self._ids: dict[str, ClientIds] = {}
         self._writing = asyncio.Lock()
         self.forms = Forms()
+        self.arrivals = Arrivals()
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
-        """Take the data folder, bring the tables up to date, begin to load what was left."""
+        """Take the data folder, bring the tables up to date, begin to load what was left.
+
+        Raises `StoreInUseError`, `StoreFolderError`, `EngineError`: one line for the operator.
+        """
+        try:
+            await self._open()
+        except OSError as error:
+            reason = ": ".join(filter(None, (error.strerror, error.filename))) or str(error)
+            raise StoreFolderError(
+                f"The data folder {self._data} can't be used ({reason})."
+                " ANALYTICS_DATA must name a folder that this user can write to."
+            ) from None
+        except EngineError as error:
+            if error.code != _NO_SPACE:
+                raise
+            raise StoreFolderError(
+                f"The disk of {self.engine.folder} is full. Free some space, or let ANALYTICS_DATA"
+                " name a folder on another disk."
+            ) from None
+
+    async def _open(self) -> None:
         make_folder(self._data, below=self._data)
         self._lock()
         numbers = BatchNumbers(self._data / "node")
-        await self.engine.open()
-        await migrate(self.engine)
+        await self._open_engine()
         self.engine.let_merges_wait()
         for stream in STREAMS:
             newest = await self.engine.select(stream.newest_batch(), _Batch)
@@ -82,13 +109,37 @@ class Store:
                 )
             self._journals[stream.name] = journal
             self._loaders[stream.name] = Loader(self.engine, journal, stream)
+        await self._find_arrivals(numbers.newest_ms)
         for loader in self._loaders.values():
             loader.start()
         for table in TABLES:
             all_loaded = functools.partial(self._all_loaded, table)
-            ids = ClientIds(table, self.engine, all_loaded, numbers.now_ms)
+            ids = ClientIds(table, self.engine, all_loaded, numbers)
             ids.start()
             self._ids[table] = ids
+
+    async def _find_arrivals(self, newest_ms: int) -> None:
+        """Find the newest time of arrival in what an earlier process left."""
+        since, until = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
+        for table in TABLES:
+            statement = queries.newest_time(table, PROJECT, since, until)
+            (found,) = await self.engine.select(statement, queries.NewestTimeRow)
+            self.arrivals.add(found.at or 0)
+        for journal in self._journals.values():
+            for segment in journal.sealed:
+                self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
+
+    async def _open_engine(self) -> None:
+        """Open the engine on the whole store of this data folder; bring its tables up to date."""
+        folder = EngineFolder(self.engine.folder)
+        note = self._data / "store.uuid"
+        for link in await asyncio.to_thread(folder.repair):
+            _LOG.warning("a link of the store was missing or wrong, and is repaired: %s", link)
+        folder.check_owner(note)
+        await self.engine.open()
+        folder.check_parts()
+        await migrate(self.engine)
+        folder.note_owner(note)  # the engine makes the database with its first table
 
     def _lock(self) -> None:
         """Refuse to share the data folder; the lock goes with the process, however it ends."""
@@ -121,16 +172,24 @@ class Store:
             os.close(self._lock_fd)
             self._lock_fd = None
 
-    async def record(self, stream: Stream[Row], batch: Batch[Row]) -> Recorded:
+    async def record(
+        self, stream: Stream[Row], batch: Batch[Row], now: Instant | None = None
+    ) -> Recorded:
         """Store rows durably, each client id once; what is stored is in the next answer.
 
-        The refused rows of the batch are accounted for, too.
+        The refused rows of the batch are accounted for, too. `now` is the time that rows without
+        one of their own were given. Raises UNAVAILABLE when that is the time of a wrong clock.
         """
         journal = self._journals[stream.name]
         journal.ledger.received += batch.points + len(batch.refused)
         journal.ledger.rejected += len(batch.refused)
         if not batch.points:
             return Recorded(None, 0)
+        if now is not None:
+            if not is_plausible(now) and any(getattr(r, "timestamp", 0) == now for r in batch.rows):
+                journal.ledger.unavailable += batch.points
+                raise wrong_clock(now)
+            self.arrivals.add(now)
         return await self._ids[stream.table].record(batch, journal)
 
     def reject(self, stream: AnyStream) -> None:
@@ -175,7 +234,7 @@ class Store:
             refused = self._journals[stream.name].refused
             for file in refused.files():
                 batch, left = readable(stream, rows_of(file), now)
-                recorded = await self.record(stream, batch)
+                recorded = await self.record(stream, batch, now)
                 points += recorded.points
                 duplicates += batch.points - recorded.points
                 refused.leave(file, left)

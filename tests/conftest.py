@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from settings import Settings
 from tests.service import NOON, Service, running
+from tests.wall import Wall
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,3 +34,9 @@ def frozen(service: Service) -> Iterator[None]:
     state.context = dataclasses.replace(before, now=lambda: NOON)
     yield
     state.context = before
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    """Set the clocks."""
+    return Wall(monkeypatch)

@@ -38,6 +38,7 @@ from store.tables import SERIES, STREAMS, TABLES, AnyStream
 from tests.breakable import UNSYNCED, Faults, FaultyEngine
 from tests.faults.form import either, tell
 from tests.model import EVERYTHING, Found, Line, Model, Request
+from tests.wall import DAY, Wall
 
 T = TypeVar("T")
 
@@ -59,9 +60,10 @@ SETTINGS: Final = settings(
 class Bench:
     """Where the machines run, one after the other: the loop, the engine, and folders."""
 
-    def __init__(self, runner: asyncio.Runner, folder: Path) -> None:
+    def __init__(self, runner: asyncio.Runner, folder: Path, wall: Wall) -> None:
         """Use `folder`."""
         self.runner = runner
+        self.wall = wall
         self.folder = folder
         self.faults = Faults(folder)
         self.engine = FaultyEngine(folder / "engine", self.faults)
@@ -96,6 +98,7 @@ class StoreMachine(RuleBasedStateMachine):
         bench.runs += 1
         bench.faults.heal()
         bench.faults.dead = False
+        bench.wall.ahead = 0
         self.data = bench.folder / f"data-{bench.runs}"
         bench.faults.side = bench.folder / f"side-{bench.runs}"
         bench.faults.side.mkdir()
@@ -294,6 +297,11 @@ class StoreMachine(RuleBasedStateMachine):
                 await asyncio.sleep(0.001)
                 await self.store.select(EVERYTHING, Found)
 
+    @rule(ahead=st.sampled_from([0, -DAY, -1000, 1000, 8 * DAY, 30 * DAY]))
+    def set_clock(self, ahead: int) -> None:
+        """Put the wall clock forward or back."""
+        self.bench.wall.ahead = ahead
+
     @rule(engine=st.integers(0, 3))
     def restart(self, engine: int) -> None:
         """Stop in order, and start again, now and then with the engine."""
@@ -407,7 +415,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Put the faults in front of the system calls."""
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(lambda *_: None)  # the dead tell no tales
-        made = Bench(runner, tmp_path)
+        made = Bench(runner, tmp_path, Wall(monkeypatch))
         monkeypatch.setattr(logging.getLogger("analytics"), "disabled", True)
         for part in ("loader", "store", "ids", "journal"):
             monkeypatch.setattr(logging.getLogger(f"analytics.{part}"), "disabled", True)

@@ -1,0 +1,35 @@
+"""A wall clock and a steady clock that a test sets, in place of the machine's."""
+
+import time
+from typing import Final
+
+import pytest
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+
+
+class Wall:
+    """The machine's clocks, moved by so many milliseconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put this in place of the machine's clocks."""
+        now, steady = time.time_ns, time.monotonic_ns
+        self._now = now
+        self.ahead = 0
+        self.passed = 0
+        monkeypatch.setattr(time, "time_ns", lambda: now() + self.ahead * 1_000_000)
+        monkeypatch.setattr(time, "monotonic_ns", lambda: steady() + self.passed * 1_000_000)
+
+    def now(self) -> int:
+        """Return where the wall clock stands, in milliseconds since 1970."""
+        return self._now() // 1_000_000 + self.ahead
+
+    def set(self, ms: int) -> None:
+        """Set the wall clock to a moment, in milliseconds since 1970."""
+        self.ahead = ms - self._now() // 1_000_000
+
+    def wait(self, ms: int) -> None:
+        """Let time pass on both clocks."""
+        self.ahead += ms
+        self.passed += ms
