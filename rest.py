@@ -21,6 +21,7 @@ from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.errors import AnalyticsError
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
+from schema.recording import DeleteEventsInput
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from store.batches import row_id
 from store.rows import Row
@@ -327,7 +328,7 @@ async def list_events(
 )
 async def delete_events(ctx: Ctx) -> Response:
     """Delete all events; not in production."""
-    deleted = await events.delete(ctx, events.named(None))
+    deleted = await events.delete(ctx, DeleteEventsInput(all=True))
     return answer({"success": True, "deleted": deleted.matched_rows, "service": SERVICE})
 
 

@@ -5,13 +5,15 @@ from schema.errors import AnalyticsError
 from store import queries
 
 
-async def delete(ctx: Context, rows: queries.Rows) -> int:
-    """Delete rows; return how many there were.
-
-    Raises FORBIDDEN in production: deleting there will take a key with the admin scope.
-    """
+def check_allowed(ctx: Context) -> None:
+    """Raise FORBIDDEN in production: deleting there will take a key with the admin scope."""
     if ctx.production:
         raise AnalyticsError("FORBIDDEN", "Deleting is not allowed in production.")
+
+
+async def delete(ctx: Context, rows: queries.Rows) -> int:
+    """Delete rows; return how many there were."""
+    check_allowed(ctx)
     (found,) = await ctx.questions.select(queries.deletable(rows), queries.DeletableRow)
     if found.rows:
         await ctx.store.delete(queries.delete(rows, found.newest))

@@ -42,7 +42,7 @@ def _check_paths(asked: Asked, wanted: Wanted) -> None:
         ("property", wanted.totals | wanted.columns),
         ("orderBy.property", {asked.order.by}),
     ):
-        for path in sorted(each.property for each in some if each.property):
+        for path in sorted(each.property for each in some if each.property is not None):
             keys_of(path, field)
 
 

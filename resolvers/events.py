@@ -9,16 +9,18 @@ import strawberry
 from resolvers import deletion, lists
 from resolvers.context import Context
 from resolvers.lists import List, Page
+from schema.errors import bad_input
 from schema.events import Event
 from schema.filters import EventFilter, StringFilter
 from schema.paging import Paging
 from schema.ranges import TimeRange
 from schema.ready import Cells, Columns
-from schema.recording import DeletePayload
+from schema.recording import DeleteEventsInput, DeletePayload
 from schema.scalars import Instant, Json, Long
 from schema.selection import Selected
 from store import queries
 from store.batches import Position, position_of, row_id
+from store.emptiness import check_selective
 from store.lists import EVENTS, Key, events_page
 from store.queries import EVENT
 
@@ -59,10 +61,20 @@ async def total(ctx: Context, tests: EventFilter) -> int:
     return found.rows
 
 
-async def delete(ctx: Context, tests: EventFilter) -> DeletePayload:
-    """Delete the events that pass a filter; none is fine."""
-    matched = await deletion.delete(ctx, queries.event_rows(ctx.project, tests))
-    return DeletePayload(matched_rows=Long(matched))
+async def delete(ctx: Context, selected: DeleteEventsInput) -> DeletePayload:
+    """Delete the events that pass a filter, or all; none is fine.
+
+    Raises `AnalyticsError` that names the part of the filter which selects every event or none.
+    """
+    deletion.check_allowed(ctx)
+    if selected.where is not None and selected.all:
+        raise bad_input("all", "must not be given together with `where`")
+    if selected.where is None and not selected.all:
+        raise bad_input("where", "is needed; to delete every event, say `all: true`")
+    rows = queries.event_rows(ctx.project, selected.where or EventFilter())
+    if selected.where is not None:
+        check_selective(selected.where, "where")
+    return DeletePayload(matched_rows=Long(await deletion.delete(ctx, rows)))
 
 
 def named(name: str | None) -> EventFilter:

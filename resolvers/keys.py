@@ -54,8 +54,8 @@ class Keys:
             return keys.keys(self._facet, rows, wanted)
 
         found = (await self._once(wanted, statement, KeyRow, _name)).get(name, [])
-        everything = sum(row.rows for row in found if not row.key)
-        return sorted((row for row in found if row.key), key=lambda row: row.key), everything
+        everything = sum(row.rows for row in found if row.key is None)
+        return sorted((row for row in found if row.key is not None), key=_key), everything
 
     async def values(self, name: str, key: str, search: str | None, first: int) -> list[TagValue]:
         """List the most frequent values of a key, or those that contain a text."""
@@ -90,6 +90,10 @@ class Keys:
             self._asked[question] = asyncio.ensure_future(ask())
         answer: dict[Hashable, list[R]] = await self._asked[question]
         return answer
+
+
+def _key(row: KeyRow) -> str:
+    return row.key or ""
 
 
 def _name(row: KeyRow) -> Hashable:

@@ -101,7 +101,7 @@ def aggregate(
         raise bad_input(f"{at}aggregate", f"{kind.name} is not an aggregate of {table}")
     if of_metrics or kind not in _OF_A_PROPERTY:
         property = None  # noqa: A001
-    elif not property:
+    elif property is None:
         raise bad_input(f"{at}property", f"is needed for {kind.name} of events")
     if kind is not AggregateKind.QUANTILE:
         q = None

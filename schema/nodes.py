@@ -158,7 +158,9 @@ class Metric(Node):
     )
     async def tags(self, info: Asked) -> list[TagInfo]:
         found, _ = await self.keys.of(self.name, selected_names(info))
-        return [TagInfo(name=row.key, metric=self.name, row=row, keys=self.keys) for row in found]
+        return [
+            TagInfo(name=row.key or "", metric=self.name, row=row, keys=self.keys) for row in found
+        ]
 
     @strawberry.field(description="Its values in a range. `GET /metrics/{name}` asks this.")
     async def query(
@@ -240,7 +242,7 @@ class EventType(Node):
         found, everything = await self.keys.of(self.name, selected_names(info))
         return [
             PropertyInfo(
-                key=row.key, event_name=self.name, events=everything, row=row, keys=self.keys
+                key=row.key or "", event_name=self.name, events=everything, row=row, keys=self.keys
             )
             for row in found
         ]

@@ -86,9 +86,21 @@ class DeleteMetricsInput:
     name: str = strawberry.field(description="Its name.")
 
 
-@strawberry.input(description="Which events to delete; an empty filter means all.")
+@strawberry.input(
+    description="The events to delete: those that pass `where`, or all. Give exactly one of both."
+)
 class DeleteEventsInput:
-    where: EventFilter = strawberry.field(description="Which; `{}` means all.")
+    where: EventFilter | None = strawberry.field(
+        default=None,
+        description=(
+            "The filter that they pass. No part of it may select every event or none: `{}`,"
+            ' `{userId: {eq: null}}`, `OR: []`, `notIn: []` and `contains: ""` are refused at any'
+            " level. `performed` can't be used."
+        ),
+    )
+    all: bool | None = strawberry.field(
+        default=None, description="`true` deletes every event; `false` is as good as absent."
+    )
 
 
 @strawberry.type(description="What was deleted.")

@@ -286,9 +286,11 @@ class Mutation:
     async def delete_metrics(self, info: Asked, input: OneMetric) -> DeletePayload | None:  # noqa: A002
         return await metrics.delete(info.context, input.name)
 
-    @strawberry.mutation(description="Delete the events that pass a filter; not in production.")
+    @strawberry.mutation(
+        description="Delete the events that pass a filter, or all; not in production."
+    )
     async def delete_events(self, info: Asked, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
-        return await events.delete(info.context, input.where)
+        return await events.delete(info.context, input)
 
     @strawberry.mutation(
         description=(

@@ -95,7 +95,7 @@ def plan(wanted: Iterable[Aggregate], property_of: Callable[[str], Property]) ->
     states: list[State] = []
     places: dict[Aggregate, tuple[int, str]] = {}
     for each in engine_s:
-        number, group = property_of(each.property) if each.property else ("value", "")
+        number, group = property_of(each.property) if each.property is not None else ("value", "")
         function, argument = (EXACT if each.exact else FUNCTIONS)[each.kind]
         parameters, pick = "", ""
         if each.q is not None:

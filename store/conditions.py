@@ -80,8 +80,8 @@ class _Compiler:
         self._tests = 0
         self._performed = 0
 
-    def tree(self, given: AnyFilter, field: str, depth: int = 1) -> str:
-        """Compile a filter and what is nested in it."""
+    def tree(self, given: AnyFilter, field: str, depth: int = 0) -> str:
+        """Compile a filter and those nested in it; `depth` is the number of filters around it."""
         if depth > MAX_DEPTH:
             raise bad_input(field, f"is more than {MAX_DEPTH} levels deep", limit=MAX_DEPTH)
         parts = [
@@ -160,7 +160,6 @@ class _Compiler:
             message = f"is more than the {MAX_PERFORMED} that a filter can have"
             raise bad_input(field, message, limit=MAX_PERFORMED)
         self._count(field)
-        self._rows.undeletable = (field, "can't be used to delete; delete by `userId`")
         others = self._rows.beside()
         others.conditions.append(f"name = {others.bind('String', tests.event)}")
         others.add_range(self._span)
@@ -199,12 +198,7 @@ class _Compiler:
         return self._tested(subject, operators.STRING_OPERATORS, tests, field)
 
     def _tested(self, subject: _Subject, table: Operators, tests: Tests, field: str) -> str:
-        """Compile every test that is given, of one value.
-
-        `{userId: {eq: $user}}` with a null for `$user` means all events: fine to see, not to lose.
-        """
-        if not any(_given(tests)):
-            self._rows.undeletable = (field, "has no test: that would delete all")
+        """Compile every test that is given, of one value."""
         return _joined(
             [
                 self._one(subject, table, (operator, value), f"{field}.{_shown(operator)}")

@@ -27,10 +27,11 @@ _ESCAPED: Final = ("\\", ".")
 def keys_of(path: str, field: str) -> tuple[str, ...]:
     r"""Split a path at its dots; `\.` is a dot and `\\` a backslash.
 
+    A JSON key may be the empty text, so the path "" is that key, and `a.` is the same key in `a`.
     Raises `AnalyticsError` that names `field` when it is no path.
     """
-    if not 1 <= len(path) <= MAX_KEY:
-        raise bad_input(field, f"must be 1 to {MAX_KEY} characters", limit=MAX_KEY)
+    if len(path) > MAX_KEY:
+        raise bad_input(field, f"must be at most {MAX_KEY} characters", limit=MAX_KEY)
     keys = [""]
     characters = iter(path)
     for character in characters:

@@ -14,6 +14,10 @@ MAX_KEYS: Final = 1000
 MAX_KEY_BYTES: Final = 1000
 MAX_VALUE: Final = 1000
 
+# A JSON key may be empty, and no text has the byte 254.
+_EVERY_ROW: Final = "char(254)"
+"""The path of the pair that each row has, whatever its keys: by it the rows are counted."""
+
 _BYTES: Final = "SETTINGS max_result_bytes = 16777216"
 
 
@@ -90,12 +94,12 @@ _KEY_COLUMNS: Final = {
 class KeyRow(msgspec.Struct):
     """A key that rows of a name have: in how many, and what was asked of its values.
 
-    The empty key stands for all rows of the name. `initials` are the first bytes of the values
+    No key stands for all rows of the name. `initials` are the first bytes of the values
     as JSON, `instants` is how many rows have an RFC 3339 text.
     """
 
     name: str
-    key: str
+    key: str | None
     rows: int
     cardinality: int | None = None
     initials: list[int] | None = None
@@ -118,9 +122,9 @@ def keys(facet: Facet, rows: Rows, wanted: Collection[str]) -> Statement:
     ]
     return _statement(
         rows,
-        f"SELECT name, {facet.key} AS key, {', '.join(columns)}\n"
+        f"SELECT name, if(path = {_EVERY_ROW}, NULL, {facet.key}) AS key, {', '.join(columns)}\n"
         f"FROM (\n{_pairs(facet, rows)}\n)\n"
-        f"WHERE path = '' OR ({facet.is_set} AND length(path) <= {MAX_KEY_BYTES})\n"
+        f"WHERE path = {_EVERY_ROW} OR ({facet.is_set} AND length(path) <= {MAX_KEY_BYTES})\n"
         "GROUP BY name, path\n"
         f"ORDER BY name, sum(n) DESC, path\nLIMIT {MAX_KEYS + 1} BY name\n{_BYTES}",
     )
@@ -136,7 +140,7 @@ def values(facet: Facet, rows: Rows, text: str | None, first: int) -> Statement:
         rows,
         f"SELECT name, {facet.key} AS key,"
         f" substringUTF8({facet.value}, 1, {MAX_VALUE}) AS value, sum(n) AS count\n"
-        f"FROM (\n{pairs}\n)\nWHERE path != '' AND {facet.is_set}"
+        f"FROM (\n{pairs}\n)\nWHERE path != {_EVERY_ROW} AND {facet.is_set}"
         f" AND length(path) <= {MAX_KEY_BYTES}{test}\nGROUP BY name, path, value\n"
         f"ORDER BY name, path, count DESC, value\nLIMIT {limit} BY name, path\n{_BYTES}",
     )
@@ -147,7 +151,8 @@ def _pairs(facet: Facet, rows: Rows) -> str:
     inner = rows.statement(*facet.rows).text
     return (
         f"SELECT name, n, {facet.pairs},\n"
-        "  arrayJoin(arrayPushBack(pairs, ('', 'null'))) AS pair, pair.1 AS path, pair.2 AS raw\n"
+        f"  arrayJoin(arrayPushBack(pairs, ({_EVERY_ROW}, 'null'))) AS pair,"
+        " pair.1 AS path, pair.2 AS raw\n"
         f"FROM (\n{inner}\n)"
     )
 

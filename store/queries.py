@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schema.errors import bad_input
 from schema.filters import EventFilter
 from schema.ranges import TimeRange
 from schema.scalars import MS_PER_HOUR
@@ -155,8 +154,6 @@ def deletable(rows: Rows) -> Statement:
 
     The engine deletes part by part: it could have lost what the rest is still to be judged by.
     """
-    if rows.undeletable:
-        raise bad_input(*rows.undeletable)
     return rows.statement("SELECT count() AS rows, max(batch) AS newest")
 
 

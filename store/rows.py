@@ -39,7 +39,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Key = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 TagValue = Annotated[str, Meta(max_length=MAX_TAG_VALUE)]
 Tags = Annotated[dict[Key, TagValue], Meta(max_length=MAX_TAGS)]
-Properties = Annotated[dict[Key, Any], Meta(max_length=MAX_PROPERTIES)]
+Properties = Annotated[dict[str, Any], Meta(max_length=MAX_PROPERTIES)]
 Number = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
 PlainInteger = Annotated[int, Meta(ge=MIN_BARE_NUMBER, le=MAX_TIME)]
 PlainTime = datetime | PlainInteger | float | None

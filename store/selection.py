@@ -12,20 +12,18 @@ _RANGE: Final = (("gte", "from_"), ("lt", "to"))
 class Rows:
     """Some rows of one table: the conditions, and the values in them.
 
-    Every statement begins with one, and so with the project. `undeletable` is a field of the
-    request that makes the rows unfit to be deleted, and why.
+    Every statement begins with one, and so with the project.
     """
 
     def __init__(self, table: str, project: str, slots: Slots | None = None) -> None:
         self.table = table
         self.slots = slots or Slots()
-        self.undeletable: tuple[str, str] | None = None
         self.conditions = [f"project = {self.bind('String', project)}"]
 
     def copy(self) -> "Rows":
         """Return the same rows, to be narrowed further."""
         twin = self.beside()
-        twin.conditions, twin.undeletable = list(self.conditions), self.undeletable
+        twin.conditions = list(self.conditions)
         return twin
 
     def beside(self) -> "Rows":

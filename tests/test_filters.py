@@ -26,9 +26,9 @@ EQ: Final = {"name": {"eq": "a"}}
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """Return a filter of so many levels."""
+    """Return a filter that so many `NOT` are around."""
     where: dict[str, Any] = EQ
-    for _ in range(depth - 1):
+    for _ in range(depth):
         where = {"NOT": where}
     return where
 
@@ -49,11 +49,10 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str, int | None]]] = {
     "empty branches": ({"AND": [{}] * 1000}, "where.AND[500]", 500),
     "empty lists": ({"AND": [{"OR": []}] * 1000}, "where.AND[500].OR", 500),
     "tests": ({"AND": [EQ] * 501}, "where.AND[500].name.eq", 500),
-    "levels": (nested(21), "where" + ".NOT" * 20, 20),
+    "levels": (nested(21), "where" + ".NOT" * 21, 20),
     "pattern": ({"userId": {"matches": "a" * 1001}}, "where.userId.matches", 1000),
     "like": ({"userId": {"like": "a" * 1001}}, "where.userId.like", 1000),
     "open like": ({"sessionId": {"like": "a\\\\\\"}}, "where.sessionId.like", None),
-    "no key": ({"property": {"key": "", "string": {}}}, "where.property.key", 1000),
     "long key": ({"property": {"key": "k" * 1001, "string": {}}}, "where.property.key", 1000),
     "deep key": ({"property": {"key": "k." * 20, "string": {}}}, "where.property.key", 20),
     "open key": ({"property": {"key": "k\\", "string": {}}}, "where.property.key", None),
@@ -157,25 +156,6 @@ async def test_infinity_in_a_document(service: Service) -> None:
     assert said(answer) == (422, "BAD_USER_INPUT", field, None)
 
 
-@pytest.mark.parametrize(
-    ("where", "field"),
-    [
-        ({"userId": {"eq": None}}, "where.userId"),
-        ({"userId": {}}, "where.userId"),
-        ({"name": {"eq": "a"}, "time": {"lt": None}}, "where.time"),
-        ({"OR": [{"name": {"eq": "a"}}, {"sessionId": {}}]}, "where.OR[1].sessionId"),
-    ],
-)
-async def test_null_deletes_nothing(service: Service, where: object, field: str) -> None:
-    """A variable that was forgotten must not delete everything: a test without an operator."""
-    await clear(service)
-    await record(service, "/events", {"event_name": "a"})
-    query = "mutation($w: EventFilter!) {deleteEvents(input: {where: $w}) {matchedRows}}"
-    found = await service.post("/graphql", {"query": query, "variables": {"w": where}})
-    assert said(found) == (422, "BAD_USER_INPUT", field, None)
-    assert (await ask(service, "{overview {eventCount}}"))["overview"]["eventCount"] == 1
-
-
 async def test_null_is_as_good_as_absent(service: Service) -> None:
     """Whatever is null in a filter does not count as a test."""
     await clear(service)
@@ -186,53 +166,6 @@ async def test_null_is_as_good_as_absent(service: Service) -> None:
         {"property": {"key": "p", "string": {"eq": None}, "number": None}},
     ):
         assert (await ask(service, QUERY, where=where))["events"]["totalCount"] == 2
-
-
-DELETIONS: Final[list[tuple[dict[str, Any], set[str]]]] = [
-    ({"property": {"key": "plan", "string": {"eq": "pro"}}}, {"pro"}),
-    ({"NOT": {"property": {"key": "plan", "string": {"matches": "^(pro|free)$"}}}}, {"none", "7"}),
-    ({"property": {"key": "cart.total", "number": {"in": [7]}}}, {"7"}),
-    ({"OR": [{"sessionId": {"eq": "s"}}, {"userId": {"like": "U%", "caseSensitive": False}}]},
-     {"free", "none"}),
-    ({"OR": []}, set()),
-    ({"AND": []}, {"pro", "free", "none", "7"}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("place", range(len(DELETIONS)))
-async def test_deleting(service: Service, place: int) -> None:
-    """Deleting takes what listing shows, and leaves the rest."""
-    await clear(service)
-    rows: list[dict[str, Any]] = [
-        {"event_name": "pro", "properties": {"plan": "pro"}},
-        {"event_name": "free", "properties": {"plan": "free", "cart": {"plan": "pro"}}}
-        | {"session_id": "s"},
-        {"event_name": "none", "user_id": "u1"},
-        {"event_name": "7", "properties": {"plan": 7, "cart": {"total": 7.0}}},
-    ]
-    for row in rows:  # each a batch, and so a part
-        await record(service, "/events", row)
-    where, gone = DELETIONS[place]
-    listed = await ask(service, QUERY, where=where)
-    assert {node["name"] for node in listed["events"]["nodes"]} == gone
-    deleted = await ask(service, DELETION, where=where)
-    assert deleted == {"deleteEvents": {"matchedRows": len(gone)}}
-    left = await ask(service, QUERY)
-    assert {node["name"] for node in left["events"]["nodes"]} == {
-        str(row["event_name"]) for row in rows
-    } - gone
-
-
-@pytest.mark.parametrize("where", [{}, {"AND": [{"NOT": {}}]}, {"OR": [{}, {"name": {"eq": "e"}}]}])
-async def test_performed_does_not_delete(service: Service, where: dict[str, Any]) -> None:
-    """What could miss rows is refused, and deletes none."""
-    await clear(service)
-    await record(service, "/events", {"event_name": "e", "user_id": "u"})
-    performed = {"performed": {"event": "e"}}
-    where = {**where, "NOT": {"NOT": performed}}
-    answer = await service.post("/graphql", {"query": DELETION, "variables": {"where": where}})
-    assert said(answer) == (422, "BAD_USER_INPUT", "where.NOT.NOT.performed", None)
-    assert (await ask(service, QUERY))["events"]["totalCount"] == 1
 
 
 class Explained(msgspec.Struct):

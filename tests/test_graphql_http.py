@@ -12,7 +12,7 @@ QUERY = b'{"query": "{health {status}}"}'
 WRONG = b'{"query": "{nope}"}'
 OK = {"data": {"health": {"status": "OK"}}}
 GRAPHQL_JSON = "application/graphql-response+json"
-DELETION = "mutation {deleteEvents(input: {where: {}}) {matchedRows}}"
+DELETION = "mutation {deleteEvents(input: {all: true}) {matchedRows}}"
 
 
 @pytest.mark.parametrize(

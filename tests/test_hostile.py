@@ -124,7 +124,7 @@ TAGS: list[object] = [
     {"k": "v", "huge" * 10_000: "v"},
 ]
 PROPERTIES: list[object] = [
-    *(1, 1.5, True, "a=b", [], [{}], [["a", 1]], {"": 1}, {"k" * 201: 1}, {"\ud7ff" * 201: 1}),
+    *(1, 1.5, True, "a=b", [], [{}], [["a", 1]], {"\ud7ff" * 11_000: 1}),
     *({str(n): n for n in range(256)}, {str(n): n for n in range(300)}, {"a": "x" * 40_000}),
     *({"a": ["x" * 1000] * 40}, {"a": "é" * 16_384}, {"a": "\0" * 6000}),
     {"n" * 100 + str(n): "v" * 100 for n in range(200)},

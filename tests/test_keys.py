@@ -64,7 +64,7 @@ inside = st.recursive(
     max_leaves=5,
 )
 property_sets = st.dictionaries(
-    st.sampled_from(["p", "q", "it's", 'q"', "\\", "é", "{", "null", "x.y", "p.x", "\\."]),
+    st.sampled_from(["", "p", "q", "it's", 'q"', "\\", "é", "{", "null", "x.y", "p.x", "\\."]),
     inside,
     max_size=4,
 )

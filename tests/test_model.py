@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from resolvers import events, metrics
 from resolvers.context import Context
 from schema.errors import AnalyticsError
+from schema.recording import DeleteEventsInput
 from schema.scalars import Instant
 from store import journal
 from store.batches import Position
@@ -261,7 +262,9 @@ class StoreMachine(RuleBasedStateMachine):
     async def _deleted(self, name: str, table: str) -> int:
         ctx = Context(store=self.store)
         if table == "events":
-            return (await events.delete(ctx, events.named(name))).matched_rows
+            return (
+                await events.delete(ctx, DeleteEventsInput(where=events.named(name)))
+            ).matched_rows
         try:
             return (await metrics.delete(ctx, name)).matched_rows
         except AnalyticsError as error:

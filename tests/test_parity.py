@@ -200,8 +200,6 @@ BAD_EVENTS: list[dict[str, Any]] = [
     {"event_name": "e", "properties": []},
     {"event_name": "e", "properties": "text", "id": "own"},
     {"event_name": "e", "properties": 7},
-    {"event_name": "e", "properties": {"": 1}},
-    {"event_name": "e", "properties": {"k" * 201: 1}},
     {"event_name": "e", "properties": {str(n): n for n in range(256)}},
     {"event_name": "e", "properties": {"text": "x" * 32_768}, "id": "own"},
     {"event_name": "e", "timestamp": "9999-12-31T23:59:59Z"},
@@ -315,7 +313,7 @@ async def test_deleting_a_metric(service: Service, name: str) -> None:
 
 async def test_deleting_events(service: Service) -> None:
     """Deleting events counts the same."""
-    query = "mutation {deleteEvents(input: {where: {}}) {deleted: matchedRows}}"
+    query = "mutation {deleteEvents(input: {all: true}) {deleted: matchedRows}}"
     await clear(service)
     await record(service, "/events", *({"event_name": "gone"} for _ in range(3)))
     assert (await service.http.delete("/events")).json()["deleted"] == 3
@@ -331,7 +329,7 @@ async def test_deleting_events(service: Service) -> None:
     [
         ("/metrics/a", 'deleteMetrics(input: {name: "a"})'),
         ("/metrics/nobody", 'deleteMetrics(input: {name: "nobody"})'),
-        ("/events", "deleteEvents(input: {where: {}})"),
+        ("/events", "deleteEvents(input: {all: true})"),
     ],
 )
 async def test_deleting_in_production(service: Service, path: str, mutation: str) -> None:

@@ -35,6 +35,7 @@ async def test_nothing_can_be_deleted(service: Service) -> None:
     for mutation in (
         'deleteMetrics(input: {name: "kept"})',
         'deleteMetrics(input: {name: "nobody"})',
+        "deleteEvents(input: {all: true})",
         "deleteEvents(input: {where: {}})",
         'deleteEvents(input: {where: {name: {eq: "kept"}}})',
     ):

@@ -50,7 +50,7 @@ json_values = st.recursive(
     ),
     max_leaves=12,
 )
-properties = st.dictionaries(st.one_of(st.text(min_size=1, max_size=50), names), json_values)
+properties = st.dictionaries(st.one_of(st.text(max_size=50), names), json_values)
 objects = st.lists(properties.map(lambda value: dict(list(value.items())[:20])), max_size=12)
 
 counted: Counter[str] = Counter()
