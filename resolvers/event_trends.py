@@ -6,6 +6,7 @@ from typing import Final
 
 from strawberry import UNSET
 
+from resolvers import warnings
 from resolvers.context import Context
 from resolvers.series import series
 from resolvers.series_request import Asked, Rows, Wanted
@@ -34,6 +35,9 @@ async def query(
 
     rows = Rows("events", condition, "", "Events")
     result, meta = await series(ctx, rows, asked, wanted)
+    if wanted.warnings:
+        where = tests or EventFilter()
+        meta.warnings += await warnings.of_events(ctx, where, asked, wanted, meta.range)
     return EventResult(result=result, meta=meta)
 
 

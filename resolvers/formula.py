@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from resolvers import metrics
+from resolvers import metrics, warnings
 from resolvers.context import Context
 from resolvers.series import Questions, check, check_cells, fetch, resolved
 from resolvers.series_request import Asked, Rows, Wanted
@@ -20,7 +20,7 @@ from schema.buckets import Fill
 from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
 from schema.ready import Ready
-from schema.results import Change, GroupKey
+from schema.results import Caveat, Change, GroupKey
 from schema.series import instants
 from store.aggregates import in_engine
 from store.formulas import Formula, parsed
@@ -59,6 +59,7 @@ async def query(
     asked: Asked,
     *,
     columns: bool,
+    warned: bool = False,
 ) -> FormulaResult:
     """Answer a formula: one range, one set of buckets and one order of groups for all inputs.
 
@@ -82,14 +83,34 @@ async def query(
     shown = _shown(rows, frames, asked.fill)
     ran = [*groups.ran, *(ran for each in sources for ran in each.found.ran)]
     cut = frames.current.buckets
+    meta = result_meta(ctx, asked, frames, ran, groups.groups)
+    if warned:
+        meta.warnings += await _warnings(ctx, inputs, sources)
     return FormulaResult(
         begins=Ready(msgspec.Raw(instants(these(cut.starts, shown) if cut else ()))),
         series=[
             _series(row, shown, group_keys(asked.keys, groups.keys.get(number)), formula)
             for number, row in zip(numbers, rows, strict=True)
         ],
-        meta=result_meta(ctx, asked, frames, ran, groups.groups),
+        meta=meta,
     )
+
+
+async def _warnings(
+    ctx: Context, inputs: Sequence[NamedMetricInput], sources: Sequence[_Input]
+) -> list[Caveat]:
+    """Return the warnings about each input, which name its arguments."""
+    found = await asyncio.gather(
+        *(
+            warnings.of_metric(ctx, given.metric, given.where, source.keys, [source.value.kind])
+            for given, source in zip(inputs, sources, strict=True)
+        )
+    )
+    return [
+        replace(caveat, field=f"inputs[{place}].{caveat.field or 'aggregate'}")
+        for place, caveats in enumerate(found)
+        for caveat in caveats
+    ]
 
 
 def _check_inputs(inputs: Sequence[NamedMetricInput]) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from resolvers import deletion, lists
+from resolvers import deletion, lists, warnings
 from resolvers.context import Context
 from resolvers.lists import List, Page
 from resolvers.series import first_questions, series
@@ -63,6 +63,9 @@ async def query(
     result, meta = await series(ctx, rows, asked, wanted)
     if not (result.found or known):
         await check_known(ctx, name)
+    if wanted.warnings:
+        kinds = warnings.kinds_of(asked, wanted)
+        meta.warnings += await warnings.of_metric(ctx, name, tests, asked.keys, kinds)
     return MetricResult(result=result, meta=meta)
 
 

@@ -59,7 +59,8 @@ class Asked:
 class Wanted:
     """What of series is wanted: aggregates over the range, and bucket by bucket.
 
-    `overall`: what is wanted of the series of all rows, if that is.
+    `overall`: what is wanted of the series of all rows, if that is. `warnings`: whether the answer
+    is to be searched for what misleads.
     """
 
     totals: frozenset[Aggregate] = frozenset()
@@ -67,6 +68,7 @@ class Wanted:
     times: bool = False
     partial: bool = False
     overall: "Wanted | None" = None
+    warnings: bool = False
 
     @classmethod
     def of(cls, table: str, selected: Iterable[Selected]) -> "Wanted":
@@ -89,7 +91,10 @@ class Wanted:
             series = replace(series, totals=series.totals | shares)
         times = bool(parts["times"]) or series.times or bool(overall and overall.times)
         partial = series.partial or bool(overall and overall.partial)
-        return replace(series, times=times, partial=partial, overall=overall)
+        warnings = any(
+            part.name == "warnings" for one in parts.get("meta", ()) for part in one.below
+        )
+        return replace(series, times=times, partial=partial, overall=overall, warnings=warnings)
 
     @classmethod
     def _of_series(cls, table: str, parts: Iterable[Selected]) -> "Wanted":

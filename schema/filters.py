@@ -120,7 +120,7 @@ class PropertyFilter:
     key: str = strawberry.field(
         description=(
             "Its key; `cart.total` is the key `total` in the object `cart`. A dot in a key is"
-            r" written `\\.`, a backslash `\\\\`."
+            r" written `\\.`, a backslash `\\\\`. A key may be empty: `a.` is the empty key in `a`."
         )
     )
     string: StringFilter | None = strawberry.field(
@@ -134,7 +134,7 @@ class PropertyFilter:
     )
 
 
-_LIMITS = " A filter can have 500 tests, 20 levels, 1000 entries in a list."
+_LIMITS = " A filter can have 500 tests, 20 levels below it, 1000 entries in a list."
 
 
 @strawberry.input(

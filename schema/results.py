@@ -1,7 +1,9 @@
 """What every answer about series has: its range, how it was made, its keys and changes."""
 
 import math
+from collections.abc import Mapping
 from enum import Enum
+from typing import Final
 
 import strawberry
 
@@ -14,12 +16,36 @@ class ResultSource(Enum):
     RAW = strawberry.enum_value("raw", description="In the rows as they were recorded.")
 
 
+WARNING_CODES: Final[Mapping[str, str]] = {
+    "CLOCK_AHEAD": "with ALL_TIME, the newest row is later than now",
+    "COUNTER_LEVEL": "the sum, avg, min, max, stddev or quantile of a metric that is a counter",
+    "GAUGE_GROWTH": "the increase or rate of a metric that was described as a gauge",
+    "INCOMPLETE": "some rows can't be read now",
+    "NOT_NUMERIC": "values of a property are no numbers, and left out of an aggregate",
+    "TRUNCATED": "groups were left out",
+    "UNKNOWN_EVENT": "an event of this name was never recorded",
+    "UNKNOWN_KEY": "no row ever had this tag or property",
+}
+"""The codes of warnings, and the reason for each."""
+
+
 @strawberry.type(
     name="Warning", description="Something to know about an answer that is not an error."
 )
 class Caveat:
-    code: str = strawberry.field(description="Stable code: CLOCK_AHEAD, INCOMPLETE, TRUNCATED.")
-    message: str = strawberry.field(description="What it means here.")
+    code: str = strawberry.field(
+        description="Stable code. "
+        + "; ".join(f"{code}: {reason}" for code, reason in WARNING_CODES.items())
+        + "."
+    )
+    message: str = strawberry.field(description="The reason in this answer, for people.")
+    field: str | None = strawberry.field(
+        default=None, description="The argument that it is about, such as `where.AND[1].tag.key`."
+    )
+    suggestions: list[str] = strawberry.field(
+        default_factory=list,
+        description="Up to 3 names that may have been meant, the most likely first.",
+    )
 
 
 @strawberry.type(description="How an answer was made.")

@@ -235,7 +235,9 @@ class Query:
         )
         fields = {one.name for of in selection(info._raw_info) for one in (of, *of.below)}  # noqa: SLF001
         columns = bool(fields & {"times", "values", "previousValues"})
-        return await formulas.query(info.context, formula, inputs, asked, columns=columns)
+        return await formulas.query(
+            info.context, formula, inputs, asked, columns=columns, warned="warnings" in fields
+        )
 
     @strawberry.field(description="What became of all rows, by stream; also `/internal/metrics`.")
     async def ingestion(self, info: Asked) -> list[StreamAccount]:

@@ -16,7 +16,7 @@ from schema.scalars import Instant
 from store.operators import NEGATIVE
 from store.rows import MAX_TIME
 
-Emptiness: TypeAlias = Mapping[str, Callable[[Any], bool]]
+Emptiness: TypeAlias = dict[str, Callable[[Any], bool]]
 """Whether an operator tests nothing with a value; a negative operator is as empty as its positive.
 """
 

@@ -84,6 +84,12 @@ def property_has(slots: Slots, keys: Sequence[str], written: str = "") -> str:
     return _has(slots, "properties", keys[-1], written)
 
 
+def property_begins(slots: Slots, keys: Sequence[str], characters: str) -> str:
+    """Return whether a property may be there with JSON that begins with one of some characters."""
+    texts = [f"{_json(keys[-1])}:{character}" for character in characters]
+    return f"multiSearchAny(properties, {slots.bind('Array(String)', texts)})"
+
+
 def property_text(slots: Slots, keys: Sequence[str]) -> str:
     """Return the text at a path: Nullable(String), NULL unless it is a JSON string."""
     # What is behind a quick look the engine evaluates at each place where it stands: the raw text
