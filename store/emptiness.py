@@ -14,7 +14,7 @@ from schema.errors import bad_input
 from schema.filters import EventFilter, PropertyFilter
 from schema.scalars import Instant
 from store.operators import NEGATIVE
-from store.rows import MAX_TIME
+from store.timestamps import MAX_TIME
 
 Emptiness: TypeAlias = dict[str, Callable[[Any], bool]]
 """Whether an operator tests nothing with a value; a negative operator is as empty as its positive.

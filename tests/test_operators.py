@@ -68,6 +68,10 @@ MISLEADING: Final[list[dict[str, Any]]] = [
     {"a": ["b"]},
     {"a": "b"},
     {"a": {"": 5, "b": 12}},
+    {"": "a"},
+    {"": {"": "a", "b": 667}},
+    {"": 667, "p": {"": None}},
+    {"": None, "a": {"": ""}},
     {"id_str": "100000000000000000000", "p": 10**20},
 ]
 BEGAN: Final = 1_760_000_000_000
@@ -94,7 +98,11 @@ METRICS: Final[list[dict[str, Any]]] = [
         [
             *((1.5, {"other": "a", "p": text}) for text in TEXTS),
             *((number, {}) for number in NUMBERS if not -(2**53) < number < 2**53 or number),
-            *((0.0, tags) for tags in MISLEADING if all(type(v) is str for v in tags.values())),
+            *(
+                (0.0, tags)
+                for tags in MISLEADING
+                if all(key and type(v) is str for key, v in tags.items())
+            ),
             (-0.0, {}),
             (0, {"http.status": "500", "p": ""}),
         ]
@@ -193,6 +201,27 @@ async def test_numbers_and_booleans_of_properties(service: Service, key: str) ->
         await check_events(service, {"property": {"key": key, "number": tests}})
     for tests in boolean_tests():
         await check_events(service, {"property": {"key": key, "boolean": tests}})
+
+
+@pytest.mark.parametrize("key", ["", "a.", ".", ".b"])
+async def test_empty_keys(service: Service, key: str) -> None:
+    """A property whose key is the empty text is tested like any other, at every level."""
+    for tests in ({"eq": "a"}, {"neq": "a"}, {"isSet": True}, {"in": ["", "a"]}, {"matches": "^a"}):
+        await check_events(service, {"property": {"key": key, "string": tests}})
+    for number in ({"eq": 667}, {"lte": 5}, {"isSet": False}, {"notIn": [5]}):
+        await check_events(service, {"property": {"key": key, "number": number}})
+
+
+async def test_groups_by_an_empty_key(service: Service) -> None:
+    """Groups, aggregates and orders take the empty key, too."""
+    query = """query($key: String!) {
+      eventTrend(range: {preset: ALL_TIME}, groupBy: [{property: $key}, {bucketNumber: {
+        property: $key, bounds: [600]}}], orderBy: {aggregate: SUM, property: $key}, limit: 1) {
+        series {label total {count sum(property: $key) unique(property: $key)}}}}"""
+    for key, label in (("", "667, >= 600"), ("a.", "5, < 600")):
+        (first, _) = (await ask(service, query, key=key))["eventTrend"]["series"]
+        number = float(label.split(",")[0])
+        assert first == {"label": label, "total": {"count": 1, "sum": number, "unique": 1}}
 
 
 async def test_several_types_of_one_property(service: Service) -> None:
