@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import bulk, footprint, graphql, query, report, single, sustained
+from bench import bulk, footprint, graphql, query, report, single, sums, sustained
 from bench.client import CheckFailed
 from bench.load import find_wrk
 from bench.report import Section
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[Workspace], Section | list[Section]]] = {
     "bulk": bulk.measure,
     "query": query.measure,
     "graphql": graphql.measure,
+    "sums": sums.measure,
     "footprint": footprint.measure,
     "sustained": sustained.measure,
 }

@@ -10,6 +10,7 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store import Store
+from store.aggregates import THROWN
 from store.engine import Answer, EngineError
 from store.series_rows import lines
 from store.series_sql import branches, statement
@@ -161,6 +162,9 @@ class Questions:
         try:
             answer, ran = await self._run(made, "TSVRaw")
         except (AnalyticsError, EngineError) as error:
+            if isinstance(error, EngineError) and error.code == THROWN:
+                questions = [question for _, asked in some for question in asked]
+                return await self._answer(group, branches(questions, self.slots, wide=True))
             if len(some) > 1:
                 return False
             _refuse(waiting, error)

@@ -15,7 +15,7 @@ DEFAULT_PER: Final = DurationMs(1000)
 @strawberry.enum(description="An aggregate, where one is to be named: to order by, to compare.")
 class AggregateKind(Enum):
     COUNT = strawberry.enum_value("count", description="Number of points or events.")
-    SUM = strawberry.enum_value("sum", description="Sum.")
+    SUM = strawberry.enum_value("sum", description="Sum, exact.")
     AVG = strawberry.enum_value("avg", description="Mean.")
     MIN = strawberry.enum_value("min", description="Smallest.")
     MAX = strawberry.enum_value("max", description="Largest.")

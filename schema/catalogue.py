@@ -44,7 +44,7 @@ class TagValue:
 class Sample:
     time: Instant = strawberry.field(description="When it was measured.")
     value: float = strawberry.field(description="What was measured.")
-    tags: Json = strawberry.field(description="Its tags; an object of texts.")
+    tags: Json = strawberry.field(description="Its tags, sorted by key; an object of texts.")
 
 
 @strawberry.input(

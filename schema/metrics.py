@@ -18,8 +18,8 @@ Exact = Annotated[bool, argument(description="Exact, at the cost of all values i
 Per = Annotated[DurationMs, argument(description="The time to which growth is related.")]
 
 _COUNT = "Number of points."
-_SUM = "Sum of the values; 0 without points, null when it is beyond a double."
-_AVG = "Mean of the values; null without points."
+_SUM = "Exact sum of the values; 0 without points, null when it is beyond a double."
+_AVG = "Mean of the values, between `min` and `max`; null without points."
 _MIN = "Smallest value; null without points."
 _MAX = "Largest value; null without points."
 _FIRST = "Earliest value; null without points."
@@ -27,8 +27,8 @@ _LAST = "Latest value; null without points."
 _STDDEV = "Standard deviation of the values, as of a whole population; null without points."
 _QUANTILE = (
     "The value below which the share `q` of the values is. Within 1 % of one of the two values"
-    " around that place (1e95 if it is larger, 0 if it is smaller than 1e-75); interpolated between"
-    " them, as PERCENTILE_CONT in SQL, if `exact`."
+    " around that place (1e95 if it is larger, 0 if it is smaller than 1e-75), between `min`"
+    " and `max`; interpolated between them, as PERCENTILE_CONT in SQL, if `exact`."
 )
 _INCREASE = (
     "How much a counter grew from point to point within the range, series by series; after a"

@@ -148,7 +148,8 @@ class Metric(Node):
         return Instant(_computed(self.summary.last))
 
     @strawberry.field(
-        description="Number of different sets of tags; approximate beyond some hundreds."
+        description="Number of different sets of tags, in whatever order they are sent;"
+        " approximate beyond some hundreds."
     )
     def series_count(self) -> Long:
         return Long(_computed(self.summary.series))

@@ -50,14 +50,17 @@ Level = Annotated[float, argument(description="From 0 to 1: 0.95 for the 95th pe
 Exact = Annotated[bool, argument(description="Exact, at the cost of all values in memory.")]
 
 _COUNT = "Number of events."
-_SUM = "Sum of a property where it is a number; 0 where it never is."
-_AVG = "Mean of a property where it is a number; null where it never is."
+_SUM = (
+    "Sum of a property where it is a number, exact and rounded once; 0 where it never is, null if"
+    " no double is as large."
+)
+_AVG = "Mean of a property where it is a number, between `min` and `max`; null where it never is."
 _MIN = "Smallest number that a property is; null where it never is one."
 _MAX = "Largest number that a property is; null where it never is one."
 _QUANTILE = (
     "The number below which the share `q` of a property's numbers is. Within 1 % of one of the"
-    " two around that place (1e95 if it is larger, 0 if it is smaller than 1e-75); interpolated"
-    " between them, as PERCENTILE_CONT in SQL, if `exact`."
+    " two around that place (1e95 if it is larger, 0 if it is smaller than 1e-75), between `min`"
+    " and `max`; interpolated between them, as PERCENTILE_CONT in SQL, if `exact`."
 )
 _USERS = "Users who did it; from 1,000 or so within 1 %, unless `exact`."
 _SESSIONS = "Sessions in which it happened; from 1,000 or so within 1 %, unless `exact`."

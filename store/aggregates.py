@@ -1,45 +1,122 @@
 """Aggregates in the engine: which function computes each, and how its states are read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from schema.aggregates import Aggregate, AggregateKind
+from store import exact_sums
 
 Kind = AggregateKind
 
 SKETCH_ERROR: Final = 0.003
-"""What is asked of the engine's DDSketch so that it errs by 1 %: it errs by 3 times as much."""
+"""The DDSketch's parameter: the engine's sketch errs by 3 times as much, so by 1 %."""
 
-# It refuses a double that is nearly the largest, and numbers more than 170 decades apart.
+# The sketch refuses a double near the largest, and numbers more than 170 decades apart.
 _SKETCHED: Final = (
     "if(abs({number}) BETWEEN 1e-75 AND 1e95, {number},"
     " if(abs({number}) < 1, 0, sign({number}) * 1e95))"
 )
 
-FUNCTIONS: Final = {
-    Kind.COUNT: ("count", ""),
-    Kind.SUM: ("sum", "ifNull({number}, 0)"),
-    Kind.AVG: ("avg", "{number}"),
-    Kind.MIN: ("min", "{number}"),
-    Kind.MAX: ("max", "{number}"),
-    Kind.FIRST: ("argMin", "value, (time, batch, row)"),
-    Kind.LAST: ("argMax", "value, (time, batch, row)"),
-    Kind.STDDEV: ("stddevPopStable", "{number}"),
-    Kind.QUANTILE: ("quantilesDD", _SKETCHED),
-    Kind.INCREASE: ("sum", "step"),
-    Kind.UNIQUE_USERS: ("uniqCombined64If", "user_id, user_id != ''"),
-    Kind.UNIQUE_SESSIONS: ("uniqCombined64If", "session_id, session_id != ''"),
-    Kind.UNIQUE: ("uniqCombined64If", "{group}, {group} != ''"),
+# Squares overflow at 1e154 and vanish at 1e-162. So numbers above 2^400 and below 2^-400 have a
+# scaled state each, which costs next to nothing while there are none. Beside the large ones all
+# others are 0; the small ones are asked only when all numbers are small or equal.
+_LARGE: Final = "abs({number}) > 2.582249878086909e120"
+_SMALL: Final = "abs({number}) < 3.872591914849318e-121"
+_SCALE_UP: Final = "4.149515568880993e180"  # 2^600
+_SCALE_DOWN: Final = "2.409919865102884e-181"  # 2^-600
+_STDDEV: Final = f"""multiIf(
+    NOT isFinite({{0}}), sqrt(
+        pow({{1}}, 2) * {{3}} / {{4}} + pow({{2}}, 2) * {{3}} / {{4}} * (1 - {{3}} / {{4}})
+    ) * {_SCALE_UP},
+    {{0}} < 1e-130 AND isFinite({{5}}), {{5}} * {_SCALE_DOWN},
+    {{0}})"""
+
+
+class Function(NamedTuple):
+    """A function of the engine and its argument.
+
+    In the argument `number` and `group` are expressions of the property; for `never_null`, `again`
+    and `window` see `store.exact_sums`.
+    """
+
+    name: str
+    argument: str
+
+
+class Recipe(NamedTuple):
+    """The functions that an aggregate needs, and its value, an expression of their results."""
+
+    functions: tuple[Function, ...]
+    value: str = "{0}"
+
+
+_COUNT: Final = Function("count", "{number}")
+_MIN: Final = Function("min", "{number}")
+_MAX: Final = Function("max", "{number}")
+_WINDOW: Final = (Function(*exact_sums.WHOLE), Function(*exact_sums.REST))
+_NARROW_SUM: Final = Recipe((*_WINDOW, Function(*exact_sums.OUTSIDE)), exact_sums.SUM)
+_WIDE_SUM: Final = Recipe((*_WINDOW, Function(*exact_sums.OTHERS)), exact_sums.WIDE_SUM)
+
+
+def _alone(name: str, argument: str) -> Recipe:
+    return Recipe((Function(name, argument),))
+
+
+RECIPES: Final = {
+    Kind.COUNT: _alone("count", ""),
+    Kind.SUM: _NARROW_SUM,
+    Kind.AVG: Recipe((*_NARROW_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.AVG),
+    Kind.MIN: Recipe((_MIN,)),
+    Kind.MAX: Recipe((_MAX,)),
+    Kind.FIRST: _alone("argMin", "value, (time, batch, row)"),
+    Kind.LAST: _alone("argMax", "value, (time, batch, row)"),
+    Kind.STDDEV: Recipe(
+        (
+            Function("stddevPopStable", "{number}"),
+            Function("stddevPopStableIf", f"{{number}} * {_SCALE_DOWN}, {_LARGE}"),
+            Function("avgIf", f"{{number}} * {_SCALE_DOWN}, {_LARGE}"),
+            Function("countIf", _LARGE),
+            _COUNT,
+            Function("stddevPopStableIf", f"{{number}} * {_SCALE_UP}, {_SMALL}"),
+        ),
+        _STDDEV,
+    ),
+    Kind.QUANTILE: Recipe(
+        (Function("quantilesDD", _SKETCHED), _MIN, _MAX),
+        "greatest({1}, least({2}, {0}[{place}]))",
+    ),
+    Kind.INCREASE: _NARROW_SUM,
+    Kind.UNIQUE_USERS: _alone("uniqCombined64If", "user_id, user_id != ''"),
+    Kind.UNIQUE_SESSIONS: _alone("uniqCombined64If", "session_id, session_id != ''"),
+    Kind.UNIQUE: _alone("uniqCombined64If", "{group}, {group} != ''"),
 }
-"""The engine's function and its argument: `number` and `group` are expressions of the property."""
+"""How the engine computes each aggregate."""
+
+WIDE: Final = {
+    Kind.SUM: _WIDE_SUM,
+    Kind.AVG: Recipe((*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG),
+    Kind.INCREASE: _WIDE_SUM,
+}
+"""Recipes of sums that hold any numbers; those in `RECIPES` throw if they can't: see `THROWN`."""
+
+THROWN: Final = 395
+"""The engine's code of an error that a statement throws by itself."""
 
 EXACT: Final = {
-    Kind.QUANTILE: ("quantilesExactInclusive", "{number}"),
+    Kind.QUANTILE: Recipe((Function("quantilesExactInclusive", "{number}"),), "{0}[{place}]"),
     **{
-        kind: ("uniqExactIf", FUNCTIONS[kind][1])
+        kind: _alone("uniqExactIf", RECIPES[kind].functions[0].argument)
         for kind in (Kind.UNIQUE_USERS, Kind.UNIQUE_SESSIONS, Kind.UNIQUE)
     },
 }
+"""Recipes of the aggregates that are approximate unless `exact` is asked for."""
+
+
+_FIRST_PARAMETERS: Final[Mapping[str, tuple[float, ...]]] = {
+    "quantilesDD": (SKETCH_ERROR,),
+    "quantilesExactInclusive": (),
+}
+"""Parameters before the levels, of the functions of quantiles."""
 
 
 class Property(NamedTuple):
@@ -75,39 +152,103 @@ class State(NamedTuple):
         return f"{self.function}Merge{self.parameters}({column})"
 
 
+class Value(NamedTuple):
+    """The value of an aggregate: an expression with a place for each of some states."""
+
+    expression: str
+    states: tuple[int, ...]
+
+    def of(self, read: Callable[[int], str]) -> str:
+        """Return the expression over the results that `read` gives of states by their number."""
+        return self.expression.format(*map(read, self.states))
+
+
 class Plan(NamedTuple):
-    """The states that some aggregates need, and where each finds its value: (state, `[2]`)."""
+    """The states that some aggregates need, and the value of each aggregate over them."""
 
     states: tuple[State, ...]
-    places: dict[Aggregate, tuple[int, str]]
+    values: dict[Aggregate, Value]
+
+    def kept(self, prefix: str = "s") -> str:
+        """Select all states over rows, as `s0`, `s1`, and so on."""
+        return ", ".join(f"{state.kept} AS {prefix}{n}" for n, state in enumerate(self.states))
+
+    def whole(self, aggregate: Aggregate) -> str:
+        """Return an aggregate over rows."""
+        return self.values[aggregate].of(lambda n: self.states[n].whole)
+
+    def merged(self, aggregate: Aggregate) -> str:
+        """Return an aggregate over the states in the columns `s0`, `s1`, and so on."""
+        return self.values[aggregate].of(lambda n: self.states[n].merged(f"s{n}"))
+
+    def finished(self, aggregate: Aggregate) -> str:
+        """Return an aggregate over one row's states in these columns."""
+        return self.values[aggregate].of(lambda n: f"finalizeAggregation(s{n})")
 
 
-def plan(wanted: Iterable[Aggregate], property_of: Callable[[str], Property]) -> Plan:
+def plan(
+    wanted: Iterable[Aggregate], property_of: Callable[[str], Property], *, wide: bool = False
+) -> Plan:
     """Decide on the states; `property_of` gives the expressions of a property by its path.
+
+    `wide`: sums hold numbers of any size, or else throw when one is very large or very small.
 
     A rate is its increase, which the caller divides by the time.
     """
-    engine_s = sorted({in_engine(each) for each in wanted}, key=repr)
-    sketched: dict[tuple[str, bool], list[float]] = {}
-    for each in engine_s:
-        if each.q is not None:
-            sketched.setdefault((each.property or "", each.exact), []).append(each.q)
-    states: list[State] = []
-    places: dict[Aggregate, tuple[int, str]] = {}
-    for each in engine_s:
-        number, group = property_of(each.property) if each.property is not None else ("value", "")
-        function, argument = (EXACT if each.exact else FUNCTIONS)[each.kind]
-        parameters, pick = "", ""
-        if each.q is not None:
-            shared = sorted(sketched[each.property or "", each.exact])
-            error = [] if each.exact else [SKETCH_ERROR]
-            parameters = f"({', '.join(map(repr, [*error, *shared]))})"
-            pick = f"[{shared.index(each.q) + 1}]"
-        state = State(function, parameters, argument.format(number=number, group=group))
-        if state not in states:
-            states.append(state)
-        places[each] = (states.index(state), pick)
-    return Plan(tuple(states), places)
+    aggregates = sorted({in_engine(aggregate) for aggregate in wanted}, key=repr)
+    levels: dict[tuple[str, bool], list[float]] = {}
+    for aggregate in aggregates:
+        if aggregate.q is not None:
+            levels.setdefault((aggregate.property or "", aggregate.exact), []).append(aggregate.q)
+    states: dict[State, int] = {}
+    numbers: dict[str, int] = {}
+    values: dict[Aggregate, Value] = {}
+    for aggregate in aggregates:
+        number, group = property_of(aggregate.property) if aggregate.property is not None else ("value", "")
+        if aggregate.kind is Kind.INCREASE:
+            number = "step"
+        names = _names(number, group, numbers.setdefault(number, len(numbers)))
+        asked_levels = sorted(levels.get((aggregate.property or "", aggregate.exact), ()))
+        recipe = _recipe(aggregate, wide=wide)
+        needed = [
+            State(name, _parameters(name, asked_levels), argument.format_map(names))
+            for name, argument in recipe.functions
+        ]
+        expression = recipe.value
+        if aggregate.q is not None:
+            place = str(asked_levels.index(aggregate.q) + 1)
+            expression = expression.replace("{place}", place)
+        places = tuple(states.setdefault(state, len(states)) for state in needed)
+        values[aggregate] = Value(expression, places)
+    return Plan(tuple(states), values)
+
+
+def _recipe(aggregate: Aggregate, *, wide: bool) -> Recipe:
+    if aggregate.exact:
+        return EXACT[aggregate.kind]
+    return (wide and WIDE.get(aggregate.kind)) or RECIPES[aggregate.kind]
+
+
+def _names(number: str, group: str, ordinal: int) -> dict[str, str]:
+    """Return the names in a recipe; the number of a column needs no alias."""
+    if number.isidentifier():
+        never_null = again = number
+    else:
+        again = f"number{ordinal}"
+        never_null = f"(ifNull({number}, 0) AS {again})"
+    return {
+        "number": number,
+        "group": group,
+        "never_null": never_null,
+        "again": again,
+        "window": f"window{ordinal}",
+    }
+
+
+def _parameters(function: str, levels: Sequence[float]) -> str:
+    if function not in _FIRST_PARAMETERS:
+        return ""
+    return f"({', '.join(map(repr, [*_FIRST_PARAMETERS[function], *levels]))})"
 
 
 def in_engine(wanted: Aggregate) -> Aggregate:

@@ -8,6 +8,7 @@ no key twice, and goes into the journal as it came: RE2 tells by one pass at 0.6
 body. All else is read as ever, so a pattern may be too narrow, and must never be too wide.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from store.clock import steady_ms
 from store.fingerprints import ends_of, in_lines
 from store.reading import Batch, read_batch
 from store.refusals import REST_NAMES
-from store.rows import MAX_NAME, MAX_ROWS, METRIC, Kind, MetricRow, Row
+from store.rows import MAX_NAME, MAX_ROWS, METRIC, TAGS_SORTED, Kind, MetricRow, Row
 from store.timestamps import MILLISECONDS, Unit
 
 MAX_FORMS: Final = 64
@@ -50,18 +51,23 @@ _MARKED: Final = frozenset({"id", "timestamp", "metric_name"})
 """A tag of that name would be taken for the field."""
 
 _NAME: Final = re.compile('"metric_name":"([^"]*)"')
+_TAGS_START: Final = b'"tags":{'
+_TAGS_END: Final = b'"}'
+_TAGS: Final = msgspec.json.Decoder(dict[str, str])
 _LINE: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class Form(NamedTuple):
     """A pattern of lines; `fixed` bytes of a line are no part of any value.
 
-    `marks`: whether it has a time, and an id.
+    `marks`: whether it has a time, and an id. `sorted_tags`: whether its tags are in the order in
+    which they are stored.
     """
 
     pattern: bytes
     fixed: int
     marks: tuple[bool, bool]
+    sorted_tags: bool
 
 
 def form_of(line: bytes) -> Form | None:
@@ -83,7 +89,9 @@ def form_of(line: bytes) -> Form | None:
         fixed += len(name) + 4  # two quotes, a colon, and a comma or the last brace
     marks = "timestamp" in fields, "id" in fields
     pattern = rb"\{" + b",".join(parts) + rb"\}"
-    return Form(pattern, fixed, marks) if len(pattern) <= MAX_FORM_BYTES else None
+    keys = list(fields.get("tags", ()))
+    form = Form(pattern, fixed, marks, sorted_tags=keys == sorted(keys))
+    return form if len(pattern) <= MAX_FORM_BYTES else None
 
 
 def _tags(tags: object) -> bytes | None:
@@ -119,13 +127,18 @@ class _Group:
         # In a line of this length no text can be longer than a name may be.
         self.longest = MAX_NAME + min(each.fixed for each in self.forms.values())
 
+    def matches(self, body: bytes, longest: int) -> bool:
+        """Say whether each line has one of the forms; `longest` counts a line with its end."""
+        return longest <= self.longest + 1 and bool(self.pattern.fullmatch(body))
+
 
 class Forms:
     """Reads batches, and remembers the forms of their lines."""
 
     def __init__(self) -> None:
         """Know no form."""
-        self._groups: dict[tuple[bool, bool], _Group] = {}
+        self._sorted: dict[tuple[bool, bool], _Group] = {}
+        self._any_order: dict[tuple[bool, bool], _Group] = {}
         self._learned_at = -_LEARN_EVERY_MS
 
     def read_batch(
@@ -152,22 +165,27 @@ class Forms:
 
     def recognised(self, body: bytes, now: Instant) -> Batch[MetricRow] | None:
         """Return NDJSON as a batch if each of its lines has a known form."""
-        timed, has_id = _marks(body[: body.find(b"\n")])
-        group = self._groups.get((timed, has_id))
-        if group is None:
+        marks = _marks(body[: body.find(b"\n")])
+        sorted_tags, any_order = self._sorted.get(marks), self._any_order.get(marks)
+        if sorted_tags is None and any_order is None:
             return None
         if not body.endswith(b"\n"):
             body += b"\n"
         ends = ends_of(body)
-        if len(ends) > MAX_ROWS or np.diff(ends, prepend=-1).max() > group.longest + 1:
+        if len(ends) > MAX_ROWS:
             return None
-        if not group.pattern.fullmatch(body):
+        longest = int(np.diff(ends, prepend=-1).max())
+        has_sorted_tags = sorted_tags is not None and sorted_tags.matches(body, longest)
+        if not has_sorted_tags and (any_order is None or not any_order.matches(body, longest)):
             return None
         try:
             text = body.decode()
         except UnicodeDecodeError:
             return None
+        timed, has_id = marks
         ids = in_lines(body, ends) if has_id else None
+        if not has_sorted_tags:
+            body = _with_sorted_tags(body)
         if not timed:  # "}\n" ends a line: within a text there is no line break
             body = (b',"timestamp":%d}\n' % now).join(body.split(b"}\n"))
         return Batch(METRIC, None, body, len(ends), (), ids, _names(text, len(ends)))
@@ -177,14 +195,43 @@ class Forms:
         lines = body.splitlines()
         tried = set()
         for line in lines[:: len(lines) // _SAMPLED + 1]:
-            group = self._groups.get(_marks(line))
-            if group is None or not group.pattern.fullmatch(line + b"\n"):
+            marks = _marks(line)
+            known = (self._sorted.get(marks), self._any_order.get(marks))
+            if not any(group and group.pattern.fullmatch(line + b"\n") for group in known):
                 form = form_of(line)
                 if form is None or form in tried:
                     continue
                 tried.add(form)
                 if _compiled([form.pattern]).fullmatch(line + b"\n"):
-                    self._groups.setdefault(form.marks, _Group()).add(form)
+                    self._add(form)
+
+    def _add(self, form: Form) -> None:
+        """Keep a form. Bodies with sorted tags are the most, and must not pay for the others."""
+        self._any_order.setdefault(form.marks, _Group()).add(form)
+        if form.sorted_tags:
+            self._sorted.setdefault(form.marks, _Group()).add(form)
+
+
+def _with_sorted_tags(body: bytes) -> bytes:
+    """Sort the tags of recognised lines."""
+    head, *lines = body.split(_TAGS_START)
+    ends = [_end_of_tags(line) for line in lines]
+    pairs = zip(lines, ends, strict=True)
+    return _TAGS_START.join([head, *[_sorted_tags(line[:end]) + line[end:] for line, end in pairs]])
+
+
+def _end_of_tags(line: bytes) -> int:
+    """Return the end of the tags at the beginning of a line; no text in it has a quote."""
+    end = line.index(_TAGS_END)
+    while line.count(b'"', 0, end) % 2 == 0:  # that quote begins a text
+        end = line.index(_TAGS_END, end + 1)
+    return end + len(_TAGS_END)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _sorted_tags(tags: bytes) -> bytes:
+    """Sort tags whose first brace is missing."""
+    return TAGS_SORTED.encode(_TAGS.decode(b"{" + tags))[1:]
 
 
 def _names(text: str, rows: int) -> frozenset[str]:

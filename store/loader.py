@@ -224,7 +224,8 @@ class Loader:
         fd = os.open(segment.path, os.O_RDONLY)
         try:
             # By descriptor: in a path the engine would take * ? { } for a pattern.
-            written = await self._engine.write(self._stream.load(f"/dev/fd/{fd}", segment.batch))
+            load = self._stream.load(f"/dev/fd/{fd}", segment.batch, leftover=segment.leftover)
+            written = await self._engine.write(load)
         finally:
             os.close(fd)
         if written != segment.rows:

@@ -66,7 +66,7 @@ def batch_of(
     """Return rows that were checked as a batch."""
     ids = list(filter(None, map(_OWN_ID, rows)))
     names = frozenset(map(kind.name_of, rows))
-    lines = _ENCODER.encode_lines(rows)
+    lines = kind.encoder.encode_lines(rows)
     hashes = of_ids(ids) if ids else None
     return Batch(kind, rows, lines, kind.points(rows), refused_rows, hashes, names)
 
@@ -99,7 +99,7 @@ def read_one(
         kind.check(row, doubtful=_may_have_control_characters(body))
         hashes = of_ids((row.id,)) if row.id else None
         names = frozenset((kind.name_of(row),))
-        return Batch(kind, [row], _ENCODER.encode(row) + b"\n", 1, (), hashes, names), time
+        return Batch(kind, [row], kind.encoder.encode(row) + b"\n", 1, (), hashes, names), time
     except _UNREADABLE as error:
         raise explained(error, REST_NAMES, body) from None
 

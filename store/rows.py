@@ -46,6 +46,9 @@ PlainTime = datetime | PlainInteger | float | None
 AnyTime = str | int | float | None
 
 
+TAGS_SORTED: Final = msgspec.json.Encoder(order="deterministic")
+"""Writes the keys of tags in the order of their UTF-8 bytes, so that equal tags are equal texts."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -241,7 +244,8 @@ class Kind(Generic[Row]):
     most six digits after the point, beyond which msgspec rounds up. `any_time` leaves all times
     to `stamp`. `check` is told whether the JSON's texts can have control characters at all.
     `stamp` turns a row's time into milliseconds, or sets it to now, and returns it; only a `timed`
-    row has one time. `points` says how many rows of the table some rows stand for.
+    row has one time. `points` says how many rows of the table some rows stand for. `encoder` writes journal
+    lines.
     """
 
     row: type[Row]
@@ -252,6 +256,7 @@ class Kind(Generic[Row]):
     stamp: Callable[[Any, Instant, Unit | None], Instant] = _stamp
     timed: bool = True
     points: Callable[[Sequence[Row]], int] = len
+    encoder: msgspec.json.Encoder = TAGS_SORTED
     name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
 
 
@@ -278,6 +283,7 @@ EVENT: Final = Kind(
     EventRow,
     _check_event,
     always_check=True,
+    encoder=msgspec.json.Encoder(),  # properties keep the order in which they came
     plain=Decoders.of_type(EventRow),
     any_time=Decoders[EventRow].of_type(_AnyTimeEventRow),
     name_of=operator.attrgetter("event_name"),

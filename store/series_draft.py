@@ -11,22 +11,12 @@ from store.series_types import OTHER, OVERALL, Shape
 from store.sql import Slots
 
 # The growth of a counter since its series' row before, in this range: after a reset it began at 0.
-# Tags are one series in whatever order they were sent. In compact JSON of texts `","` is nowhere
-# but between two of them, unless a text has a quote in it or is a comma: such tags are parsed,
-# which takes twice as long, to the same texts.
+# Tags are stored sorted, so equal tags are equal texts. By their hash it takes less memory.
 _STEPS: Final = """(
     SELECT *, if(value >= before, value - before, value) AS step
     FROM (
         SELECT *, lagInFrame(value, 1, value) OVER (
-            PARTITION BY name,
-                sipHash64(arraySort(if(
-                    multiSearchAny(tags, ['\\\\', ':","', '",":']),
-                    arrayMap(tag -> concat(
-                        replaceAll(replaceAll(tag.1, '\\\\', '\\\\\\\\'), '"', '\\\\"'), '":"',
-                        replaceAll(replaceAll(tag.2, '\\\\', '\\\\\\\\'), '"', '\\\\"')
-                    ), JSONExtractKeysAndValues(tags, 'String')),
-                    splitByString('","', substring(tags, 3, greatest(length(tags), 4) - 4))
-                )))
+            PARTITION BY name, sipHash64(tags)
             ORDER BY time, batch, row
             ROWS BETWEEN 1 PRECEDING AND CURRENT ROW
         ) AS before
@@ -54,13 +44,11 @@ class Draft(NamedTuple):
 
     def states(self, prefix: str = "s") -> str:
         """Select the states of a group of rows."""
-        states = enumerate(self.wanted.states)
-        return ", ".join(f"{state.kept} AS {prefix}{n}" for n, state in states)
+        return self.wanted.kept(prefix)
 
     def merged(self) -> list[str]:
         """Return the totals over some states."""
-        places = [self.wanted.places[each] for each in self.shown]
-        return [f"{self.wanted.states[n].merged(f's{n}')}{pick}" for n, pick in places]
+        return [self.wanted.merged(aggregate) for aggregate in self.shown]
 
 
 def line_of(number: int, *values: str) -> str:

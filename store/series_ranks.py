@@ -19,14 +19,13 @@ def ranked_groups(draft: Draft) -> str:
     """The first groups by an aggregate, and the others as one: all from one pass over the rows."""
     rank = draft.shape.ranked
     assert rank  # noqa: S101 - that is why this is called
-    state, pick = draft.wanted.places[in_engine(rank.order.by)]
     page = _Page.of(rank, draft.shape.keys, draft.slots)
     series, only = f"if({page.shown}, {page.number}, {OTHER})", ""
     if rank.overall:
         series = with_overall(page.shown, page.number, others=rank.counts_all)
     elif not rank.counts_all:
         only = f"\nWHERE {page.shown}"
-    order = f"finalizeAggregation(s{state}){pick}"
+    order = draft.wanted.finished(in_engine(rank.order.by))
     return f"""\
 {draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.merged())}
 FROM (
@@ -80,12 +79,13 @@ def _selection(shape: Shape, places: Sequence[int], columns: Sequence[int], slot
     inputs = shape.joined.inputs
     first = inputs[places[0]]
     wanted = {in_engine(inputs[n].value) for n in places}
-    made = plan(wanted, properties(slots))
+    made = plan(wanted, properties(slots), wide=shape.wide)
     cells = []
     for n in columns:
-        state, pick = made.places[in_engine(inputs[n].value)] if n in places else (0, "")
-        cell = f"toNullable(toFloat64({made.states[state].whole}{pick}))"
-        cells.append(f"{cell if n in places else _MISSING} AS u{n}")
+        cell = _MISSING
+        if n in places:
+            cell = f"toNullable(toFloat64({made.whole(in_engine(inputs[n].value))}))"
+        cells.append(f"{cell} AS u{n}")
     rows = replace(shape, condition=first.condition, by_name=True)
     keys = [f"{key.sql} AS k{n}, " for n, key in enumerate(shape.keys) if first.grouped]
     by = _key_names(shape.keys) if first.grouped else "name"

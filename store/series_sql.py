@@ -6,6 +6,7 @@ and so that a column of a chart comes as the text of an array, to be passed on u
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 from schema.aggregates import Aggregate
@@ -21,8 +22,13 @@ _Aggregates: TypeAlias = frozenset[Aggregate]
 _SEPARATED: Final = ", '\\n', "
 
 
-def branches(questions: Iterable[Question], slots: Slots) -> list[tuple[Branch, list[Question]]]:
-    """Fuse questions: same rows into one branch, parts that ask for the same into one branch."""
+def branches(
+    questions: Iterable[Question], slots: Slots, *, wide: bool = False
+) -> list[tuple[Branch, list[Question]]]:
+    """Fuse questions: same rows into one branch, parts that ask for the same into one branch.
+
+    Unless `wide`, the statement throws where a sum has very large or very small numbers.
+    """
     same_rows: dict[tuple[Shape, str], list[Question]] = {}
     for question in questions:
         same_rows.setdefault((question.shape, question.part), []).append(question)
@@ -34,7 +40,8 @@ def branches(questions: Iterable[Question], slots: Slots) -> list[tuple[Branch, 
     made = []
     for number, ((shape, totals, columns), asked) in enumerate(fused.items()):
         parts = frozenset(question.part for question in asked)
-        made.append((_branch(number, (shape, parts, totals, columns), slots), asked))
+        summed = replace(shape, wide=wide)
+        made.append((_branch(number, (summed, parts, totals, columns), slots), asked))
     return made
 
 
@@ -60,7 +67,7 @@ def _branch(
     draft = Draft(
         number=number,
         shape=shape,
-        wanted=plan(wanted, properties(slots)),
+        wanted=plan(wanted, properties(slots), wide=shape.wide),
         shown=tuple(sorted({in_engine(each) for each in totals}, key=repr)),
         charted=tuple(sorted({in_engine(each) for each in columns}, key=repr)),
         part="name" if shape.by_name else "''",
@@ -114,7 +121,6 @@ def _measured(text: str) -> str:
 
 def _counted(draft: Draft) -> str:
     """Series without columns: each aggregate over all its rows."""
-    places = [draft.wanted.places[each] for each in draft.shown]
     series, only = _series(draft)
     placed = draft.shape.placed
     if placed and placed.overall:
@@ -128,7 +134,7 @@ FROM (
     GROUP BY part, series
 )
 GROUP BY part, number"""
-    values = [f"{draft.wanted.states[n].whole}{pick}" for n, pick in places]
+    values = [draft.wanted.whole(aggregate) for aggregate in draft.shown]
     by = f"{draft.part}, series" if draft.shape.by_name else "series"
     return f"""\
 {draft.line(draft.part, f"{series} AS series", "[]", "1", *values)}
@@ -138,8 +144,7 @@ GROUP BY {by}"""
 
 def _charted(draft: Draft) -> str:
     """Series with columns: the states of each bucket, and the totals merged from them."""
-    places = [draft.wanted.places[each] for each in draft.charted]
-    ended = [f"finalizeAggregation(s{n}){pick}" for n, pick in places]
+    ended = [draft.wanted.finished(aggregate) for aggregate in draft.charted]
     totals = [f"t{n}" for n in range(len(draft.shown))]
     named = "".join(f"{sql} AS {t}, " for sql, t in zip(draft.merged(), totals, strict=True))
     columns = [f"cells.{n}" for n in range(1, len(ended) + 2)]

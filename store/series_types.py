@@ -98,7 +98,7 @@ class Shape:
     `condition` is text in the slots of the statement. With `by_name` the rows are those of some
     metrics, and each metric is a part of the answer; else all is one part. `listed` is SQL that
     selects the metrics' names, when they are not known yet. What is `joined` has conditions of its
-    own.
+    own. Unless `wide`, a sum throws when it has very large or very small numbers.
     """
 
     table: str
@@ -111,6 +111,7 @@ class Shape:
     placed: Places | None = None
     listed: str = ""
     joined: Joined | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,26 @@ SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parallel_parsing 
     input_format_skip_unknown_fields = 1, precise_float_parsing = 1
 """
 
+# A tag of compact JSON as a text, and the key of such a text without escapes, of which a key has
+# only `\"` and `\\`. JSONExtractKeysAndValuesRaw would write some characters in another way.
+_TAG_TEXT: Final = r'''"(?:[^"\\\\]|\\\\.)*":"(?:[^"\\\\]|\\\\.)*"'''
+_TAG_KEY: Final = (
+    r"""replaceRegexpAll(extract(tag, '^"((?:[^"\\\\]|\\\\.)*)"'), '\\\\(.)', '\\1')"""
+)
+CANONICAL_TAGS: Final = f"""if(tags IN ('', '{{}}'), '', concat('{{', arrayStringConcat(
+    arraySort(tag -> {_TAG_KEY}, extractAll(tags, '{_TAG_TEXT}')), ','), '}}'))"""
+"""Tags as they are stored: sorted by the UTF-8 bytes of their keys; '' for none.
+
+Rows come sorted, but for those that an earlier version of the service left in the journal: this
+takes a third of the time of reading a row.
+"""
+
+_SORTED_TAGS: Final = "if(tags = '{}', '', tags)"
+_TAGS: Final = "{{tags}}"
+
 _METRICS: Final = """
 SELECT {project:String} AS project, metric_name AS name,
-    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, tags, id AS client_id,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, {{tags}} AS tags, id AS client_id,
     {batch:UInt64} AS batch, line AS row
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
@@ -30,7 +47,7 @@ WHERE metric_name != ''"""
 
 _SERIES: Final = """
 SELECT {project:String} AS project, metric_name AS name,
-    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, tags, id AS client_id,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, {{tags}} AS tags, id AS client_id,
     {batch:UInt64} AS batch, rowNumberInAllBlocks() AS row
 FROM (
     SELECT metric_name, tags, id, timestamp, value
@@ -63,7 +80,8 @@ _EVENT_COLUMNS: Final = (
 class Stream(Generic[Row]):
     """Rows of one kind, which have a journal of their own, on their way into a table.
 
-    `rows_text` selects the rows of a segment, in which the groups' headers have no name.
+    `rows_text` selects the rows of a segment, in which the groups' headers have no name; in it
+    `{{tags}}` is the place of the tags.
     """
 
     name: str
@@ -72,14 +90,16 @@ class Stream(Generic[Row]):
     columns: str
     rows_text: str
 
-    def load(self, path: str, batch: int) -> Statement:
-        """Insert the rows of the segment at `path`."""
-        text = f"INSERT INTO {self.table} ({self.columns}){self.rows_text}{_ONE_PART}"
+    def load(self, path: str, batch: int, *, leftover: bool = False) -> Statement:
+        """Insert the rows of the segment at `path`; an earlier version may have left it."""
+        rows = self.rows_text.replace(_TAGS, CANONICAL_TAGS if leftover else _SORTED_TAGS)
+        text = f"INSERT INTO {self.table} ({self.columns}){rows}{_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": batch})
 
     def readable(self, path: str) -> Statement:
         """Read all of the rows in a file, and count them, as `rows`."""
-        text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({self.rows_text}){_ONE_PART}"
+        rows = self.rows_text.replace(_TAGS, _SORTED_TAGS)
+        text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({rows}){_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": 0})
 
     def count_batch(self, batch: int) -> Statement:

@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 MISSING: Final = object()
@@ -137,13 +138,14 @@ def _growth(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: f
     if not rows:
         return NULL
     grew = [grown[row.order] for row in rows]
-    whole, rounding = math.fsum(grew), math.fsum(map(abs, grew)) * 1e-12
-    if asked.field == "increase":
-        return Expected((whole,), rounding)
+    whole = _sum(grew)
+    if asked.field == "increase" or whole == NULL:
+        return whole
     if ms <= 0:
         return NULL
-    per = _MS[asked.arguments.get("per", "1s")] / ms
-    return Expected((whole * per,), rounding * per)
+    value = whole.values[0]
+    assert value is not None
+    return Expected((value * _MS[asked.arguments.get("per", "1s")] / ms,), share=1e-15)
 
 
 _MS: Final = {"1s": 1000, "1ms": 1, "7m": 420_000, "PT1H": 3_600_000, "P1D": 86_400_000}
@@ -173,17 +175,30 @@ _OF_ROWS: Final[dict[str, Callable[[Sequence[Row], Mapping[str, Any]], Expected]
 
 
 def _sum(values: Sequence[float]) -> Expected:
-    return Expected((math.fsum(values),), math.fsum(map(abs, values)) * 1e-12)
+    """Return the sum as `math.fsum` has it: exact, rounded once; null if no double holds it.
+
+    Beyond 1 to 2^43 a neighbour of that double is right, too.
+    """
+    try:
+        whole = float(sum(map(Fraction, values)))
+    except OverflowError:
+        return NULL
+    if 1 <= abs(whole) < 2**43 or whole == 0:
+        return Expected((whole,), share=0)
+    near = (whole, math.nextafter(whole, -math.inf), math.nextafter(whole, math.inf))
+    return Expected(tuple(value for value in near if math.isfinite(value)), share=0)
 
 
 def _avg(values: Sequence[float]) -> Expected:
-    whole = _sum(values)
-    return Expected((math.fsum(values) / len(values),), whole.rounding / len(values))
+    """Return the mean, correct but for a unit in the last place, and within the values."""
+    mean = float(sum(map(Fraction, values)) / len(values))
+    near = {mean, math.nextafter(mean, math.inf), math.nextafter(mean, -math.inf)}
+    allowed = sorted(value for value in near if min(values) <= value <= max(values))
+    return Expected(tuple(allowed), share=0)
 
 
 def _stddev(values: Sequence[float]) -> Expected:
-    underflow = 1e-150  # of the squares
-    return Expected((statistics.pstdev(values),), max(map(abs, values)) * 1e-9 + underflow)
+    return Expected((statistics.pstdev(values),), max(map(abs, values)) * 1e-9)
 
 
 def _quantile(values: Sequence[float], given: Mapping[str, Any]) -> Expected:
@@ -191,7 +206,9 @@ def _quantile(values: Sequence[float], given: Mapping[str, Any]) -> Expected:
     place = given["q"] * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
     if not given.get("exact"):
-        return Expected((_sketched(low), _sketched(high)), share=0.01)
+        least, most = ordered[0], ordered[-1]
+        near = (max(least, min(most, _sketched(value))) for value in (low, high))
+        return Expected(tuple(near), share=0.01)
     between = low + (high - low) * (place - math.floor(place))
     return Expected((between,), max(abs(low), abs(high)) * 1e-12)
 
