@@ -204,7 +204,9 @@ def plan(
     numbers: dict[str, int] = {}
     values: dict[Aggregate, Value] = {}
     for aggregate in aggregates:
-        number, group = property_of(aggregate.property) if aggregate.property is not None else ("value", "")
+        number, group = Property("value", "")
+        if aggregate.property is not None:
+            number, group = property_of(aggregate.property)
         if aggregate.kind is Kind.INCREASE:
             number = "step"
         names = _names(number, group, numbers.setdefault(number, len(numbers)))

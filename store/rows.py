@@ -244,8 +244,8 @@ class Kind(Generic[Row]):
     most six digits after the point, beyond which msgspec rounds up. `any_time` leaves all times
     to `stamp`. `check` is told whether the JSON's texts can have control characters at all.
     `stamp` turns a row's time into milliseconds, or sets it to now, and returns it; only a `timed`
-    row has one time. `points` says how many rows of the table some rows stand for. `encoder` writes journal
-    lines.
+    row has one time. `points` says how many rows of the table some rows stand for. `encoder`
+    writes journal lines.
     """
 
     row: type[Row]
