@@ -105,11 +105,6 @@ def words(many: int) -> Question:
     return Question(f"{{health {{status}} {named} {'__typename ' * rest}}}")
 
 
-def text_of(length: int, part: str = "+a0") -> str:
-    """Return a formula of so many characters."""
-    return "a0" + part * ((length - 2) // len(part)) + " " * ((length - 2) % len(part))
-
-
 def page(field: str, argument: str) -> Callable[[int], Question]:
     """Return what makes questions for a page of a list."""
     return lambda n: Question(f"{{{field}({argument}: {n}) {{nodes {{__typename}}}}}}")
@@ -193,10 +188,12 @@ LIMITS: Final[dict[str, list[Callable[[int], Question]]]] = {
     ],
     "`inputs` of a formula": [formula],
     "characters of a formula": [
-        lambda n: formula(1, text_of(n)),
         lambda n: formula(1, "a0" + " " * (n - 2)),
-        lambda n: formula(1, text_of(n, "/-a0")),
         lambda n: formula(1, f"a0 + 1.{'0' * (n - 7)}"),
+    ],
+    "levels of a formula": [
+        lambda n: formula(1, "-" * (n - 1) + "a0"),
+        lambda n: formula(1, "a0" + " + a0" * (n - 1)),
     ],
     "words and signs in a query": [words],
 }
