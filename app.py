@@ -13,12 +13,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import rest
 import schema.http
 import server
+from content_encoding import Compression
+from negotiation import prefers_page
 from operations import RequestLog, internal_metrics, livez, log_to_stderr, readyz
 from pages import Pages
 from resolvers.context import Context
@@ -26,8 +28,14 @@ from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
-from transport import Bodies, Prefix, error_answer
+from transport import Bodies, Heads, Prefix, TrailingSlash, error_answer
 
+_DESCRIPTION: Final = """Record metrics and events; ask for them here or over GraphQL at `/graphql`.
+
+Each path takes the parameters that are listed, each once; any other is a 422 that names it. HEAD is
+answered wherever GET is. Answers from 2 KB up are compressed (zstd, gzip) when the client accepts
+that.
+"""
 _LOG: Final = logging.getLogger("analytics")
 _REFUSALS: Final = (
     "settings.InvalidSettingError:",
@@ -43,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Analytics Service",
         version=VERSION,
-        description="Record metrics and events; ask for them here or over GraphQL at `/graphql`.",
+        description=_DESCRIPTION,
         openapi_tags=rest.TAGS,
         lifespan=_lifespan,
         redirect_slashes=False,
@@ -53,8 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    app.include_router(rest.recording_routes)
-    app.include_router(rest.routes)
+    documented: list[BaseRoute] = []
+    for router in (rest.recording_routes, rest.routes, rest.probes):
+        app.include_router(router)
+        documented += router.routes
     _add_pages(app, Pages())
     app.add_route("/livez", livez, include_in_schema=False)
     app.add_route("/readyz", readyz, include_in_schema=False)
@@ -62,8 +72,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(AnalyticsError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Compression)
     app.add_middleware(rest.FastLane, routes=rest.recording_routes.routes)
     app.add_middleware(Bodies, limit=Limits.of_this_machine().body_bytes)
+    app.add_middleware(Heads)
+    app.add_middleware(TrailingSlash, routes=[*app.routes, *documented])
     app.add_middleware(RequestLog)
     app.add_middleware(_PlainRefusal)
     app.add_middleware(
@@ -136,7 +149,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     explorer = pages.page("explorer.html")
 
     async def graphql(request: Request) -> Response:
-        if request.method != "POST" and "text/html" in request.headers.get("accept", ""):
+        if request.method != "POST" and prefers_page(request.headers, schema.http.MEDIA_TYPES):
             return await explorer(request)
         response = await schema.http.graphql(request, rest.context_of(request))
         response.headers["Vary"] = "Accept"
@@ -177,10 +190,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     """List the methods of a path: Starlette names those of the first route that has the path."""
     allowed = []
-    for method in ("DELETE", "GET", "HEAD", "POST"):
+    for method in ("DELETE", "GET", "POST"):
         scope = {**request.scope, "method": method}
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
-            allowed.append(method)
+            allowed += [method, "HEAD"] if method == "GET" else [method]
     return allowed
 
 

@@ -16,6 +16,8 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, PathLike, StaticFiles
 from starlette.types import Scope
 
+from negotiation import encoding
+
 _WEB: Final = Path(__file__).resolve().parent / "web"
 _OURS: Final = _WEB / "pages"
 _DIST: Final = _WEB / "dist"
@@ -91,7 +93,7 @@ class Pages(StaticFiles):
         if policy := _POLICIES.get(path.name):
             headers |= _page_headers(policy)
         packed = path.with_name(f"{path.name}.gz")
-        if "gzip" in asked.get("accept-encoding", "") and packed.exists():
+        if encoding(asked, ("gzip",)) and packed.exists():
             headers["Content-Encoding"] = "gzip"
             path, stat_result = packed, packed.stat()
         media_type = mimetypes.guess_type(full_path)[0]

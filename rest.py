@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import rest_models as shape
+from content_encoding import SMALLEST, compressed
+from parameters import check_parameters
 from precision import unit_of
 from resolvers import events, metrics, overview, recording
 from resolvers.context import Context
@@ -27,6 +29,8 @@ from store.batches import row_id
 from store.rows import Row
 from store.tables import EVENTS, METRICS, SERIES, Stream
 from transport import MAX_BATCH_BODY, MAX_BODY, answer, error_answer, read_body, watched
+
+_Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def context_of(request: Request) -> Context:
@@ -62,13 +66,43 @@ class _Text(Convertor[str]):
 register_url_convertor("text", _Text())
 
 
-class RawRoute(APIRoute):
+class StrictRoute(APIRoute):
+    """A route that refuses query parameters it doesn't declare.
+
+    They are those of its function, and those among the `parameters` of its `openapi_extra`.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's
+        """Find out which parameters are declared."""
+        super().__init__(path, endpoint, **options)
+        declared = [field.alias for field in self.dependant.query_params]
+        extra = (self.openapi_extra or {}).get("parameters", [])
+        self._parameters = [*declared, *(each["name"] for each in extra if each["in"] == "query")]
+        self._shown = f"{min(self.methods or ())} {self.path_format}"
+
+    def check_parameters(self, scope: Scope) -> None:
+        """Refuse a parameter that is not declared, or that is there twice."""
+        if scope["query_string"]:
+            check_parameters(scope["query_string"], self._shown, self._parameters)
+
+    def get_route_handler(self) -> _Handler:
+        """Return a handler that looks at the parameters first."""
+        handle = super().get_route_handler()
+
+        async def check_and_handle(request: Request) -> Response:
+            self.check_parameters(request.scope)
+            return await handle(request)
+
+        return check_and_handle
+
+
+class RawRoute(StrictRoute):
     """A route that is given the request and nothing else.
 
     Recording is the hot path: FastAPI's own reading of a body takes longer than all the rest.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> _Handler:
         """Return the endpoint itself."""
         return self.endpoint
 
@@ -98,9 +132,12 @@ class FastLane:
             return
         scope["route"] = route
         try:
+            route.check_parameters(scope)
             response = await route.endpoint(Request(scope, receive))
         except AnalyticsError as error:
             response = error_answer(error)
+        if len(response.body) >= SMALLEST:
+            send = compressed(scope, send)
         await response(scope, receive, send)
 
 
@@ -121,7 +158,8 @@ TAGS: Final = [
 ]
 
 recording_routes: Final = APIRouter(route_class=RawRoute, tags=["Record"])
-routes: Final = APIRouter()
+routes: Final = APIRouter(route_class=StrictRoute)
+probes: Final = APIRouter(tags=["Health"])
 
 
 @recording_routes.post(
@@ -215,13 +253,8 @@ async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
     return answer({"success": True, **msgspec.to_builtins(payload), "service": SERVICE})
 
 
-@routes.get("/health", tags=["Health"], summary="Health", response_model=shape.Health)
-@routes.get(
-    "/health-check",
-    tags=["Health"],
-    summary="Health, by its other name",
-    response_model=shape.Health,
-)
+@probes.get("/health", summary="Health", response_model=shape.Health)
+@probes.get("/health-check", summary="Health, by its other name", response_model=shape.Health)
 async def health(ctx: Ctx) -> Response:
     """Say that the service is there, and whether all is well."""
     found = await overview.health(ctx)

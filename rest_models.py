@@ -106,7 +106,9 @@ class Dashboard(BaseModel):
 
 class ErrorExtensions(BaseModel):
     code: str = Field(description="Stable, for programs.")
-    field: str | None = Field(default=None, description="The offending input, when it is one.")
+    field: str | None = Field(
+        default=None, description="The offending input or parameter, when it is one."
+    )
     limit: float | None = Field(default=None, description="The bound that was broken.")
 
 

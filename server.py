@@ -124,6 +124,7 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
         access_log=False,
         reload=reload,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=settings.keep_alive,
         server_header=False,
         proxy_headers=False,  # nothing here depends on the client's address
     )

@@ -28,6 +28,7 @@ class Settings:
     store: Path = Path("data/store")
     production: bool = False
     cors_origins: tuple[str, ...] = ()
+    keep_alive: int = 75
     journal_bytes: int = 2**30  # acknowledged bytes that may wait for the engine
 
     @property
@@ -39,6 +40,12 @@ class Settings:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
         raise ValueError(f"must be a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def _keep_alive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= 86_400):
+        raise ValueError(f"must be seconds from 1 to 86400, not {text!r}")
     return int(text)
 
 
@@ -127,6 +134,14 @@ SETTINGS: Final = (
         "none",
         _origins,
         "origins that may call in production, separated by commas",
+    ),
+    Setting(
+        "keep_alive",
+        "ANALYTICS_KEEP_ALIVE",
+        "--keep-alive",
+        "75",
+        _keep_alive,
+        "seconds that an idle connection is kept; more than a proxy keeps its own",
     ),
 )
 """Every setting that is read. `default` is shown to people; `Settings` has the value."""

@@ -7,13 +7,14 @@ import logging
 import re
 import secrets
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schema.errors import AnalyticsError
 
@@ -21,6 +22,7 @@ MAX_BODY: Final = 2**20
 MAX_BATCH_BODY: Final = 16 * 2**20
 
 _PIECE: Final = 4096
+_DIGITS: Final = 18
 _BODIES: Final = "analytics.bodies"
 _HELD: Final = "analytics.held"
 
@@ -59,6 +61,8 @@ class Bodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forget what a request held when it is answered."""
         scope[_BODIES] = self
+        if any(name == b"expect" for name, _ in scope.get("headers", ())):
+            receive, send = _closing_unread(receive, send)
         try:
             await self._app(scope, receive, send)
         finally:
@@ -71,6 +75,86 @@ class Bodies:
         if self._held > self._limit:
             message = f"Too much is being sent at once (limit {self._limit} bytes)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
+
+
+def _closing_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Close the connection behind an answer that does not wait for the body.
+
+    The client asked whether to send it; after the answer nobody knows whether it will.
+    """
+    is_read = False
+
+    async def read() -> Message:
+        nonlocal is_read
+        is_read = True
+        return await receive()
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start" and not is_read:
+            headers = [*message.get("headers", ()), (b"connection", b"close")]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return read, send_and_close
+
+
+class Heads:
+    """Middleware that answers HEAD wherever GET is answered: with the same headers, no body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask for what HEAD is about, keep its body back."""
+        if scope.get("method") != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        got = {**scope, "method": "GET"}
+        try:
+            await self._app(got, receive, send_without_body)
+        finally:
+            scope["route"] = got.get("route")  # for the log
+
+
+class TrailingSlash:
+    """Middleware for paths that are a route's but for a slash at their end.
+
+    GET is sent to the path without it, by a relative address: pages link relatively, and only the
+    client knows which prefix a proxy takes off. All else is answered at once: few clients repeat a
+    POST elsewhere. The name of a metric may end in a slash, so routes with a name are left alone.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        """Wrap an application that has these routes."""
+        self._app = app
+        self._routes = {
+            (method, route.path)
+            for route in routes
+            if isinstance(route, Route) and "{" not in route.path
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lead a request to its route."""
+        path: str = scope.get("path", "")
+        if path.endswith("/"):
+            reads = scope["method"] in {"GET", "HEAD"}
+            path = path[:-1]
+            if ("GET" if reads else scope["method"], path) in self._routes:
+                if reads:
+                    query = scope["query_string"].decode("latin-1")
+                    there = f"../{path.rpartition('/')[2]}" + (f"?{query}" if query else "")
+                    await RedirectResponse(there, 308)(scope, receive, send)
+                    return
+                scope["path"] = path
+        await self._app(scope, receive, send)
 
 
 class Prefix:
@@ -117,6 +201,9 @@ async def read_body(request: Request, limit: int) -> bytes:
     """
     _check_charset(request.headers.get("content-type", ""))
     bodies: Bodies = request.scope[_BODIES]
+    too_large = _announced_size(request) > limit
+    if too_large and "expect" in request.headers:  # the client has not sent it yet, and need not
+        raise _too_large(limit)
     chunks = []
     size = 0
     more = True
@@ -127,7 +214,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         chunk = part.get("body", b"")
         more = part.get("more_body", False)
         size += len(chunk)
-        if size > limit:
+        if size > limit or (more and too_large):
             raise _too_large(limit)
         bodies.hold(request.scope, len(chunk))
         chunks.append(chunk)
@@ -161,6 +248,14 @@ def _without_byte_order_mark(body: bytes) -> bytes:
     if encoding:
         raise AnalyticsError("BAD_REQUEST", f"The body is {encoding}; send UTF-8.")
     return body
+
+
+def _announced_size(request: Request) -> int:
+    announced = request.headers.get("content-length", "0")
+    if not (announced.isascii() and announced.isdigit()):
+        raise AnalyticsError("BAD_REQUEST", "Content-Length is not a number.")
+    digits = announced.lstrip("0")
+    return int(digits[:_DIGITS] or 0)
 
 
 def _unzip(body: bytes, limit: int) -> bytes:

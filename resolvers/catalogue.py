@@ -90,7 +90,8 @@ async def summary(ctx: Context, table: str, name: str, asked: set[str]) -> Summa
     """Return what is asked of one name of a table; None if it has no rows."""
     rows = Rows(table, ctx.project)
     catalogue.named(rows, [name])
-    found = await ctx.questions.select(catalogue.summaries(rows, asked, Span(1)), SummaryRow)
+    statement = catalogue.summaries(rows, asked, Span(1)) if asked else catalogue.first(rows)
+    found = await ctx.questions.select(statement, SummaryRow)
     return found[0] if found else None
 
 

@@ -1,11 +1,12 @@
 """Questions about metrics."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from resolvers import deletion, lists, warnings
+from resolvers import catalogue, deletion, lists, warnings
 from resolvers.context import Context
 from resolvers.lists import List, Page
 from resolvers.series import first_questions, series
@@ -22,6 +23,7 @@ from schema.recording import DeletePayload
 from schema.scalars import Instant, Json, Long
 from schema.series import instants
 from store import queries
+from store.catalogue import SummaryRow
 from store.conditions import metric_condition
 from store.fields import tag_raw
 from store.lists import SAMPLES, Key, SampleRow, samples_page
@@ -41,12 +43,36 @@ async def check_known(ctx: Context, name: str) -> None:
     """Raise NOT_FOUND if there is no such metric; UNAVAILABLE if that can't be said now."""
     ever = Shape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
     reply = await ctx.questions.ask(Question(ever, name, frozenset({COUNT}), frozenset()))
-    if reply.lines:
-        return
+    if not reply.lines:
+        raise _missing(ctx, name)
+
+
+def _missing(ctx: Context, name: str) -> AnalyticsError:
+    """Return the refusal of a metric without rows: unknown, or perhaps not loaded."""
     if ctx.store.problems():
         message = "The metric may be among the rows that can't be loaded now."
-        raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
-    raise unknown(name)
+        return AnalyticsError("UNAVAILABLE", message, retry_after=5)
+    return unknown(name)
+
+
+async def find(
+    ctx: Context, name: str, fields: set[str], questions: Sequence[Question]
+) -> SummaryRow:
+    """Return a metric with what is wanted of it; NOT_FOUND if there is none.
+
+    `questions`, which it will be asked below, are asked at once. An answer to one that has rows
+    is the proof that there is such a metric, at no cost.
+    """
+    early = [ctx.questions.ask_early(question) for question in questions]
+    if fields or not questions:
+        summary = catalogue.summary(ctx, "metrics", name, fields)
+        row, _ = await asyncio.gather(summary, asyncio.gather(*early))
+        if row is None:
+            raise _missing(ctx, name)
+        return row
+    if not any(await asyncio.gather(*early)):
+        await check_known(ctx, name)
+    return SummaryRow(name)
 
 
 async def query(
@@ -75,12 +101,12 @@ def rows_of(ctx: Context, name: str, tests: MetricFilter | None) -> Rows:
     return Rows("metrics", lambda _: condition, name, name)
 
 
-def questions_of_all(
-    ctx: Context, tests: MetricFilter | None, asked: Asked, wanted: Wanted
+def questions_of(
+    ctx: Context, name: str, tests: MetricFilter | None, asked: Asked, wanted: Wanted
 ) -> list[Question]:
-    """Return what `query` asks first, whatever the metric; nothing if it would refuse."""
+    """Return what `query` asks of a metric first; nothing if it would refuse."""
     try:
-        return first_questions(ctx, rows_of(ctx, "", tests), asked, wanted)
+        return first_questions(ctx, rows_of(ctx, name, tests), asked, wanted)
     except AnalyticsError:
         return []
 

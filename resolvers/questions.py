@@ -63,6 +63,13 @@ class _Known(NamedTuple):
     ran: Ran
 
 
+class _Early(NamedTuple):
+    """A question that was asked before the field that asks it was executed."""
+
+    question: Question
+    reply: asyncio.Task[Reply]
+
+
 @dataclass(slots=True)
 class Questions:
     """Collects the questions of a request; those that come at the same time share a statement."""
@@ -72,6 +79,7 @@ class Questions:
     ran: list[Ran] = field(default_factory=list)
     _waiting: list[_Waiting] = field(default_factory=list)
     _known: dict[Shape, _Known] = field(default_factory=dict)
+    _early: list[_Early] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
     _running: set[asyncio.Task[Answer]] = field(default_factory=set)
     _stopped: bool = False
@@ -111,6 +119,18 @@ class Questions:
             self._known[shape] = _Known(whole, names, found[branch.number], ran)
         return msgspec.json.Decoder(row).decode_lines(b"\n".join(of_page))
 
+    async def ask_early(self, question: Question) -> bool:
+        """Ask what a field below will ask, which then has its reply at once.
+
+        Say whether any rows were found; True as well if that can't be said: the field will say why.
+        """
+        reply = asyncio.create_task(self.ask(question))
+        self._early.append(_Early(question, reply))
+        try:
+            return bool((await reply).lines)
+        except (AnalyticsError, EngineError):
+            return True
+
     async def ask(self, question: Question) -> Reply:
         """Answer a question, together with those that are asked meanwhile.
 
@@ -120,6 +140,10 @@ class Questions:
         if known and question.part in known.parts and question.asks_no_more_than(known.question):
             mine = [line for line in known.lines if line.part == question.part]
             return Reply(mine, known.ran)
+        for early in self._early:
+            same = (early.question.shape, early.question.part) == (question.shape, question.part)
+            if same and early.reply.done() and question.asks_no_more_than(early.question):
+                return early.reply.result()
         waiting = _Waiting(question, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._asking is None:

@@ -125,7 +125,6 @@ class Metric(Node):
     name: str = strawberry.field(description="Its name.")
     summary: strawberry.Private[SummaryRow]
     keys: strawberry.Private[Keys]
-    known: strawberry.Private[bool]
 
     @strawberry.field(description="How to read its values; GAUGE unless `describeMetric` said.")
     def kind(self) -> MetricKind:
@@ -197,7 +196,7 @@ class Metric(Node):
             compare=compare,
         )
         wanted = trends.Wanted.of("metrics", selection(info._raw_info))  # noqa: SLF001
-        return await metrics.query(info.context, self.name, where, asked, wanted, known=self.known)
+        return await metrics.query(info.context, self.name, where, asked, wanted, known=True)
 
     @strawberry.field(description="Its points in a range, newest first.")
     async def samples(
@@ -266,21 +265,25 @@ def _asked(ctx: Context, **given: Any) -> trends.Asked:  # noqa: ANN401 - argume
     )
 
 
-def questions_below(info: Asked) -> list[Question]:
+def questions_of_list(info: Asked) -> list[Question]:
     """Return what each metric of a list that is selected will be asked, before they are known."""
     tree = selection(info._raw_info)  # noqa: SLF001 - the only way to the document
     nodes = [one for one in tree if one.name == "nodes"]
     nodes += [one for of in tree if of.name == "edges" for one in of.below if one.name == "node"]
-    return [
-        question
-        for node in nodes
-        for field in node.below
-        if field.name == "query"
-        for question in _questions(info, field)
-    ]
+    return [question for node in nodes for question in _questions_below(info, node.below, "")]
 
 
-def _questions(info: Asked, field: Selected) -> list[Question]:
+def questions_of_metric(info: Asked, name: str) -> list[Question]:
+    """Return what the metric that is selected will be asked, before it is known to be there."""
+    return _questions_below(info, selection(info._raw_info), name)  # noqa: SLF001 - as above
+
+
+def _questions_below(info: Asked, fields: Sequence[Selected], metric: str) -> list[Question]:
+    queries = [field for field in fields if field.name == "query"]
+    return [question for field in queries for question in _questions(info, field, metric)]
+
+
+def _questions(info: Asked, field: Selected, metric: str) -> list[Question]:
     converter = info.schema.schema_converter
     fields = get_object_definition(Metric, strict=True).fields
     (query,) = (each for each in fields if each.name == "query")
@@ -293,18 +296,14 @@ def _questions(info: Asked, field: Selected) -> list[Question]:
         wanted = trends.Wanted.of("metrics", field.below)
     except AnalyticsError:
         return []  # the metrics will say why, each at its place
-    return metrics.questions_of_all(info.context, where, asked, wanted)
+    return metrics.questions_of(info.context, metric, where, asked, wanted)
 
 
-def metrics_of(ctx: Context, rows: Sequence[SummaryRow], *, known: bool = True) -> list[Metric]:
-    """Present metrics of one list, which ask for their tags together.
-
-    One that is not `known` to have points finds out when it is asked for them.
-    """
+def metrics_of(ctx: Context, rows: Sequence[SummaryRow]) -> list[Metric]:
+    """Present metrics of one list, which ask for their tags together."""
     keys = Keys(ctx, TAGS, [row.name for row in rows])
     return [
-        Metric(id=named_id(METRIC, row.name), name=row.name, summary=row, keys=keys, known=known)
-        for row in rows
+        Metric(id=named_id(METRIC, row.name), name=row.name, summary=row, keys=keys) for row in rows
     ]
 
 

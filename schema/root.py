@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode
 from strawberry import argument
-from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -26,6 +26,7 @@ from schema.filters import EventFilter
 from schema.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
 from schema.health import Health
 from schema.identity import Node
+from schema.inputs import complete_inputs
 from schema.metrics import Overview
 from schema.nodes import (
     Compared,
@@ -44,7 +45,8 @@ from schema.nodes import (
     event_types_of,
     find,
     metrics_of,
-    questions_below,
+    questions_of_list,
+    questions_of_metric,
 )
 from schema.paging import Paging
 from schema.ranges import TimeRangeInput
@@ -63,7 +65,7 @@ from schema.recording import (
 from schema.scalars import SCALARS, UTC_ZONE
 from schema.selection import selection
 from schema.trends import EventResult, GroupByInput
-from store.catalogue import SummaryRow
+from schema.validation import Validation
 from store.ranges import resolve_range
 from store.refusals import GRAPHQL_NAMES
 from store.tables import EVENTS, METRICS
@@ -117,21 +119,18 @@ class Query:
         selected = selected_names(info, "nodes") | selected_names(info, "edges", "node")
         asked = catalogue.wanted("metrics", selected)
         paging = Paging(first, after, last, before)
-        questions = questions_below(info) if "query" in selected else []
+        questions = questions_of_list(info) if "query" in selected else []
         page = await catalogue.metrics(info.context, (search, kind), paging, asked, questions)
         return Connection.of(page.showing(metrics_of(info.context, page.entries)))
 
-    @strawberry.field(description="One metric; an error with code NOT_FOUND if there is none.")
+    @strawberry.field(
+        description="One metric; null, and an error with code NOT_FOUND, if there is none."
+    )
     async def metric(self, info: Asked, name: Name) -> Metric | None:
-        selected = selected_names(info)
-        asked = catalogue.wanted("metrics", selected)
-        row: SummaryRow | None = SummaryRow(name)
-        known = bool(asked) or "query" not in selected  # which finds out by itself, in passing
-        if known:
-            row = await catalogue.summary(info.context, "metrics", name, asked)
-        if row is None:
-            raise metrics.unknown(name)
-        return metrics_of(info.context, [row], known=known)[0]
+        fields = catalogue.wanted("metrics", selected_names(info))
+        questions = questions_of_metric(info, name)
+        row = await metrics.find(info.context, name, fields, questions)
+        return metrics_of(info.context, [row])[0]
 
     @strawberry.field(description="Events, newest first. `GET /events` asks this.")
     async def events(
@@ -339,7 +338,8 @@ schema: Final = _Schema(
     extensions=[
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
         ParserCache,
-        ValidationCache,
+        Validation,
         _OneOperation,
     ],
 )
+complete_inputs(schema._schema)  # noqa: SLF001 - Strawberry has no hook for it

@@ -13,6 +13,8 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_subfields
 from graphql.execution.values import VariableValues, get_argument_values
 
+from schema.inputs import without_nulls
+
 TYPENAME: Final = "__typename"
 
 
@@ -61,6 +63,6 @@ def _below(
             yield Selected(key, name, {}, (), of_type.name)
             continue
         field = of_type.fields[name]
-        arguments = get_argument_values(field, node, variables)
+        arguments = without_nulls(field.args, get_argument_values(field, node, variables))
         below = tuple(_below(info, variables, field.type, details))
         yield Selected(key, name, arguments, below, of_type.name)

@@ -90,6 +90,11 @@ def summaries(rows: Rows, wanted: Collection[str], span: Span) -> Statement:
     return rows.slots.statement(text, (rows.table,))
 
 
+def first(rows: Rows) -> Statement:
+    """Read one name, without looking at the other rows; no or one `SummaryRow`."""
+    return rows.statement("SELECT name", "LIMIT 1")
+
+
 def total(rows: Rows) -> Statement:
     """Count names; one `CountRow`."""
     return rows.statement("SELECT uniqExact(name) AS rows")

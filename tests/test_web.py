@@ -76,7 +76,7 @@ async def test_probes(service: Service) -> None:
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": {}})
 
 
-@pytest.mark.parametrize("path", ["/nope", "/health/", "/Health", "/events/x", "/metric"])
+@pytest.mark.parametrize("path", ["/nope", "/nope/", "/Health", "/events/x", "/metric"])
 async def test_unknown_path(service: Service, path: str) -> None:
     """A path that is none gets a 404 in the one shape of errors."""
     assert said(await service.http.get(path)) == (404, "NOT_FOUND", None, None)
@@ -85,13 +85,13 @@ async def test_unknown_path(service: Service, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/health", {"GET"}),
-        ("PUT", "/metrics/x", {"GET", "DELETE"}),
-        ("POST", "/metrics/x", {"GET", "DELETE"}),
-        ("PUT", "/metrics", {"GET", "POST"}),
-        ("PATCH", "/events", {"GET", "POST", "DELETE"}),
+        ("POST", "/health", {"GET", "HEAD"}),
+        ("PUT", "/metrics/x", {"GET", "HEAD", "DELETE"}),
+        ("POST", "/metrics/x", {"GET", "HEAD", "DELETE"}),
+        ("PUT", "/metrics", {"GET", "HEAD", "POST"}),
+        ("PATCH", "/events", {"GET", "HEAD", "POST", "DELETE"}),
         ("DELETE", "/graphql", {"GET", "HEAD", "POST"}),
-        ("DELETE", "/metrics", {"GET", "POST"}),
+        ("DELETE", "/metrics", {"GET", "HEAD", "POST"}),
     ],
 )
 async def test_wrong_method(service: Service, method: str, path: str, allowed: set[str]) -> None:

@@ -8,6 +8,7 @@ import {
   InMemoryCache,
   type ObservableQuery,
 } from "@apollo/client";
+import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
 import { relayStylePagination } from "@apollo/client/utilities";
 import { filter, firstValueFrom } from "rxjs";
 import {
@@ -141,7 +142,7 @@ test("an error has its code, and leaves what else there is to the client that as
     return true;
   });
   const { data, error } = await client.query({ ...unknown, errorPolicy: "all" });
-  assert.equal(data?.metric?.query, null);
+  assert.deepEqual(data, { metric: null });
   assert(CombinedGraphQLErrors.is(error));
   const tooMany = { query: EventPageDocument, variables: { first: 1001 } };
   await assert.rejects(client.query(tooMany), (error) => {
@@ -154,6 +155,34 @@ test("an error has its code, and leaves what else there is to the client that as
     return true;
   });
 });
+
+for (const [useGETForHashedQueries, accept] of [
+  [false, undefined],
+  [true, undefined],
+  [false, "*/*"],
+  [true, "application/json"],
+] as const) {
+  test(`hashes of documents (${accept}, GET: ${useGETForHashedQueries}): falls back for good`, async () => {
+    const { fetch, methods, answers } = recordingFetch();
+    const hash = () => "a".repeat(64);
+    const client = new ApolloClient({
+      link: new PersistedQueryLink({ sha256: hash, useGETForHashedQueries }).concat(
+        new HttpLink({ uri: url, fetch, headers: accept ? { accept } : {} }),
+      ),
+      cache: new InMemoryCache(),
+    });
+    for (let time = 0; time < 2; time++) {
+      const { data } = await client.query({
+        query: MetricNumbersDocument,
+        variables: pageViews.variables,
+        fetchPolicy: "network-only",
+      });
+      assert.partialDeepStrictEqual(data?.metric?.query?.series[0].total, pageViews.firstDay);
+    }
+    assert.equal(answers.length, 3);
+    assert.deepEqual(methods.slice(1), ["POST", "POST"]);
+  });
+}
 
 for (const { name, document, variables, isMutation } of samples) {
   test(`${name}: the cache gives back what the service answered`, async (t) => {

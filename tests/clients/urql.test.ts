@@ -58,7 +58,7 @@ test("an error has its code", async () => {
   const { client } = connect();
   const unknown = { ...pageViews.variables, name: "nobody" };
   const { data, error } = await client.query(MetricNumbersDocument, unknown);
-  assert.equal(data?.metric?.query, null);
+  assert.deepEqual(data, { metric: null });
   assert.equal(error?.graphQLErrors[0].extensions.code, "NOT_FOUND");
   assert.equal(error.networkError, undefined);
   const tooMany = await client.query(EventPageDocument, { first: 1001 });
