@@ -11,9 +11,19 @@ import msgspec
 
 from resolvers import metrics, warnings
 from resolvers.context import Context
+from resolvers.lookback import Lookback
 from resolvers.series import Questions, check, check_cells, fetch, resolved
 from resolvers.series_request import Asked, Rows, Wanted
-from resolvers.series_result import Answer, Answers, Frames, group_keys, label, result_meta, these
+from resolvers.series_result import (
+    Answer,
+    Answers,
+    Frames,
+    group_keys,
+    label,
+    result_meta,
+    these,
+    times_of,
+)
 from resolvers.table import Frame, Table, Value
 from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
@@ -21,7 +31,6 @@ from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
 from schema.ready import Ready
 from schema.results import Caveat, Change, GroupKey
-from schema.series import instants
 from store.aggregates import in_engine
 from store.formulas import Formula, parsed
 from store.series_types import OTHER, Joined, JoinedInput, Key, Line, Places, Question, Rank, Shape
@@ -80,16 +89,19 @@ async def query(
     sheet = _Sheet(read, sources, frames, asked.fill, columns)
     numbers = list(groups.keys) if asked.keys else [1]
     rows = [sheet.row(number) for number in numbers]
-    shown = _shown(rows, frames, asked.fill)
+    shown, old_shown = _shown(rows, frames, asked.fill)
     ran = [*groups.ran, *(ran for each in sources for ran in each.found.ran)]
-    cut = frames.current.buckets
     meta = result_meta(ctx, asked, frames, ran, groups.groups)
     if warned:
         meta.warnings += await _warnings(ctx, inputs, sources)
+    old_times = times_of(frames.other, old_shown) if frames.other else None
     return FormulaResult(
-        begins=Ready(msgspec.Raw(instants(these(cut.starts, shown) if cut else ()))),
+        begins=Ready(msgspec.Raw(times_of(frames.current, shown))),
+        previous_begins=None if old_times is None else Ready(msgspec.Raw(old_times)),
         series=[
-            _series(row, shown, group_keys(asked.keys, groups.keys.get(number)), formula)
+            _series(
+                row, (shown, old_shown), group_keys(asked.keys, groups.keys.get(number)), formula
+            )
             for number, row in zip(numbers, rows, strict=True)
         ],
         meta=meta,
@@ -198,6 +210,9 @@ async def _fetch(
     if current:
         given.found.current.lines.clear()
     await fetch(ctx, questions, frames, given.found, placed, current=current)
+    asked = replace(asked, keys=given.keys)
+    lookback = Lookback(ctx, given.rows, asked, frames, wanted.columns, placed)
+    await lookback.into(given.found)
 
 
 async def _check_known(ctx: Context, inputs: Sequence[_Input]) -> None:
@@ -208,7 +223,7 @@ async def _check_known(ctx: Context, inputs: Sequence[_Input]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A series of a formula, over all buckets; in the `present` ones an input has rows."""
+    """A series of a formula, over all buckets; in the `present` ones it has a value."""
 
     total: Value
     column: list[Value]
@@ -235,12 +250,22 @@ class _Sheet:
         previous = {each.name: each.found.previous for each in self.inputs}
         total, column = self._computed(number, current, frames.current)
         before = self._computed(number, previous, frames.other) if frames.other else (None, [])
+        present = {
+            n
+            for answers, values in ((current, column), (previous, before[1]))
+            for n in self._present(number, answers)
+            if values[n] is not None
+        }
+        return _Row(total, column, *before, frames.other is not None, frozenset(present))
+
+    def _present(self, number: int, answers: Mapping[str, Answer]) -> set[int]:
+        """Return the buckets in which an input has rows, where others are to be left out."""
         present: set[int] = set()
         for each in self.inputs if self.fill is Fill.NONE else ():
-            line = each.line(each.found.current, number)
+            line = each.line(answers[each.name], number)
             if line and line.buckets is not None:
                 present.update(_INDEXES.decode(line.buckets))
-        return _Row(total, column, *before, frames.other is not None, frozenset(present))
+        return present
 
     def _computed(
         self, number: int, answers: Mapping[str, Answer], frame: Frame
@@ -260,7 +285,7 @@ class _Sheet:
         self, given: _Input, number: int, answer: Answer, frame: Frame
     ) -> tuple[Value, list[Value]]:
         """Return the total and the column of an input, filled."""
-        cut = self.frames.current.buckets
+        cut = frame.buckets
         count = len(cut.starts) if cut and self.columns else 0
         line = given.line(answer, number)
         if line is None and not given.has(number):
@@ -270,29 +295,35 @@ class _Sheet:
         value = frozenset({given.value})
         columns = value if count else frozenset()
         table = Table(value, columns, fill, range(count), self.frames.until)
-        texts = table.columns(line, frame)
+        before = answer.before.get(number if given.keys else 1, {})
+        texts = table.columns(line, frame, before)
         column = _COLUMN.decode(texts[given.value]) if count else []
         return table.totals(line, frame)[given.value], column
 
 
-def _shown(rows: Iterable[_Row], frames: Frames, fill: Fill) -> Sequence[int]:
-    """Return which buckets are shown; without filling those in which there is a value."""
-    cut = frames.current.buckets
-    if cut is None:
-        return ()
+def _shown(rows: Iterable[_Row], frames: Frames, fill: Fill) -> list[Sequence[int]]:
+    """Return which buckets of both ranges are shown: without filling, those with a value.
+
+    Buckets of two ranges belong together by their number, and are shown together.
+    """
+    cuts = [frame.buckets if frame else None for frame in (frames.current, frames.other)]
+    counts = [len(cut.starts) if cut else 0 for cut in cuts]
     if fill is not Fill.NONE:
-        return range(len(cut.starts))
-    return sorted({n for row in rows for n in row.present if row.column[n] is not None})
+        return [range(count) for count in counts]
+    present = sorted({n for row in rows for n in row.present})
+    return [[n for n in present if n < count] for count in counts]
 
 
-def _series(row: _Row, shown: Sequence[int], keys: list[GroupKey], text: str) -> FormulaSeries:
+def _series(
+    row: _Row, shown: tuple[Sequence[int], Sequence[int]], keys: list[GroupKey], text: str
+) -> FormulaSeries:
     return FormulaSeries(
         key=keys,
         label=label(keys) if keys else text,
         total=row.total,
         change=Change.between(row.total, row.previous_total) if row.compared else None,
-        column=_ready(row.column, shown),
-        previous_column=_ready(row.previous_column, shown) if row.compared else None,
+        column=_ready(row.column, shown[0]),
+        previous_column=_ready(row.previous_column, shown[1]) if row.compared else None,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from resolvers.context import Context
+from resolvers.lookback import Lookback
 from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES, Asked, Rows, Wanted
 from resolvers.series_result import Answer, Answers, Frames, presented, result_meta
 from resolvers.table import Frame
@@ -20,7 +21,7 @@ from store import queries
 from store.aggregates import in_engine
 from store.buckets import buckets, previous_buckets
 from store.ranges import EVER, Extent, comparison, resolve_range
-from store.series_types import Places, Question, Rank, Shape
+from store.series_types import OVERALL, Places, Question, Rank, Shape
 
 
 async def series(
@@ -36,8 +37,21 @@ async def series(
         _series(ctx, Questions.of(rows, asked, wanted), frames, found),
         _overall(ctx, Questions.of_all(rows, asked, wanted), frames, found),
     )
+    await _look_back(ctx, rows, asked, wanted, frames=frames, found=found)
     result = presented(rows, asked, wanted, frames, found)
     return result, result_meta(ctx, asked, frames, found.ran, found.current.groups)
+
+
+async def _look_back(
+    ctx: Context, rows: Rows, asked: Asked, wanted: Wanted, *, frames: Frames, found: Answers
+) -> None:
+    """Find what PREVIOUS carries into the first buckets of the groups, and of all rows."""
+    groups = tuple((rows.part, *texts) for texts in found.current.keys.values())
+    placed = Places(groups, asked.others) if asked.keys else None
+    series = [Lookback(ctx, rows, asked, frames, wanted.columns, placed)]
+    if asked.keys and wanted.overall:
+        series.append(Lookback(ctx, rows, asked, frames, wanted.overall.columns, None, OVERALL))
+    await asyncio.gather(*(each.into(found) for each in series))
 
 
 async def resolved(ctx: Context, rows: Sequence[Rows], asked: Asked, *, times: bool) -> Frames:
@@ -64,17 +78,19 @@ def _asks_for_all_time(asked: Asked) -> bool:
 
 def _frames(ctx: Context, asked: Asked, extent: Extent | None, *, times: bool) -> Frames:
     now = ctx.now()
-    span = ctx.up_to_latest(resolve_range(asked.range, now, asked.zone, extent))
+    span = ctx.up_to_latest(resolve_range(asked.range, now, asked.zone, extent, asked.week_start))
     cut = None
     if times:
-        cut = buckets(span, asked.granularity, asked.max_points, asked.zone)
+        cut = buckets(span, asked.granularity, asked.max_points, asked.zone, asked.week_start)
         span = replace(span, granularity=cut.granularity)
     newest = extent.newest if extent and _asks_for_all_time(asked) else None
     frame = Frame(span, cut)
     if asked.compare is None:
         return Frames(now, newest, frame, None)
-    before = ctx.up_to_latest(comparison(span, asked.compare, asked.zone, now, extent))
-    cut_before = previous_buckets(cut, before, asked.zone) if cut else None
+    week = asked.week_start
+    before = comparison(span, asked.compare, asked.zone, now, extent, week_start=week)
+    before = ctx.up_to_latest(before)
+    cut_before = previous_buckets(cut, before, asked.zone, week) if cut else None
     return Frames(now, newest, frame, Frame(before, cut_before))
 
 

@@ -1,5 +1,6 @@
 """A request for series: the rows, how series are made of them, and what of these is wanted."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,7 +14,7 @@ from schema.aggregates import (
     aggregate,
     of_field,
 )
-from schema.buckets import Fill, Granularity
+from schema.buckets import Fill, Granularity, WeekStart
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Zone
 from schema.selection import TYPENAME, Selected
@@ -43,6 +44,7 @@ class Asked:
 
     range: TimeRangeInput
     zone: Zone = UTC_ZONE
+    week_start: WeekStart = WeekStart.MONDAY
     granularity: Granularity = Granularity.AUTO
     max_points: int = 300
     keys: tuple[Key, ...] = ()
@@ -73,9 +75,9 @@ class Wanted:
     @classmethod
     def of(cls, table: str, selected: Iterable[Selected]) -> "Wanted":
         """Read it from what is selected below a result."""
-        parts: dict[str, list[Selected]] = {"times": [], "series": [], "overall": []}
+        parts: dict[str, list[Selected]] = defaultdict(list)
         for one in selected:
-            parts.setdefault(one.name, []).append(one)
+            parts[one.name].append(one)
         series = cls._of_series(table, [part for one in parts["series"] for part in one.below])
         whole = [part for one in parts["overall"] for part in one.below]
         shares = {
@@ -89,7 +91,11 @@ class Wanted:
             overall = cls._of_series(table, whole)
             overall = replace(overall, totals=overall.totals | shares)
             series = replace(series, totals=series.totals | shares)
-        times = bool(parts["times"]) or series.times or bool(overall and overall.times)
+        times = (
+            bool(parts["times"] or parts["previousTimes"])
+            or series.times
+            or bool(overall and overall.times)
+        )
         partial = series.partial or bool(overall and overall.partial)
         warnings = any(
             part.name == "warnings" for one in parts.get("meta", ()) for part in one.below

@@ -1,7 +1,6 @@
 """What is answered about series: their keys and labels, and how the answer was made."""
 
 import operator
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -11,7 +10,8 @@ import msgspec
 from resolvers.context import Context
 from resolvers.questions import Ran, Reply
 from resolvers.series_request import Asked, Rows, Wanted
-from resolvers.table import Frame, Table, shown_buckets
+from resolvers.table import Frame, Table, Value, shown_buckets
+from schema.aggregates import Aggregate
 from schema.results import Caveat, GroupKey, ResultMeta
 from schema.scalars import Instant, Long
 from schema.series import Result, Series, instants
@@ -51,10 +51,14 @@ class Frames:
 
 @dataclass(slots=True)
 class Answer:
-    """What was found for the series of one range."""
+    """What was found for the series of one range.
+
+    `before` are the values that go before the first buckets of series.
+    """
 
     lines: dict[int, Line] = field(default_factory=dict)
     keys: dict[int, list[str]] = field(default_factory=dict)
+    before: dict[int, dict[Aggregate, Value]] = field(default_factory=dict)
     ran: list[Ran] = field(default_factory=list)
     groups: int = 1
 
@@ -89,6 +93,11 @@ class Answers:
     previous: Answer = field(default_factory=Answer)
 
     @property
+    def both(self) -> tuple[Answer, Answer]:
+        """The answers, that of the range first."""
+        return self.current, self.previous
+
+    @property
     def ran(self) -> list[Ran]:
         """The statements that found it, some of them more than once."""
         return [*self.current.ran, *self.previous.ran]
@@ -100,15 +109,15 @@ def presented(rows: Rows, asked: Asked, wanted: Wanted, frames: Frames, found: A
     numbers = _numbers(asked, found)
     whole = OVERALL if asked.keys else 1
     seen = [*numbers, *([whole] if wanted.overall and wanted.overall.columns else [])]
-    lines = [found.current.lines.get(number) for number in seen]
-    shown = shown_buckets(frame.buckets, lines, asked.fill)
-    starts = these(frame.buckets.starts, shown) if frame.buckets else ()
-    times = instants(starts) if wanted.times else b"[]"
+    lines = [answer.lines.get(number) for answer in found.both for number in seen]
+    cuts = [each.buckets if each else None for each in (frame, other)]
+    shown, old_shown = shown_buckets(cuts, lines, asked.fill)
+    times = times_of(frame, shown) if wanted.times else b"[]"
     partial = (
         frame.buckets.partial(frame.span, frames.now) if frame.buckets and wanted.partial else []
     )
     partial_text = msgspec.json.encode(these(partial, shown) if partial else [])
-    compared = bisect_left(shown, len(other.buckets.starts)) if other and other.buckets else 0
+    compared = min(len(shown), len(old_shown))
     whole_table = Table(frozenset(), frozenset(), asked.fill, shown, frames.until)
     if wanted.overall:
         whole_table = replace(
@@ -117,7 +126,9 @@ def presented(rows: Rows, asked: Asked, wanted: Wanted, frames: Frames, found: A
     overall_totals = whole_table.totals(found.current.lines.get(whole), frame)
 
     def one(number: int, table: Table, *, is_other: bool = False) -> Series:
-        line, before = found.current.lines.get(number), found.previous.lines.get(number)
+        line, old_line = (answer.lines.get(number) for answer in found.both)
+        before, old_before = (answer.before.get(number, {}) for answer in found.both)
+        old_table = replace(table, shown=old_shown)
         keys = group_keys(asked.keys, found.current.keys.get(number))
         return Series(
             table=rows.table,
@@ -126,9 +137,9 @@ def presented(rows: Rows, asked: Asked, wanted: Wanted, frames: Frames, found: A
             is_other=is_other,
             totals=table.totals(line, frame),
             overall_totals=overall_totals,
-            previous_totals=table.totals(before, other) if other else None,
-            texts=table.columns(line, frame),
-            previous_texts=table.columns(before, other) if other else None,
+            previous_totals=old_table.totals(old_line, other) if other else None,
+            texts=table.columns(line, frame, before),
+            previous_texts=old_table.columns(old_line, other, old_before) if other else None,
             compared=compared,
             times=times,
             partial=partial_text,
@@ -137,7 +148,18 @@ def presented(rows: Rows, asked: Asked, wanted: Wanted, frames: Frames, found: A
     table = replace(whole_table, wanted_totals=wanted.totals, wanted_columns=wanted.columns)
     made = [one(number, table, is_other=bool(asked.keys) and number == OTHER) for number in numbers]
     overall = one(whole, whole_table) if wanted.overall else None
-    return Result(times, made, found=bool(found.current.lines), overall=overall)
+    return Result(
+        times,
+        made,
+        found=bool(found.current.lines),
+        overall=overall,
+        previous_times=times_of(other, old_shown) if other else None,
+    )
+
+
+def times_of(frame: Frame, shown: Sequence[int]) -> bytes:
+    """Return when the shown buckets of a range begin, as the text of an array."""
+    return instants(these(frame.buckets.starts, shown) if frame.buckets else ())
 
 
 def these(of: Sequence[T], shown: Sequence[int]) -> Sequence[T]:

@@ -1,6 +1,8 @@
 """The cells of an answer: totals and columns of a series, with its gaps filled."""
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Final, TypeAlias
@@ -19,6 +21,7 @@ from store.series_types import Line
 
 Value: TypeAlias = int | float | None
 
+_NOTHING: Final[Mapping[Aggregate, Value]] = {}
 _NOT_FILLED: Final = (Fill.NULL, Fill.NONE)
 _INDEXES: Final = msgspec.json.Decoder(list[int])
 _COLUMN: Final = msgspec.json.Decoder(list[Value])
@@ -32,17 +35,21 @@ class Frame:
     buckets: Buckets | None
 
 
-def shown_buckets(cut: Buckets | None, lines: Sequence[Line | None], fill: Fill) -> Sequence[int]:
-    """Return which buckets are shown: all, or those in which any series has rows."""
-    if cut is None:
-        return ()
+def shown_buckets(
+    cuts: Sequence[Buckets | None], lines: Sequence[Line | None], fill: Fill
+) -> list[Sequence[int]]:
+    """Return which buckets of each range are shown: all, or those in which any line has rows.
+
+    Buckets of two ranges belong together by their number, and are shown together.
+    """
     if fill is not Fill.NONE:
-        return range(len(cut.starts))
+        return [range(len(cut.starts) if cut else 0) for cut in cuts]
     present: set[int] = set()
     for line in lines:
         if line and line.buckets is not None:
             present.update(_INDEXES.decode(line.buckets))
-    return sorted(present)
+    shown = sorted(present)
+    return [shown[: bisect_left(shown, len(cut.starts) if cut else 0)] for cut in cuts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,17 @@ class Table:
         """Return the aggregates over a range; without a line there were no rows."""
         ms = min(frame.span.to, self.now + 1) - frame.span.from_
         return {
-            each: _rated(each, line.totals[in_engine(each)] if line else of_nothing(each), ms)
+            each: rated(each, line.totals[in_engine(each)] if line else of_nothing(each), ms)
             for each in self.wanted_totals
         }
 
-    def columns(self, line: Line | None, frame: Frame) -> dict[Aggregate, bytes]:
-        """Return the aggregates of each shown bucket, as the texts of arrays."""
+    def columns(
+        self, line: Line | None, frame: Frame, before: Mapping[Aggregate, Value] = _NOTHING
+    ) -> dict[Aggregate, bytes]:
+        """Return the aggregates of each shown bucket, as the texts of arrays.
+
+        `before` has the values that PREVIOUS carries into the first bucket.
+        """
         if frame.buckets is None:
             return {}
         buckets = line.buckets if line and line.buckets is not None else b"[]"
@@ -81,9 +93,11 @@ class Table:
             values = dict(zip(present, _COLUMN.decode(text), strict=True))
             if each.kind is AggregateKind.RATE:
                 widths = widths or frame.buckets.widths(frame.span, self.now)
-                values = {n: _rated(each, value, widths[n]) for n, value in values.items()}
+                values = {n: rated(each, value, widths[n]) for n, value in values.items()}
             cells = [values.get(n) for n in self.shown]
-            found[each] = msgspec.json.encode(self._filled(each, cells))
+            starts = [frame.buckets.starts[n] for n in self.shown]
+            filled = self._filled(each, cells, starts, before.get(each))
+            found[each] = msgspec.json.encode(filled)
         return found
 
     def _padded(self, of: Aggregate, text: bytes, run: range | None) -> bytes | None:
@@ -106,13 +120,15 @@ class Table:
         parts = [*repeat(cell, before), *([text[1:-1]] if run else []), *repeat(cell, after)]
         return b"[" + b",".join(parts) + b"]"
 
-    def _filled(self, of: Aggregate, cells: list[Value]) -> list[Value]:
+    def _filled(
+        self, of: Aggregate, cells: list[Value], starts: Sequence[int], before: Value
+    ) -> list[Value]:
         if of.kind in COUNTS or self.fill is Fill.ZERO:
             return [0 if cell is None else cell for cell in cells]
         if self.fill is Fill.PREVIOUS:
-            return _carried(cells)
+            return _carried(cells, before, bisect_right(starts, self.now))
         if self.fill is Fill.LINEAR:
-            return _interpolated(cells)
+            return _interpolated(cells, starts)
         return cells
 
 
@@ -130,29 +146,38 @@ def of_nothing(each: Aggregate) -> Value:
     return 0 if each.kind in ZERO_OF_NOTHING else None
 
 
-def _rated(each: Aggregate, value: Value, ms: float) -> Value:
+def rated(each: Aggregate, value: Value, ms: float) -> Value:
     """Relate growth to time, if that is what is wanted."""
     if each.kind is not AggregateKind.RATE or value is None:
         return value
     return finite(value * each.per / ms) if ms > 0 else None
 
 
-def _carried(cells: Sequence[Value]) -> list[Value]:
-    last: Value = None
-    carried = []
-    for cell in cells:
+def _carried(cells: Sequence[Value], before: Value, begun: int) -> list[Value]:
+    """Fill gaps with the value before them, in the buckets that have begun."""
+    last = before
+    carried = list(cells)
+    for n, cell in enumerate(cells[:begun]):
         last = last if cell is None else cell
-        carried.append(last)
+        carried[n] = last
     return carried
 
 
-def _interpolated(cells: Sequence[Value]) -> list[Value]:
-    """Fill gaps between two values on a straight line; what has no value on one side stays."""
+def _interpolated(cells: Sequence[Value], starts: Sequence[int]) -> list[Value]:
+    """Fill gaps between two values on a straight line over the times at which buckets start.
+
+    A gap without a value on one side stays.
+    """
     filled = list(cells)
     known = [n for n, cell in enumerate(cells) if cell is not None]
     for left, right in pairwise(known):
         start, end = cells[left], cells[right]
         assert start is not None and end is not None  # noqa: S101, PT018 - they are known
+        whole = starts[right] - starts[left]
         for n in range(left + 1, right):
-            filled[n] = start + (end - start) * (n - left) / (right - left)
+            elapsed = starts[n] - starts[left]
+            value = start + (end - start) * elapsed / whole
+            if not math.isfinite(value):  # the difference is beyond a double
+                value = start * (1 - elapsed / whole) + end * (elapsed / whole)
+            filled[n] = value
     return filled

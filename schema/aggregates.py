@@ -109,6 +109,8 @@ def aggregate(
         raise bad_input(f"{at}q", "must be from 0 to 1", limit=1)
     if kind is not AggregateKind.RATE:
         per = DEFAULT_PER
+    elif per.months:
+        raise bad_input(f"{at}per", "must have a fixed length; months and years have none")
     elif per <= 0:
         raise bad_input(f"{at}per", "must be longer than nothing")
     exact = exact and (kind is AggregateKind.QUANTILE or kind in _OF_EVENTS_ONLY)

@@ -10,6 +10,7 @@ from schema.filters import MetricFilter
 from schema.ready import Ready
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant
+from schema.series import PREVIOUS_TIMES
 
 
 @strawberry.input(description="A metric's aggregate, under the name that a formula knows it by.")
@@ -51,7 +52,10 @@ class FormulaSeries:
     def values(self) -> list[float | None]:
         return self.column  # type: ignore[return-value]  # it is ready
 
-    @strawberry.field(description="The same of the other range; null without `compare`.")
+    @strawberry.field(
+        description="The formula bucket by bucket over the other range, aligned with"
+        " `previousTimes`; null without `compare`."
+    )
     def previous_values(self) -> list[float | None] | None:
         return self.previous_column  # type: ignore[return-value]  # it is ready
 
@@ -59,6 +63,7 @@ class FormulaSeries:
 @strawberry.type(description="The answer to a formula.")
 class FormulaResult:
     begins: strawberry.Private[Any]
+    previous_begins: strawberry.Private[Any]
     series: list[FormulaSeries] = strawberry.field(
         description="One line for each group that any input has, by `total`, those without one"
         " last; or one line without groups."
@@ -71,6 +76,10 @@ class FormulaResult:
     )
     def times(self) -> list[Instant]:
         return self.begins
+
+    @strawberry.field(description=PREVIOUS_TIMES)
+    def previous_times(self) -> list[Instant] | None:
+        return self.previous_begins
 
 
 Text = Annotated[

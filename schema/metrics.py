@@ -11,11 +11,14 @@ from schema.aggregates import DEFAULT_PER, Aggregate, AggregateKind, of_field
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import DurationMs, Instant, Long
 from schema.selection import selection
-from schema.series import Result, Series
+from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Result, Series
 
 Level = Annotated[float, argument(description="From 0 to 1: 0.95 for the 95th percentile.")]
 Exact = Annotated[bool, argument(description="Exact, at the cost of all values in memory.")]
-Per = Annotated[DurationMs, argument(description="The time to which growth is related.")]
+Per = Annotated[
+    DurationMs,
+    argument(description="The time to which growth is related: a fixed length, no months."),
+]
 
 _COUNT = "Number of points."
 _SUM = "Exact sum of the values; 0 without points, null when it is beyond a double."
@@ -211,7 +214,7 @@ class MetricSeries:
     def columns(self) -> MetricColumns:
         return MetricColumns(values=self.series.columns)
 
-    @strawberry.field(description="The same of the other range; null without `compare`.")
+    @strawberry.field(description=PREVIOUS_COLUMNS)
     def previous_columns(self) -> MetricColumns | None:
         if self.series.previous_columns is None:
             return None
@@ -226,6 +229,10 @@ class MetricResult:
     @strawberry.field(description="When each bucket begins.")
     def times(self) -> list[Instant]:
         return self.result.shown_times()
+
+    @strawberry.field(description=PREVIOUS_TIMES)
+    def previous_times(self) -> list[Instant] | None:
+        return self.result.shown_previous_times()
 
     @strawberry.field(description="One line for each group, or one for all points.")
     def series(self) -> list[MetricSeries]:

@@ -16,7 +16,7 @@ from resolvers.identity import EVENT_TYPE, METRIC, name_in, named_id
 from resolvers.keys import Keys, property_type
 from schema.aggregates import OrderByInput, ordered
 from schema.asked import Asked, selected_names
-from schema.buckets import Fill, Granularity
+from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind, PropertyType, Sample, TagValue
 from schema.connections import After, Before, Connection, First, Last
 from schema.errors import AnalyticsError
@@ -40,6 +40,7 @@ MaxPoints = Annotated[
     int, argument(description=f"With AUTO, at most so many buckets, 1 to {MAX_BUCKETS}.")
 ]
 InZone = Annotated[Zone, argument(description="The zone whose clocks ranges and buckets go by.")]
+Weeks = Annotated[WeekStart, argument(description="The first day of a week.")]
 Tags = Annotated[list[str] | None, argument(description="Tags to group by, at most 5.")]
 Ordered = Annotated[OrderByInput | None, argument(description="Which series come first.")]
 Limit = Annotated[int, argument(description="At most so many groups, 1 to 1000.")]
@@ -171,6 +172,7 @@ class Metric(Node):
         granularity: Grain = Granularity.AUTO,
         max_points: MaxPoints = 300,
         timezone: InZone = UTC_ZONE,
+        week_start: Weeks = WeekStart.MONDAY,
         group_by: Tags = None,
         order_by: Ordered = None,
         limit: Limit = 10,
@@ -186,6 +188,7 @@ class Metric(Node):
             granularity=granularity,
             max_points=max_points,
             timezone=timezone,
+            week_start=week_start,
             group_by=group_by,
             order_by=order_by,
             limit=limit,
@@ -206,13 +209,15 @@ class Metric(Node):
         range: Range,  # noqa: A002
         where: WhichPoints = None,
         timezone: InZone = UTC_ZONE,
+        week_start: Weeks = WeekStart.MONDAY,
         first: First = None,
         after: After = None,
         last: Last = None,
         before: Before = None,
     ) -> Connection[Sample] | None:
         paging = Paging(first, after, last, before)
-        span = info.context.up_to_latest(resolve_range(range, info.context.now(), timezone))
+        span = resolve_range(range, info.context.now(), timezone, week_start=week_start)
+        span = info.context.up_to_latest(span)
         found = await metrics.samples(info.context, self.name, span, where, paging)
         return Connection.of(found)
 
@@ -252,6 +257,7 @@ def _asked(ctx: Context, **given: Any) -> trends.Asked:  # noqa: ANN401 - argume
     return trends.Asked(
         range=given["range"],
         zone=given["timezone"],
+        week_start=given["week_start"],
         granularity=given["granularity"],
         max_points=given["max_points"],
         keys=metrics.keys(ctx, given["group_by"] or []),

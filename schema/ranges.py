@@ -6,9 +6,11 @@ from typing import Final
 import strawberry
 
 from schema.buckets import Granularity
+from schema.dates import Day
 from schema.scalars import UTC_ZONE, DurationMs, Instant, ReadableInstants, Zone
 
 MAX_HOURS: Final = 87_600
+MAX_YEARS: Final = 10
 
 
 @strawberry.enum(
@@ -29,12 +31,24 @@ class TimeRangePreset(Enum):
     LAST_30_DAYS = strawberry.enum_value(
         "LAST_30_DAYS", description="Today so far, and the 29 whole days before it."
     )
+    LAST_90_DAYS = strawberry.enum_value(
+        "LAST_90_DAYS", description="Today so far, and the 89 whole days before it."
+    )
     LAST_91_DAYS = strawberry.enum_value(
         "LAST_91_DAYS", description="Today so far, and the 90 whole days before it."
     )
-    THIS_WEEK = strawberry.enum_value("THIS_WEEK", description="Since Monday.")
+    THIS_WEEK = strawberry.enum_value(
+        "THIS_WEEK", description="Since Monday, or Sunday: see `weekStart`."
+    )
+    LAST_WEEK = strawberry.enum_value(
+        "LAST_WEEK", description="The whole week before this one; see `weekStart`."
+    )
     THIS_MONTH = strawberry.enum_value("THIS_MONTH", description="Since the first of the month.")
+    LAST_MONTH = strawberry.enum_value("LAST_MONTH", description="The whole month before this one.")
     THIS_YEAR = strawberry.enum_value("THIS_YEAR", description="Since the first of January.")
+    YEAR_TO_DATE = strawberry.enum_value(
+        "YEAR_TO_DATE", description="Since the first of January, as THIS_YEAR."
+    )
     LAST_12_MONTHS = strawberry.enum_value(
         "LAST_12_MONTHS", description="This month so far, and the 11 whole months before it."
     )
@@ -52,12 +66,25 @@ class TimeBetweenInput(ReadableInstants):
     )
 
 
+@strawberry.input(description="Whole days of the calendar, both included, by the time zone.")
+class DateRangeInput:
+    from_: Day = strawberry.field(name="from", description="First day in the range.")
+    to: Day | None = strawberry.field(
+        default=None,
+        description="Last day in the range; today unless given. Today counts as far as now.",
+    )
+
+
 @strawberry.input(
     one_of=True, description="A range of time, half-open: [from, to). Exactly one field."
 )
 class TimeRangeInput:
     last: DurationMs | None = strawberry.field(
-        default=strawberry.UNSET, description=f"Up to now; at most {MAX_HOURS} hours."
+        default=strawberry.UNSET,
+        description=(
+            f"Up to now; at most {MAX_HOURS} hours. Months and years (`P1M`, at most {MAX_YEARS}"
+            " years) reach back to the same clock time of the time zone."
+        ),
     )
     preset: TimeRangePreset | None = strawberry.field(
         default=strawberry.UNSET, description="A range that has a name."
@@ -65,6 +92,10 @@ class TimeRangeInput:
     between: TimeBetweenInput | None = strawberry.field(
         default=strawberry.UNSET,
         description=f"Two instants; at most {MAX_HOURS} hours.",
+    )
+    dates: DateRangeInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description=f"Days of the calendar; at most {MAX_YEARS} years.",
     )
 
 
@@ -77,7 +108,12 @@ class TimeRangeInput:
 class CompareMode(Enum):
     PREVIOUS_PERIOD = strawberry.enum_value(
         "PREVIOUS_PERIOD",
-        description="As long, directly before; for a range of whole days as many days.",
+        description=(
+            "Directly before. Whole days: as many days. A range that begins at midnight and ends"
+            " within a day: the same clock times as many days earlier (THIS_WEEK: a week,"
+            " THIS_MONTH and LAST_MONTH: a month, THIS_YEAR and LAST_12_MONTHS: a year)."
+            " Any other range, and `last`: as long."
+        ),
     )
     PREVIOUS_PERIOD_MATCH_WEEKDAY = strawberry.enum_value(
         "PREVIOUS_PERIOD_MATCH_WEEKDAY",
@@ -86,7 +122,10 @@ class CompareMode(Enum):
     PREVIOUS_WEEK = strawberry.enum_value("PREVIOUS_WEEK", description="7 days earlier.")
     PREVIOUS_MONTH = strawberry.enum_value(
         "PREVIOUS_MONTH",
-        description="A month earlier; for a day that it does not have, its last day.",
+        description=(
+            "A month earlier; for a day that it does not have, its last day: March 29 to 31 with"
+            " February 28."
+        ),
     )
     YEAR_OVER_YEAR = strawberry.enum_value(
         "YEAR_OVER_YEAR", description="A year earlier; for February 29, February 28."
@@ -114,3 +153,5 @@ class TimeRange:
         default=Granularity.AUTO,
         description="The length of its buckets; AUTO when it is one bucket.",
     )
+    period: strawberry.Private[Granularity | None] = None
+    """The calendar period that the range was made of, from DAY on; None for a mere length."""

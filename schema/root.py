@@ -16,7 +16,7 @@ from resolvers import series_request as trends
 from resolvers.series_request import MAX_SERIES
 from schema.aggregates import Order, OrderDirection, ordered
 from schema.asked import Asked, selected_names
-from schema.buckets import Fill, Granularity
+from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload, MetricKind
 from schema.connections import After, Before, Connection, First, Last
 from schema.errors import AnalyticsError
@@ -42,6 +42,7 @@ from schema.nodes import (
     Ordered,
     OtherGroup,
     Range,
+    Weeks,
     event_types_of,
     find,
     metrics_of,
@@ -140,6 +141,7 @@ class Query:
         where: Annotated[EventFilter | None, argument(description="Which; all if null.")] = None,
         range: EventRange = None,  # noqa: A002
         timezone: InZone = UTC_ZONE,
+        week_start: Weeks = WeekStart.MONDAY,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -148,7 +150,8 @@ class Query:
         paging = Paging(first, after, last, before)
         span = None
         if range:
-            span = info.context.up_to_latest(resolve_range(range, info.context.now(), timezone))
+            span = resolve_range(range, info.context.now(), timezone, week_start=week_start)
+            span = info.context.up_to_latest(span)
         page = await events.page(info.context, where or EventFilter(), span, paging)
         return Connection.of(page)
 
@@ -176,6 +179,7 @@ class Query:
         granularity: Grain = Granularity.AUTO,
         max_points: MaxPoints = 300,
         timezone: InZone = UTC_ZONE,
+        week_start: Weeks = WeekStart.MONDAY,
         group_by: EventKeys = None,
         order_by: Ordered = None,
         limit: Limit = 10,
@@ -188,6 +192,7 @@ class Query:
         asked = trends.Asked(
             range=range,
             zone=timezone,
+            week_start=week_start,
             granularity=granularity,
             max_points=max_points,
             keys=event_trends.keys(info.context, group_by or []),
@@ -212,6 +217,7 @@ class Query:
         granularity: Grain = Granularity.AUTO,
         max_points: MaxPoints = 300,
         timezone: InZone = UTC_ZONE,
+        week_start: Weeks = WeekStart.MONDAY,
         direction: Direction = OrderDirection.DESC,
         limit: Limit = MAX_SERIES,
         offset: Offset = 0,
@@ -222,6 +228,7 @@ class Query:
         asked = trends.Asked(
             range=range,
             zone=timezone,
+            week_start=week_start,
             granularity=granularity,
             max_points=max_points,
             order=Order(descending=direction is OrderDirection.DESC),
@@ -233,7 +240,7 @@ class Query:
             compare=compare,
         )
         fields = {one.name for of in selection(info._raw_info) for one in (of, *of.below)}  # noqa: SLF001
-        columns = bool(fields & {"times", "values", "previousValues"})
+        columns = bool(fields & {"times", "previousTimes", "values", "previousValues"})
         return await formulas.query(
             info.context, formula, inputs, asked, columns=columns, warned="warnings" in fields
         )

@@ -1,7 +1,6 @@
-"""Scalars of the GraphQL API, and the text forms of instants and durations."""
+"""Scalars of the GraphQL API, and the text forms of instants."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,9 @@ from graphql import (
 )
 from strawberry.types.scalar import ScalarDefinition
 
+from schema.dates import Day, iso_date, parse_date
+from schema.durations import DurationMs as DurationMs  # noqa: PLC0414 - its name elsewhere
+from schema.durations import iso_duration, parse_duration
 from schema.errors import bad_input
 from schema.instants import parse_rfc3339
 
@@ -31,28 +33,12 @@ MS_PER_HOUR: Final = 3_600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_1: Final = parse_rfc3339("0001-01-01T00:00:00Z")
 _YEAR_10000: Final = parse_rfc3339("9999-12-31T23:59:59.999Z") + 1
-_DURATION: Final = re.compile(
-    r"P(?!$)(?:(?P<weeks>\d{1,6})W)?(?:(?P<days>\d{1,6})D)?"
-    r"(?:T(?!$)(?:(?P<hours>\d{1,8})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?"
-)
-_SHORT_DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)")
-_UNIT_MS: Final = {
-    "ms": 1,
-    "s": 1000,
-    "m": 60_000,
-    "h": MS_PER_HOUR,
-    "d": 24 * MS_PER_HOUR,
-    "w": 168 * MS_PER_HOUR,
-}
 
 Instant = NewType("Instant", int)
 """Milliseconds since the epoch, UTC: the form in which the service handles every instant."""
 
 RowInstant = NewType("RowInstant", object)
 """The instant of a row to record: an `Instant`, or an `UnreadableInstant` that refuses the row."""
-
-DurationMs = NewType("DurationMs", int)
-"""A length of time in milliseconds."""
 
 Zone = NewType("Zone", str)
 """The IANA name of a time zone that exists, as `Europe/Berlin`."""
@@ -128,19 +114,6 @@ class ReadableInstants:
                     raise bad_input(name.strip("_"), item.reason)
 
 
-def parse_duration(text: object) -> DurationMs:
-    """Read `PT5M`, `P7D` or the short `5m`; months and years have no fixed length."""
-    if isinstance(text, str):
-        if short := _SHORT_DURATION.fullmatch(text):
-            return DurationMs(int(short[1]) * _UNIT_MS[short[2]])
-        if iso := _DURATION.fullmatch(text):
-            return DurationMs(
-                sum(int(n) * _UNIT_MS[unit[0]] for unit, n in iso.groupdict().items() if n)
-            )
-    message = "Duration must be ISO 8601 like PT5M or P7D (weeks to seconds), or short like 5m"
-    raise GraphQLError(message)
-
-
 def parse_zone(text: object) -> Zone:
     """Read the name of a time zone; anything else is a GraphQL input error that quotes it."""
     if isinstance(text, str) and text in _zones():
@@ -153,10 +126,6 @@ def parse_zone(text: object) -> Zone:
 def _zones() -> frozenset[str]:
     """List the zones that have a name everywhere; it takes 20 ms to look for them."""
     return frozenset(available_timezones()) - {"Factory", "localtime"}
-
-
-def _duration(length: DurationMs) -> str:
-    return f"PT{length / 1000:g}S"
 
 
 def _parse_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -233,12 +202,21 @@ SCALARS: Final[dict[object, Any]] = {
     DurationMs: strawberry.scalar(
         name="Duration",
         description=(
-            "ISO-8601 duration (`PT5M`, `P7D`)."
-            " The Prometheus short form (`5m`, `7d`) is accepted on input."
+            "ISO 8601 duration (`PT5M`, `P7D`, `P1Y2M3DT4H`); only its smallest unit can have a"
+            " fraction (`PT1.5H`). Months and years are calendar lengths, and only `last` of a"
+            " range takes them. The Prometheus short form (`5m`, `1h30m`, `7d`) is accepted on"
+            " input."
         ),
         specified_by_url="https://en.wikipedia.org/wiki/ISO_8601#Durations",
-        serialize=_duration,
+        serialize=iso_duration,
         parse_value=parse_duration,
+    ),
+    Day: strawberry.scalar(
+        name="Date",
+        description="A day of the calendar, as `2026-06-01`.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date",
+        serialize=iso_date,
+        parse_value=parse_date,
     ),
     Zone: strawberry.scalar(
         name="TimeZone",

@@ -14,6 +14,15 @@ from schema.results import Change, GroupKey, finite
 from schema.scalars import Instant, rfc3339
 from schema.selection import Selected
 
+PREVIOUS_TIMES: Final = (
+    "When each bucket of the other range begins; null without `compare`. The first belongs to the"
+    " first of `times` and so on, however many each range has."
+)
+PREVIOUS_COLUMNS: Final = (
+    "Bucket by bucket over the other range, aligned with `previousTimes`; null without `compare`."
+    " Longer or shorter than `columns` where the other range has more or fewer buckets."
+)
+
 Totals = Mapping[Aggregate, int | float | None]
 
 _Rows: TypeAlias = npt.NDArray[Any]
@@ -76,7 +85,10 @@ class Series:
         return None if part is None or not whole else finite(part / whole)
 
     def points(self, selected: Sequence[Selected]) -> Any:  # noqa: ANN401 - it stands for a list
-        """Put the selected fields of all points together; the last may have no previous one."""
+        """Put the selected fields of all points together; the last may have no previous one.
+
+        The other range may have more buckets than there are points: see `previous_columns`.
+        """
         count = len(items(self.times))
         parts = [
             texts(selected, self._columns(slice(0, self.compared), compared=True), self.compared),
@@ -111,12 +123,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The series of one answer, and when its buckets begin. `found`: any rows at all."""
+    """The series of one answer, and when its buckets begin. `found`: any rows at all.
+
+    `previous_times`: when the buckets of the other range begin, if there is one.
+    """
 
     times: bytes
     series: list[Series]
     found: bool
     overall: Series | None = None
+    previous_times: bytes | None = None
 
     @property
     def whole(self) -> Series:
@@ -128,6 +144,10 @@ class Result:
     def shown_times(self) -> Any:  # noqa: ANN401 - it stands for a list
         """When the buckets begin, ready to be sent."""
         return Ready(msgspec.Raw(self.times))
+
+    def shown_previous_times(self) -> Any:  # noqa: ANN401 - it stands for a list, or null
+        """When the buckets of the other range begin, ready to be sent; null without one."""
+        return None if self.previous_times is None else Ready(msgspec.Raw(self.previous_times))
 
 
 def instants(moments: Sequence[int]) -> bytes:

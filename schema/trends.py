@@ -12,7 +12,7 @@ from schema.aggregates import Aggregate, AggregateKind, of_field
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant, Long
 from schema.selection import selection
-from schema.series import Result, Series
+from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Result, Series
 
 
 @strawberry.enum(description="A field of every event, to group by.")
@@ -233,7 +233,7 @@ class EventSeries:
     def columns(self) -> EventColumns:
         return EventColumns(values=self.series.columns)
 
-    @strawberry.field(description="The same of the other range; null without `compare`.")
+    @strawberry.field(description=PREVIOUS_COLUMNS)
     def previous_columns(self) -> EventColumns | None:
         if self.series.previous_columns is None:
             return None
@@ -248,6 +248,10 @@ class EventResult:
     @strawberry.field(description="When each bucket begins.")
     def times(self) -> list[Instant]:
         return self.result.shown_times()
+
+    @strawberry.field(description=PREVIOUS_TIMES)
+    def previous_times(self) -> list[Instant] | None:
+        return self.result.shown_previous_times()
 
     @strawberry.field(description="One line for each group, or one for all events.")
     def series(self) -> list[EventSeries]:

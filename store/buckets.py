@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from schema.buckets import Granularity
+from schema.buckets import Granularity, WeekStart
 from schema.errors import bad_input
 from schema.ranges import TimeRange
 from schema.scalars import MS_PER_HOUR, Instant, Zone
@@ -19,22 +19,39 @@ MAX_BUCKETS: Final = 11_000
 
 _STEPS: Final = {
     Granularity.SECOND: 1000,
+    Granularity.TEN_SECONDS: 10_000,
+    Granularity.THIRTY_SECONDS: 30_000,
     Granularity.MINUTE: 60_000,
     Granularity.FIVE_MINUTES: 300_000,
     Granularity.FIFTEEN_MINUTES: 900_000,
+    Granularity.THIRTY_MINUTES: 1_800_000,
     Granularity.HOUR: MS_PER_HOUR,
 }
+"""The buckets that divide an hour, and the hour."""
+
+_PARTS_OF_DAYS: Final = {
+    Granularity.TWO_HOURS: 2 * MS_PER_HOUR,
+    Granularity.SIX_HOURS: 6 * MS_PER_HOUR,
+    Granularity.TWELVE_HOURS: 12 * MS_PER_HOUR,
+}
+"""The buckets that divide a day by its clocks."""
+
 _SHORTEST: Final = (
     _STEPS
+    | _PARTS_OF_DAYS
     | {granularity: days * MS_PER_DAY for granularity, days in DAYS.items()}
     | {granularity: 28 * months * MS_PER_DAY for granularity, months in MONTHS.items()}
 )
 _LONGEST: Final = (
     _STEPS
+    | _PARTS_OF_DAYS
     | {granularity: (days + 1) * MS_PER_DAY for granularity, days in DAYS.items()}
     | {granularity: (31 * months + 1) * MS_PER_DAY for granularity, months in MONTHS.items()}
 )
-"""How long a bucket is at least (but for changes of the clocks), and at most, finest first."""
+"""How long a bucket is at least, and at most, but for changes of the clocks; finest first."""
+
+_MOST_REPEATED: Final = 26 * MS_PER_HOUR
+"""The clocks of a zone show at most so much less than what has passed, in whatever time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +93,19 @@ class Buckets:
         return [width < length for width, length in zip(widths, self.lengths, strict=True)]
 
 
-def buckets(span: TimeRange, granularity: Granularity, max_points: int, zone: Zone) -> Buckets:
+def buckets(
+    span: TimeRange,
+    granularity: Granularity,
+    max_points: int,
+    zone: Zone,
+    week_start: WeekStart = WeekStart.MONDAY,
+) -> Buckets:
     """Cut a range into buckets.
 
-    From DAY on they begin with a local day. Shorter ones divide the local hour; where the offset
-    changes by no multiple of their length, a bucket ends and the next ones go by the new clocks.
+    From DAY on they begin with a local day. TWO_HOURS to TWELVE_HOURS divide the local day: one is
+    shorter or longer where the clocks change. HOUR and shorter ones divide the local hour; where
+    the offset changes by no multiple of their length, a bucket ends and the next ones go by the new
+    clocks.
     AUTO makes one bucket of a range that `max_points` years do not hold, and of one that is not in
     the years 1900 to 2199. Any other granularity is refused there, and with more than `MAX_BUCKETS`
     buckets. Raises `AnalyticsError`, also for `max_points` out of bounds.
@@ -88,10 +113,10 @@ def buckets(span: TimeRange, granularity: Granularity, max_points: int, zone: Zo
     if not 1 <= max_points <= MAX_BUCKETS:
         raise bad_input("maxPoints", f"must be from 1 to {MAX_BUCKETS}", limit=MAX_BUCKETS)
     if granularity is Granularity.AUTO:
-        return _finest(span, max_points, zone)
+        return _finest(span, max_points, zone, week_start)
     if not known(span):
         raise bad_input("granularity", "only works in the years 1900 to 2199")
-    found = _cut(span, granularity, MAX_BUCKETS, zone)
+    found = _cut(span, granularity, MAX_BUCKETS, zone, week_start)
     if found is None:
         message = (
             f"{granularity.name} makes more than {MAX_BUCKETS} buckets of this range;"
@@ -101,7 +126,12 @@ def buckets(span: TimeRange, granularity: Granularity, max_points: int, zone: Zo
     return found
 
 
-def previous_buckets(current: Buckets, previous: TimeRange, zone: Zone) -> Buckets:
+def previous_buckets(
+    current: Buckets,
+    previous: TimeRange,
+    zone: Zone,
+    week_start: WeekStart = WeekStart.MONDAY,
+) -> Buckets:
     """Cut the range that is compared with, as the current one was cut.
 
     The i-th bucket belongs to the current i-th one. There may be more or fewer of them: months
@@ -110,10 +140,31 @@ def previous_buckets(current: Buckets, previous: TimeRange, zone: Zone) -> Bucke
     """
     if current.granularity is Granularity.AUTO:
         return _whole(previous)
-    found = _cut(previous, current.granularity, 2 * MAX_BUCKETS, zone)
+    found = _cut(previous, current.granularity, 2 * MAX_BUCKETS, zone, week_start)
     if found is None:
         message = f"range: makes more than {2 * MAX_BUCKETS} buckets; it is far longer"
         raise bad_input("compare", message, limit=2 * MAX_BUCKETS)
+    return found
+
+
+def bucket_before(
+    current: Buckets, span: TimeRange, moment: int, week_start: WeekStart = WeekStart.MONDAY
+) -> Buckets:
+    """Return two buckets cut as a range was; an instant before the range is in the second."""
+    if current.granularity is Granularity.AUTO:
+        length = span.to - span.from_
+        start = span.from_ + (moment - span.from_) // length * length
+        return Buckets(Granularity.AUTO, (start - length, start), start + length, length)
+    own = _around(moment, current.granularity, span.timezone, week_start)
+    before = _around(own.starts[0] - 1, current.granularity, span.timezone, week_start)
+    return Buckets(current.granularity, (before.starts[0], own.starts[0]), own.end, None)
+
+
+def _around(moment: int, granularity: Granularity, zone: Zone, week_start: WeekStart) -> Buckets:
+    """Return the one bucket that an instant is in."""
+    span = TimeRange(from_=Instant(moment), to=Instant(moment + 1), timezone=zone)
+    found = _cut(span, granularity, 1, zone, week_start)
+    assert found  # noqa: S101 - a millisecond is in one bucket
     return found
 
 
@@ -124,9 +175,9 @@ def _that_fits(span: TimeRange) -> Granularity:
     return next(fitting, Granularity.AUTO)
 
 
-def _finest(span: TimeRange, most: int, zone: Zone) -> Buckets:
+def _finest(span: TimeRange, most: int, zone: Zone, week_start: WeekStart) -> Buckets:
     for granularity in _LONGEST if known(span) else ():
-        found = _cut(span, granularity, most, zone)
+        found = _cut(span, granularity, most, zone, week_start)
         if found:
             return found
     return _whole(span)
@@ -136,15 +187,20 @@ def _whole(span: TimeRange) -> Buckets:
     return Buckets(Granularity.AUTO, (span.from_,), span.to, span.to - span.from_)
 
 
-def _cut(span: TimeRange, granularity: Granularity, most: int, zone: Zone) -> Buckets | None:
-    """Cut a range into at most so many buckets; null if there would be more."""
-    if (span.to - span.from_) / _LONGEST[granularity] > most:
+def _cut(
+    span: TimeRange, granularity: Granularity, most: int, zone: Zone, week_start: WeekStart
+) -> Buckets | None:
+    """Cut a range into at most `most` buckets; null if there would be more."""
+    shown = span.to - span.from_ - (_MOST_REPEATED if granularity in _PARTS_OF_DAYS else 0)
+    if shown / _LONGEST[granularity] > most:
         return None
     edges: list[int] | range
     if granularity in _STEPS:
         edges = _clock_edges(span, _STEPS[granularity], zone)
+    elif granularity in _PARTS_OF_DAYS:
+        edges = _day_part_edges(span, _PARTS_OF_DAYS[granularity], zone)
     else:
-        edges = _calendar_edges(span, granularity, zone)
+        edges = _calendar_edges(span, granularity, zone, week_start)
     if len(edges) - 1 > most:
         return None
     if isinstance(edges, range):
@@ -171,8 +227,18 @@ def _clock_edges(span: TimeRange, step: int, zone: Zone) -> list[int] | range:
     return _enclosing([*edges, *last] if edges else last, span)
 
 
-def _calendar_edges(span: TimeRange, granularity: Granularity, zone: Zone) -> list[int]:
-    days = period_days(granularity, day_of(zone, span.from_), day_of(zone, span.to - 1))
+def _day_part_edges(span: TimeRange, step: int, zone: Zone) -> list[int] | range:
+    """List the multiples of a step since midnight on the clocks that enclose a range."""
+    first, last = day_of(zone, span.from_), day_of(zone, span.to - 1)
+    walls = range(first * MS_PER_DAY, (last + 1) * MS_PER_DAY + 1, step)
+    edges = list(dict.fromkeys(first_instants(zone, walls)))  # the clocks may skip a whole part
+    return _enclosing(edges, span)
+
+
+def _calendar_edges(
+    span: TimeRange, granularity: Granularity, zone: Zone, week_start: WeekStart
+) -> list[int]:
+    days = period_days(granularity, day_of(zone, span.from_), day_of(zone, span.to - 1), week_start)
     edges = first_instants(zone, [day * MS_PER_DAY for day in days])
     return list(dict.fromkeys(edges))  # a day that the calendar skips begins with the next one
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from schema.buckets import Granularity
+from schema.buckets import Granularity, WeekStart
 from schema.scalars import Instant, Zone
 
 MS_PER_DAY: Final = 86_400_000
@@ -25,7 +25,7 @@ MONTHS: Final = {Granularity.MONTH: 1, Granularity.QUARTER: 3, Granularity.YEAR:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
 _NO_OFFSET: Final = timedelta()
-_FIRST_MONDAY: Final = 4
+_FIRST_WEEK: Final = {WeekStart.MONDAY: 4, WeekStart.SUNDAY: 3}
 _BLOCK: Final = 400 * 86_400
 # Since 1900 no zone has kept an offset for less than four days (Freetown, 1939).
 _PROBE: Final = 2 * 86_400
@@ -111,24 +111,33 @@ def day_of(zone: Zone, moment: int) -> int:
     return day
 
 
-def period_days(granularity: Granularity, first: int, last: int) -> list[int]:
+def period_days(
+    granularity: Granularity, first: int, last: int, week_start: WeekStart = WeekStart.MONDAY
+) -> list[int]:
     """Return the first days of the periods that have days `first` to `last`, and of the next one.
 
     A granularity from DAY on.
     """
     if granularity in DAYS:
         length = DAYS[granularity]
-        return list(range(first - (first - _FIRST_MONDAY) % length, last + length + 1, length))
+        begin = first - (first - _FIRST_WEEK[week_start]) % length
+        return list(range(begin, last + length + 1, length))
     length = MONTHS[granularity]
     start = _month(first) - _month(first) % length
     return [_first_day(month) for month in range(start, _month(last) + length + 1, length)]
 
 
-def period_start(zone: Zone, moment: int, granularity: Granularity, ago: int = 0) -> Instant:
-    """Return when the period of an instant began, or the one so many periods before it."""
+def period_start(
+    zone: Zone,
+    moment: int,
+    granularity: Granularity,
+    ago: int = 0,
+    week_start: WeekStart = WeekStart.MONDAY,
+) -> Instant:
+    """Return when the period of an instant began, or the one `ago` periods before it."""
     today = day_of(zone, moment)
     if granularity in DAYS:
-        day = period_days(granularity, today, today)[0] - ago * DAYS[granularity]
+        day = period_days(granularity, today, today, week_start)[0] - ago * DAYS[granularity]
     else:
         month = _month(today) - _month(today) % MONTHS[granularity]
         day = _first_day(month - ago * MONTHS[granularity])
@@ -142,6 +151,11 @@ def _month(day: int) -> int:
 
 def _first_day(month: int) -> int:
     return date(month // 12, month % 12 + 1, 1).toordinal() - _EPOCH_DAY
+
+
+def next_month(wall: int) -> int:
+    """Return the wall time at which the month after that of a wall time begins."""
+    return _first_day(_month(wall // MS_PER_DAY) + 1) * MS_PER_DAY
 
 
 def months_before(wall: int, months: int) -> tuple[int, bool]:

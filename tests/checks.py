@@ -4,12 +4,23 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schema.buckets import Granularity
 from schema.scalars import Instant, parse_instant, rfc3339
-from tests.aggregates import NULL, ZERO, Asked, Expected, Row, identity, steps, total
+from tests.aggregates import (
+    NULL,
+    ZERO,
+    Asked,
+    Expected,
+    Row,
+    identity,
+    number_at,
+    steps,
+    total,
+)
 from tests.cuts import Cut, cut
+from tests.fills import carried, interpolated
 from tests.oracle import passes
 from tests.panels import Band, Key, Panel
 from tests.spans import Span, compared, meant
@@ -73,7 +84,9 @@ class _Checker:
         self.cut = self._cut(meta["range"])
         rows = [row for row in rows if passes(panel.where, _in_words(row))]
         times = [row.time for row in rows]
-        assert (self.cut.first, self.cut.behind) == meant(panel.range, now, panel.zone, times)
+        right = meant(panel.range, now, panel.zone, times, sunday=panel.sunday)
+        assert (self.cut.first, self.cut.behind) == right
+        self.all_rows = rows
         all_time = "ALL_TIME" in f"{panel.range} {panel.compare}"
         self.until = max(*times, now) if all_time and times else now
         self.rows = self._inside(rows, self.cut)
@@ -89,9 +102,10 @@ class _Checker:
     def _check_compared(self, asked: str, found: Span, times: Sequence[int]) -> None:
         if "mode" in asked:
             span = self.cut.first, self.cut.behind
-            right = compared(asked.split()[1].strip("}"), span, self.panel.zone)
+            mode = asked.split()[1].strip("}")
+            right = compared(mode, self.panel.range, span, self.panel.zone)
         else:
-            right = meant(asked, self.now, self.panel.zone, times)
+            right = meant(asked, self.now, self.panel.zone, times, sunday=self.panel.sunday)
         assert right in (None, found)
 
     def _cut(self, span: Mapping[str, str], like: Cut | None = None) -> Cut:
@@ -100,7 +114,7 @@ class _Checker:
         if not panel.cut_up or (like and like.granularity is Granularity.AUTO):
             return Cut(first, behind, Granularity.AUTO, (first, behind))
         granularity = like.granularity if like else panel.granularity
-        return cut(first, behind, granularity, panel.points, panel.zone)
+        return cut(first, behind, granularity, panel.points, panel.zone, sunday=panel.sunday)
 
     @staticmethod
     def _inside(rows: Sequence[Row], cut: Cut) -> list[Row]:
@@ -134,19 +148,30 @@ class _Checker:
         else:
             assert shown == [()]
         whole = panel.others or (panel.whole or frozenset()) & CHARTED
-        numbers = self._shown_buckets(
-            [*groups.values()] if whole else [groups.get(key, []) for key in own]
-        )
+        self.numbers, self.old_numbers = self._shown_buckets(None if whole else own)
         if "times" in panel.parts:
-            assert self.answer["times"] == self._times(numbers)
+            assert self.answer["times"] == _times(self.cut, self.numbers)
+        if "previousTimes" in panel.parts:
+            old = _times(self.before, self.old_numbers) if self.before else None
+            assert self.answer["previousTimes"] == old
         for key, series in zip(shown, self.answer["series"], strict=True):
-            mine = (self._mine(self.rows, key, own), self._mine(self.old, key, own))
-            self._check_series(series, mine, panel.parts, numbers)
+            mine = [self._mine(rows, key, own) for rows in (self.rows, self.old, self.all_rows)]
+            self._check_series(series, *self._sides(*mine), panel.parts)
         if panel.whole is not None:
             overall = self.answer["overall"]
             name = panel.source if panel.table == "metrics" else "Events"
             assert (overall["key"], overall["label"], overall["isOther"]) == ([], name, False)
-            self._check_series(overall, (self.rows, self.old), panel.whole, numbers)
+            sides = self._sides(self.rows, self.old, self.all_rows)
+            self._check_series(overall, *sides, panel.whole)
+
+    def _sides(
+        self, rows: Sequence[Row], old: Sequence[Row], everything: Sequence[Row]
+    ) -> "tuple[_Side, _Side | None]":
+        """Return both ranges of a series."""
+        now = _Side(rows, everything, self.grown, self.cut, self.numbers)
+        if not self.before:
+            return now, None
+        return now, _Side(old, everything, self.old_grown, self.before, self.old_numbers)
 
     def _label(self, group: Key) -> str:
         """Return the label of a group of texts, which is all that a panel searches."""
@@ -200,50 +225,50 @@ class _Checker:
         low, high = value.span
         return (low, high) if direction == "ASC" else (-high, -low)
 
-    def _shown_buckets(self, groups: Any) -> Sequence[int]:
+    def _shown_buckets(self, own: Sequence[Key] | None) -> list[Sequence[int]]:
+        """Return the numbers of the buckets that are shown, of each range; `own`: only of these."""
+        lengths = [len(cut.starts) if cut else 0 for cut in (self.cut, self.before)]
         if self.panel.filled != "NONE":
-            return range(len(self.cut.starts))
-        return sorted({self.cut.place(row.time) for rows in groups for row in rows})
-
-    def _times(self, numbers: Sequence[int]) -> list[str]:
-        return [rfc3339(Instant(self.cut.edges[n])) for n in numbers]
+            return [range(length) for length in lengths]
+        present = {
+            cut.place(row.time)
+            for rows, cut in ((self.rows, self.cut), (self.old, self.before))
+            for row in rows
+            if cut and (own is None or self.panel.key_of(row) in own)
+        }
+        return [sorted(n for n in present if n < length) for length in lengths]
 
     def _check_series(
         self,
         series: Mapping[str, Any],
-        mine: tuple[Sequence[Row], Sequence[Row]],
+        now: "_Side",
+        old: "_Side | None",
         parts: frozenset[str],
-        numbers: Sequence[int],
     ) -> None:
-        rows, old = mine
         if "share" in parts:
             self._check_shares(series)
         if "total" in parts:
-            self._check_total(series["total"], rows, self.grown, self.cut)
-        if "previousTotal" in parts and not self.before:
-            assert series["previousTotal"] is None
-        elif "previousTotal" in parts:
-            self._check_total(series["previousTotal"], old, self.old_grown, self.before)
+            self._check_total(series["total"], now)
+        if "columns" in parts:
+            self._check_columns(series["columns"], now)
         if "change" in parts:
             self._check_changes(series)
-        if "columns" in parts:
-            self._check_columns(series["columns"], rows, self.grown, self.cut, numbers)
-        if "previousColumns" in parts and not self.before:
-            assert series["previousColumns"] is None
-        elif "previousColumns" in parts:
-            self._check_columns(
-                series["previousColumns"], old, self.old_grown, self.before, numbers
-            )
+        for part, check_part in (
+            ("previousTotal", self._check_total),
+            ("previousColumns", self._check_columns),
+        ):
+            if part in parts and not old:
+                assert series[part] is None
+            elif part in parts:
+                check_part(series[part], old)
         if "points" in parts:
-            self._check_points(series["points"], rows, old, numbers)
+            self._check_points(series["points"], now, old)
 
-    def _check_total(
-        self, answer: Mapping[str, Any], rows: Sequence[Row], grown: Any, cut: Cut | None
-    ) -> None:
-        assert cut
-        ms = min(cut.behind, self.until + 1) - cut.first
+    def _check_total(self, answer: Mapping[str, Any], side: "_Side | None") -> None:
+        assert side
+        ms = min(side.cut.behind, self.until + 1) - side.cut.first
         for asked in self.panel.aggregates:
-            expected = total(asked, rows, grown, ms)
+            expected = total(asked, side.rows, side.grown, ms)
             assert expected.allows(answer[asked.key]), (asked, answer[asked.key], expected)
 
     def _check_shares(self, series: Mapping[str, Any]) -> None:
@@ -274,66 +299,93 @@ class _Checker:
             assert ratio.allows(change["ratio"]), (asked, change, now, before)
 
     def _check_columns(
-        self,
-        answer: Mapping[str, Any],
-        rows: Sequence[Row],
-        grown: Mapping[int, float],
-        cut: Cut | None,
-        numbers: Sequence[int],
+        self, answer: Mapping[str, Any], side: "_Side | None", count: int | None = None
     ) -> None:
-        assert cut
+        """Check columns, or the first `count` of their cells, which are all that there are."""
+        assert side
         cells: dict[int, list[Row]] = {}
-        for row in rows:
-            cells.setdefault(cut.place(row.time), []).append(row)
+        for row in side.rows:
+            cells.setdefault(side.cut.place(row.time), []).append(row)
         for asked in self.panel.aggregates:
             column = answer[asked.key]
-            assert len(column) == len(numbers)
+            assert len(column) == (len(side.numbers) if count is None else count)
             expected = [
-                total(asked, cells[n], grown, cut.ms(n, self.until)) if n in cells else NULL
-                for n in numbers
+                total(asked, cells[n], side.grown, side.cut.ms(n, self.until))
+                if n in cells
+                else NULL
+                for n in side.numbers
             ]
-            filled = fill(self.panel.filled, asked, expected, column)
-            for n, answered, right in zip(numbers, column, filled, strict=True):
+            if count is not None and self.panel.filled == "LINEAR" and not asked.counts:
+                continue  # what comes after the first cells is not known here
+            filled = self._filled(asked, expected, column, side)
+            for n, answered, right in zip(side.numbers, column, filled, strict=False):
                 assert right.allows(answered), (asked, n, answered, right)
 
+    def _filled(
+        self, asked: Asked, cells: Sequence[Expected], answered: Sequence[Any], side: "_Side"
+    ) -> list[Expected]:
+        starts = [side.cut.starts[n] for n in side.numbers]
+        if asked.counts or self.panel.filled == "ZERO":
+            return [ZERO if cell == NULL else cell for cell in cells]
+        if self.panel.filled == "PREVIOUS":
+            begun = sum(start <= self.until for start in starts)
+            return [*carried(cells[:begun], self._value_before(asked, side)), *cells[begun:]]
+        if self.panel.filled == "LINEAR":
+            return interpolated(cells, answered, starts)
+        return list(cells)
+
+    def _value_before(self, asked: Asked, side: "_Side") -> Expected:
+        """Return the value of the last bucket with a value before the range."""
+        path = asked.arguments.get("property") if asked.field != "sum" else None
+        earlier = [row for row in side.everything if row.time < side.cut.first]
+        valued = [row for row in earlier if path is None or number_at(row, path) is not None]
+        if not valued or side.cut.first > self.until:
+            return NULL
+        start, end = self._bucket(max(row.time for row in valued), side.cut)
+        end = min(end, side.cut.first)
+        before, _ = self._bucket(start - 1, side.cut)
+        rows = [row for row in earlier if start <= row.time < end]
+        grown = steps([row for row in self.all_rows if before <= row.time < end])
+        return total(asked, rows, grown, end - start)
+
+    def _bucket(self, moment: int, like: Cut) -> tuple[int, int]:
+        """Return the bucket of an instant before the range."""
+        if like.granularity is Granularity.AUTO:
+            length = like.behind - like.first
+            start = like.first - -(-(like.first - moment) // length) * length
+            return start, start + length
+        panel = self.panel
+        own = cut(moment, moment + 1, like.granularity, 1, panel.zone, sunday=panel.sunday)
+        return own.edges[0], own.edges[1]
+
     def _check_points(
-        self,
-        points: Sequence[Mapping[str, Any]],
-        rows: Sequence[Row],
-        old: Sequence[Row],
-        numbers: Sequence[int],
+        self, points: Sequence[Mapping[str, Any]], now: "_Side", old: "_Side | None"
     ) -> None:
-        assert [point["time"] for point in points] == self._times(numbers)
-        partial = [self.cut.is_partial(n, self.now) for n in numbers]
+        assert [point["time"] for point in points] == _times(self.cut, now.numbers)
+        partial = [self.cut.is_partial(n, self.now) for n in now.numbers]
         assert [point["isPartial"] for point in points] == partial
         keys = [asked.key for asked in self.panel.aggregates]
         columns = {key: [point["values"][key] for point in points] for key in keys}
-        self._check_columns(columns, rows, self.grown, self.cut, numbers)
-        there = len(self.before.starts) if self.before else 0
-        assert [point["previous"] is not None for point in points] == [n < there for n in numbers]
+        self._check_columns(columns, now)
+        there = len(old.cut.starts) if old else 0
+        assert [point["previous"] is not None for point in points] == [
+            n < there for n in now.numbers
+        ]
         shown = [point["previous"] for point in points if point["previous"]]
-        if self.before:
+        if old:
             columns = {key: [values[key] for values in shown] for key in keys}
-            self._check_columns(
-                columns, old, self.old_grown, self.before, [n for n in numbers if n < there]
-            )
+            self._check_columns(columns, old, len(shown))
 
 
-def fill(
-    how: str, asked: Asked, cells: Sequence[Expected], answered: Sequence[Any]
-) -> list[Expected]:
-    """Fill gaps; what lies between two cells is made of what was answered for these."""
-    if asked.counts or how == "ZERO":
-        return [ZERO if cell == NULL else cell for cell in cells]
-    known = [n for n, cell in enumerate(cells) if cell != NULL]
-    filled = list(cells)
-    for left, right in pairwise([*known, len(cells)]):
-        for n in range(left + 1, right):
-            start = answered[left]
-            if how == "PREVIOUS":
-                filled[n] = Expected((start,))
-            elif how == "LINEAR" and right < len(cells):
-                slope = (answered[right] - start) / (right - left)
-                rounding = max(abs(answered[right]), abs(start)) * 1e-12
-                filled[n] = Expected((start + slope * (n - left),), rounding)
-    return filled
+class _Side(NamedTuple):
+    """The rows of a series in a range and at any time, and how the range is cut."""
+
+    rows: Sequence[Row]
+    everything: Sequence[Row]
+    grown: Mapping[int, float]
+    cut: Cut
+    numbers: Sequence[int]
+
+
+def _times(cut: Cut, numbers: Sequence[int]) -> list[str]:
+    return [rfc3339(Instant(cut.edges[n])) for n in numbers]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from schema.buckets import Granularity
+from schema.buckets import Granularity, WeekStart
 from schema.errors import AnalyticsError
 from schema.ranges import TimeBetweenInput, TimeRange, TimeRangeInput
 from schema.scalars import Instant, Zone, instant
@@ -19,11 +19,21 @@ ZONES: Final = sorted(available_timezones() - {"Factory", "localtime"})
 
 STEPS: Final = {
     Granularity.SECOND: 1,
+    Granularity.TEN_SECONDS: 10,
+    Granularity.THIRTY_SECONDS: 30,
     Granularity.MINUTE: 60,
     Granularity.FIVE_MINUTES: 300,
     Granularity.FIFTEEN_MINUTES: 900,
+    Granularity.THIRTY_MINUTES: 1800,
     Granularity.HOUR: 3600,
 }
+
+DAY_PARTS: Final = {
+    Granularity.TWO_HOURS: 2,
+    Granularity.SIX_HOURS: 6,
+    Granularity.TWELVE_HOURS: 12,
+}
+"""The hours of the buckets that divide a day by its clocks."""
 
 SPECIAL: Final = {
     "Sao Paulo has no midnight": ("America/Sao_Paulo", "2018-11-04T01:00"),
@@ -100,8 +110,10 @@ def offset(zone: str, second: int) -> int:
     return (local(zone, second).utcoffset() or timedelta()) // timedelta(seconds=1)
 
 
-def period(granularity: Granularity, day: date) -> tuple[int, ...]:
-    """Return what days of the same period have in common."""
+def period(granularity: Granularity, day: date, *, sunday: bool = False) -> tuple[int, ...]:
+    """Return what days of the same period have in common; `sunday`: weeks begin on Sunday."""
+    if sunday and granularity is Granularity.WEEK:
+        return period(granularity, day + timedelta(days=1))
     return {
         Granularity.DAY: (day.toordinal(),),
         Granularity.WEEK: day.isocalendar()[:2],
@@ -111,11 +123,26 @@ def period(granularity: Granularity, day: date) -> tuple[int, ...]:
     }[granularity]
 
 
-def edges(zone: str, granularity: Granularity, first: int, last: int, stride: int) -> list[int]:
+def part(granularity: Granularity, clock: datetime, *, sunday: bool = False) -> tuple[int, ...]:
+    """Return what local times of the same bucket of hours, days or more have in common."""
+    if granularity in DAY_PARTS:
+        return clock.date().toordinal(), clock.hour // DAY_PARTS[granularity]
+    return period(granularity, clock.date(), sunday=sunday)
+
+
+def edges(
+    zone: str,
+    granularity: Granularity,
+    first: int,
+    last: int,
+    stride: int,
+    *,
+    sunday: bool = False,
+) -> list[int]:
     """List when buckets begin between two seconds, by looking at the clocks at every stride.
 
     A short bucket begins where the clock shows a multiple of it, or where clocks are moved by no
-    multiple of it; a long one when the clock first shows one of its days, or a later day.
+    multiple of it; a long one when the clock first shows one of its times, or a later one.
     """
     found = []
     first -= first % stride
@@ -126,15 +153,14 @@ def edges(zone: str, granularity: Granularity, first: int, last: int, stride: in
             if (second + now) % step == 0 or (now - offset(zone, second - 1)) % step:
                 found.append(second * 1000)
         return found
-    begin = first - 3 * 86_400  # by then every day that had begun shows
-    latest = local(zone, begin).date()
+    begin = first - 3 * 86_400  # by then every bucket that had begun shows
+    latest = part(granularity, local(zone, begin), sunday=sunday)
     for second in range(begin, last + 1, stride):
-        day = local(zone, second).date()
-        if day > latest:
-            begins = period(granularity, day) != period(granularity, latest)
-            if begins and second >= first:
+        shows = part(granularity, local(zone, second), sunday=sunday)
+        if shows > latest:
+            if second >= first:
                 found.append(second * 1000)
-            latest = day
+            latest = shows
     return found
 
 
@@ -175,9 +201,15 @@ quiet = settings(
 )
 
 
-def found(zone: str, granularity: Granularity, first: int, behind: int) -> Buckets:
+def found(
+    zone: str,
+    granularity: Granularity,
+    first: int,
+    behind: int,
+    week_start: WeekStart = WeekStart.MONDAY,
+) -> Buckets:
     """Cut a range between two instants."""
-    return buckets(span(first, behind, zone), granularity, 300, Zone(zone))
+    return buckets(span(first, behind, zone), granularity, 300, Zone(zone), week_start)
 
 
 def cut_or_refused(asked: TimeRange, granularity: Granularity, most: int = 300) -> Buckets:

@@ -177,7 +177,10 @@ def computed(text: str, values: Mapping[str, Value]) -> Value:
 
 
 def _shown(asked: Formula, points: _Points, lines: Sequence[Line]) -> list[int]:
-    """Return all hours, or with NONE those with a value of the formula and a row of an input."""
+    """Return all hours, or with NONE those with a value of the formula and a row of an input.
+
+    In either range: their hours are shown beside one another.
+    """
     if asked.fill != "NONE":
         return list(range(HOURS))
     grouped = any(each.grouped for each in asked.inputs)
@@ -186,4 +189,7 @@ def _shown(asked: Formula, points: _Points, lines: Sequence[Line]) -> list[int]:
         group = None if line.label == "(none)" else line.label
         rows = [p for each in asked.inputs for p in _own(each, points, group if grouped else None)]
         shown |= {p.hour for p in rows if 0 <= p.hour < HOURS and line.values[p.hour] is not None}
+        before = line.previous_values or []
+        hours = [p.hour + HOURS for p in rows if asked.compared and -HOURS <= p.hour < 0]
+        shown |= {hour for hour in hours if before[hour] is not None}
     return sorted(shown)

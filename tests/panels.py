@@ -9,6 +9,8 @@ from schema.buckets import Granularity
 from tests.aggregates import MISSING, Asked, Row, at_path, identity, number_at
 
 Key = tuple[Any, ...]
+LISTS: Final = frozenset({"times", "previousTimes"})
+"""What stands beside the series of an answer, as lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Panel:
     parts: frozenset[str] = field(default_factory=frozenset)
     whole: frozenset[str] | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
+    sunday: bool = False
 
     @property
     def filled(self) -> str:
@@ -56,6 +59,7 @@ class Panel:
         fill = f"fill: {self.fill}" if self.fill else ""
         compare = f"compare: {self.compare}" if self.compare else ""
         where = f"where: {literal(self.where)}" if self.where else ""
+        week = "weekStart: SUNDAY" if self.sunday else ""
         keys = ", ".join(map(_key_text, self.keys))
         if self.table == "metrics":
             keys = ", ".join(map(json.dumps, self.keys))
@@ -64,13 +68,13 @@ class Panel:
             f" granularity: {self.granularity.name}, maxPoints: {self.points}, groupBy: [{keys}],"
             f" limit: {self.limit}, otherGroup: {str(self.others).lower()},"
             f" offset: {self.offset}, groupSearch: {json.dumps(self.search)}"
-            f" {order} {fill} {compare} {where}) {{"
+            f" {order} {fill} {compare} {where} {week}) {{"
             "meta {range {from to granularity timezone} comparisonRange {from to} totalGroups"
             f" truncated warnings {{code}}}} {self._selected()}}}"
         )
 
     def _selected(self) -> str:
-        times = "times" if "times" in self.parts else ""
+        times = " ".join(sorted(self.parts & LISTS))
         shown = f"series {{key {{name value}} label isOther {self._of_series(self.parts)}}}"
         if self.whole is not None:
             shown += f" overall {{key {{name value}} label isOther {self._of_series(self.whole)}}}"
@@ -85,7 +89,7 @@ class Panel:
             "share": " ".join(f"share_{one.key}: {_share(one)}" for one in self.shared),
         }
         return " ".join(
-            parts.get(part, f"{part} {{{wanted}}}") for part in sorted(selected - {"times"})
+            parts.get(part, f"{part} {{{wanted}}}") for part in sorted(selected - LISTS)
         )
 
     @property
@@ -102,7 +106,7 @@ class Panel:
     @property
     def cut_up(self) -> bool:
         """Whether anything is asked for bucket by bucket."""
-        cut_up = {"times", "points", "columns", "previousColumns"}
+        cut_up = LISTS | {"points", "columns", "previousColumns"}
         return bool((self.parts | (self.whole or frozenset())) & cut_up)
 
     def key_of(self, row: Row) -> Key:
@@ -154,9 +158,9 @@ def _key_text(key: Any) -> str:
     return f"{{property: {json.dumps(key)}}}"
 
 
-ALL_PARTS: Final = frozenset(
-    {"times", "total", "previousTotal", "change", "points", "columns", "previousColumns", "share"}
-)
+ALL_PARTS: Final = LISTS | {
+    *("total", "previousTotal", "change", "points", "columns", "previousColumns", "share")
+}
 MODES: Final = (
     "PREVIOUS_PERIOD",
     "PREVIOUS_PERIOD_MATCH_WEEKDAY",

@@ -13,7 +13,7 @@ from schema.scalars import Instant, rfc3339
 from tests.aggregates import LENGTHS, Asked
 from tests.clocks import SPECIAL, at
 from tests.cuts import FINEST_FIRST, most
-from tests.panels import ALL_PARTS, MODES
+from tests.panels import ALL_PARTS, LISTS, MODES
 from tests.service import NOON
 from tests.spans import PRESETS
 
@@ -104,6 +104,8 @@ RELATIVE: Final = [
     '{last: "P2D"}',
     '{last: "1ms"}',
     *(f"{{preset: {name}}}" for name in PRESETS),
+    '{dates: {from: "2025-10-01"}}',
+    '{dates: {from: "2025-09-30", to: "2025-10-09"}}',
 ]
 
 
@@ -122,7 +124,7 @@ def asked(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
     modes = [f"{{mode: {mode}}}" for mode in MODES]
     parts = draw(st.sets(st.sampled_from(sorted(ALL_PARTS))))
     compare = draw(st.none() | st.sampled_from([*modes, *own]))
-    whole = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_PARTS - {"times"}))))
+    whole = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_PARTS - LISTS))))
     for selected in (parts, whole or set()):
         if "change" in selected:
             selected |= {"total", "previousTotal"}
@@ -140,4 +142,5 @@ def asked(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
         "limit": draw(st.sampled_from([1, 2, 3, 10, 1000])),
         "others": draw(st.booleans()),
         "offset": draw(st.sampled_from([0, 0, 0, 1, 2, 100])),
+        "sunday": draw(st.booleans()),
     }

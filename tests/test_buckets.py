@@ -8,12 +8,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from schema.buckets import Granularity
+from schema.buckets import Granularity, WeekStart
 from schema.errors import AnalyticsError
 from schema.ranges import TimeRange
 from schema.scalars import Instant, Zone
 from store.buckets import MAX_BUCKETS, Buckets, buckets, previous_buckets
 from tests.clocks import (
+    DAY_PARTS,
     STEPS,
     ZONES,
     at,
@@ -24,6 +25,7 @@ from tests.clocks import (
     latest_day,
     local,
     offset,
+    part,
     period,
     places,
     quiet,
@@ -35,11 +37,15 @@ from tests.clocks import (
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-CALENDAR: Final = [g for g in Granularity if g not in STEPS and g is not Granularity.AUTO]
+CALENDAR: Final = [
+    g for g in Granularity if g not in {**STEPS, **DAY_PARTS} and g is not Granularity.AUTO
+]
 
 LOOKS: Final = {
     Granularity.SECOND: (1, 1200),
-    **dict.fromkeys(list(STEPS)[1:], (30, 2 * 86_400)),
+    Granularity.TEN_SECONDS: (10, 3000),
+    **dict.fromkeys(list(STEPS)[2:], (30, 2 * 86_400)),
+    **dict.fromkeys(DAY_PARTS, (30, 3 * 86_400)),
     Granularity.DAY: (30, 4 * 86_400),
     Granularity.WEEK: (900, 20 * 86_400),
     Granularity.MONTH: (900, 70 * 86_400),
@@ -48,7 +54,10 @@ LOOKS: Final = {
 }
 """How often to look at the clocks, and for how many seconds a range may last."""
 
-REACH: Final = dict.fromkeys(STEPS, 7200) | {
+REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
+    Granularity.TWO_HOURS: 4 * 3600,
+    Granularity.SIX_HOURS: 10 * 3600,
+    Granularity.TWELVE_HOURS: 40 * 3600,
     Granularity.DAY: 3 * 86_400,
     Granularity.WEEK: 9 * 86_400,
     Granularity.MONTH: 33 * 86_400,
@@ -64,23 +73,36 @@ def times(zone: str, cut: Buckets) -> list[str]:
 
 
 @quiet
-@given(places, st.sampled_from(list(LOOKS)), shares, st.floats(0.001, 1), st.integers(0, 999))
+@given(
+    places,
+    st.tuples(st.sampled_from(list(LOOKS)), st.sampled_from(WeekStart)),
+    shares,
+    st.floats(0.001, 1),
+    st.integers(0, 999),
+)
 def test_buckets_begin_where_the_clocks_say(
-    place: tuple[str, int], granularity: Granularity, before: float, length: float, ms: int
+    place: tuple[str, int],
+    grain: tuple[Granularity, WeekStart],
+    before: float,
+    length: float,
+    ms: int,
 ) -> None:
     """In any zone, buckets are those found by looking at the clocks all the time."""
     zone, moment = place
+    granularity, week_start = grain
+    sunday = week_start is WeekStart.SUNDAY
     stride, longest = LOOKS[granularity]
     lasting = max(1, int(longest * length))
     first: int = moment - int(lasting * before) * 1000 - ms
     behind = first + lasting * 1000 - ms % 7
     reach = REACH[granularity]
     assume(
-        stride == 30 or first > reach * 1000 + at("UTC", "1972-02-01") or zone != "Africa/Monrovia"
+        stride <= 30 or first > reach * 1000 + at("UTC", "1972-02-01") or zone != "Africa/Monrovia"
     )
-    starts = edges(zone, granularity, first // 1000 - reach, behind // 1000 + reach, stride)
+    low, high = first // 1000 - reach, behind // 1000 + reach
+    starts = edges(zone, granularity, low, high, stride, sunday=sunday)
     expected = [start for start, after in pairwise(starts) if after > first and start < behind]
-    cut = found(zone, granularity, first, behind)
+    cut = found(zone, granularity, first, behind, week_start)
     assert [shown(zone, s) for s in cut.starts] == [shown(zone, s) for s in expected]
     assert cut.end == min(start for start in starts if start >= behind)
 
@@ -128,6 +150,12 @@ def test_buckets_tile_the_range(
             assert last - start < step * 1000
             phases = {offset(zone, m // 1000) % step for m in (start, here, last)}
             assert len(phases) == 1
+        elif cut.granularity in DAY_PARTS:
+            step = DAY_PARTS[cut.granularity] * HOUR
+            assert last - start < step + 24 * HOUR
+            assert part(cut.granularity, local(zone, start // 1000)) >= part(
+                cut.granularity, local(zone, (start - 1) // 1000)
+            )
         elif cut.granularity in CALENDAR:
             days = {period(cut.granularity, latest_day(zone, m)) for m in (start, here, last)}
             assert len(days) == 1
@@ -139,7 +167,7 @@ def test_auto_is_the_finest_that_fits(asked: TimeRange, most: int) -> None:
     """AUTO keeps to `maxPoints`, and the next finer granularity would not."""
     cut = buckets(asked, Granularity.AUTO, most, asked.timezone)
     assert len(cut.starts) <= most
-    order = [*STEPS, *CALENDAR, Granularity.AUTO]
+    order = [*STEPS, *DAY_PARTS, *CALENDAR, Granularity.AUTO]
     if finer := order[: order.index(cut.granularity)]:
         other = cut_or_refused(asked, finer[-1])
         assert other.granularity is not finer[-1] or len(other.starts) > most
@@ -238,6 +266,49 @@ SHOWN: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
             "01-07T02:00:00+00:00",
         ],
     ),
+    "two hours of a spring night": (
+        *("Europe/Berlin", Granularity.TWO_HOURS, "2026-03-29T00:10", "2026-03-29T05:00"),
+        [
+            "03-29T00:00:00+01:00",
+            "03-29T03:00:00+02:00",
+            "03-29T04:00:00+02:00",
+            "03-29T06:00:00+02:00",
+        ],
+    ),
+    "two hours of an autumn night": (
+        *("Europe/Berlin", Granularity.TWO_HOURS, "2026-10-25T00:10", "2026-10-25T05:00"),
+        [
+            "10-25T00:00:00+02:00",
+            "10-25T02:00:00+02:00",
+            "10-25T04:00:00+01:00",
+            "10-25T06:00:00+01:00",
+        ],
+    ),
+    "six hours, by half an hour on": (
+        *("Australia/Lord_Howe", Granularity.SIX_HOURS, "2026-10-04T01:00", "2026-10-04T12:00"),
+        [
+            "10-04T00:00:00+10:30",
+            "10-04T06:00:00+11:00",
+            "10-04T12:00:00+11:00",
+        ],
+    ),
+    "half days of a zone with minutes": (
+        *("Asia/Kathmandu", Granularity.TWELVE_HOURS, "2026-06-01T12:10", "2026-06-02T00:10"),
+        [
+            "06-01T12:00:00+05:45",
+            "06-02T00:00:00+05:45",
+            "06-02T12:00:00+05:45",
+        ],
+    ),
+    "six hours of a day without a midnight": (
+        *("America/Sao_Paulo", Granularity.SIX_HOURS, "2018-11-03T20:00", "2018-11-04T08:00"),
+        [
+            "11-03T18:00:00-03:00",
+            "11-04T01:00:00-02:00",
+            "11-04T06:00:00-02:00",
+            "11-04T12:00:00-02:00",
+        ],
+    ),
     "weeks": (
         *("Asia/Kolkata", Granularity.WEEK, "2026-06-03T12:00", "2026-06-08T12:00"),
         ["06-01T00:00:00+05:30", "06-08T00:00:00+05:30", "06-15T00:00:00+05:30"],
@@ -304,10 +375,12 @@ def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
     full = MAX_BUCKETS * 1000
     assert len(found("UTC", Granularity.SECOND, 0, full).starts) == MAX_BUCKETS
     refusals = {
-        (Granularity.SECOND, 0, full + 1): "MINUTE",
-        (Granularity.SECOND, -1, full): "MINUTE",
-        (Granularity.SECOND, 0, 3650 * DAY): "DAY",
-        (Granularity.HOUR, 0, 500 * DAY): "DAY",
+        (Granularity.SECOND, 0, full + 1): "TEN_SECONDS",
+        (Granularity.SECOND, -1, full): "TEN_SECONDS",
+        (Granularity.SECOND, 0, 3650 * DAY): "TWELVE_HOURS",
+        (Granularity.HOUR, 0, 500 * DAY): "TWO_HOURS",
+        (Granularity.TWO_HOURS, 0, 1000 * DAY): "SIX_HOURS",
+        (Granularity.SIX_HOURS, 0, 3000 * DAY): "TWELVE_HOURS",
         (Granularity.DAY, 0, 130 * 365 * DAY): "WEEK",
     }
     for (granularity, first, behind), fits in refusals.items():

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.buckets import Granularity
+from schema.durations import DurationMs
 from schema.errors import AnalyticsError
 from schema.ranges import CompareInput, CompareMode, TimeRange, TimeRangeInput, TimeRangePreset
-from schema.scalars import UTC_ZONE, DurationMs, Instant, Zone
+from schema.scalars import UTC_ZONE, Instant, Zone
 from store.buckets import buckets, previous_buckets
 from store.ranges import Extent, comparison, resolve_range
 from tests.clocks import at, between, ended, latest_day, local, places, quiet, ranges
@@ -20,6 +21,18 @@ DAY: Final = 24 * HOUR
 FIRST: Final = at("UTC", "1900-01-01"), at("UTC", "1900-12-31")
 LAST: Final = at("UTC", "2199-01-01"), at("UTC", "2200-01-01")
 TODAY: Final = TimeRangeInput(preset=TimeRangePreset.TODAY)
+BEFORE: Final = CompareInput(mode=CompareMode.PREVIOUS_PERIOD)
+
+
+def written(zone: str, first: str, behind: str) -> TimeRange:
+    """Return the range between two local times, as `between` makes it."""
+    return resolve_range(ended(at(zone, first), at(zone, behind)), NOON, Zone(zone))
+
+
+def ends(span: TimeRange) -> tuple[int, int]:
+    """Return both ends of a range."""
+    return span.from_, span.to
+
 
 COMPARED: Final = {
     "day before": (
@@ -50,7 +63,32 @@ COMPARED: Final = {
     "day so far": (
         "PREVIOUS_PERIOD Asia/Kolkata",
         "2026-06-02 2026-06-02T09:30",
-        "2026-06-01T14:30 2026-06-02",
+        "2026-06-01 2026-06-01T09:30",
+    ),
+    "week so far": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-27 2026-04-02T09:13",
+        "2026-03-20 2026-03-26T09:13",
+    ),
+    "day of 23 hours so far": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-29 2026-03-29T15:00",
+        "2026-03-28 2026-03-28T15:00",
+    ),
+    "day so far, after a skipped one": (
+        "PREVIOUS_PERIOD Pacific/Apia",
+        "2011-12-31 2011-12-31T09:13",
+        "2011-12-29 2011-12-29T09:13",
+    ),
+    "day so far, without a midnight": (
+        "PREVIOUS_PERIOD America/Sao_Paulo",
+        "2018-11-04T01:00 2018-11-04T09:00",
+        "2018-11-03 2018-11-03T09:00",
+    ),
+    "from an hour that is no midnight": (
+        "PREVIOUS_PERIOD UTC",
+        "2026-06-02T01:00 2026-06-02T09:30",
+        "2026-06-01T16:30 2026-06-02T01:00",
     ),
     "weekday": (
         "PREVIOUS_PERIOD_MATCH_WEEKDAY Europe/Berlin",
@@ -126,6 +164,24 @@ COMPARED: Final = {
         "2026-03-31 2026-03-31T15:00",
         "2026-02-28 2026-02-28T15:00",
     ),
+    "March 29 to 31": ("PREVIOUS_MONTH UTC", "2026-03-29 2026-04-01", "2026-02-28 2026-03-01"),
+    "March 30 and 31 of a leap year": (
+        "PREVIOUS_MONTH UTC",
+        "2024-03-30 2024-04-01",
+        "2024-02-29 2024-03-01",
+    ),
+    "March 29 to April 2": ("PREVIOUS_MONTH UTC", "2026-03-29 2026-04-03", "2026-02-28 2026-03-03"),
+    "from a noon to the morning after next": (
+        "PREVIOUS_MONTH UTC",
+        "2026-03-29T12:00 2026-03-31T06:00",
+        "2026-02-28T12:00 2026-03-01",
+    ),
+    "from the noon of March 28 to the next morning": (
+        "PREVIOUS_MONTH UTC",
+        "2026-03-28T12:00 2026-03-29T06:00",
+        "2026-02-28T12:00 2026-03-01",
+    ),
+    "May 31": ("PREVIOUS_MONTH UTC", "2026-05-30 2026-06-01", "2026-04-30 2026-05-01"),
     "up to March 31": ("PREVIOUS_MONTH UTC", "2026-03-25 2026-03-31", "2026-02-25 2026-03-01"),
     "March up to its 31st, so far": (
         "PREVIOUS_MONTH UTC",
@@ -157,8 +213,68 @@ COMPARED: Final = {
 def test_comparison(kind: str) -> None:
     """Each mode in odd zones, by hand."""
     mode, zone = COMPARED[kind][0].split()
-    span, expected = (between(zone, *times.split()) for times in COMPARED[kind][1:])
-    assert comparison(span, CompareInput(mode=CompareMode[mode]), Zone(zone), NOON) == expected
+    span, expected = (written(zone, *times.split()) for times in COMPARED[kind][1:])
+    found = comparison(span, CompareInput(mode=CompareMode[mode]), Zone(zone), NOON)
+    assert ends(found) == ends(expected)
+
+
+TO_DATE: Final = {
+    "today": ("TODAY Europe/Berlin", "2026-06-17T09:13", "2026-06-16 2026-06-16T09:13"),
+    "today of 23 hours": ("TODAY Europe/Berlin", "2026-03-29T09:13", "2026-03-28 2026-03-28T09:13"),
+    "the day after": ("TODAY Europe/Berlin", "2026-03-30T09:13", "2026-03-29 2026-03-29T09:13"),
+    "the hour that yesterday lacks": (
+        "TODAY Europe/Berlin",
+        "2026-03-30T02:30",
+        "2026-03-29 2026-03-29T03:00",
+    ),
+    "7 days": ("LAST_7_DAYS Asia/Kolkata", "2026-06-17T09:13", "2026-06-04 2026-06-10T09:13"),
+    "7 days with a change": (
+        "LAST_7_DAYS America/New_York",
+        "2026-03-10T09:13",
+        "2026-02-25 2026-03-03T09:13",
+    ),
+    "90 days": ("LAST_90_DAYS UTC", "2026-06-17T09:13", "2025-12-20 2026-03-19T09:13"),
+    "this week": ("THIS_WEEK Europe/Berlin", "2026-06-17T09:13", "2026-06-08 2026-06-10T09:13"),
+    "last week": ("LAST_WEEK Europe/Berlin", "2026-06-17T09:13", "2026-06-01 2026-06-08"),
+    "this month": ("THIS_MONTH Europe/Berlin", "2026-06-17T09:13", "2026-05-01 2026-05-17T09:13"),
+    "March 31": ("THIS_MONTH UTC", "2026-03-31T09:13", "2026-02-01 2026-02-28T09:13"),
+    "the end of March": ("THIS_MONTH UTC", "2026-03-31T23:59:59.999", "2026-02-01 2026-03-01"),
+    "last month": ("LAST_MONTH Europe/Berlin", "2026-04-17T09:13", "2026-02-01 2026-03-01"),
+    "this year": ("THIS_YEAR UTC", "2026-06-17T09:13", "2025-01-01 2025-06-17T09:13"),
+    "year to date": ("YEAR_TO_DATE UTC", "2024-02-29T09:13", "2023-01-01 2023-02-28T09:13"),
+    "12 months": ("LAST_12_MONTHS UTC", "2026-06-17T09:13", "2024-07-01 2025-06-17T09:13"),
+    "yesterday": ("YESTERDAY Europe/Berlin", "2026-03-31T09:13", "2026-03-29 2026-03-30"),
+    "24 hours": ("LAST_24_HOURS UTC", "2026-06-17T23:59:59.999", "2026-06-16 2026-06-17"),
+}
+
+
+@pytest.mark.parametrize("kind", TO_DATE)
+def test_presets_are_compared_with_the_same_clock_times(kind: str) -> None:
+    """PREVIOUS_PERIOD of each preset, by hand: whole days, weeks, months or years earlier."""
+    asked, now, expected = TO_DATE[kind]
+    name, zone = asked.split()
+    moment = Instant(at(zone, now) - (not now.endswith("999")))
+    span = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), moment, Zone(zone))
+    found = comparison(span, BEFORE, Zone(zone), moment)
+    assert ends(found) == tuple(at(zone, time) for time in expected.split())
+
+
+def test_a_rolling_range_keeps_its_length() -> None:
+    """`last` is a mere length, also where it begins at midnight and the days have 23 hours."""
+    now = Instant(at("Europe/Berlin", "2026-03-30") - 1)
+    for last in (DurationMs(23 * HOUR), DurationMs(5 * HOUR), DurationMs(0, months=1)):
+        span = resolve_range(TimeRangeInput(last=last), now, Zone("Europe/Berlin"))
+        found = comparison(span, BEFORE, Zone("Europe/Berlin"), now)
+        assert ends(found) == (2 * span.from_ - span.to, span.from_)
+
+
+def test_seven_days_with_a_change_are_compared_with_seven_days() -> None:
+    """Seven days that the clocks make 169 hours are a week earlier, not two."""
+    now = at("Europe/Berlin", "2026-03-30T15:30")
+    span = resolve_range(TimeRangeInput(last=DurationMs(7 * DAY)), now, Zone("Europe/Berlin"))
+    weekday = CompareInput(mode=CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY)
+    found = comparison(span, weekday, Zone("Europe/Berlin"), now)
+    assert found.to - 1 == at("Europe/Berlin", "2026-03-23T15:30")
 
 
 @quiet
@@ -166,11 +282,13 @@ def test_comparison(kind: str) -> None:
 def test_comparison_is_earlier_and_never_empty(span: TimeRange, mode: CompareMode) -> None:
     """Any range in any zone: what it is compared with begins earlier, and is not empty."""
     zone = span.timezone
+    if not mode.name.endswith("WEEKDAY"):
+        span = resolve_range(ended(span.from_, min(span.to, span.from_ + 3650 * DAY)), NOON, zone)
     found = comparison(span, CompareInput(mode=mode), zone, NOON)
     assert found.from_ < found.to
     assert found.from_ < span.from_
     if mode is CompareMode.PREVIOUS_PERIOD:
-        assert found.to == span.from_
+        assert found.to == span.from_ or (span.period and found.to <= span.from_)
     if mode is CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY:
         assert found.to <= span.from_ + 2 * HOUR
 
@@ -185,7 +303,7 @@ def test_whole_days_are_compared_with_whole_days(
     today = resolve_range(TODAY, Instant(moment), Zone(zone)).from_
     later = Instant(today + days * DAY + DAY // 2)
     end = resolve_range(TODAY, later, Zone(zone)).from_
-    span = TimeRange(from_=today, to=end, timezone=Zone(zone))
+    span = resolve_range(ended(today, end), NOON, Zone(zone))
     found = comparison(span, CompareInput(mode=mode), Zone(zone), NOON)
     for edge in (found.from_, found.to):
         assert latest_day(zone, edge) > latest_day(zone, edge - 1), local(zone, edge // 1000)

@@ -54,7 +54,7 @@ INVALID = {
     "no range": "{events(range: {}) {totalCount}}",
     "null range": "{events(range: {last: null}) {totalCount}}",
     "two ranges": f'{{events(range: {{last: "1h", between: {{from: {AGO}}}}}) {{totalCount}}}}',
-    "duration of months": '{events(range: {last: "P1M"}) {totalCount}}',
+    "duration of months": '{events(range: {last: "P1.5M"}) {totalCount}}',
     "duration of nothing": '{events(range: {last: "PT"}) {totalCount}}',
     "duration as a number": "{events(range: {last: 3600}) {totalCount}}",
     "date without time": '{events(range: {between: {from: "2025-01-01"}}) {totalCount}}',

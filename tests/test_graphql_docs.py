@@ -19,7 +19,7 @@ from resolvers.formula import MAX_INPUTS
 from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES
 from schema.errors import STATUS
 from schema.paging import MAX_PAGE
-from schema.ranges import MAX_HOURS
+from schema.ranges import MAX_HOURS, MAX_YEARS
 from schema.root import MAX_TOKENS
 from store.buckets import MAX_BUCKETS
 from store.conditions import MAX_DEPTH, MAX_ITEMS, MAX_PATTERN, MAX_PERFORMED, MAX_TESTS
@@ -137,7 +137,7 @@ def words() -> set[str]:
         *("Query", "Mutation", "MetricAggregates", "EventAggregates", "ResultMeta"),
         *("MetricFilter", "EventFilter", "StringFilter", "NumberFilter", "BooleanFilter"),
         *("DateTimeFilter", "PropertyFilter", "TagFilter", "PerformedFilter", "GroupByInput"),
-        *("TimeRangeInput", "TimeRangePreset", "Granularity", "Fill", "CompareMode"),
+        *("TimeRangeInput", "TimeRangePreset", "Granularity", "WeekStart", "Fill", "CompareMode"),
         *("AggregateKind", "EventField", "PropertyType", "MetricKind", "Metric", "EventType"),
         *("MetricSeries", "EventSeries", "MetricPoint", "FormulaSeries", "OrderByInput"),
     ],
@@ -166,7 +166,7 @@ def test_every_limit_is_as_documented() -> None:
     section = TEXT.partition("## Limits")[2]
     numbers = re.findall(r"^\| .*? \| ([\d,]+)[^|]* \|$", section, re.MULTILINE)
     assert [int(number.replace(",", "")) for number in numbers] == [
-        *(MAX_HOURS, MAX_BUCKETS, MAX_SERIES, MAX_CELLS, MAX_KEYS, MAX_BOUNDS, MAX_PAGE),
+        *(MAX_HOURS, MAX_YEARS, MAX_BUCKETS, MAX_SERIES, MAX_CELLS, MAX_KEYS, MAX_BOUNDS, MAX_PAGE),
         *(MAX_TESTS, MAX_DEPTH, MAX_ITEMS, MAX_PERFORMED, MAX_PATTERN),
         *(MAX_INPUTS, MAX_FORMULA, MAX_LEVELS, MAX_TOKENS),
     ]

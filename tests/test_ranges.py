@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.schema.config import StrawberryConfig
 
-from schema.buckets import Fill, Granularity
+from schema.buckets import Fill, Granularity, WeekStart
+from schema.dates import parse_date
+from schema.durations import parse_duration
 from schema.errors import AnalyticsError
 from schema.ranges import (
     MAX_HOURS,
+    MAX_YEARS,
     CompareInput,
+    DateRangeInput,
     TimeBetweenInput,
     TimeRangeInput,
     TimeRangePreset,
@@ -48,14 +52,26 @@ def test_presets() -> None:
         P.LAST_7_DAYS: ["2026-03-23T00:00:00+01:00", now],
         P.LAST_28_DAYS: ["2026-03-02T00:00:00+01:00", now],
         P.LAST_30_DAYS: ["2026-02-28T00:00:00+01:00", now],
+        P.LAST_90_DAYS: ["2025-12-30T00:00:00+01:00", now],
         P.LAST_91_DAYS: ["2025-12-29T00:00:00+01:00", now],
         P.THIS_WEEK: ["2026-03-23T00:00:00+01:00", now],
+        P.LAST_WEEK: ["2026-03-16T00:00:00+01:00", "2026-03-23T00:00:00+01:00"],
         P.THIS_MONTH: ["2026-03-01T00:00:00+01:00", now],
+        P.LAST_MONTH: ["2026-02-01T00:00:00+01:00", "2026-03-01T00:00:00+01:00"],
         P.THIS_YEAR: ["2026-01-01T00:00:00+01:00", now],
+        P.YEAR_TO_DATE: ["2026-01-01T00:00:00+01:00", now],
         P.LAST_12_MONTHS: ["2025-04-01T00:00:00+02:00", now],
         P.ALL_TIME: ["1970-01-01T01:00:00+01:00", "2100-01-01T00:59:59.999000+01:00"],
     }
     assert {name: preset(name, zone, now[:19]) for name in TimeRangePreset} == expected
+
+
+WHOLE: Final = {
+    P.YESTERDAY: P.TODAY,
+    P.LAST_WEEK: P.THIS_WEEK,
+    P.LAST_MONTH: P.THIS_MONTH,
+}
+"""Presets that end where another one begins."""
 
 
 ODD_PRESETS: Final = {
@@ -88,10 +104,10 @@ def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) 
     zone, now = place
     span = resolve_range(TimeRangeInput(preset=name), Instant(now), Zone(zone))
     assert span.from_ < span.to
-    if name is P.YESTERDAY:
+    if name in WHOLE:
         assert span.to <= now
-        today = resolve_range(TimeRangeInput(preset=P.TODAY), Instant(now), Zone(zone))
-        assert span.to == today.from_
+        present = resolve_range(TimeRangeInput(preset=WHOLE[name]), Instant(now), Zone(zone))
+        assert span.to == present.from_
     elif name is P.ALL_TIME:
         assert span.from_ <= now < span.to
     else:
@@ -117,7 +133,8 @@ def test_all_time_has_all_data_in_it() -> None:
     assert (span.from_, span.to) == (7, later + 1)
     zone = Zone("Asia/Kolkata")
     today = resolve_range(TimeRangeInput(preset=P.TODAY), NOON, zone)
-    assert resolve_range(asked, NOON, zone, None) == today
+    empty = resolve_range(asked, NOON, zone, None)
+    assert (empty.from_, empty.to) == (today.from_, today.to)
     assert resolve_range(asked, NOON).from_ == 0
 
 
@@ -133,6 +150,59 @@ def test_last_and_between() -> None:
     assert resolve_range(TimeRangeInput(between=before_1970), NOON).to == 0
 
 
+def test_last_months_are_calendar_months() -> None:
+    """Months and years reach back to the same clock time, then what has a fixed length."""
+    zone = Zone("Europe/Berlin")
+    expected = {
+        ("P1M", "2026-04-15T12:00"): "2026-03-15T12:00",
+        ("P1M", "2026-03-31T12:00"): "2026-02-28T12:00",
+        ("P1Y", "2024-02-29T12:00"): "2023-02-28T12:00",
+        ("P1M", "2026-04-29T02:30"): "2026-03-29T03:00",
+        ("P1M1DT1H", "2026-06-15T12:00"): "2026-05-14T11:00",
+        ("P10Y", "2026-06-15T12:00"): "2016-06-15T12:00",
+    }
+    for (text, now), start in expected.items():
+        end = Instant(at(zone, now) - 1)
+        span = resolve_range(TimeRangeInput(last=parse_duration(text)), end, zone)
+        assert (span.from_, span.to) == (at(zone, start), end + 1), text
+
+
+def dates(first: str, last: str | None) -> TimeRangeInput:
+    """Return a range of calendar dates."""
+    to = None if last is None else parse_date(last)
+    return TimeRangeInput(dates=DateRangeInput(from_=parse_date(first), to=to))
+
+
+def test_dates_are_whole_days_of_the_zone() -> None:
+    """Both days are included; today, named or not, counts as far as now; later days as a whole."""
+    zone, now = Zone("Asia/Kolkata"), at("Asia/Kolkata", "2026-06-17T09:13")
+    expected = {
+        ("2026-06-01", "2026-06-07"): ("2026-06-01", "2026-06-08"),
+        ("2026-06-07", "2026-06-07"): ("2026-06-07", "2026-06-08"),
+        ("2026-06-17", "2026-06-18"): ("2026-06-17", "2026-06-19"),
+    }
+    for asked, edges in expected.items():
+        span = resolve_range(dates(*asked), now, zone)
+        assert (span.from_, span.to) == tuple(at(zone, edge) for edge in edges)
+    for last in (None, "2026-06-17"):
+        span = resolve_range(dates("2026-06-01", last), now, zone)
+        assert (span.from_, span.to) == (at(zone, "2026-06-01"), now + 1)
+    spring = resolve_range(dates("2018-11-04", "2018-11-04"), now, Zone("America/Sao_Paulo"))
+    assert spring.to - spring.from_ == 23 * HOUR
+
+
+def test_weeks_from_sunday() -> None:
+    """`weekStart` moves THIS_WEEK and LAST_WEEK, on a Sunday by a whole week."""
+    for now, start in (("2026-06-17T12:00", "2026-06-14"), ("2026-06-14T12:00", "2026-06-14")):
+        moment = at("UTC", now)
+        this, last = (
+            resolve_range(TimeRangeInput(preset=name), moment, week_start=WeekStart.SUNDAY)
+            for name in (P.THIS_WEEK, P.LAST_WEEK)
+        )
+        assert (this.from_, this.to) == (at("UTC", start), moment + 1)
+        assert (last.from_, last.to) == (at("UTC", start) - 7 * DAY, at("UTC", start))
+
+
 REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
     "nothing": (TimeRangeInput(), "range", None),
     "no time": (TimeRangeInput(last=DurationMs(0)), "last", None),
@@ -145,6 +215,14 @@ REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
     "empty": (ended(5, 5), "between", None),
     "backwards": (ended(6, 5), "between", None),
     "long": (ended(0, MAX_HOURS * HOUR + 1), "between", MAX_HOURS),
+    "years and more": (TimeRangeInput(last=parse_duration("P10YT1S")), "last", MAX_YEARS),
+    "many months": (TimeRangeInput(last=parse_duration("P999999999Y")), "last", MAX_YEARS),
+    "no days": (dates("2025-06-08", "2025-06-07"), "dates", None),
+    "from tomorrow": (dates("2025-10-10", None), "dates", None),
+    "many days": (dates("2015-06-07", "2025-06-07"), "dates", MAX_YEARS),
+    "before clocks": (dates("1899-12-31", "1900-01-01"), "dates", None),
+    "after clocks": (dates("2199-12-31", "2200-01-01"), "dates", None),
+    "first day of all": (dates("0001-01-01", "9999-12-31"), "dates", None),
 }
 
 
@@ -243,6 +321,6 @@ async def test_presets_at_the_door(service: Service) -> None:
             series {total {count}} meta {range {timezone granularity}}}}}"""
     for name in P:
         found = (await service.graphql(query, preset=name.name))["data"]["metric"]["query"]
-        expected = 0 if name is P.YESTERDAY else 1
+        expected = 0 if name in WHOLE else 1
         assert found["series"][0]["total"]["count"] == expected, name
         assert found["meta"]["range"] == {"timezone": "UTC", "granularity": "AUTO"}

@@ -1,0 +1,68 @@
+"""Durations: a fixed length in milliseconds, after some calendar months."""
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Self
+
+from graphql import GraphQLError
+
+_NUMBER: Final = r"\d{1,9}(?:[.,]\d{1,9})?"
+_ISO: Final = re.compile(
+    rf"P(?!$)(?:(?P<Y>{_NUMBER})Y)?(?:(?P<M>{_NUMBER})M)?(?:(?P<w>{_NUMBER})W)?"
+    rf"(?:(?P<d>{_NUMBER})D)?"
+    rf"(?:T(?!$)(?:(?P<h>{_NUMBER})H)?(?:(?P<m>{_NUMBER})M)?(?:(?P<s>{_NUMBER})S)?)?",
+    re.ASCII,
+)
+_SHORT: Final = re.compile(
+    "(?!$)" + "".join(rf"(?:(?P<{u}>\d{{1,9}}){u})?" for u in ("w", "d", "h", "m", "s", "ms")),
+    re.ASCII,
+)
+_UNIT_MS: Final = {
+    "w": 604_800_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1000,
+    "ms": 1,
+}
+_UNIT_MONTHS: Final = {"Y": 12, "M": 1}
+
+
+class DurationMs(int):
+    """A length of time in milliseconds; `months` are calendar months that come before it."""
+
+    months: int
+
+    def __new__(cls, ms: int, months: int = 0) -> Self:
+        """Make a duration of a fixed length, or of calendar months and a fixed length."""
+        made = super().__new__(cls, ms)
+        made.months = months
+        return made
+
+
+def parse_duration(text: object) -> DurationMs:
+    """Read `PT5M`, `P1M`, `P1Y2M3DT4H`, `PT1.5H` or the short `5m`, `1h30m`.
+
+    Raises `GraphQLError` for any other text.
+    """
+    found = (_SHORT.fullmatch(text) or _ISO.fullmatch(text)) if isinstance(text, str) else None
+    if found is None:
+        message = (
+            "Duration must be ISO 8601 like PT5M, P7D, P1M or PT1.5H, or short like 5m or 1h30m"
+        )
+        raise GraphQLError(message)
+    units = {unit: number.replace(",", ".") for unit, number in found.groupdict().items() if number}
+    *larger, smallest = units
+    if any("." in units[unit] for unit in larger):
+        raise GraphQLError("Duration can have a fraction in its smallest unit only, like PT1H1.5M")
+    if smallest in _UNIT_MONTHS and "." in units[smallest]:
+        raise GraphQLError("Duration can't have a fraction of a month or year: their lengths vary")
+    months = sum(_UNIT_MONTHS[unit] * int(units[unit]) for unit in units if unit in _UNIT_MONTHS)
+    ms = sum(_UNIT_MS[unit] * Decimal(units[unit]) for unit in units if unit in _UNIT_MS)
+    return DurationMs(int(Decimal(ms).to_integral_value(ROUND_HALF_UP)), months)
+
+
+def iso_duration(length: DurationMs) -> str:
+    """Return a duration as ISO 8601: months if there are any, then seconds."""
+    months = f"{length.months}M" if length.months else ""
+    return f"P{months}T{length / 1000:g}S" if length or not months else f"P{months}"

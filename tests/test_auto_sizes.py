@@ -1,0 +1,55 @@
+"""The chart and the table of AUTO in `docs/graphql.md` are what the code does."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bench.auto_sizes import CHART, FEW_POINTS, MAX_POINTS, NOW, chart, samples
+from schema.buckets import Granularity
+from schema.durations import parse_duration
+from schema.ranges import TimeRangeInput, TimeRangePreset
+from schema.scalars import UTC_ZONE
+from store.buckets import buckets
+from store.ranges import resolve_range
+
+ROWS: Final = re.findall(
+    r'^\| `(?:last: "(\w+)"|preset: (\w+))` \| `(\w+)` \| (\d+) \|$',
+    Path("docs/graphql.md").read_text(),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0] or row[1])
+def test_the_table_is_what_auto_does(row: tuple[str, str, str, str]) -> None:
+    """Each range of the table has the granularity and the points that it says."""
+    last, preset, granularity, points = row
+    asked = (
+        TimeRangeInput(last=parse_duration(last))
+        if last
+        else TimeRangeInput(preset=TimeRangePreset[preset])
+    )
+    span = resolve_range(asked, NOW)
+    cut = buckets(span, Granularity.AUTO, MAX_POINTS, UTC_ZONE)
+    assert (cut.granularity.name, len(cut.starts)) == (granularity, int(points))
+
+
+def test_the_table_is_found() -> None:
+    """The test above has rows."""
+    assert len(ROWS) > 20
+
+
+def test_the_chart_is_what_auto_does() -> None:
+    """`python -m bench.auto_sizes` would draw the chart that is in the documentation."""
+    assert CHART.read_text() == chart()
+
+
+def test_most_ranges_have_enough_points() -> None:
+    """60 to 300 points, but for 5 to 10 minutes and for 300 to 420 days."""
+    few = [one for one in samples() if not FEW_POINTS <= one.points <= MAX_POINTS]
+    minute, day = 60_000, 86_400_000
+    assert all(
+        5 * minute <= one.length <= 10 * minute or 300 * day <= one.length <= 420 * day
+        for one in few
+    )
