@@ -16,8 +16,15 @@ from schema.ranges import TimeRange
 from schema.trends import EventResult, GroupByInput, NumberBucketInput
 from store import queries
 from store.conditions import event_condition
-from store.fields import keys_of, property_group, property_number
+from store.fields import (
+    items_of,
+    keys_of,
+    property_any_number,
+    property_group,
+    property_items,
+)
 from store.series_types import EVENT_FIELDS, Key
+from store.sql import Slots
 
 MAX_BOUNDS: Final = 100
 
@@ -60,14 +67,21 @@ def keys(ctx: Context, asked: Sequence[GroupByInput]) -> tuple[Key, ...]:
 
 def _key(ctx: Context, asked: GroupByInput) -> Key:
     if asked.property is not None and asked.property is not UNSET:
-        keys = keys_of(asked.property, "groupBy.property")
-        sql = property_group(ctx.questions.slots, keys)
-        return Key(asked.property, sql, is_json=True)
+        return _property(ctx.questions.slots, asked.property)
     if asked.field:
-        return Key(asked.field.name, EVENT_FIELDS[asked.field], is_json=False)
+        return Key(asked.field.name, EVENT_FIELDS[asked.field], is_json=False, part="field")
     if asked.bucket_number:
         return _bands(ctx, asked.bucket_number)
     raise bad_input("groupBy", "needs one of property, field, bucketNumber")
+
+
+def _property(slots: Slots, path: str) -> Key:
+    field = "groupBy.property"
+    if array := items_of(path, field):
+        sql = property_items(slots, array)
+        return Key(path, sql, is_json=True, part="property", is_array=True)
+    sql = property_group(slots, keys_of(path, field))
+    return Key(path, sql, is_json=True, part="property")
 
 
 def _bands(ctx: Context, asked: NumberBucketInput) -> Key:
@@ -79,7 +93,17 @@ def _bands(ctx: Context, asked: NumberBucketInput) -> Key:
     texts = [repr(bound).removesuffix(".0") for bound in bounds]
     labels = [f"< {texts[0]}", *(f"[{a}, {b})" for a, b in pairwise(texts)), f">= {texts[-1]}"]
     slots = ctx.questions.slots
-    number = property_number(slots, keys_of(asked.property, "groupBy.bucketNumber.property"))
+    keys = keys_of(asked.property, "groupBy.bucketNumber.property")
+    cast = asked.cast is not None
+    number = property_any_number(slots, keys, cast)
     over = f"arrayCount(bound -> {number} >= bound, {slots.bind('Array(Float64)', bounds)})"
     label = f"{slots.bind('Array(String)', labels)}[1 + {over}]"
-    return Key(asked.property, f"if(isNull({number}), '', {label})", is_json=False)
+    return Key(
+        asked.property,
+        f"if(isNull({number}), '', {label})",
+        is_json=False,
+        part="band",
+        bounds=tuple(bounds),
+        labels=tuple(labels),
+        cast=cast,
+    )

@@ -20,6 +20,7 @@ from schema.scalars import Instant, Json, Long
 from schema.selection import Selected
 from store import queries
 from store.batches import Position, position_of, row_id
+from store.documents import property_reader
 from store.emptiness import check_selective
 from store.lists import EVENTS, Key, events_page
 from store.queries import EVENT
@@ -92,7 +93,13 @@ def _event(cells: Sequence[bytes]) -> Event:
         session_id=_decode(told["sessionId"]),
         # Already JSON, so it is passed through instead of parsed and written again.
         properties=Json(msgspec.Raw(told["properties"])),
+        at_path=lambda path: _at_path(told["properties"], path),
     )
+
+
+def _at_path(properties: bytes, path: str) -> Json | None:
+    found = property_reader(path, "key")(properties)
+    return Json(msgspec.Raw(found)) if found else None
 
 
 def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
@@ -101,6 +108,9 @@ def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
     def column(field: Selected) -> Cells:
         if not rows:
             return ()
+        if field.name == "property":
+            read = property_reader(field.arguments["key"], "key")
+            return [read(properties) or b"null" for properties in columns["properties"]]
         return _ids(columns) if field.name == "id" else columns[field.name]
 
     return column

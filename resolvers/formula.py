@@ -11,19 +11,11 @@ import msgspec
 
 from resolvers import metrics, warnings
 from resolvers.context import Context
+from resolvers.group_keys import group_keys
 from resolvers.lookback import Lookback
 from resolvers.series import Questions, check, check_cells, fetch, resolved
 from resolvers.series_request import Asked, Rows, Wanted
-from resolvers.series_result import (
-    Answer,
-    Answers,
-    Frames,
-    group_keys,
-    label,
-    result_meta,
-    these,
-    times_of,
-)
+from resolvers.series_result import Answer, Answers, Frames, label, result_meta, these, times_of
 from resolvers.table import Frame, Table, Value
 from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, TypeVar
 
 from resolvers.context import Context
-from schema.catalogue import PropertyType, TagValue
+from resolvers.group_keys import shown
+from schema.catalogue import VALUE_TYPES, PropertyType, TagValue
 from schema.paging import checked_count
 from schema.scalars import Long
 from store import catalogue, keys
@@ -21,15 +22,6 @@ WANTED: Final = {
 """What a field of a tag or a property is computed from."""
 
 R = TypeVar("R", KeyRow, ValueRow)
-
-_TYPES: Final = {
-    **dict.fromkeys(b"-0123456789", PropertyType.NUMBER),
-    **dict.fromkeys(b"tf", PropertyType.BOOLEAN),
-    ord('"'): PropertyType.STRING,
-    ord("["): PropertyType.ARRAY,
-    ord("{"): PropertyType.OBJECT,
-}
-"""Type of a JSON value by its first byte."""
 
 
 class Keys:
@@ -67,7 +59,7 @@ class Keys:
         question = (search or None, first)
         found = await self._once(question, statement, ValueRow, _name_and_key)
         rows = found.get((name, key), [])
-        return [TagValue(value=row.value, count=Long(row.count)) for row in rows]
+        return [_value(row) for row in rows]
 
     async def _once(
         self,
@@ -96,6 +88,12 @@ def _key(row: KeyRow) -> str:
     return row.key or ""
 
 
+def _value(row: ValueRow) -> TagValue:
+    kind = VALUE_TYPES[row.initial]
+    value = shown(row.value) if kind is PropertyType.NUMBER else row.value
+    return TagValue(value=value, count=Long(row.count), type=kind)
+
+
 def _name(row: KeyRow) -> Hashable:
     return row.name
 
@@ -106,7 +104,7 @@ def _name_and_key(row: ValueRow) -> Hashable:
 
 def property_type(row: KeyRow) -> PropertyType:
     """Return the one type that all values have, or MIXED."""
-    types = {_TYPES[initial] for initial in row.initials or ()}
+    types = {VALUE_TYPES[initial] for initial in row.initials or ()}
     if len(types) != 1:
         return PropertyType.MIXED
     (only,) = types

@@ -113,7 +113,9 @@ def questions_of(
 
 def keys(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
     """Return group keys for tags."""
-    return tuple(GroupKey(tag, tag_raw(ctx.questions.slots, tag), is_json=True) for tag in tags)
+    return tuple(
+        GroupKey(tag, tag_raw(ctx.questions.slots, tag), is_json=True, part="tag") for tag in tags
+    )
 
 
 async def samples(

@@ -130,23 +130,32 @@ class Questions:
             columns = frozenset({COUNT})  # to know which buckets have data
         totals = frozenset(map(in_engine, wanted.totals))
         totals = totals if totals or columns else frozenset({COUNT})
-        overall = bool(asked.keys) and wanted.overall is not None and not wanted.overall_is_beside
+        overall = bool(asked.keys) and wanted.overall is not None
+        overall = overall and not _asks_beside(asked, wanted)
         return cls(rows, asked, totals, columns, overall)
 
     @classmethod
     def of_all(cls, rows: Rows, asked: Asked, wanted: Wanted) -> "Questions | None":
         """Return the questions about the series of all rows, if it is asked for by itself."""
-        if not (asked.keys and wanted.overall and wanted.overall_is_beside):
+        if not (asked.keys and wanted.overall and _asks_beside(asked, wanted)):
             return None
         return cls.of(rows, replace(asked, keys=()), wanted.overall)
 
+    @property
+    def asks_twice(self) -> bool:
+        """Whether the series are asked for when it is known which groups come first.
+
+        That is how a row in several groups of an array counts once among all others.
+        """
+        return bool(self.columns) or _has_arrays(self.asked)
+
     def ranking(self, frame: Frame) -> Question:
-        """Ask which groups come first; for all that is wanted of them, if there are no columns."""
+        """Ask which groups come first; for all that is wanted of them, if that is all."""
         asked = self.asked
         rank = Rank(asked.order, asked.limit, asked.others, asked.offset, asked.search)
-        rank = replace(rank, overall=self.overall and not self.columns)
+        rank = replace(rank, overall=self.overall and not self.asks_twice)
         question = self._question(frame, ranked=rank)
-        return replace(question, totals=frozenset({COUNT})) if self.columns else question
+        return replace(question, totals=frozenset({COUNT})) if self.asks_twice else question
 
     def series(self, frame: Frame, placed: Places | None) -> Question:
         """Ask for the series of a range."""
@@ -163,6 +172,15 @@ class Questions:
         )
         columns = self.columns if of.buckets else frozenset()
         return Question(of, self.rows.part, self.totals, columns)
+
+
+def _has_arrays(asked: Asked) -> bool:
+    return any(key.is_array for key in asked.keys)
+
+
+def _asks_beside(asked: Asked, wanted: Wanted) -> bool:
+    """Say whether all rows are asked about by themselves: a row may be in several groups."""
+    return wanted.overall_is_beside or _has_arrays(asked)
 
 
 def first_questions(ctx: Context, rows: Rows, asked: Asked, wanted: Wanted) -> list[Question]:
@@ -184,11 +202,11 @@ async def _series(ctx: Context, questions: Questions, frames: Frames, found: Ans
     placed = None
     if questions.asked.keys:
         reply = await ctx.questions.ask(questions.ranking(frames.current))
-        found.current.add_ranking(reply, is_all=not questions.columns)
+        found.current.add_ranking(reply, is_all=not questions.asks_twice)
         keys = found.current.keys.values()
         groups = tuple((questions.rows.part, *texts) for texts in keys)
         placed = Places(groups, questions.asked.others, questions.overall)
-    current = bool(questions.columns) or placed is None
+    current = questions.asks_twice or placed is None
     await fetch(ctx, questions, frames, found, placed, current=current)
 
 

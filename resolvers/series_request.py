@@ -148,9 +148,10 @@ def _aggregates(table: str, fields: Iterable[Selected]) -> set[Aggregate]:
 
 def _named(table: str, arguments: Mapping[str, Any]) -> Aggregate:
     kind = AggregateKind(arguments["aggregate"])
-    return aggregate(table, kind, arguments.get("property"), arguments.get("q"))
+    path, q, cast = (arguments.get(name) for name in ("property", "q", "cast"))
+    return aggregate(table, kind, path, q, cast=cast)
 
 
 def _shared(table: str, arguments: Mapping[str, Any]) -> Aggregate:
     kind = AggregateKind(arguments["aggregate"])
-    return additive(table, kind, arguments.get("property"))
+    return additive(table, kind, arguments.get("property"), arguments.get("cast"))

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from resolvers.context import Context
+from resolvers.group_keys import group_keys
 from resolvers.questions import Ran, Reply
 from resolvers.series_request import Asked, Rows, Wanted
 from resolvers.table import Frame, Table, Value, shown_buckets
@@ -15,7 +16,7 @@ from schema.aggregates import Aggregate
 from schema.results import Caveat, GroupKey, ResultMeta
 from schema.scalars import Instant, Long
 from schema.series import Result, Series, instants
-from store.series_types import NO_VALUE, OTHER, OVERALL, Key, Line
+from store.series_types import NO_VALUE, OTHER, OVERALL, Line
 
 T = TypeVar("T")
 
@@ -173,24 +174,6 @@ def _numbers(asked: Asked, found: Answers) -> list[int]:
         return [1]
     others = asked.others and any(OTHER in of.lines for of in (found.current, found.previous))
     return [*found.current.keys, *([OTHER] if others else [])]
-
-
-def group_keys(keys: Sequence[Key], texts: Sequence[str] | None) -> list[GroupKey]:
-    """Return the keys of a group, of which the engine told the texts."""
-    if texts is None:
-        return []
-    return [
-        GroupKey(name=key.name, value=_value_of(text, is_json=key.is_json))
-        for key, text in zip(keys, texts, strict=True)
-    ]
-
-
-def _value_of(text: str, *, is_json: bool) -> str | None:
-    """Read a key's value: null where there is none, a text as such, all else as its JSON."""
-    if not text:
-        return None
-    value = msgspec.json.decode(text) if is_json else text
-    return value if isinstance(value, str) else text
 
 
 def label(keys: Sequence[GroupKey]) -> str:

@@ -30,7 +30,7 @@ from schema.results import Caveat
 from store import catalogue, evidence, queries
 from store.catalogue import DescriptionRow
 from store.evidence import CountRow, NameRow, PlaceRow
-from store.fields import keys_of
+from store.fields import items_of, keys_of
 from store.keys import KeyRow
 from store.queries import Rows
 from store.series_types import EVENT_FIELDS, Key
@@ -56,6 +56,9 @@ _GROWTH: Final = frozenset({AggregateKind.INCREASE, AggregateKind.RATE})
 
 _TOO_MUCH: Final = frozenset({"QUERY_TOO_EXPENSIVE", "UNAVAILABLE"})
 _LONGEST_SHOWN: Final = 100
+
+_Cast: TypeAlias = tuple[str, bool]
+"""A property's path, and whether texts are taken for numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,9 @@ async def of_events(
         if path is not None
     ]
     numbers = {
-        each.property or "": field for each, field in aggregates[::-1] if each.kind in _LEVELS
+        (each.property or "", each.cast): field
+        for each, field in aggregates[::-1]
+        if each.kind in _LEVELS
     }
     try:
         found = await _unknown_events(ctx, list(_event_uses(tests, "where")))
@@ -166,7 +171,10 @@ async def _unknown_keys(
 
 
 def _path(rows: Rows, key: str) -> tuple[str, ...]:
-    return (key,) if rows.table == "metrics" else keys_of(key, "key")
+    if rows.table == "metrics":
+        return (key,)
+    array = items_of(key, "key")
+    return array[0] if array else keys_of(key, "key")
 
 
 async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Caveat]:
@@ -214,12 +222,13 @@ def _sorted(kinds: Collection[AggregateKind]) -> str:
     return ", ".join(sorted(kind.name.lower() for kind in kinds))
 
 
-async def _not_numeric(ctx: Context, rows: Rows, fields: Mapping[str, str]) -> list[Caveat]:
+async def _not_numeric(ctx: Context, rows: Rows, fields: Mapping[_Cast, str]) -> list[Caveat]:
     """Warn of values that are no numbers, and so left out; `fields` names properties' arguments."""
     if not fields:
         return []
-    paths = sorted(fields)
-    statement = evidence.not_numbers(rows, [keys_of(path, fields[path]) for path in paths])
+    properties = sorted(fields)
+    paths = [(keys_of(path, fields[path, cast]), cast) for path, cast in properties]
+    statement = evidence.not_numbers(rows, paths)
     counts = {row.place: row.rows for row in await ctx.questions.select(statement, CountRow)}
     return [
         Caveat(
@@ -228,9 +237,9 @@ async def _not_numeric(ctx: Context, rows: Rows, fields: Mapping[str, str]) -> l
                 f"{_shown(path)} is no number in {count} of {counts[0]} events; aggregates of"
                 " numbers leave them out."
             ),
-            field=fields[path],
+            field=fields[path, cast],
         )
-        for place, path in enumerate(paths, 1)
+        for place, (path, cast) in enumerate(properties, 1)
         if (count := counts[place])
     ]
 

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import strawberry
 
 from schema.errors import bad_input
+from schema.filters import PropertyCast
 from schema.scalars import DurationMs
 
 DEFAULT_PER: Final = DurationMs(1000)
@@ -76,6 +77,7 @@ class Aggregate(NamedTuple):
     q: float | None = None
     exact: bool = False
     per: DurationMs = DEFAULT_PER
+    cast: bool = False
 
 
 COUNT: Final = Aggregate(AggregateKind.COUNT)
@@ -89,6 +91,7 @@ def aggregate(
     *,
     exact: bool = False,
     per: DurationMs = DEFAULT_PER,
+    cast: PropertyCast | None = None,
     at: str = "",
 ) -> Aggregate:
     """Return an aggregate of a table's rows; arguments that mean nothing to it are dropped.
@@ -114,10 +117,16 @@ def aggregate(
     elif per <= 0:
         raise bad_input(f"{at}per", "must be longer than nothing")
     exact = exact and (kind is AggregateKind.QUANTILE or kind in _OF_EVENTS_ONLY)
-    return Aggregate(kind, property, q, exact, per)
+    is_cast = cast is not None and property is not None and kind is not AggregateKind.UNIQUE
+    return Aggregate(kind, property, q, exact, per, is_cast)
 
 
-def additive(table: str, kind: AggregateKind, property: str | None = None) -> Aggregate:  # noqa: A002
+def additive(
+    table: str,
+    kind: AggregateKind,
+    property: str | None = None,  # noqa: A002 - its name in the API
+    cast: PropertyCast | None = None,
+) -> Aggregate:
     """Return an aggregate of which a group can have a share.
 
     Raises `AnalyticsError` for one that does not add up over groups.
@@ -125,7 +134,7 @@ def additive(table: str, kind: AggregateKind, property: str | None = None) -> Ag
     if kind not in ADDITIVE:
         names = ", ".join(sorted(each.name for each in ADDITIVE))
         raise bad_input("aggregate", f"{kind.name} does not add up over groups; {names} do")
-    return aggregate(table, kind, property)
+    return aggregate(table, kind, property, cast=cast)
 
 
 def of_field(table: str, name: str, arguments: Mapping[str, Any]) -> Aggregate:
@@ -166,6 +175,9 @@ class OrderByInput:
         default=None, description="Of the aggregates of events that need one."
     )
     q: float | None = strawberry.field(default=None, description="Of QUANTILE, from 0 to 1.")
+    cast: PropertyCast | None = strawberry.field(
+        default=None, description="What texts are taken for; null for texts."
+    )
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Which end comes first."
     )
@@ -185,5 +197,5 @@ def ordered(table: str, asked: OrderByInput | None) -> Order:
     """Return an order of series; the largest count first unless another is asked for."""
     if asked is None:
         return LARGEST_FIRST
-    by = aggregate(table, asked.aggregate, asked.property, asked.q, at="orderBy.")
+    by = aggregate(table, asked.aggregate, asked.property, asked.q, cast=asked.cast, at="orderBy.")
     return Order(by, asked.direction is OrderDirection.DESC)

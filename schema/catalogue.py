@@ -21,9 +21,7 @@ DEFAULT_KIND: Final = MetricKind.GAUGE
 
 @strawberry.enum(description="What the values of a property are; null is no value.")
 class PropertyType(Enum):
-    STRING = strawberry.enum_value(
-        "STRING", description="Texts; also integers beyond 64 bits, which are read as texts."
-    )
+    STRING = strawberry.enum_value("STRING", description="Texts.")
     NUMBER = strawberry.enum_value("NUMBER", description="Numbers.")
     BOOLEAN = strawberry.enum_value("BOOLEAN", description="true or false.")
     DATETIME = strawberry.enum_value("DATETIME", description="Texts that are RFC 3339 instants.")
@@ -32,12 +30,25 @@ class PropertyType(Enum):
     MIXED = strawberry.enum_value("MIXED", description="Values of several types.")
 
 
+VALUE_TYPES: Final = {
+    **dict.fromkeys(b"-0123456789", PropertyType.NUMBER),
+    **dict.fromkeys(b"tf", PropertyType.BOOLEAN),
+    ord('"'): PropertyType.STRING,
+    ord("["): PropertyType.ARRAY,
+    ord("{"): PropertyType.OBJECT,
+}
+"""Type of a JSON value by its first byte."""
+
+
 @strawberry.type(description="A value of a tag or of a property.")
 class TagValue:
     value: str = strawberry.field(
         description="The text, or the value as JSON; cut after 1000 characters."
     )
     count: Long = strawberry.field(description="Rows that have it.")
+    type: PropertyType = strawberry.field(
+        description='Of which type it is: `1` and `"1"` are two values. A text is a STRING.'
+    )
 
 
 @strawberry.type(description="One point of a metric, as it was recorded.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import strawberry
 
 from schema.scalars import Instant, ReadableInstants
@@ -65,8 +67,8 @@ class StringFilter:
     description=(
         "Tests of a number. All that are given must hold; null is as good as absent. What is not"
         " there (or no number) passes `neq` and `notIn`, and no other test. 667 and 667.0 are"
-        " equal. Numbers are doubles: an integer that is none is refused here, and in the data is"
-        " taken for the nearest."
+        " equal. What is given is a double, and an integer that is none is refused; the number that"
+        " is tested is compared digit by digit, however large it is."
     )
 )
 class NumberFilter:
@@ -95,6 +97,41 @@ class BooleanFilter:
     )
 
 
+@strawberry.input(
+    description=(
+        "Tests of a value of any type, which is given as JSON text: it carries integers of any"
+        " size, where a JSON number in JavaScript has 53 bits. Values are equal as groups are: 667"
+        ' and 667.0 are, 1 and `"1"` are not, objects only if their keys are in the same order.'
+        " null is no value: see `isSet`."
+    )
+)
+class JsonFilter:
+    eq: str | None = strawberry.field(
+        default=None, description='Is equal to this JSON, like `[1, "a"]`.'
+    )
+    neq: str | None = strawberry.field(default=None, description="Is not equal, or not there.")
+    in_: list[str] | None = strawberry.field(
+        name="in", default=None, description="Is equal to one of these, at most 1000."
+    )
+    not_in: list[str] | None = strawberry.field(
+        default=None, description="Is equal to none of these, at most 1000, or not there."
+    )
+    is_set: bool | None = strawberry.field(
+        default=None, description="Whether it is there and not null, whatever its type."
+    )
+
+
+@strawberry.enum(description="What texts are taken for, besides what they are.")
+class PropertyCast(Enum):
+    NUMBER = strawberry.enum_value(
+        "number",
+        description=(
+            "A text that is written as JSON writes numbers, like `-19.99` or `6.67e2`, is that"
+            " number; spaces around it don't matter. `1,5`, `0x1f` and `.5` are none."
+        ),
+    )
+
+
 @strawberry.input(description="Tests of an instant. All that are given must hold.")
 class DateTimeFilter(ReadableInstants):
     gt: Instant | None = strawberry.field(default=None, description="Is after.")
@@ -112,25 +149,40 @@ class TagFilter:
 
 @strawberry.input(
     description=(
-        "Tests of one property, by the type of its value: at least one of `string`, `number` and"
-        " `boolean`. All that are given must hold."
+        "Tests of one property, by the type of its value: at least one of `string`, `number`,"
+        " `boolean`, `datetime` and `json`. All that are given must hold. Of the items of an array"
+        " (`tags[]`) one must pass all tests of a type that are not negative, and none may be what"
+        " a negative test excludes."
     )
 )
 class PropertyFilter:
     key: str = strawberry.field(
         description=(
-            "Its key; `cart.total` is the key `total` in the object `cart`. A dot in a key is"
-            r" written `\\.`, a backslash `\\\\`. A key may be empty: `a.` is the empty key in `a`."
+            "Its key; `cart.total` is the key `total` in the object `cart`, `tags[]` each item of"
+            " the array `tags`, `items[].price` the `price` of each. A dot in a key is written"
+            r" `\\.`, a backslash `\\\\`, `[]` at its end `\\[]`. A key may be empty: `a.` is the"
+            " empty key in `a`."
         )
     )
     string: StringFilter | None = strawberry.field(
         default=None, description="Tests of a text; only JSON strings pass."
     )
     number: NumberFilter | None = strawberry.field(
-        default=None, description='Tests of a number; only JSON numbers pass, not `"12"`.'
+        default=None,
+        description='Tests of a number; only JSON numbers pass, not `"12"` (but see `cast`).',
     )
     boolean: BooleanFilter | None = strawberry.field(
         default=None, description="Tests of a boolean; only true and false pass, not 1 and 0."
+    )
+    datetime: DateTimeFilter | None = strawberry.field(
+        default=None,
+        description="Tests of an instant; only RFC 3339 texts pass, whatever their offset.",
+    )
+    json: JsonFilter | None = strawberry.field(
+        default=None, description="Tests of a value of any type, given as JSON text."
+    )
+    cast: PropertyCast | None = strawberry.field(
+        default=None, description="What `number` takes texts for; null for texts."
     )
 
 

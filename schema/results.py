@@ -7,8 +7,9 @@ from typing import Final
 
 import strawberry
 
+from schema.catalogue import PropertyType
 from schema.ranges import TimeRange
-from schema.scalars import Instant, Long
+from schema.scalars import Instant, Json, Long
 
 
 @strawberry.enum(description="Where the rows of an answer were read.")
@@ -87,7 +88,21 @@ class ResultMeta:
 @strawberry.type(description="One of the values by which rows are grouped.")
 class GroupKey:
     name: str = strawberry.field(description="The tag, property or field.")
-    value: str | None = strawberry.field(description="Its value; null where it is missing.")
+    value: str | None = strawberry.field(
+        description=(
+            "Its value as a text, or as JSON with all digits of an integer; null where it is"
+            " missing."
+        )
+    )
+    type: PropertyType | None = strawberry.field(
+        description='Of which type it is: `1` and `"1"` are two groups. null where it is missing.'
+    )
+    filter: Json = strawberry.field(
+        description=(
+            "What `where` takes to choose exactly the rows of this value; of several keys in an"
+            " `AND`."
+        )
+    )
 
 
 @strawberry.type(description="How a value differs from that of the other range.")

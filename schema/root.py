@@ -170,6 +170,12 @@ class Query:
         rows = await catalogue.event_types(info.context, search, first, after, asked)
         return event_types_of(info.context, rows)
 
+    @strawberry.field(description="The events of one name; null if there are none.")
+    async def event_type(self, info: Asked, name: Name) -> EventType | None:
+        asked = catalogue.wanted("events", selected_names(info))
+        row = await catalogue.summary(info.context, "events", name, asked)
+        return event_types_of(info.context, [row])[0] if row else None
+
     @strawberry.field(description="Events in numbers, over time and broken down.")
     async def event_trend(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schema.aggregates import Aggregate, AggregateKind, additive, aggregate, of_field
+from schema.filters import PropertyCast
 from schema.ready import Columns, Ready, Told, items, texts
 from schema.results import Change, GroupKey, finite
 from schema.scalars import Instant, rfc3339
@@ -67,20 +68,22 @@ class Series:
         kind: AggregateKind,
         property: str | None = None,  # noqa: A002 - its name in the API
         q: float | None = None,
+        cast: PropertyCast | None = None,
     ) -> Change | None:
         """Compare an aggregate's totals; None if there is nothing to compare with."""
         if self.previous_totals is None:
             return None
-        wanted = aggregate(self.table, kind, property, q)
+        wanted = aggregate(self.table, kind, property, q, cast=cast)
         return Change.between(self.totals[wanted], self.previous_totals[wanted])
 
     def share(
         self,
         kind: AggregateKind,
         property: str | None = None,  # noqa: A002 - its name in the API
+        cast: PropertyCast | None = None,
     ) -> float | None:
         """Relate an aggregate's total to that of all rows; None where there is nothing of it."""
-        wanted = additive(self.table, kind, property)
+        wanted = additive(self.table, kind, property, cast)
         part, whole = self.totals[wanted], self.overall_totals[wanted]
         return None if part is None or not whole else finite(part / whole)
 

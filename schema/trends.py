@@ -9,6 +9,7 @@ from strawberry import argument
 from strawberry.types import Info
 
 from schema.aggregates import Aggregate, AggregateKind, of_field
+from schema.filters import PropertyCast
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant, Long
 from schema.selection import selection
@@ -30,12 +31,19 @@ class NumberBucketInput:
     bounds: list[float] = strawberry.field(
         description="1 to 100 ascending bounds. `[10, 100)` has 10 in it, but not 100."
     )
+    cast: PropertyCast | None = strawberry.field(
+        default=None, description="What texts are taken for; null for texts."
+    )
 
 
 @strawberry.input(one_of=True, description="What to group by. Exactly one field.")
 class GroupByInput:
     property: str | None = strawberry.field(
-        default=strawberry.UNSET, description="A property, at any depth by its path."
+        default=strawberry.UNSET,
+        description=(
+            "A property, at any depth by its path; with `[]` behind an array (`tags[]`,"
+            " `items[].sku`) an event counts in the group of each item, once."
+        ),
     )
     field: EventField | None = strawberry.field(
         default=strawberry.UNSET, description="A field of every event."
@@ -47,6 +55,9 @@ class GroupByInput:
 
 Path = Annotated[str, argument(description="A property; `cart.total` is `total` in `cart`.")]
 Level = Annotated[float, argument(description="From 0 to 1: 0.95 for the 95th percentile.")]
+Cast = Annotated[
+    PropertyCast | None, argument(description="What texts are taken for; null for texts.")
+]
 Exact = Annotated[bool, argument(description="Exact, at the cost of all values in memory.")]
 
 _COUNT = "Number of events."
@@ -85,24 +96,30 @@ class EventAggregates(_Values):
         return self._of("count")
 
     @strawberry.field(description=_SUM)
-    def sum(self, property: Path) -> float | None:  # noqa: A002
-        return self._of("sum", property=property)
+    def sum(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
+        return self._of("sum", property=property, cast=cast)
 
     @strawberry.field(description=_AVG)
-    def avg(self, property: Path) -> float | None:  # noqa: A002
-        return self._of("avg", property=property)
+    def avg(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
+        return self._of("avg", property=property, cast=cast)
 
     @strawberry.field(description=_MIN)
-    def min(self, property: Path) -> float | None:  # noqa: A002
-        return self._of("min", property=property)
+    def min(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
+        return self._of("min", property=property, cast=cast)
 
     @strawberry.field(description=_MAX)
-    def max(self, property: Path) -> float | None:  # noqa: A002
-        return self._of("max", property=property)
+    def max(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
+        return self._of("max", property=property, cast=cast)
 
     @strawberry.field(description=_QUANTILE)
-    def quantile(self, q: Level, property: Path, exact: Exact = False) -> float | None:  # noqa: A002
-        return self._of("quantile", q=q, property=property, exact=exact)
+    def quantile(
+        self,
+        q: Level,
+        property: Path,  # noqa: A002
+        exact: Exact = False,
+        cast: Cast = None,
+    ) -> float | None:
+        return self._of("quantile", q=q, property=property, exact=exact, cast=cast)
 
     @strawberry.field(description=_USERS)
     def unique_users(self, exact: Exact = False) -> Long:
@@ -128,24 +145,30 @@ class EventColumns(_Values):
         return self._of("count")
 
     @strawberry.field(description=_SUM)
-    def sum(self, property: Path) -> list[float | None]:  # noqa: A002
-        return self._of("sum", property=property)
+    def sum(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
+        return self._of("sum", property=property, cast=cast)
 
     @strawberry.field(description=_AVG)
-    def avg(self, property: Path) -> list[float | None]:  # noqa: A002
-        return self._of("avg", property=property)
+    def avg(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
+        return self._of("avg", property=property, cast=cast)
 
     @strawberry.field(description=_MIN)
-    def min(self, property: Path) -> list[float | None]:  # noqa: A002
-        return self._of("min", property=property)
+    def min(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
+        return self._of("min", property=property, cast=cast)
 
     @strawberry.field(description=_MAX)
-    def max(self, property: Path) -> list[float | None]:  # noqa: A002
-        return self._of("max", property=property)
+    def max(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
+        return self._of("max", property=property, cast=cast)
 
     @strawberry.field(description=_QUANTILE)
-    def quantile(self, q: Level, property: Path, exact: Exact = False) -> list[float | None]:  # noqa: A002
-        return self._of("quantile", q=q, property=property, exact=exact)
+    def quantile(
+        self,
+        q: Level,
+        property: Path,  # noqa: A002
+        exact: Exact = False,
+        cast: Cast = None,
+    ) -> list[float | None]:
+        return self._of("quantile", q=q, property=property, exact=exact, cast=cast)
 
     @strawberry.field(description=_USERS)
     def unique_users(self, exact: Exact = False) -> list[Long]:
@@ -206,8 +229,9 @@ class EventSeries:
             str | None, argument(description="Of the aggregates that need one.")
         ] = None,
         q: Annotated[float | None, argument(description="Of QUANTILE, from 0 to 1.")] = None,
+        cast: Cast = None,
     ) -> Change | None:
-        return self.series.change(aggregate, property, q)
+        return self.series.change(aggregate, property, q, cast)
 
     @strawberry.field(
         description="Its total divided by that of all events: 0.25 for a quarter; null when that is"
@@ -222,8 +246,9 @@ class EventSeries:
         property: Annotated[  # noqa: A002
             str | None, argument(description="Of SUM, which needs one.")
         ] = None,
+        cast: Cast = None,
     ) -> float | None:
-        return self.series.share(aggregate, property)
+        return self.series.share(aggregate, property, cast)
 
     @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
     def points(self, info: Info) -> list[EventPoint]:

@@ -1,7 +1,7 @@
 """Aggregates in the engine: which function computes each, and how its states are read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from schema.aggregates import Aggregate, AggregateKind
 from store import exact_sums
@@ -126,6 +126,12 @@ class Property(NamedTuple):
     group: str
 
 
+class PropertyOf(Protocol):
+    """Gives the expressions of a property by its path; with `cast`, texts can be numbers."""
+
+    def __call__(self, path: str, *, cast: bool) -> Property: ...
+
+
 class State(NamedTuple):
     """One aggregation that the engine makes; quantiles of the same values share theirs."""
 
@@ -186,9 +192,7 @@ class Plan(NamedTuple):
         return self.values[aggregate].of(lambda n: f"finalizeAggregation(s{n})")
 
 
-def plan(
-    wanted: Iterable[Aggregate], property_of: Callable[[str], Property], *, wide: bool = False
-) -> Plan:
+def plan(wanted: Iterable[Aggregate], property_of: PropertyOf, *, wide: bool = False) -> Plan:
     """Decide on the states; `property_of` gives the expressions of a property by its path.
 
     `wide`: sums hold numbers of any size, or else throw when one is very large or very small.
@@ -196,21 +200,19 @@ def plan(
     A rate is its increase, which the caller divides by the time.
     """
     aggregates = sorted({in_engine(aggregate) for aggregate in wanted}, key=repr)
-    levels: dict[tuple[str, bool], list[float]] = {}
+    levels: dict[tuple[str, bool, bool], list[float]] = {}
     for aggregate in aggregates:
         if aggregate.q is not None:
-            levels.setdefault((aggregate.property or "", aggregate.exact), []).append(aggregate.q)
+            levels.setdefault(_values_of(aggregate), []).append(aggregate.q)
     states: dict[State, int] = {}
     numbers: dict[str, int] = {}
     values: dict[Aggregate, Value] = {}
     for aggregate in aggregates:
-        number, group = Property("value", "")
-        if aggregate.property is not None:
-            number, group = property_of(aggregate.property)
+        number, group = _expressions(aggregate, property_of)
         if aggregate.kind is Kind.INCREASE:
             number = "step"
         names = _names(number, group, numbers.setdefault(number, len(numbers)))
-        asked_levels = sorted(levels.get((aggregate.property or "", aggregate.exact), ()))
+        asked_levels = sorted(levels.get(_values_of(aggregate), ()))
         recipe = _recipe(aggregate, wide=wide)
         needed = [
             State(name, _parameters(name, asked_levels), argument.format_map(names))
@@ -251,6 +253,16 @@ def _parameters(function: str, levels: Sequence[float]) -> str:
     if function not in _FIRST_PARAMETERS:
         return ""
     return f"({', '.join(map(repr, [*_FIRST_PARAMETERS[function], *levels]))})"
+
+
+def _values_of(wanted: Aggregate) -> tuple[str, bool, bool]:
+    return wanted.property or "", wanted.cast, wanted.exact
+
+
+def _expressions(wanted: Aggregate, property_of: PropertyOf) -> Property:
+    if wanted.property is None:
+        return Property("value", "")
+    return property_of(wanted.property, cast=wanted.cast)
 
 
 def in_engine(wanted: Aggregate) -> Aggregate:

@@ -1,10 +1,9 @@
 """Filters, compiled to conditions: each is 1 or 0 for every row, never NULL."""
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -15,6 +14,7 @@ from schema.filters import (
     BooleanFilter,
     DateTimeFilter,
     EventFilter,
+    JsonFilter,
     MetricFilter,
     NumberFilter,
     PerformedFilter,
@@ -23,10 +23,10 @@ from schema.filters import (
     TagFilter,
 )
 from schema.ranges import TimeRange
-from store import fields, operators
+from store import fields, items, operators, subjects
 from store.operators import Operators
 from store.selection import Rows
-from store.sql import Slots
+from store.subjects import Large, Subject
 
 MAX_TESTS: Final = 500
 MAX_DEPTH: Final = 20
@@ -34,11 +34,12 @@ MAX_ITEMS: Final = 1000
 MAX_PATTERN: Final = 1000
 MAX_PERFORMED: Final = 10
 
-_TRUE: Final = "1"
+_EQUAL: Final = frozenset({"eq", "in_"})
+_DIGITS: Final = re.compile("-?[0-9]{19}")
 _FALSE: Final = "0"
 
 AnyFilter: TypeAlias = MetricFilter | EventFilter
-Tests: TypeAlias = StringFilter | NumberFilter | BooleanFilter | DateTimeFilter
+Tests: TypeAlias = StringFilter | NumberFilter | BooleanFilter | DateTimeFilter | JsonFilter
 
 
 def metric_condition(tests: MetricFilter, rows: Rows, field: str = "where") -> str:
@@ -54,21 +55,6 @@ def event_condition(
 ) -> str:
     """Do the same for events; `span` is the range in which `performed` looks."""
     return _Compiler(rows, span).tree(tests, field)
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What is tested: an expression of its value, and a condition for its being there.
-
-    `passes` makes a condition of a test of the value, for rows that don't have it, too. `has` is a
-    quick look whether the JSON of the value may begin so, `written` what operators want there.
-    """
-
-    value: str
-    is_set: str = _TRUE
-    passes: Callable[[str], str] = str
-    has: Callable[[str], str] | None = None
-    written: Mapping[str, slice] = field(default_factory=dict)
 
 
 class _Compiler:
@@ -103,50 +89,46 @@ class _Compiler:
         return f"NOT ({self.tree(given, field, depth + 1)})"
 
     def name(self, tests: StringFilter, field: str, _: int) -> str:
-        return self._texts(_Subject("name"), tests, field)
+        return self._texts(Subject("name"), tests, field)
 
     def user_id(self, tests: StringFilter, field: str, _: int) -> str:
-        return self._texts(_optional("user_id"), tests, field)
+        return self._texts(subjects.optional("user_id"), tests, field)
 
     def session_id(self, tests: StringFilter, field: str, _: int) -> str:
-        return self._texts(_optional("session_id"), tests, field)
+        return self._texts(subjects.optional("session_id"), tests, field)
 
     def time(self, tests: DateTimeFilter, field: str, _: int) -> str:
-        return self._tested(_Subject("time"), operators.TIME_OPERATORS, tests, field)
+        return self._tested(Subject("time"), operators.TIME_OPERATORS, tests, field)
 
     def value(self, tests: NumberFilter, field: str, _: int) -> str:
-        return self._tested(_Subject("value"), operators.NUMBER_OPERATORS, tests, field)
+        return self._tested(Subject("value"), operators.NUMBER_OPERATORS, tests, field)
 
     def tag(self, tests: TagFilter, field: str, _: int) -> str:
         if not 1 <= len(tests.key) <= fields.MAX_KEY:
             message = f"must be 1 to {fields.MAX_KEY} characters"
             raise bad_input(f"{field}.key", message, limit=fields.MAX_KEY)
-        is_set = fields.tag_is_set(self._rows.slots, tests.key)
-        subject = _Subject(
-            fields.tag_text(self._rows.slots, tests.key),
-            is_set=is_set,
-            passes=lambda test: f"{is_set} AND {test}",
-            has=functools.partial(fields.tag_has, self._rows.slots, tests.key),
-        )
+        subject = subjects.tag(self._rows.slots, tests.key)
         return self._texts(subject, tests.string, f"{field}.string")
 
     def property(self, tests: PropertyFilter, field: str, _: int) -> str:
-        keys = fields.keys_of(tests.key, f"{field}.key")
+        array = fields.items_of(tests.key, f"{field}.key")
+        keys = () if array else fields.keys_of(tests.key, f"{field}.key")
         parts = []
-        if tests.string:
-            subject = self._property(keys, fields.property_text)
-            parts.append(self._texts(subject, tests.string, f"{field}.string"))
-        if tests.number:
-            subject = self._property(keys, fields.property_number)
-            table = operators.NUMBER_OPERATORS
-            parts.append(self._tested(subject, table, tests.number, f"{field}.number"))
-        if tests.boolean:
-            subject = self._property(keys, fields.property_boolean)
-            subject = dataclasses.replace(subject, written=operators.WRITTEN)
-            table = operators.BOOLEAN_OPERATORS
-            parts.append(self._tested(subject, table, tests.boolean, f"{field}.boolean"))
+        for name, table in _PROPERTY:
+            given = getattr(tests, name)
+            if not given:
+                continue
+            kind = "cast_number" if name == "number" and tests.cast else name
+            if array:
+                subject = subjects.item(self._rows.slots, array, kind)
+            else:
+                subject = subjects.PROPERTY[kind](self._rows.slots, keys)
+            if table:
+                parts.append(self._tested(subject, table, given, f"{field}.{name}"))
+            else:
+                parts.append(self._texts(subject, given, f"{field}.{name}"))
         if not parts:
-            raise bad_input(field, "needs one of string, number, boolean")
+            raise bad_input(field, "needs one of string, number, boolean, datetime, json")
         return _joined(parts)
 
     def performed(self, tests: PerformedFilter, field: str, depth: int) -> str:
@@ -168,7 +150,7 @@ class _Compiler:
             others.conditions.append(self.tree(tests.where, f"{field}.where", depth + 1))
         count = tests.count if tests.count and any(_given(tests.count)) else NumberFilter(gte=1)
         table = operators.NUMBER_OPERATORS
-        at_all = self._tested(_Subject("toFloat64(count())"), table, count, f"{field}.count")
+        at_all = self._tested(Subject("toFloat64(count())"), table, count, f"{field}.count")
         at_none = at_all.replace("count()", "0")
         users = others.text("SELECT user_id", f"GROUP BY user_id HAVING ({at_all}) != ({at_none})")
         return f"(user_id != '' AND ({at_none}) != (user_id IN (\n{users}\n)))"
@@ -181,32 +163,43 @@ class _Compiler:
             self.tree(child, f"{field}[{index}]", depth + 1) for index, child in enumerate(given)
         ]
 
-    def _property(
-        self, keys: Sequence[str], value: Callable[[Slots, Sequence[str]], str]
-    ) -> _Subject:
-        return _Subject(
-            value(self._rows.slots, keys),
-            is_set=fields.property_is_set(self._rows.slots, keys),
-            passes=lambda test: f"ifNull({test}, 0)",
-            has=functools.partial(fields.property_has, self._rows.slots, keys),
-        )
-
-    def _texts(self, subject: _Subject, tests: StringFilter, field: str) -> str:
+    def _texts(self, subject: Subject, tests: StringFilter, field: str) -> str:
         if tests.case_sensitive is False:
             return self._tested(subject, operators.ANY_CASE_OPERATORS, tests, field)
-        subject = dataclasses.replace(subject, written=operators.WRITTEN)
+        if not subject.items:
+            subject = dataclasses.replace(subject, written=operators.WRITTEN)
         return self._tested(subject, operators.STRING_OPERATORS, tests, field)
 
-    def _tested(self, subject: _Subject, table: Operators, tests: Tests, field: str) -> str:
+    def _tested(self, subject: Subject, table: Operators, tests: Tests, field: str) -> str:
         """Compile every test that is given, of one value."""
-        return _joined(
-            [
-                self._one(subject, table, (operator, value), f"{field}.{_shown(operator)}")
-                for operator, value in _given(tests)
-            ]
-        )
+        given = [(each, f"{field}.{_shown(each[0])}") for each in _given(tests)]
+        if subject.items:
+            return self._any_item(subject, table, given)
+        return _joined([self._one(subject, table, *each) for each in given])
 
-    def _one(self, subject: _Subject, table: Operators, test: tuple[str, Any], field: str) -> str:
+    def _any_item(
+        self, subject: Subject, table: Operators, given: Sequence[tuple[tuple[str, Any], str]]
+    ) -> str:
+        """Compile tests of an array: one item passes all that are not negative.
+
+        What a negative test excludes is no item.
+        """
+        together, alone = [], []
+        for test, field in given:
+            operator, _ = test
+            if operator == "is_set":
+                alone.append(self._one(subject, table, test, field))
+            elif operator in operators.NEGATIVE:
+                positive = (operators.NEGATIVE[operator], test[1])
+                excluded = self._one(subject, table, positive, field)
+                alone.append(f"NOT ({_exists(subject, excluded)})")
+            else:
+                together.append(self._one(subject, table, test, field))
+        if together:
+            alone.append(_exists(subject, _joined(together)))
+        return _joined(alone)
+
+    def _one(self, subject: Subject, table: Operators, test: tuple[str, Any], field: str) -> str:
         self._count(field)
         operator, given = test
         positive = operators.NEGATIVE.get(operator, operator)
@@ -214,15 +207,49 @@ class _Compiler:
         if operator == "is_set":
             condition = subject.is_set
         else:
-            type_name, template = table[positive]
-            slot = self._bound(positive, type_name, given, field)
-            condition = subject.passes(template.format(column=subject.value, value=slot))
+            condition = self._passes(subject, table[positive], (positive, given), field)
             if positive in subject.written:
                 written = msgspec.json.encode(given).decode()[subject.written[positive]]
         if subject.has:
             condition = f"({subject.has(written)} AND {condition})"
         is_positive = given if operator == "is_set" else positive == operator
         return condition if is_positive else f"NOT ({condition})"
+
+    def _passes(
+        self, subject: Subject, made: tuple[str, str], test: tuple[str, Any], field: str
+    ) -> str:
+        """Compile a positive test to the condition that a value passes it."""
+        type_name, template = made
+        operator, given = test
+        slot = self._bound(operator, type_name, given, field)
+        if subject.large and any(abs(n) >= operators.LARGE for n in _as_list(given)):
+            return self._passes_exactly(subject.large, template, (operator, given))
+        condition = subject.passing(lambda value: template.format(column=value, value=slot))
+        if subject.unless and (operator not in _EQUAL or any(map(_DIGITS.match, _as_list(given)))):
+            return f"({condition} AND NOT {subject.unless})"
+        return condition
+
+    def _passes_exactly(self, of: Large, template: str, test: tuple[str, Any]) -> str:
+        """Compile a test with a number that is the double of several integers, told by digits."""
+        operator, given = test
+        texts = [repr(float(each) + 0.0) for each in _as_list(given)]
+        same = fields.same_values(self._rows.slots, texts)
+        same = f"{of.group} IN {same}"
+        if operator in operators.JSON_OPERATORS:
+            return same
+        digits = str(int(given))
+        than = f"({len(digits)}, {self._rows.bind('String', digits)})"
+        size = f"(length({of.group}), {of.group})"
+        larger, smaller = (">", "<") if given > 0 else ("<", ">")
+        template = operators.LARGE_NUMBER_OPERATORS[operator]
+        compared = template.format(
+            column=of.number,
+            value=self._rows.bind("Float64", float(given)),
+            same=same,
+            more=f"NOT {same} AND {size} {larger} {than}",
+            less=f"NOT {same} AND {size} {smaller} {than}",
+        )
+        return f"ifNull({compared}, 0)"
 
     def _bound(self, operator: str, type_name: str, given: Any, field: str) -> str:  # noqa: ANN401
         if isinstance(given, list):
@@ -231,6 +258,9 @@ class _Compiler:
             given = _doubles(given, field)
         if isinstance(given, bool):
             given = int(given)
+        if type_name == operators.JSON:
+            texts = [_json(each, field) for each in _as_list(given)]
+            return fields.same_values(self._rows.slots, texts)
         if operator not in operators.PATTERNS:
             return self._rows.bind(type_name, given)
         if len(given) > MAX_PATTERN:
@@ -267,14 +297,38 @@ _PARTS: Final[Sequence[tuple[str, str, Callable[[_Compiler, Any, str, int], str]
 )
 
 
-def _optional(column: str) -> _Subject:
-    """Return a column in which no text means that there is none."""
-    is_set = f"{column} != ''"
-    return _Subject(column, is_set, lambda test: f"({is_set} AND {test})")
-
-
 def _joined(conditions: Sequence[str]) -> str:
-    return f"({' AND '.join(conditions)})" if len(conditions) > 1 else "".join(conditions) or _TRUE
+    alone = "".join(conditions) or subjects.TRUE
+    return f"({' AND '.join(conditions)})" if len(conditions) > 1 else alone
+
+
+_PROPERTY: Final[Sequence[tuple[str, Operators | None]]] = (
+    ("string", None),
+    ("number", operators.NUMBER_OPERATORS),
+    ("boolean", operators.BOOLEAN_OPERATORS),
+    ("datetime", operators.INSTANT_OPERATORS),
+    ("json", operators.JSON_OPERATORS),
+)
+"""The parts of a property's filter, and their operators; None for those of texts."""
+
+
+def _exists(subject: Subject, condition: str) -> str:
+    return f"arrayExists({items.ITEM} -> {condition}, {subject.items})"
+
+
+def _as_list(given: Any) -> Sequence[Any]:  # noqa: ANN401 - what an operator is given
+    return given if isinstance(given, list) else [given]
+
+
+def _json(text: str, field: str) -> str:
+    """Return JSON as we store it; null is refused, which no value is equal to."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise bad_input(field, 'must be JSON text, like `12`, `[1]` or `"a"`') from None
+    if value is None:
+        raise bad_input(field, "null is no value: use `isSet: false`")
+    return msgspec.json.encode(value).decode()
 
 
 def _given(tests: Tests) -> Iterator[tuple[str, Any]]:

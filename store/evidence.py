@@ -65,16 +65,19 @@ def _look(rows: Rows, place: int, path: tuple[str, ...]) -> str:
     return some.text(f"SELECT {place} AS place", "LIMIT 1")
 
 
-def not_numbers(rows: Rows, paths: Sequence[tuple[str, ...]]) -> Statement:
+def not_numbers(rows: Rows, paths: Sequence[tuple[tuple[str, ...], bool]]) -> Statement:
     """Count rows, and the rows in which each property has a value that is no number.
+
+    A path comes with whether texts are taken for numbers.
 
     `CountRow`s: of place 0 for all rows, then for each path. Null is no value.
     """
     counts = [rows.text("SELECT 0 AS place, count() AS rows", "")]
-    for place, path in enumerate(paths, 1):
+    for place, (path, cast) in enumerate(paths, 1):
         some, slots = rows.copy(), rows.slots
         begins = fields.property_begins(slots, path, _OTHER_VALUES)
-        number, is_set = fields.property_number(slots, path), fields.property_is_set(slots, path)
+        number = fields.property_any_number(slots, path, cast)
+        is_set = fields.property_is_set(slots, path)
         some.conditions += [begins, is_set, f"isNull({number})"]
         counts.append(some.text(f"SELECT {place} AS place, count() AS rows", ""))
     return _together(counts, rows)

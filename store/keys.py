@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from store.canonical import UNTOLD, marked, unmarked
 from store.catalogue import contains
 from store.queries import Rows
 from store.sql import Statement
@@ -25,6 +26,8 @@ _BYTES: Final = "SETTINGS max_result_bytes = 16777216"
 class Facet:
     """Where keys and values are: how rows come, what pairs one has, what a value is.
 
+    `path` and `raw` read a pair, `initial` is the first byte of a value as JSON.
+
     `rows` selects `name`, the JSON `text`, and how many rows `n` have it.
     """
 
@@ -35,6 +38,9 @@ class Facet:
     is_set: str
     distinct: str
     value: str
+    initial: str
+    raw: str = "pair.2"
+    path: str = "pair.1"
 
 
 def _nested(level: str) -> str:
@@ -57,23 +63,38 @@ TAGS: Final = Facet(
     is_set="1",
     distinct="uniqCombined(raw)",
     value="raw",
+    initial="ascii('\"')",
 )
+# As filters read it: a dot in a key is `\.`, a backslash `\\`, `[]` that ends it `\[]`.
+_ESCAPED: Final = (
+    r"replaceAll(concat(replaceAll(replaceAll(path, '\\', '\\\\'), '.', '\\.'), '\xFF'),"
+    r" '[]\xFF', '\\[]\xFF')"
+)
+_PATH: Final = rf"replaceAll(substring({_ESCAPED}, 1, length({_ESCAPED}) - 1), '\xFF', '.')"
+
 # Three levels: each that exists costs about 0.7 of the first. The engine's own JSON type finds
 # all paths, and takes twelve times as long.
 PROPERTIES: Final = Facet(
     table="events",
     rows=("SELECT name, properties AS text, 1 AS n", ""),
     pairs=(
-        "JSONExtractKeysAndValuesRaw(text) AS level1,\n"
+        # Numbers of which the engine's own text says too little: they are rare.
+        f"match(text, {UNTOLD}) AS is_marked,\n"
+        f"  JSONExtractKeysAndValuesRaw(if(is_marked, {marked('text')}, text)) AS level1,\n"
         f"  {_nested('level1')} AS level2,\n"
         f"  {_nested('level2')} AS level3,\n"
         "  arrayConcat(level1, level2, level3) AS pairs"
     ),
-    # As filters read it: a dot in a key is `\.`, a backslash `\\`.
-    key=(r"replaceAll(replaceAll(replaceAll(path, '\\', '\\\\'), '.', '\\.'), char(255), '.')"),
+    key=_PATH,
     is_set="raw != 'null'",
-    distinct="uniqCombined(if(startsWith(raw, '\"'), substring(raw, 2, length(raw) - 2), raw))",
+    distinct="uniqCombined(raw)",
     value="if(startsWith(raw, '\"'), JSONExtractString(raw), raw)",
+    initial="ascii(raw)",
+    raw=f"if(is_marked, {unmarked('pair.2')}, pair.2)",
+    path=(
+        f"if(is_marked AND pair.1 != {_EVERY_ROW},"
+        " substring(replaceAll(pair.1, '\\xFFs', '\\xFF'), 2), pair.1)"
+    ),
 )
 
 _INSTANT: Final = (
@@ -111,6 +132,7 @@ class ValueRow(msgspec.Struct):
     key: str
     value: str
     count: int
+    initial: int
 
 
 def keys(facet: Facet, rows: Rows, wanted: Collection[str]) -> Statement:
@@ -139,10 +161,11 @@ def values(facet: Facet, rows: Rows, text: str | None, first: int) -> Statement:
     return _statement(
         rows,
         f"SELECT name, {facet.key} AS key,"
-        f" substringUTF8({facet.value}, 1, {MAX_VALUE}) AS value, sum(n) AS count\n"
+        f" substringUTF8({facet.value}, 1, {MAX_VALUE}) AS value, sum(n) AS count,"
+        f" {facet.initial} AS initial\n"
         f"FROM (\n{pairs}\n)\nWHERE path != {_EVERY_ROW} AND {facet.is_set}"
-        f" AND length(path) <= {MAX_KEY_BYTES}{test}\nGROUP BY name, path, value\n"
-        f"ORDER BY name, path, count DESC, value\nLIMIT {limit} BY name, path\n{_BYTES}",
+        f" AND length(path) <= {MAX_KEY_BYTES}{test}\nGROUP BY name, path, value, initial\n"
+        f"ORDER BY name, path, count DESC, value, initial\nLIMIT {limit} BY name, path\n{_BYTES}",
     )
 
 
@@ -151,8 +174,8 @@ def _pairs(facet: Facet, rows: Rows) -> str:
     inner = rows.statement(*facet.rows).text
     return (
         f"SELECT name, n, {facet.pairs},\n"
-        f"  arrayJoin(arrayPushBack(pairs, ({_EVERY_ROW}, 'null'))) AS pair,"
-        " pair.1 AS path, pair.2 AS raw\n"
+        f"  arrayJoin(arrayPushBack(pairs, ({_EVERY_ROW}, 'null'))) AS pair,\n"
+        f"  {facet.path} AS path, {facet.raw} AS raw\n"
         f"FROM (\n{inner}\n)"
     )
 

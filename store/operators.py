@@ -58,6 +58,37 @@ TIME_OPERATORS: Final[Operators] = {
     "lte": ("Int64", "{column} <= fromUnixTimestamp64Milli({value}, 'UTC')"),
 }
 
+JSON: Final = "JSON"
+JSON_OPERATORS: Final[Operators] = {
+    "eq": (JSON, "{column} IN {value}"),
+    "in_": (JSON, "{column} IN {value}"),
+}
+"""Of values as canonical texts, which is also what is given."""
+
+# What is tested is in half milliseconds.
+INSTANT_OPERATORS: Final[Operators] = {
+    "gt": ("Int64", "{column} > 2 * {value}"),
+    "gte": ("Int64", "{column} >= 2 * {value}"),
+    "lt": ("Int64", "{column} < 2 * {value}"),
+    "lte": ("Int64", "{column} <= 2 * {value}"),
+}
+
+LARGE: Final = 2.0**53
+"""The double from which on integers have no double of their own."""
+
+_MORE = "{column} > {value} OR {column} = {value} AND {more}"
+_LESS = "{column} < {value} OR {column} = {value} AND {less}"
+LARGE_NUMBER_OPERATORS: Final[Mapping[str, str]] = {
+    "gt": _MORE,
+    "gte": f"{_MORE} OR {{same}}",
+    "lt": _LESS,
+    "lte": f"{_LESS} OR {{same}}",
+}
+"""Of numbers and a given one of which `LARGE` is no more than the size.
+
+`more`, `less` and `same` compare an integer that is the same double with what is given.
+"""
+
 WRITTEN: Final[Mapping[str, slice]] = {"eq": slice(None), "starts_with": slice(-1)}
 """Operators that only a JSON text passes which has what is given in it: how much of its JSON."""
 

@@ -1,11 +1,10 @@
 """What a branch of a statement is made of: its rows, and the states that are kept of them."""
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from schema.aggregates import Aggregate
-from store.aggregates import Plan, Property
-from store.fields import keys_of, property_group, property_number
+from store.aggregates import Plan, Property, PropertyOf
+from store.fields import keys_of, property_double, property_group
 from store.operators import TIME_OPERATORS
 from store.series_types import OTHER, OVERALL, Shape
 from store.sql import Slots
@@ -57,12 +56,12 @@ def line_of(number: int, *values: str) -> str:
     return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
 
 
-def properties(slots: Slots) -> Callable[[str], Property]:
+def properties(slots: Slots) -> PropertyOf:
     """Return what gives the expressions of a property by its path."""
 
-    def of(path: str) -> Property:
+    def of(path: str, *, cast: bool) -> Property:
         keys = keys_of(path, "property")
-        return Property(property_number(slots, keys), property_group(slots, keys))
+        return Property(property_double(slots, keys, cast), property_group(slots, keys))
 
     return of
 

@@ -148,7 +148,7 @@ class _Page(NamedTuple):
 
 
 def _key_columns(keys: Sequence[Key]) -> str:
-    return ", ".join(f"{key.sql} AS k{n}" for n, key in enumerate(keys))
+    return ", ".join(f"{key.alone} AS k{n}" for n, key in enumerate(keys))
 
 
 def _key_names(keys: Sequence[Key]) -> str:

@@ -83,7 +83,7 @@ def _series(draft: Draft) -> tuple[str, str]:
     placed = draft.shape.placed
     if placed is None:
         return "1", ""
-    told = _unmistakable(draft.shape.keys)
+    told = _unmistakable(_by_item(draft.shape.keys))
     joined = [
         "\n".join([part, *(of.text(text) for of, text in zip(told, texts, strict=True))])
         for part, *texts in placed.groups
@@ -92,8 +92,27 @@ def _series(draft: Draft) -> tuple[str, str]:
     texts = _SEPARATED.join([draft.part, *(of.sql for of in told)])
     numbers = f"range(1, {len(placed.groups) + 1})"
     number = f"transform(concat({texts}), {groups}, {numbers}, {OTHER})"
+    arrays = [key for key in draft.shape.keys if key.is_array]
+    if arrays:
+        return _each_once(number, arrays, others=placed.others), ""
     all_rows = placed.others or placed.overall
     return number, "" if all_rows else f"\n  AND {number} != {OTHER}"
+
+
+def _by_item(keys: Sequence[Key]) -> list[Key]:
+    """Return keys with the name of an item in place of each array."""
+    arrays = [key for key in keys if key.is_array]
+    return [key._replace(sql=f"group{arrays.index(key)}") if key.is_array else key for key in keys]
+
+
+def _each_once(number: str, arrays: Sequence[Key], *, others: bool) -> str:
+    """Return the numbers of the series that a row is in as rows; it is in each once."""
+    for place, key in reversed(list(enumerate(arrays))):
+        number = f"arrayMap(group{place} -> {number}, {key.items})"
+    numbers = f"arrayDistinct(arrayFlatten({number}))"
+    if not others:
+        numbers = f"arrayFilter(number -> number != {OTHER}, {numbers})"
+    return f"arrayJoin({numbers})"
 
 
 class _Told(NamedTuple):

@@ -28,11 +28,31 @@ EVENT_FIELDS: Final = {
 
 
 class Key(NamedTuple):
-    """A group key: its name, and its expression, which is JSON or a text; '' stands for none."""
+    """A group key: its name, and its expression, which is JSON or a text; '' stands for none.
+
+    `part` is what it is of, as filters have it: `tag`, `field`, `property` or `band`, which is one
+    of those with `labels` that `bounds` part. With `is_array` the expression is an array of texts,
+    and a row is in the group of each.
+    """
 
     name: str
     sql: str
     is_json: bool
+    part: str
+    bounds: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    cast: bool = False
+    is_array: bool = False
+
+    @property
+    def items(self) -> str:
+        """The texts of an array; an empty one, if it has none."""
+        return f"if(empty({self.sql}), [''], {self.sql})"
+
+    @property
+    def alone(self) -> str:
+        """Its text, for a row that there is once for each group that the row is in."""
+        return f"arrayJoin({self.items})" if self.is_array else self.sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,23 +89,39 @@ def at_path(properties: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def number_at(row: Row, path: str) -> float | None:
-    """Return the number at a path, None if there is something else or nothing."""
+def number_at(row: Row, path: str, cast: str | None = None) -> float | None:
+    """Return the number at a path, None if there is something else, nothing, or no double for it.
+
+    With `cast` a text is a number that is written as JSON writes numbers.
+    """
     value = at_path(row.properties, path)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    if isinstance(value, str) and cast:
+        found = re.fullmatch(r" *(-?(0|[1-9]\d*)([.]\d+)?([eE][-+]?\d+)?) *", value, re.ASCII)
+        number = float(found[1]) if found else None
+        return number if number is not None and math.isfinite(number) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def identity(value: Any) -> Any:
     """Return what is equal for equal values of tags and properties; null is as good as none.
 
-    Integers of 64 bits are what they are, larger ones are doubles.
+    Numbers are equal by their value, also inside of others; objects have an order.
     """
-    if value is MISSING or value is None:
-        return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return "number", value if -(2**63) <= value < 2**64 else float(value)
-    return type(value).__name__, json.dumps(value)
+    match value:
+        case None | str() | bool():
+            return value if value is None else (type(value).__name__, value)
+        case int() | float():
+            return "number", value
+        case list():
+            return "array", tuple(map(identity, value))
+        case dict():
+            return "object", tuple((key, identity(item)) for key, item in value.items())
+    return None
 
 
 def steps(rows: Sequence[Row]) -> dict[int, float]:
@@ -127,7 +143,8 @@ def total(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: flo
     if asked.field in ("increase", "rate"):
         return _growth(asked, rows, grown, ms)
     path = asked.arguments.get("property")
-    found = [row.value if path is None else number_at(row, path) for row in rows]
+    cast = asked.arguments.get("cast")
+    found = [row.value if path is None else number_at(row, path, cast) for row in rows]
     values = [value for value in found if value is not None]
     if not values:
         return ZERO if asked.field == "sum" else NULL

@@ -1,8 +1,11 @@
 """What a filter means, in plain Python: filters and rows are in the words of GraphQL."""
 
+import json
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, Final
 
 ABSENT: Final = object()
@@ -127,31 +130,127 @@ def _all(
     return True
 
 
-def _property(tests: Mapping[str, Any], row: Row) -> bool:
-    value: Any = row["properties"]
-    keys = re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", tests["key"]).split("\0\0")
+def told(value: Any) -> Any:
+    """Return what is equal for equal JSON values: numbers by value, objects with their order."""
+    match value:
+        case bool():
+            return ("boolean", value)
+        case int() | float():
+            return ("number", value)
+        case list():
+            return ("array", tuple(map(told, value)))
+        case dict():
+            return ("object", tuple((key, told(item)) for key, item in value.items()))
+    return (type(value).__name__, value)
+
+
+JSON: Final = _with_negatives(
+    {
+        "eq": lambda value, given: told(value) == told(json.loads(given)),
+        "in": lambda value, given: told(value) in [told(json.loads(text)) for text in given],
+    }
+)
+
+
+def instant(text: str) -> Fraction | None:
+    """Return the milliseconds since 1970 that a text is, exactly; None if it is no RFC 3339."""
+    form = r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))"
+    found = re.fullmatch(form, text, re.ASCII | re.IGNORECASE)
+    if not found:
+        return None
+    fraction, sign, hours, minutes = found.groups()[6:]
+    if int(hours or 0) > 23 or int(minutes or 0) > 59:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    shift = 400 if year < 400 else 0  # years that Python lacks; 400 years are 146097 days
+    try:
+        moment = datetime(year + shift, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    offset = (int(hours or 0) * 60 + int(minutes or 0)) * (-1 if sign == "-" else 1)
+    days = since.days - (146_097 if shift else 0)
+    seconds = days * 86_400 + since.seconds - offset * 60
+    return 1000 * (seconds + Fraction(int(fraction or 0), 10 ** len(fraction or "")))
+
+
+def written_number(value: Any) -> float | None:
+    """Return the number that a value is, or that a text is written as, as JSON writes it."""
+    if isinstance(value, str):
+        text = value.strip(" ")
+        form = r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
+        return float(text) if re.fullmatch(form, text) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+_PARTS: Final[dict[str, tuple[Callable[[Any], Any], Mapping[str, Any] | None]]] = {
+    "string": (lambda value: value if isinstance(value, str) else None, None),
+    "number": (
+        lambda value: (
+            value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        ),
+        NUMBER,
+    ),
+    "cast": (written_number, NUMBER),
+    "boolean": (lambda value: value if isinstance(value, bool) else None, BOOLEAN),
+    "datetime": (lambda value: instant(value) if isinstance(value, str) else None, TIME),
+    "json": (lambda value: value, JSON),
+}
+"""The parts of a property's filter: a value as what they test, and their operators."""
+
+
+def at_keys(value: Any, keys: Sequence[str]) -> Any:
+    """Walk through objects; `ABSENT` where there is nothing."""
     for key in keys:
         value = value.get(key, ABSENT) if isinstance(value, dict) else ABSENT
+    return value
+
+
+def _property(tests: Mapping[str, Any], row: Row) -> bool:
+    before, is_array, after = tests["key"].partition("[]")
+    value = at_keys(row["properties"], split(before))
+    kinds = {name: given for name, given in tests.items() if name not in ("key", "cast")}
+    cast = "cast" if tests.get("cast") else "number"
+    for name, given in kinds.items():
+        part = cast if name == "number" else name
+        if is_array:
+            items = value if isinstance(value, list) else []
+            if after:
+                items = [at_keys(item, split(after[1:])) for item in items]
+            passed = _any_item(part, given, [i for i in items if i is not None and i is not ABSENT])
+        else:
+            passed = _part_of_property(part, given, value)
+        if not passed:
+            return False
+    return True
+
+
+def split(path: str) -> list[str]:
+    """Split a path at its dots."""
+    return re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", path).split("\0\0")
+
+
+def _part_of_property(part: str, tests: Mapping[str, Any], value: Any) -> bool:
     is_set = value is not ABSENT and value is not None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    kinds: dict[str, tuple[bool, Callable[..., bool]]] = {
-        "string": (isinstance(value, str), _texts),
-        "number": (
-            is_number,
-            lambda tests, v, is_set: _all(
-                NUMBER, tests, v if v is ABSENT else float(v), is_set=is_set
-            ),
-        ),
-        "boolean": (
-            isinstance(value, bool),
-            lambda tests, v, is_set: _all(BOOLEAN, tests, v, is_set=is_set),
-        ),
+    kind, table = _PARTS[part]
+    told = kind(value) if is_set else None
+    told = ABSENT if told is None else told
+    if table is None:
+        return _texts(tests, told, is_set=is_set)
+    return _all(table, tests, told, is_set=is_set)
+
+
+def _any_item(part: str, tests: Mapping[str, Any], items: Sequence[Any]) -> bool:
+    case = {name: given for name, given in tests.items() if name == "caseSensitive"}
+    positive = {
+        name: given
+        for name, given in tests.items()
+        if name not in (*_NEGATIVE, "isSet", "caseSensitive")
     }
-    return all(
-        test(tests[kind], value if fits else ABSENT, is_set=is_set)
-        for kind, (fits, test) in kinds.items()
-        if kind in tests
-    )
+    negative = [{name: given} for name, given in tests.items() if name in _NEGATIVE]
+    passed = "isSet" not in tests or bool(items) == tests["isSet"]
+    passed &= not positive or any(_part_of_property(part, positive | case, i) for i in items)
+    return passed and all(_part_of_property(part, one | case, i) for one in negative for i in items)
 
 
 def _performed(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:

@@ -25,7 +25,7 @@ query($search: String, $first: Int! = 1000) {
   eventTypes {
     name
     properties {
-      key type coverage cardinality values(search: $search, first: $first) {value count}
+      key type coverage cardinality values(search: $search, first: $first) {value count type}
     }
   }
 }"""
@@ -68,6 +68,9 @@ property_sets = st.dictionaries(
     inside,
     max_size=4,
 )
+NAMES = {
+    str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
+}  # fmt: skip
 FEW = settings(
     max_examples=20,
     deadline=None,
@@ -106,9 +109,7 @@ def pairs(value: dict[str, Any], level: int = 1) -> Iterator[tuple[str, Any]]:
 
 def type_of(values: list[Any]) -> str:
     """Return the type that all values have."""
-    names = {str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
-    names |= {list: "ARRAY", dict: "OBJECT"}
-    types = {names[type(value)] for value in values}
+    types = {NAMES[type(value)] for value in values}
     if types == {"STRING"} and all(value.startswith("2025-") for value in values):
         return "DATETIME"
     return types.pop() if len(types) == 1 else "MIXED"
@@ -116,9 +117,11 @@ def type_of(values: list[Any]) -> str:
 
 def most_frequent(values: list[Any]) -> list[dict[str, object]]:
     """Count values as texts, most frequent first."""
-    counted = Counter(text_of(value) for value in values).items()
-    ordered = sorted(counted, key=lambda entry: (-entry[1], entry[0].encode()))
-    return [{"value": value, "count": count} for value, count in ordered]
+    counted = Counter((text_of(value), NAMES[type(value)]) for value in values).items()
+    ordered = sorted(
+        counted, key=lambda entry: (-entry[1], entry[0][0].encode(), entry[0][1] != "STRING")
+    )
+    return [{"value": value, "count": count, "type": of} for (value, of), count in ordered]
 
 
 @FEW
@@ -161,7 +164,7 @@ async def test_properties(service: Service, sent: list[tuple[str, dict[str, Any]
                 "key": key,
                 "type": type_of(values),
                 "coverage": len(values) / total[name],
-                "cardinality": len({text_of(value) for value in values}),
+                "cardinality": len({(text_of(value), type_of([value])) for value in values}),
                 "values": most_frequent(values),
             }
             for key, values in sorted(keys.items())
@@ -198,14 +201,18 @@ async def test_values_are_searched_and_cut(service: Service) -> None:
 
 
 async def test_numbers_beyond_64_bits(service: Service) -> None:
-    """Such an integer keeps its digits, though the engine reads it as a text."""
+    """An integer is a number with all its digits, also where a text with the same is beside it."""
     await clear(service)
-    await record(service, "/events", {"event_name": "e", "properties": {"p": 2**70, "q": 2**63}})
+    properties = {"p": 2**70, "q": 2**63, "r": {"p": str(2**70), "s": [2**70, str(2**70)]}}
+    await record(service, "/events", {"event_name": "e", "properties": properties})
     (node,) = (await ask(service, PROPERTIES))["eventTypes"]
-    assert [(p["type"], p["values"][0]["value"]) for p in node["properties"]] == [
-        ("STRING", str(2**70)),
-        ("NUMBER", str(2**63)),
-    ]
+    assert {p["key"]: (p["type"], p["values"][0]["value"]) for p in node["properties"]} == {
+        "p": ("NUMBER", str(2**70)),
+        "q": ("NUMBER", str(2**63)),
+        "r": ("OBJECT", json.dumps(properties["r"], separators=(",", ":"))),
+        "r.p": ("STRING", str(2**70)),
+        "r.s": ("ARRAY", f'[{2**70},"{2**70}"]'),
+    }
 
 
 async def test_path_and_key_that_look_alike(service: Service) -> None:
