@@ -201,9 +201,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     """
     _check_charset(request.headers.get("content-type", ""))
     bodies: Bodies = request.scope[_BODIES]
-    too_large = _announced_size(request) > limit
-    if too_large and "expect" in request.headers:  # the client has not sent it yet, and need not
-        raise _too_large(limit)
+    if _announced_size(request) > limit and "expect" in request.headers:
+        raise _too_large(limit)  # before the client is told to send it
     chunks = []
     size = 0
     more = True
@@ -214,7 +213,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         chunk = part.get("body", b"")
         more = part.get("more_body", False)
         size += len(chunk)
-        if size > limit or (more and too_large):
+        if size > limit:
             raise _too_large(limit)
         bodies.hold(request.scope, len(chunk))
         chunks.append(chunk)

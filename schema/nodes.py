@@ -293,11 +293,11 @@ def _questions(info: Asked, field: Selected, metric: str) -> list[Question]:
     converter = info.schema.schema_converter
     fields = get_object_definition(Metric, strict=True).fields
     (query,) = (each for each in fields if each.name == "query")
-    given = convert_arguments(
-        field.arguments, query.arguments, converter.scalar_registry, info.schema.config
-    )
-    where = given.pop("where")
     try:
+        given = convert_arguments(
+            field.arguments, query.arguments, converter.scalar_registry, info.schema.config
+        )
+        where = given.pop("where")
         asked = _asked(info.context, **given)
         wanted = trends.Wanted.of("metrics", field.below)
     except AnalyticsError:

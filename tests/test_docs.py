@@ -68,7 +68,7 @@ def _settled(text: str) -> object:
 
 def test_every_documented_command_answers_as_documented(address: str) -> None:
     """A newcomer who follows the README gets what it shows, ids and times aside."""
-    assert len(EXAMPLES) == 15
+    assert len(EXAMPLES) == 16
     for command, documented in EXAMPLES:
         local = command.replace("localhost:3011", address).replace("curl ", "curl -sS ")
         answer = subprocess.run(["sh", "-c", local], capture_output=True, text=True, check=True)
