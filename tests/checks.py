@@ -133,7 +133,8 @@ class _Checker:
         codes = ["TRUNCATED"] * truncated + ["CLOCK_AHEAD"] * ahead
         assert meta["totalGroups"] == (len(found) if panel.keys else 1)
         assert meta["truncated"] == truncated
-        assert [each["code"] for each in meta["warnings"]] == codes
+        found_codes = [each["code"] for each in meta["warnings"]]
+        assert [code for code in found_codes if code in ("TRUNCATED", "CLOCK_AHEAD")] == codes
         shown = [self._shown(series, groups) for series in self.answer["series"]]
         left = {key: rows for key, rows in groups.items() if key not in shown}
         own = [key for key in shown if key is not None]

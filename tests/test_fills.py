@@ -221,3 +221,11 @@ async def test_fills_of_a_formula_and_of_all_rows(service: Service) -> None:
     own = found["metric"]["query"]
     assert own["series"] == [{"label": "a", "columns": {"avg": [2, 2, 6, 6, None, None]}}]
     assert own["overall"]["columns"]["avg"] == [4, 4, 6, 6, None, None]
+
+
+async def test_previous_of_very_large_and_small_sums(service: Service) -> None:
+    """A sum before the range holds any numbers."""
+    rows = [point("wide", "2026-06-01T04:05", value) for value in (1e100, 1, -1e100, 2)]
+    await record(service, "/metrics", *rows)
+    found = await column(service, "wide", f"{HOURS} fill: PREVIOUS", "sum")
+    assert found == [3, 3, 3, 3, None, None]
