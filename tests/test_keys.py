@@ -17,7 +17,7 @@ from tests.service import Service
 TAGS = """
 query($search: String, $first: Int! = 1000) {
   metrics {
-    nodes {name tags {name cardinality values(search: $search, first: $first) {value count}}}
+    nodes {name tags {name cardinality values(search: $search, first: $first) {value count type}}}
   }
 }"""
 PROPERTIES = """
@@ -29,6 +29,7 @@ query($search: String, $first: Int! = 1000) {
     }
   }
 }"""
+LARGE = 2**70 + 1
 HOSTILE = [
     "'",
     '"',
@@ -203,15 +204,15 @@ async def test_values_are_searched_and_cut(service: Service) -> None:
 async def test_numbers_beyond_64_bits(service: Service) -> None:
     """An integer is a number with all its digits, also where a text with the same is beside it."""
     await clear(service)
-    properties = {"p": 2**70, "q": 2**63, "r": {"p": str(2**70), "s": [2**70, str(2**70)]}}
+    properties = {"p": LARGE, "q": 2**63, "r": {"p": str(LARGE), "s": [LARGE, str(LARGE)]}}
     await record(service, "/events", {"event_name": "e", "properties": properties})
     (node,) = (await ask(service, PROPERTIES))["eventTypes"]
     assert {p["key"]: (p["type"], p["values"][0]["value"]) for p in node["properties"]} == {
-        "p": ("NUMBER", str(2**70)),
+        "p": ("NUMBER", str(LARGE)),
         "q": ("NUMBER", str(2**63)),
         "r": ("OBJECT", json.dumps(properties["r"], separators=(",", ":"))),
-        "r.p": ("STRING", str(2**70)),
-        "r.s": ("ARRAY", f'[{2**70},"{2**70}"]'),
+        "r.p": ("STRING", str(LARGE)),
+        "r.s": ("ARRAY", f'[{LARGE},"{LARGE}"]'),
     }
 
 
