@@ -57,17 +57,22 @@ INVALID = {
     "duration of months": '{events(range: {last: "P1.5M"}) {totalCount}}',
     "duration of nothing": '{events(range: {last: "PT"}) {totalCount}}',
     "duration as a number": "{events(range: {last: 3600}) {totalCount}}",
-    "date without time": '{events(range: {between: {from: "2025-01-01"}}) {totalCount}}',
-    "time without offset": '{events(where: {time: {gt: "2025-01-01T00:00:00"}}) {totalCount}}',
-    "no such day": '{events(where: {time: {gt: "2025-02-30T00:00:00Z"}}) {totalCount}}',
-    "behind year 9999": '{events(where: {time: {gt: "9999-12-31T23:59:59-23:59"}}) {nodes {id}}}',
-    "before the year 1": '{events(where: {time: {gt: "0001-01-01T00:00:00+23:59"}}) {nodes {id}}}',
     "9,000 equal fields": "{health {" + "status " * 9_000 + "}}",
     "9,000 unknown fields": "{" + " ".join(f"f{number}" for number in range(9_000)) + "}",
     "300 fragments in a row": "{...F0}"
     + "".join(f"fragment F{n} on Query {{...F{n + 1}}}" for n in range(300))
     + "fragment F300 on Query {health {status}}",
 }
+
+
+INSTANTS = {
+    "date without time": '{events(range: {between: {from: "2025-01-01"}}) {totalCount}}',
+    "time without offset": '{events(where: {time: {gt: "2025-01-01T00:00:00"}}) {totalCount}}',
+    "no such day": '{events(where: {time: {gt: "2025-02-30T00:00:00Z"}}) {totalCount}}',
+    "behind year 9999": '{events(where: {time: {gt: "9999-12-31T23:59:59-23:59"}}) {nodes {id}}}',
+    "before the year 1": '{events(where: {time: {gt: "0001-01-01T00:00:00+23:59"}}) {nodes {id}}}',
+}
+"""Documents with a text that is no instant."""
 
 
 @pytest.mark.parametrize("kind", UNPARSED)
@@ -86,6 +91,14 @@ async def test_invalid_documents(service: Service, kind: str) -> None:
     assert said(answer) == (400, "GRAPHQL_VALIDATION_FAILED", None, None)
     assert "data" not in answer.json()
     assert len(answer.json()["errors"]) < 102
+
+
+@pytest.mark.parametrize("kind", INSTANTS)
+async def test_unreadable_instants_in_a_document(service: Service, kind: str) -> None:
+    """A text that is no instant is refused as in a variable: 422, with the field's name."""
+    answer = await service.post("/graphql", {"query": INSTANTS[kind]})
+    field = "from" if kind == "date without time" else "gt"
+    assert said(answer) == (422, "BAD_USER_INPUT", field, None)
 
 
 @pytest.mark.parametrize(
