@@ -379,7 +379,7 @@ def test_fatal_signal_kills_at_once(tmp_path: Path, number: signal.Signals) -> N
 
 
 SLOW: Final = """
-import os, sys, uvicorn, app
+import os, sys, uvicorn, app, server
 from settings import from_environment
 from store.sql import Statement
 
@@ -390,7 +390,7 @@ async def slow(request):
 service = app.create_app(from_environment())
 service.add_route("/slow", slow)
 config = uvicorn.Config(service, port=int(os.environ["PORT"]), timeout_graceful_shutdown=1)
-app._Server(config).run()
+server._Server(config).run()
 """
 
 

@@ -11,6 +11,7 @@ const config: CodegenConfig = {
   },
   config: {
     scalars: {
+      Date: "string",
       DateTime: "string",
       Duration: "string",
       JSON: "unknown",
