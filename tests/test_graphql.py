@@ -346,6 +346,6 @@ async def test_introspection(service: Service) -> None:
     roots = {name.partition(".")[2] for name in fields if name.startswith(("Query.", "Mutation."))}
     assert roots == {
         *("health", "overview", "metrics", "metric", "events", "ingestion", "setAside"),
-        *("node", "eventTypes", "eventTrend", "metricFormula", "describeMetric"),
+        *("node", "eventType", "eventTypes", "eventTrend", "metricFormula", "describeMetric"),
         *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents", "replaySetAside"),
     }
