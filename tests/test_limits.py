@@ -121,6 +121,11 @@ LIMITS: Final[dict[str, list[Callable[[int], Question]]]] = {
         lambda n: trend(f'range: {{last: "PT{n}H"}}'),
         lambda n: of_metric(f'range: {{last: "{n}h"}}'),
     ],
+    "years in a range by the calendar (`dates`, months in `last`)": [
+        lambda n: trend(f'range: {{last: "P{n}Y"}}'),
+        lambda n: of_metric(f'range: {{last: "P{n}Y"}}'),
+        lambda n: trend(f'range: {{dates: {{from: "{2026 - n}-07-01", to: "2026-06-30"}}}}'),
+    ],
     "buckets in a range, and `maxPoints`": [
         lambda n: trend(f"{seconds(n)} granularity: SECOND", "times"),
         lambda n: of_metric(f"{seconds(n)} granularity: SECOND", "times"),

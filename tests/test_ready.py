@@ -25,7 +25,10 @@ from tests.service import Service
 
 SPAN = '{between: {from: "1970-01-01T00:00:00Z", to: "1979-01-01T00:00:00Z"}}'
 FIELDS = {
-    "Event": ("id", "name", "time", "userId", "sessionId", "properties", "__typename"),
+    "Event": (
+        *("id", "name", "time", "userId", "sessionId", "properties", "__typename"),
+        'property(key: "n")',
+    ),
     "Sample": ("time", "value", "tags", "__typename"),
 }
 LISTS = {
@@ -36,6 +39,11 @@ HOSTILE = (
     *("", "%s", "%", '"', "\\", "\n\t\x7f", "é", "𝔘", "a,b", "[1,2]", "</script>", "\u2028"),
     "null",
 )
+
+
+def name_of(field: str) -> str:
+    """Return the name of a field that may have arguments."""
+    return field.partition("(")[0]
 
 
 def named(text: str) -> dict[str, Any]:
@@ -98,7 +106,8 @@ def selections(draw: st.DrawFn, of: str, depth: int = 2) -> str:
     parts = []
     for field in draw(st.lists(st.sampled_from(FIELDS[of]), min_size=1, max_size=6)):
         # A key must mean the same wherever it stands, or the document is refused.
-        alias = draw(st.sampled_from(("", f"{field.strip('_')}_1: ", f"_{field.strip('_')}: ")))
+        key = name_of(field).strip("_")
+        alias = draw(st.sampled_from(("", f"{key}_1: ", f"_{key}: ")))
         parts.append(f"{alias}{field}{draw(DIRECTIVES)}")
     if depth:
         for _ in range(draw(st.integers(0, 2))):
@@ -147,11 +156,11 @@ async def test_every_field_is_ready(service: Service, of: str) -> None:
     asked = {"query": f'{{__type(name: "{of}") {{fields {{name}}}}}}'}
     answer = (await service.post("/graphql", asked)).json()
     names = {field["name"] for field in answer["data"]["__type"]["fields"]}
-    assert names == set(FIELDS[of]) - {"__typename"}
-    for name in FIELDS[of]:
-        for below in (f"nodes {{{name}}}", f"edges {{node {{{name}}}}}"):
+    assert names == set(map(name_of, FIELDS[of])) - {"__typename"}
+    for field in FIELDS[of]:
+        for below in (f"nodes {{{field}}}", f"edges {{node {{{field}}}}}"):
             told = await both(service, LISTS[of] % ("first: 1000", below))
-            assert told.count(f'"{name}":'.encode()) >= 12
+            assert told.count(f'"{name_of(field)}":'.encode()) >= 12
 
 
 @pytest.mark.parametrize("below", ["nodes {id}", "nodes {__typename} edges {cursor node {id}}"])
