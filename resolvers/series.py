@@ -184,11 +184,16 @@ def _asks_beside(asked: Asked, wanted: Wanted) -> bool:
 
 
 def first_questions(ctx: Context, rows: Rows, asked: Asked, wanted: Wanted) -> list[Question]:
-    """Return the questions that `series` asks first; none when it has to find out more."""
+    """Return the questions that `series` asks first; none when it has to find out more.
+
+    Raises `AnalyticsError` if it would refuse.
+    """
     if _asks_for_all_time(asked):
         return []
     wanted = wanted if asked.keys else wanted.of_one
     frames = _frames(ctx, asked, EVER, times=wanted.times)
+    check(asked)
+    check_cells(frames, asked.limit if asked.keys else 1)
     questions = Questions.of(rows, asked, wanted)
     if not asked.keys:
         return [questions.series(each, None) for each in frames.both]

@@ -48,7 +48,7 @@ def shows(key: Any, part: Any, answer: str | None) -> bool:
     if isinstance(key, Band):
         return _shows_band(key, int(value), answer)
     if kind == "str":
-        return bool(answer == json.loads(value))
+        return bool(answer == value)
     try:
         return bool(identity(json.loads(answer)) == part)
     except ValueError:
@@ -178,7 +178,7 @@ class _Checker:
         """Return the label of a group of texts, which is all that a panel searches."""
         if not self.panel.search:
             return ""
-        return ", ".join("(none)" if part is None else json.loads(part[1]) for part in group)
+        return ", ".join("(none)" if part is None else part[1] for part in group)
 
     def _mine(self, rows: Sequence[Row], key: Key | None, own: Sequence[Key]) -> list[Row]:
         """Return the rows of a group, or of all that have no series of their own."""

@@ -98,7 +98,7 @@ async def test_numbers_beyond_doubles(service: Service) -> None:
     assert found["max"] == {"previous": 5e-324, "absolute": big, "ratio": None}
 
 
-@pytest.mark.parametrize("path", ["a\\", "a\\n", "", "k" * 1001, "a." * 20])
+@pytest.mark.parametrize("path", ["a\\", "a\\n", "k" * 1001, "a." * 20])
 async def test_bad_paths_are_refused_at_once(service: Service, path: str) -> None:
     """A path that is none is a 422 for its argument, wherever it stands; its neighbours answer."""
     text = """query($p: String!) {{

@@ -108,7 +108,7 @@ async def test_groups_are_found_by_their_label(
     assert sum(one["total"]["count"] for one in page["series"]) == len(COUNTRIES) + 2
     alone = await trend(filled, f"{asked} otherGroup: false")
     assert [one["label"] for one in alone["series"]] == labels
-    assert alone["meta"] == {"totalGroups": len(labels), "truncated": False, "warnings": []}
+    assert (alone["meta"]["totalGroups"], alone["meta"]["truncated"]) == (len(labels), False)
     assert alone["overall"] == page["overall"]
 
 
@@ -130,7 +130,8 @@ async def test_overall_is_what_an_answer_without_groups_has(
     compare = f"compare: {{range: {DAY.removeprefix('range: ')}}} granularity: HOUR"
     with statements() as ran:
         found = await trend(filled, f"{ORDERS} limit: 2 {rest} {compare}", before)
-    assert not any("UNION ALL" in each.text for each in ran)
+    series = [each for each in ran if "series" in each.text]  # others look for warnings
+    assert not any("UNION ALL" in each.text for each in series)
     alone = await trend(filled, f'where: {{name: {{eq: "order"}}}} {compare}', before)
     assert found["overall"] == alone["overall"] == alone["series"][0]
 
