@@ -189,7 +189,9 @@ class EngineFolder:
             home = folder.parent.parent
             others = [_Part.read(found.parent.name) for found in self._parts(home)]
             if part and part.is_replaced([other for other in others if other]):
-                folder.rename(folder.with_name(folder.name.replace(_DAMAGED, "ignored_", 1)))
+                spare = folder.with_name(folder.name.replace(_DAMAGED, "ignored_", 1))
+                shutil.rmtree(spare, ignore_errors=True)  # an earlier power cut, the same merge
+                folder.rename(spare)
                 continue
             raise self._incomplete(
                 f"the rows in {folder} are damaged or incomplete",
