@@ -12,6 +12,7 @@ from schema.errors import AnalyticsError
 from store import Store
 from store.aggregates import THROWN
 from store.engine import Answer, EngineError
+from store.exact_sums import OutsideWindowError
 from store.series_rows import lines
 from store.series_sql import branches, statement
 from store.series_types import Branch, Line, Question, Shape
@@ -185,15 +186,15 @@ class Questions:
         made = replace(made, only={"metrics": names})
         try:
             answer, ran = await self._run(made, "TSVRaw")
-        except (AnalyticsError, EngineError) as error:
-            if isinstance(error, EngineError) and error.code == THROWN:
+            found = lines(answer, {branch.number: branch for branch, _ in some})
+        except (AnalyticsError, EngineError, OutsideWindowError) as error:
+            if _needs_wide_sums(error):
                 questions = [question for _, asked in some for question in asked]
                 return await self._answer(group, branches(questions, self.slots, wide=True))
             if len(some) > 1:
                 return False
             _refuse(waiting, error)
             return True
-        found = lines(answer, {branch.number: branch for branch, _ in some})
         for each in waiting:
             part = each.question.part
             mine = [line for line in found[number_of[id(each.question)]] if line.part == part]
@@ -224,6 +225,12 @@ class Questions:
         ran = Ran(asked, (time.perf_counter() - began) * 1000, answer.rows_read)
         self.ran.append(ran)
         return answer.data, ran
+
+
+def _needs_wide_sums(error: Exception) -> bool:
+    if isinstance(error, EngineError):
+        return error.code == THROWN
+    return isinstance(error, OutsideWindowError)
 
 
 def _gone() -> AnalyticsError:

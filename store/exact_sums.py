@@ -79,6 +79,27 @@ SUM: Final = """(
     + throwIf({2} > 0))"""
 """The sum in the states 0 and 1; it throws if the state 2 counts numbers outside the window."""
 
+
+class OutsideWindowError(ArithmeticError):
+    """Numbers are too large or too small for the window, so the map must hold them."""
+
+
+def rounded_sum(whole: int, rest: int, outside: int) -> float:
+    """Return the double nearest to the sum in these states."""
+    return _quotient(whole, rest, outside, 1)
+
+
+def rounded_mean(whole: int, rest: int, outside: int, count: int) -> float | None:
+    """Return the double nearest to the mean, which lies within the numbers."""
+    return _quotient(whole, rest, outside, count) if count else None
+
+
+def _quotient(whole: int, rest: int, outside: int, divisor: int) -> float:
+    if outside:
+        raise OutsideWindowError
+    return ((whole << 63) + rest) / (divisor << 73)  # Python rounds once
+
+
 _MEAN: Final = "if({{3}} = 0, NULL, greatest({{4}}, least({{5}}, {quotient})))"
 AVG: Final = _MEAN.format(quotient=f"{SUM} / {{3}}")
 WIDE_AVG: Final = _MEAN.format(quotient=_WIDE_QUOTIENT)

@@ -70,7 +70,7 @@ def values_in(
     )
     draft = _draft(read, part, wanted, slots)
     draft = draft._replace(source=f"{draft.source}\n  AND {starts}")
-    return Branch(draft.number, _counted(draft), draft.shown, ())
+    return Branch(draft.number, _counted(draft), draft.totals, ())
 
 
 def _draft(shape: Shape, part: str, wanted: frozenset[Aggregate], slots: Slots) -> Draft:

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from schema.aggregates import Aggregate
-from store.aggregates import Plan, Property, PropertyOf
+from store.aggregates import Plan, Property, PropertyOf, Totals
 from store.fields import keys_of, property_double, property_group
 from store.operators import TIME_OPERATORS
 from store.series_types import OTHER, OVERALL, Shape
@@ -45,9 +45,13 @@ class Draft(NamedTuple):
         """Select the states of a group of rows."""
         return self.wanted.kept(prefix)
 
-    def merged(self) -> list[str]:
-        """Return the totals over some states."""
-        return [self.wanted.merged(aggregate) for aggregate in self.shown]
+    @property
+    def totals(self) -> Totals:
+        """The totals over the states that are kept, or over the rows where none are."""
+        placed = self.shape.placed
+        if self.shape.ranked or self.charted or (placed and placed.overall):
+            return self.wanted.merged_totals(self.shown)
+        return self.wanted.whole_totals(self.shown)
 
 
 def line_of(number: int, *values: str) -> str:

@@ -27,7 +27,7 @@ def ranked_groups(draft: Draft) -> str:
         only = f"\nWHERE {page.shown}"
     order = draft.wanted.finished(in_engine(rank.order.by))
     return f"""\
-{draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.merged())}
+{draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.totals.cells)}
 FROM (
     SELECT *, {page.columns(order, part="part")}
     FROM (

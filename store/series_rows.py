@@ -5,39 +5,34 @@ from typing import Any, Final
 
 import msgspec
 
-from schema.aggregates import COUNTS, Aggregate
 from store.series_types import Branch, Line
 
 _HEAD: Final = msgspec.json.Decoder(list[Any])
 
 
 def lines(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[Line]]:
-    """Read an answer: the lines of each branch, by its number."""
+    """Read an answer: the lines of each branch, by its number.
+
+    Raises `OutsideWindowError` when the branches must be `wide`.
+    """
     found: dict[int, list[Line]] = {number: [] for number in some}
     for text in filter(None, answer.split(b"\n")):
         branch = some[int(text[1 : text.index(b",")])]
         head, arrays = _cut(text, len(branch.columns) + 1 if branch.columns else 0)
-        _, part, series, keys, groups, *totals = _HEAD.decode(head)
-        values = totals[len(branch.totals) :]
-        of_totals = zip(branch.totals, totals[: len(branch.totals)], strict=True)
+        _, part, series, keys, groups, *cells = _HEAD.decode(head)
         found[branch.number].append(
             Line(
                 part,
                 series,
                 keys,
                 groups,
-                {of: _number(of, value) for of, value in of_totals},
+                {total.aggregate: total.read(cells) for total in branch.totals.totals},
                 arrays[0] if arrays else None,
                 dict(zip(branch.columns, arrays[1:], strict=True)),
-                tuple(values),
+                tuple(cells[len(branch.totals.cells) :]),
             )
         )
     return found
-
-
-def _number(of: Aggregate, value: float | None) -> int | float | None:
-    """Return a count as an integer, anything else as a double; the engine writes 1e19 as 10…0."""
-    return value if value is None or of.kind in COUNTS else float(value)
 
 
 def _cut(text: bytes, count: int) -> tuple[bytes, list[bytes]]:

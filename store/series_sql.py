@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 from schema.aggregates import Aggregate
-from store.aggregates import in_engine, needs_steps, plan
+from store.aggregates import Totals, in_engine, needs_steps, plan
 from store.buckets import bucket_number
 from store.series_draft import Draft, properties, source_of, with_overall
 from store.series_ranks import joined_groups, ranked_groups
@@ -18,6 +18,8 @@ from store.series_types import OTHER, Branch, Key, Question, Shape
 from store.sql import Slots, Statement
 
 _Aggregates: TypeAlias = frozenset[Aggregate]
+
+_NO_TOTALS: Final = Totals((), ())
 
 _SEPARATED: Final = ", '\\n', "
 
@@ -62,7 +64,7 @@ def _branch(
 ) -> Branch:
     shape, parts, totals, columns = of
     if shape.joined:
-        return Branch(number, joined_groups(number, shape, slots), (), ())
+        return Branch(number, joined_groups(number, shape, slots), _NO_TOTALS, ())
     wanted = totals | columns | ({shape.ranked.order.by} if shape.ranked else set())
     draft = Draft(
         number=number,
@@ -75,7 +77,7 @@ def _branch(
         slots=slots,
     )
     made = ranked_groups if shape.ranked else _charted if draft.charted else _counted
-    return Branch(number, made(draft), draft.shown, draft.charted)
+    return Branch(number, made(draft), draft.totals, draft.charted)
 
 
 def _series(draft: Draft) -> tuple[str, str]:
@@ -145,7 +147,7 @@ def _counted(draft: Draft) -> str:
     if placed and placed.overall:
         numbers = with_overall(f"series != {OTHER}", "series", others=placed.others)
         return f"""\
-{draft.line("part", f"{numbers} AS number", "[]", "1", *draft.merged())}
+{draft.line("part", f"{numbers} AS number", "[]", "1", *draft.totals.cells)}
 FROM (
     SELECT {draft.part} AS part, {series} AS series,
         {draft.states()}
@@ -153,10 +155,9 @@ FROM (
     GROUP BY part, series
 )
 GROUP BY part, number"""
-    values = [draft.wanted.whole(aggregate) for aggregate in draft.shown]
     by = f"{draft.part}, series" if draft.shape.by_name else "series"
     return f"""\
-{draft.line(draft.part, f"{series} AS series", "[]", "1", *values)}
+{draft.line(draft.part, f"{series} AS series", "[]", "1", *draft.totals.cells)}
 {draft.source}{only}
 GROUP BY {by}"""
 
@@ -164,8 +165,9 @@ GROUP BY {by}"""
 def _charted(draft: Draft) -> str:
     """Series with columns: the states of each bucket, and the totals merged from them."""
     ended = [draft.wanted.finished(aggregate) for aggregate in draft.charted]
-    totals = [f"t{n}" for n in range(len(draft.shown))]
-    named = "".join(f"{sql} AS {t}, " for sql, t in zip(draft.merged(), totals, strict=True))
+    cells = draft.totals.cells
+    totals = [f"t{n}" for n in range(len(cells))]
+    named = "".join(f"{sql} AS {t}, " for sql, t in zip(cells, totals, strict=True))
     columns = [f"cells.{n}" for n in range(1, len(ended) + 2)]
     return f"""\
 {draft.line("part", "series", "[]", "1", *totals, *columns)}

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from schema.aggregates import Aggregate, Order
 from schema.trends import EventField
+from store.aggregates import Totals
 from store.buckets import Buckets
 from store.formulas import Formula
 from store.sql import Statement
@@ -187,5 +188,5 @@ class Branch(NamedTuple):
 
     number: int
     text: str
-    totals: tuple[Aggregate, ...]
+    totals: Totals
     columns: tuple[Aggregate, ...]
