@@ -80,8 +80,9 @@ def _property(slots: Slots, path: str) -> Key:
     if array := items_of(path, field):
         sql = property_items(slots, array)
         return Key(path, sql, is_json=True, part="property", is_array=True)
-    sql = property_group(slots, keys_of(path, field))
-    return Key(path, sql, is_json=True, part="property")
+    keys = keys_of(path, field)
+    wide, narrow = (property_group(slots, keys, wide=wide) for wide in (True, False))
+    return Key(path, wide, is_json=True, part="property", narrow=narrow)
 
 
 def _bands(ctx: Context, asked: NumberBucketInput) -> Key:

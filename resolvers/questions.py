@@ -188,7 +188,7 @@ class Questions:
             answer, ran = await self._run(made, "TSVRaw")
             found = lines(answer, {branch.number: branch for branch, _ in some})
         except (AnalyticsError, EngineError, OutsideWindowError) as error:
-            if _needs_wide_sums(error):
+            if _needs_wide(error):
                 questions = [question for _, asked in some for question in asked]
                 return await self._answer(group, branches(questions, self.slots, wide=True))
             if len(some) > 1:
@@ -227,7 +227,7 @@ class Questions:
         return answer.data, ran
 
 
-def _needs_wide_sums(error: Exception) -> bool:
+def _needs_wide(error: Exception) -> bool:
     if isinstance(error, EngineError):
         return error.code == THROWN
     return isinstance(error, OutsideWindowError)

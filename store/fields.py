@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from schema.errors import bad_input
-from store.canonical import canonical, canonical_items, is_integer
+from store.canonical import canonical, canonical_items, is_integer, narrow_canonical
 from store.instants import half_milliseconds
 from store.sql import Slots
 
@@ -27,6 +27,10 @@ _ESCAPED: Final = ("\\", ".", "[")
 ITEMS: Final = "[]"
 # A number, or a text that is written like one, with spaces around it or none.
 _NUMBER_TEXT: Final = r"""'^"? *(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?) *"?$'"""
+
+# An integer beyond 64 bits the engine's text has in quotes; of texts only few pass the quick test.
+_MAY_BE_NUMBER: Final = """{raw} BETWEEN '"-' AND '":'"""
+_IS_DIGITS: Final = """match({raw}, '^"-?[0-9]{{19,}}"$')"""
 
 
 def keys_of(path: str, field: str) -> tuple[str, ...]:
@@ -174,10 +178,10 @@ def property_any_number(slots: Slots, keys: Sequence[str], cast: bool = False) -
     raw = _raw(slots, keys)
     if cast:
         return as_number(raw)
-    is_digits = f"""match({raw}, '^"-?[0-9]{{19,}}"$')"""
-    is_large = f"{is_digits} AND {is_integer('properties', _bound(slots, keys))}"
+    is_integer_at = is_integer("properties", _bound(slots, keys))
+    is_large = f"{_IS_DIGITS.format(raw=raw)} AND {is_integer_at}"
     large = f"if({is_large}, {_large(raw)}, NULL)"
-    return f"""if({raw} BETWEEN '"-' AND '":', {large}, toFloat64OrNull({raw}))"""
+    return f"if({_MAY_BE_NUMBER.format(raw=raw)}, {large}, toFloat64OrNull({raw}))"
 
 
 def _large(raw: str) -> str:
@@ -190,9 +194,18 @@ def as_number(json: str) -> str:
     return f"toFloat64OrNull(extract({json}, {_NUMBER_TEXT}))"
 
 
-def property_double(slots: Slots, keys: Sequence[str], cast: bool = False) -> str:
-    """Return the number at a path that a double can hold: Nullable(Float64)."""
+def property_double(
+    slots: Slots, keys: Sequence[str], cast: bool = False, *, wide: bool = True
+) -> str:
+    """Return the number at a path that a double can hold: Nullable(Float64).
+
+    Unless `wide` it throws where there may be an integer beyond 64 bits.
+    """
     number = property_any_number(slots, keys, cast)
+    if not wide and not cast:
+        raw = _raw(slots, keys)
+        is_large = f"{_MAY_BE_NUMBER.format(raw=raw)} AND throwIf({_IS_DIGITS.format(raw=raw)})"
+        number = f"if({is_large}, NULL, toFloat64OrNull({raw}))"
     return f"nullIf(nullIf({number}, inf), -inf)"
 
 
@@ -207,12 +220,17 @@ def property_is_set(slots: Slots, keys: Sequence[str]) -> str:
     return f"{_raw(slots, keys)} NOT IN ('', 'null')"
 
 
-def property_group(slots: Slots, keys: Sequence[str], column: str = "properties") -> str:
+def property_group(
+    slots: Slots, keys: Sequence[str], column: str = "properties", *, wide: bool = True
+) -> str:
     """Return a String that is equal for equal values: canonical JSON, or '' for null and none.
 
-    667, 667.0 and 6.67e2 are equal; objects are only if their keys are in the same order.
+    667, 667.0 and 6.67e2 are equal; objects are only if their keys are in the same order. Unless
+    `wide` it throws where there may be a number with many digits.
     """
     path = _bound(slots, keys)
+    if not wide:
+        return narrow_canonical(_raw(slots, keys, column))
     return canonical(_raw(slots, keys, column), column, path)
 
 

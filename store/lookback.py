@@ -77,7 +77,7 @@ def _draft(shape: Shape, part: str, wanted: frozenset[Aggregate], slots: Slots) 
     return Draft(
         number=0,
         shape=shape,
-        wanted=plan(wanted, properties(slots), wide=True),
+        wanted=plan(wanted, properties(slots, wide=True), wide=True),
         shown=tuple(sorted({in_engine(each) for each in wanted}, key=repr)),
         charted=(),
         part="name" if shape.by_name else "''",

@@ -60,12 +60,14 @@ def line_of(number: int, *values: str) -> str:
     return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
 
 
-def properties(slots: Slots) -> PropertyOf:
-    """Return what gives the expressions of a property by its path."""
+def properties(slots: Slots, *, wide: bool) -> PropertyOf:
+    """Return what gives the expressions of a property by its path; for `wide` see `Shape`."""
 
     def of(path: str, *, cast: bool) -> Property:
         keys = keys_of(path, "property")
-        return Property(property_double(slots, keys, cast), property_group(slots, keys))
+        return Property(
+            property_double(slots, keys, cast, wide=wide), property_group(slots, keys, wide=wide)
+        )
 
     return of
 

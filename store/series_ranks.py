@@ -79,7 +79,7 @@ def _selection(shape: Shape, places: Sequence[int], columns: Sequence[int], slot
     inputs = shape.joined.inputs
     first = inputs[places[0]]
     wanted = {in_engine(inputs[n].value) for n in places}
-    made = plan(wanted, properties(slots), wide=shape.wide)
+    made = plan(wanted, properties(slots, wide=shape.wide), wide=shape.wide)
     cells = []
     for n in columns:
         cell = _MISSING

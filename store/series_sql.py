@@ -29,7 +29,7 @@ def branches(
 ) -> list[tuple[Branch, list[Question]]]:
     """Fuse questions: same rows into one branch, parts that ask for the same into one branch.
 
-    Unless `wide`, the statement throws where a sum has very large or very small numbers.
+    For `wide` see `Shape`.
     """
     same_rows: dict[tuple[Shape, str], list[Question]] = {}
     for question in questions:
@@ -42,8 +42,8 @@ def branches(
     made = []
     for number, ((shape, totals, columns), asked) in enumerate(fused.items()):
         parts = frozenset(question.part for question in asked)
-        summed = replace(shape, wide=wide)
-        made.append((_branch(number, (summed, parts, totals, columns), slots), asked))
+        read = replace(shape, wide=wide, keys=tuple(key.read(wide=wide) for key in shape.keys))
+        made.append((_branch(number, (read, parts, totals, columns), slots), asked))
     return made
 
 
@@ -69,7 +69,7 @@ def _branch(
     draft = Draft(
         number=number,
         shape=shape,
-        wanted=plan(wanted, properties(slots), wide=shape.wide),
+        wanted=plan(wanted, properties(slots, wide=shape.wide), wide=shape.wide),
         shown=tuple(sorted({in_engine(each) for each in totals}, key=repr)),
         charted=tuple(sorted({in_engine(each) for each in columns}, key=repr)),
         part="name" if shape.by_name else "''",

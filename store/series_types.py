@@ -33,7 +33,8 @@ class Key(NamedTuple):
 
     `part` is what it is of, as filters have it: `tag`, `field`, `property` or `band`, which is one
     of those with `labels` that `bounds` part. With `is_array` the expression is an array of texts,
-    and a row is in the group of each.
+    and a row is in the group of each. `narrow` is the expression for a shape that is not `wide`, if
+    that is another one.
     """
 
     name: str
@@ -44,6 +45,11 @@ class Key(NamedTuple):
     labels: tuple[str, ...] = ()
     cast: bool = False
     is_array: bool = False
+    narrow: str = ""
+
+    def read(self, *, wide: bool) -> "Key":
+        """Return the key with the expression for a shape that is `wide`, or not."""
+        return self if wide or not self.narrow else self._replace(sql=self.narrow)
 
     @property
     def items(self) -> str:
@@ -119,7 +125,8 @@ class Shape:
     `condition` is text in the slots of the statement. With `by_name` the rows are those of some
     metrics, and each metric is a part of the answer; else all is one part. `listed` is SQL that
     selects the metrics' names, when they are not known yet. What is `joined` has conditions of its
-    own. Unless `wide`, a sum throws when it has very large or very small numbers.
+    own. Unless `wide`, the statement throws where a number has many digits, or is too large or too
+    small for the short way to sum.
     """
 
     table: str
