@@ -3,10 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
+
 from schema.aggregates import COUNTS, Aggregate, AggregateKind
 from store import exact_sums
 
 Kind = AggregateKind
+
+_INTEGERS: Final = msgspec.json.Decoder(list[int])
+_JSON: Final = msgspec.json.Encoder()
 
 SKETCH_ERROR: Final = 0.003
 """The DDSketch's parameter: the engine's sketch errs by 3 times as much, so by 1 %."""
@@ -46,14 +51,14 @@ class Function(NamedTuple):
 class Recipe(NamedTuple):
     """The functions that an aggregate needs, and its value, an expression of their results.
 
-    A total can be computed by `total` of the first results instead. The engine takes 0.15 ms to
-    plan a function, however few rows there are.
+    What is shown is computed here by `compute` of the first results, if there is one. The engine
+    takes 0.15 ms to plan a function, however few rows there are.
     """
 
     functions: tuple[Function, ...]
     value: str = "{0}"
-    total: Callable[..., float | None] | None = None
-    total_states: int = 0
+    compute: Callable[..., float | None] | None = None
+    computed_from: int = 0
 
 
 _COUNT: Final = Function("count", "{nullable}")
@@ -180,30 +185,40 @@ class Value(NamedTuple):
         return self.expression.format(*map(read, self.states))
 
 
-class Total(NamedTuple):
-    """The total of an aggregate: a cell of the answer, or what `compute` makes of some cells."""
+class Result(NamedTuple):
+    """An aggregate: an expression that is answered, or what `compute` makes of some of them."""
 
     aggregate: Aggregate
-    cells: tuple[int, ...]
+    places: tuple[int, ...]
     compute: Callable[..., float | None] | None
 
-    def read(self, cells: Sequence[Any]) -> int | float | None:
-        """Return the total; a count as an integer, as the engine writes 1e19 as 10…0.
+    def total(self, answered: Sequence[Any]) -> int | float | None:
+        """Return a total; a count as an integer, as the engine writes 1e19 as 10…0.
 
         Raises `OutsideWindowError` if the numbers must be summed by the `WIDE` recipe.
         """
-        values = [cells[n] for n in self.cells]
+        values = [answered[place] for place in self.places]
         if self.compute:
             return self.compute(*values)
         value: int | float | None = values[0]
         return value if value is None or self.aggregate.kind in COUNTS else float(value)
 
+    def column(self, answered: Sequence[bytes]) -> bytes:
+        """Return a column as a JSON array; raises as `total` does."""
+        texts = [answered[place] for place in self.places]
+        if not self.compute:
+            return texts[0]
+        return _JSON.encode(list(map(self.compute, *map(_INTEGERS.decode, texts))))
 
-class Totals(NamedTuple):
-    """The cells of the answer that some totals need, as SQL, and the totals."""
 
-    cells: tuple[str, ...]
-    totals: tuple[Total, ...]
+class Results(NamedTuple):
+    """The expressions that are answered for some aggregates, each once, and the aggregates."""
+
+    expressions: tuple[str, ...]
+    results: tuple[Result, ...]
+
+
+NO_RESULTS: Final = Results((), ())
 
 
 class Plan(NamedTuple):
@@ -211,6 +226,7 @@ class Plan(NamedTuple):
 
     states: tuple[State, ...]
     values: dict[Aggregate, Value]
+    in_sql: frozenset[Aggregate]
 
     def kept(self, prefix: str = "s") -> str:
         """Select all states over rows, as `s0`, `s1`, and so on."""
@@ -220,42 +236,65 @@ class Plan(NamedTuple):
         """Return an aggregate over rows."""
         return self.values[aggregate].of(self._whole)
 
-    def whole_totals(self, shown: Iterable[Aggregate]) -> Totals:
-        """Return totals over rows."""
-        return self._totals(shown, self._whole)
+    def whole_results(self, shown: Iterable[Aggregate]) -> Results:
+        """Return aggregates over rows."""
+        return self._results(shown, self._whole)
 
-    def merged_totals(self, shown: Iterable[Aggregate]) -> Totals:
-        """Return totals over the states in the columns `s0`, `s1`, and so on."""
-        return self._totals(shown, lambda n: self.states[n].merged(f"s{n}"))
+    def merged_results(self, shown: Iterable[Aggregate]) -> Results:
+        """Return aggregates over the states in the columns `s0`, `s1`, and so on."""
+        return self._results(shown, lambda n: self.states[n].merged(f"s{n}"))
+
+    def finished_results(self, shown: Iterable[Aggregate]) -> Results:
+        """Return aggregates over one row's states in these columns."""
+        return self._results(shown, _finished, self.in_sql)
 
     def finished(self, aggregate: Aggregate) -> str:
         """Return an aggregate over one row's states in these columns."""
-        return self.values[aggregate].of(lambda n: f"finalizeAggregation(s{n})")
+        return self.values[aggregate].of(_finished)
 
     def _whole(self, state: int) -> str:
         return self.states[state].whole
 
-    def _totals(self, shown: Iterable[Aggregate], read: Callable[[int], str]) -> Totals:
-        cells: dict[str, int] = {}
-        totals = []
+    def _results(
+        self,
+        shown: Iterable[Aggregate],
+        read: Callable[[int], str],
+        in_sql: frozenset[Aggregate] = frozenset(),
+    ) -> Results:
+        places: dict[str, int] = {}
+        results = []
         for aggregate in shown:
             value = self.values[aggregate]
-            texts = [value.of(read)]
-            if value.recipe.total:
-                texts = [read(n) for n in value.states[: value.recipe.total_states]]
-            places = tuple(cells.setdefault(text, len(cells)) for text in texts)
-            totals.append(Total(aggregate, places, value.recipe.total))
-        return Totals(tuple(cells), tuple(totals))
+            compute = None if aggregate in in_sql else value.recipe.compute
+            if compute:
+                texts = [read(n) for n in value.states[: value.recipe.computed_from]]
+            else:
+                texts = [value.of(read)]
+            own = tuple(places.setdefault(text, len(places)) for text in texts)
+            results.append(Result(aggregate, own, compute))
+        return Results(tuple(places), tuple(results))
 
 
-def plan(wanted: Iterable[Aggregate], property_of: PropertyOf, *, wide: bool = False) -> Plan:
+def _finished(state: int) -> str:
+    return f"finalizeAggregation(s{state})"
+
+
+def plan(
+    wanted: Iterable[Aggregate],
+    property_of: PropertyOf,
+    *,
+    in_sql: Iterable[Aggregate],
+    wide: bool = False,
+) -> Plan:
     """Decide on the states; `property_of` gives the expressions of a property by its path.
 
-    `wide`: sums hold numbers of any size, or else throw when one is very large or very small.
+    `in_sql` are those of whose values there must be an expression. `wide`: sums hold numbers of any
+    size, or else throw when one is very large or very small.
 
     A rate is its increase, which the caller divides by the time.
     """
     aggregates = sorted({in_engine(aggregate) for aggregate in wanted}, key=repr)
+    finished = frozenset(map(in_engine, in_sql))
     levels: dict[tuple[str, bool, bool], list[float]] = {}
     for aggregate in aggregates:
         if aggregate.q is not None:
@@ -270,9 +309,12 @@ def plan(wanted: Iterable[Aggregate], property_of: PropertyOf, *, wide: bool = F
         names = _names(number, group, numbers.setdefault(number, len(numbers)))
         asked_levels = sorted(levels.get(_values_of(aggregate), ()))
         recipe = _recipe(aggregate, wide=wide)
+        functions = recipe.functions
+        if recipe.compute and aggregate not in finished:
+            functions = functions[: recipe.computed_from]
         needed = [
             State(name, _parameters(name, asked_levels), argument.format_map(names))
-            for name, argument in recipe.functions
+            for name, argument in functions
         ]
         expression = recipe.value
         if aggregate.q is not None:
@@ -280,7 +322,7 @@ def plan(wanted: Iterable[Aggregate], property_of: PropertyOf, *, wide: bool = F
             expression = expression.replace("{place}", place)
         places = tuple(states.setdefault(state, len(states)) for state in needed)
         values[aggregate] = Value(recipe, expression, places)
-    return Plan(tuple(states), values)
+    return Plan(tuple(states), values, finished)
 
 
 def _recipe(aggregate: Aggregate, *, wide: bool) -> Recipe:

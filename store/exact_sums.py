@@ -11,7 +11,8 @@ order, and however states are merged:
 
 `WIDE_SUM` rounds once, at the end. The engine's own conversion from Int256 to a double errs by a
 unit in the last place, and the one from a double to Int256 is not exact, so the highest 61 bits are
-cut out, with their last bit set if anything follows them, and these the processor rounds. `SUM`
+cut out, with their last bit set if anything follows them, and these the processor rounds. Python
+rounds `WHOLE` and `REST` once, in `rounded_sum`. Where the engine must, to order groups by it, `SUM`
 rounds two parts and their sum: it errs by a unit in the last place at most, and from 1 to 8.8e12 it
 is the nearest double, but where the exact sum is within 2^-64 of the middle between two.
 """
@@ -79,6 +80,9 @@ SUM: Final = """(
     + throwIf({2} > 0))"""
 """The sum in the states 0 and 1; it throws if the state 2 counts numbers outside the window."""
 
+_UNITS: Final = 1 << 73
+"""What an integer 1 counts in `REST`'s units."""
+
 
 class OutsideWindowError(ArithmeticError):
     """Numbers are too large or too small for the window, so the map must hold them."""
@@ -86,18 +90,16 @@ class OutsideWindowError(ArithmeticError):
 
 def rounded_sum(whole: int, rest: int, outside: int) -> float:
     """Return the double nearest to the sum in these states."""
-    return _quotient(whole, rest, outside, 1)
+    if outside:
+        raise OutsideWindowError
+    return ((whole << 63) + rest) / _UNITS  # Python rounds once
 
 
 def rounded_mean(whole: int, rest: int, outside: int, count: int) -> float | None:
     """Return the double nearest to the mean, which lies within the numbers."""
-    return _quotient(whole, rest, outside, count) if count else None
-
-
-def _quotient(whole: int, rest: int, outside: int, divisor: int) -> float:
     if outside:
         raise OutsideWindowError
-    return ((whole << 63) + rest) / (divisor << 73)  # Python rounds once
+    return ((whole << 63) + rest) / (count * _UNITS) if count else None
 
 
 _MEAN: Final = "if({{3}} = 0, NULL, greatest({{4}}, least({{5}}, {quotient})))"

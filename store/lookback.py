@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from schema.aggregates import Aggregate
-from store.aggregates import in_engine, needs_steps, plan
+from store.aggregates import NO_RESULTS, in_engine, needs_steps, plan
 from store.fields import keys_of, property_number
 from store.series_draft import Draft, properties, source_of
 from store.series_sql import _counted, _series
@@ -70,14 +70,14 @@ def values_in(
     )
     draft = _draft(read, part, wanted, slots)
     draft = draft._replace(source=f"{draft.source}\n  AND {starts}")
-    return Branch(draft.number, _counted(draft), draft.totals, ())
+    return Branch(draft.number, _counted(draft), draft.totals, NO_RESULTS)
 
 
 def _draft(shape: Shape, part: str, wanted: frozenset[Aggregate], slots: Slots) -> Draft:
     return Draft(
         number=0,
         shape=shape,
-        wanted=plan(wanted, properties(slots, wide=True), wide=True),
+        wanted=plan(wanted, properties(slots, wide=True), in_sql=wanted, wide=True),
         shown=tuple(sorted({in_engine(each) for each in wanted}, key=repr)),
         charted=(),
         part="name" if shape.by_name else "''",

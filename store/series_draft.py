@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from schema.aggregates import Aggregate
-from store.aggregates import Plan, Property, PropertyOf, Totals
+from store.aggregates import Plan, Property, PropertyOf, Results
 from store.fields import keys_of, property_double, property_group
 from store.operators import TIME_OPERATORS
 from store.series_types import OTHER, OVERALL, Shape
@@ -46,12 +46,17 @@ class Draft(NamedTuple):
         return self.wanted.kept(prefix)
 
     @property
-    def totals(self) -> Totals:
+    def columns(self) -> Results:
+        """The aggregates of each bucket, over the states that are kept."""
+        return self.wanted.finished_results(self.charted)
+
+    @property
+    def totals(self) -> Results:
         """The totals over the states that are kept, or over the rows where none are."""
         placed = self.shape.placed
         if self.shape.ranked or self.charted or (placed and placed.overall):
-            return self.wanted.merged_totals(self.shown)
-        return self.wanted.whole_totals(self.shown)
+            return self.wanted.merged_results(self.shown)
+        return self.wanted.whole_results(self.shown)
 
 
 def line_of(number: int, *values: str) -> str:

@@ -27,7 +27,7 @@ def ranked_groups(draft: Draft) -> str:
         only = f"\nWHERE {page.shown}"
     order = draft.wanted.finished(in_engine(rank.order.by))
     return f"""\
-{draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.totals.cells)}
+{draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.totals.expressions)}
 FROM (
     SELECT *, {page.columns(order, part="part")}
     FROM (
@@ -79,7 +79,7 @@ def _selection(shape: Shape, places: Sequence[int], columns: Sequence[int], slot
     inputs = shape.joined.inputs
     first = inputs[places[0]]
     wanted = {in_engine(inputs[n].value) for n in places}
-    made = plan(wanted, properties(slots, wide=shape.wide), wide=shape.wide)
+    made = plan(wanted, properties(slots, wide=shape.wide), in_sql=wanted, wide=shape.wide)
     cells = []
     for n in columns:
         cell = _MISSING

@@ -18,18 +18,19 @@ def lines(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[Line]]:
     found: dict[int, list[Line]] = {number: [] for number in some}
     for text in filter(None, answer.split(b"\n")):
         branch = some[int(text[1 : text.index(b",")])]
-        head, arrays = _cut(text, len(branch.columns) + 1 if branch.columns else 0)
-        _, part, series, keys, groups, *cells = _HEAD.decode(head)
+        columns = branch.columns
+        head, arrays = _cut(text, len(columns.expressions) + 1 if columns.results else 0)
+        _, part, series, keys, groups, *values = _HEAD.decode(head)
         found[branch.number].append(
             Line(
                 part,
                 series,
                 keys,
                 groups,
-                {total.aggregate: total.read(cells) for total in branch.totals.totals},
+                {each.aggregate: each.total(values) for each in branch.totals.results},
                 arrays[0] if arrays else None,
-                dict(zip(branch.columns, arrays[1:], strict=True)),
-                tuple(cells[len(branch.totals.cells) :]),
+                {each.aggregate: each.column(arrays[1:]) for each in columns.results},
+                tuple(values[len(branch.totals.expressions) :]),
             )
         )
     return found

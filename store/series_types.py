@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from schema.aggregates import Aggregate, Order
 from schema.trends import EventField
-from store.aggregates import Totals
+from store.aggregates import Results
 from store.buckets import Buckets
 from store.formulas import Formula
 from store.sql import Statement
@@ -195,5 +195,5 @@ class Branch(NamedTuple):
 
     number: int
     text: str
-    totals: Totals
-    columns: tuple[Aggregate, ...]
+    totals: Results
+    columns: Results

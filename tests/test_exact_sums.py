@@ -160,6 +160,21 @@ async def test_any_numbers(service: Service, numbers: list[float]) -> None:
     await check(service, numbers)
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_long_columns(service: Service, example: str) -> None:
+    """A mean in one of very many buckets, which the engine finishes, is right, too."""
+    numbers = EXAMPLES[example]
+    rows = placed(numbers)
+    name = await recorded(service, rows)
+    span = RANGE.replace("00:08:20", "01:23:20")
+    asked = f"query({span} granularity: SECOND maxPoints: 5000)"
+    series_of = "{series {total {avg sum} columns {avg sum}}}"
+    found = await ask(service, f'{{metric(name: "{name}") {{{asked} {series_of}}}}}')
+    (series,) = found["metric"]["query"]["series"]
+    assert len(series["columns"]["avg"]) == 5000
+    right(series, rows, [Asked("avg", "avg", {}), Asked("sum", "sum", {})])
+
+
 async def test_rest_is_exact(service: Service) -> None:
     """REST says the same sums and means."""
     now = time.time_ns() // 1_000_000
