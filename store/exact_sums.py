@@ -12,9 +12,9 @@ order, and however states are merged:
 `WIDE_SUM` rounds once, at the end. The engine's own conversion from Int256 to a double errs by a
 unit in the last place, and the one from a double to Int256 is not exact, so the highest 61 bits are
 cut out, with their last bit set if anything follows them, and these the processor rounds. Python
-rounds `WHOLE` and `REST` once, in `rounded_sum`. Where the engine must, to order groups by it, `SUM`
-rounds two parts and their sum: it errs by a unit in the last place at most, and from 1 to 8.8e12 it
-is the nearest double, but where the exact sum is within 2^-64 of the middle between two.
+rounds `WHOLE` and `REST` once, in `rounded_sum`. Where the engine must do that, to order groups,
+`SUM` rounds two parts and their sum: it errs by a unit in the last place at most, and from 1 to
+8.8e12 it is the nearest double, but where the exact sum is within 2^-64 of the middle between two.
 """
 
 from typing import Final

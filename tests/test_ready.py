@@ -17,6 +17,7 @@ from schema.buckets import Fill, Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
 from schema.series import instants
+from store.aggregates import NO_RESULTS, Result, Results
 from store.buckets import Buckets
 from store.series_rows import lines
 from store.series_types import Branch
@@ -216,7 +217,8 @@ def test_unread_columns_are_those_that_were_read(
     numbers, values = [n for n, _ in cells], [value for _, value in cells]
     row = (0, 'm"[1],[2]', 1, ["]", "["], 1, numbers, values, [n + 1 for n in numbers])
     text = (b"," + space).join(map(msgspec.json.encode, row))
-    branch = Branch(0, "", (), (AVG, COUNT))
+    columns = Results(("avg", "count"), (Result(AVG, (0,), None), Result(COUNT, (1,), None)))
+    branch = Branch(0, "", NO_RESULTS, columns)
     (line,) = lines(b"[" + text + b"]\n", {0: branch})[0]
     assert (line.part, line.series, line.keys, line.groups) == (row[1], 1, row[3], 1)
     frame = Frame(
