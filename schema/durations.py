@@ -14,7 +14,7 @@ _ISO: Final = re.compile(
     re.ASCII,
 )
 _SHORT: Final = re.compile(
-    "(?!$)" + "".join(rf"(?:(?P<{u}>\d{{1,9}}){u})?" for u in ("w", "d", "h", "m", "s", "ms")),
+    "(?!$)" + "".join(rf"(?:(?P<{u}>{_NUMBER}){u})?" for u in ("w", "d", "h", "m", "s", "ms")),
     re.ASCII,
 )
 _UNIT_MS: Final = {
@@ -41,7 +41,7 @@ class DurationMs(int):
 
 
 def parse_duration(text: object) -> DurationMs:
-    """Read `PT5M`, `P1M`, `P1Y2M3DT4H`, `PT1.5H` or the short `5m`, `1h30m`.
+    """Read `PT5M`, `P1M`, `P1Y2M3DT4H`, `PT1.5H` or the short `5m`, `1h30m`, `1.5h`.
 
     Raises `GraphQLError` for any other text.
     """

@@ -204,8 +204,8 @@ SCALARS: Final[dict[object, Any]] = {
         description=(
             "ISO 8601 duration (`PT5M`, `P7D`, `P1Y2M3DT4H`); only its smallest unit can have a"
             " fraction (`PT1.5H`). Months and years are calendar lengths, and only `last` of a"
-            " range takes them. The Prometheus short form (`5m`, `1h30m`, `7d`) is accepted on"
-            " input."
+            " range takes them. The Prometheus short form (`5m`, `1h30m`, `7d`, also `1.5h`) is"
+            " accepted on input."
         ),
         specified_by_url="https://en.wikipedia.org/wiki/ISO_8601#Durations",
         serialize=iso_duration,
