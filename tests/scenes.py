@@ -20,7 +20,7 @@ from tests.spans import PRESETS
 LONG: Final = os.environ.get("FAULTS") == "long"
 BOUNDED: Final = settings(
     deadline=None,
-    max_examples=500 if LONG else 60,
+    max_examples=500 if LONG else 40,
     derandomize=not LONG,
     suppress_health_check=list(HealthCheck),
     database=None,

@@ -211,7 +211,7 @@ SUMS: Final = ["countIfState", "sumState", "sumState"]
 STATES: Final = {
     "count": ["countState"],
     "sum": SUMS,
-    "avg": sorted([*SUMS, "countState", "minState", "maxState"]),
+    "avg": sorted([*SUMS, "countState"]),
     "min": ["minState"],
     "max": ["maxState"],
     "first": ["argMinState"],
