@@ -19,6 +19,7 @@ from graphql.utilities.validate_input_value import validate_input_value
 
 from schema.errors import AnalyticsError
 from schema.requests import GraphQLRequest
+from schema.scalars import UnreadableInstantError
 from transport import unexpected
 
 _MAX_ERRORS: Final = 50
@@ -27,9 +28,14 @@ _OF_A_FIELD: Final = re.compile(
 )
 
 
-def explained(error: GraphQLError, *, executed: bool) -> AnalyticsError:
+def explained(
+    error: GraphQLError, variables: Mapping[str, Any] | None, *, executed: bool
+) -> AnalyticsError:
     """Return what went wrong in our own terms; log it if it is our fault."""
     match error.original_error:
+        case UnreadableInstantError() as ours:
+            ours.field = next(_places(variables or {}, ours, ""), ours.field)
+            return ours
         case AnalyticsError() as ours:
             return ours
         case None | GraphQLError():
@@ -75,6 +81,20 @@ def _wrong(
         message = f"Variable '${name}' has invalid value{print_path_list(path)}: {error.message}"
         ours = AnalyticsError("BAD_USER_INPUT", message, field=_field(name, path, error.message))
         yield GraphQLError(message, node, original_error=ours)
+
+
+def _places(inside: object, refused: UnreadableInstantError, place: str) -> Iterator[str]:
+    """Find where in the variables an instant is that was refused, as `range.between.from`."""
+    if isinstance(inside, Mapping):
+        for name, value in inside.items():
+            yield from _places(value, refused, f"{place}.{name}" if place else name)
+    elif isinstance(inside, list):
+        for number, value in enumerate(inside):
+            yield from _places(value, refused, f"{place}[{number}]")
+    elif inside == refused.value:
+        member = place.rpartition(".")[2].partition("[")[0]
+        if member == refused.field or "." not in place:
+            yield place
 
 
 def _field(name: str, path: Sequence[str | int], message: str) -> str:

@@ -110,7 +110,7 @@ def _response(result: ExecutionResult, asked: GraphQLRequest, ctx: Context) -> R
     executed = not isinstance(result, PreExecutionError)
     if executed and data is None and not any(error.path for error in errors):
         errors = variable_errors(schema._schema, asked) or errors  # noqa: SLF001 - graphql-core's
-    ours = [explained(error, executed=executed) for error in errors]
+    ours = [explained(error, asked.variables, executed=executed) for error in errors]
     content: dict[str, Any] = {"errors": list(map(located, errors, ours))}
     if data is not None or any(error.path for error in errors):
         content["data"] = data

@@ -25,7 +25,7 @@ from strawberry.types.scalar import ScalarDefinition
 from schema.dates import Day, iso_date, parse_date
 from schema.durations import DurationMs as DurationMs  # noqa: PLC0414 - its name elsewhere
 from schema.durations import iso_duration, parse_duration
-from schema.errors import bad_input
+from schema.errors import AnalyticsError
 from schema.instants import parse_rfc3339
 
 MS_PER_HOUR: Final = 3_600_000
@@ -103,6 +103,15 @@ def _parse_or_keep(value: object) -> Instant | UnreadableInstant:
         return UnreadableInstant(value, error.message)
 
 
+class UnreadableInstantError(AnalyticsError):
+    """A refusal of an instant; `value` was given for it."""
+
+    def __init__(self, field: str, instant: UnreadableInstant) -> None:
+        """Refuse an instant that was given for a field of an input."""
+        super().__init__("BAD_USER_INPUT", f"{field}: {instant.reason}", field=field)
+        self.value = instant.value
+
+
 class ReadableInstants:
     """Base of every input that has instants but is no row: refuses those that can't be read."""
 
@@ -111,7 +120,7 @@ class ReadableInstants:
         for name, value in vars(self).items():
             for item in value if isinstance(value, list) else (value,):
                 if isinstance(item, UnreadableInstant):
-                    raise bad_input(name.strip("_"), item.reason)
+                    raise UnreadableInstantError(name.strip("_"), item)
 
 
 def parse_zone(text: object) -> Zone:

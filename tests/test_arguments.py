@@ -183,4 +183,31 @@ async def test_an_instant_that_is_none_is_said_at_its_query(service: Service) ->
     assert content["data"] == {"metric": {"query": None}}
     (error,) = content["errors"]
     assert error["path"] == ["metric", "query"]
-    assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "from"}
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "range.between.from"}
+
+
+SINCE = """query($since: DateTime!) {
+  events(where: {AND: [{time: {gt: "2026-01-01T00:00:00Z"}}, {time: {lt: $since}}]}) {nodes {id}}
+}"""
+LITERAL = '{events(where: {time: {lt: "x"}}) {nodes {id}}}'
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "field"),
+    [
+        (SINCE, {"since": "2026-01-01"}, "since"),
+        (
+            WHERE,
+            {"where": {"OR": [{}, {"NOT": {"time": {"lt": 5}}}]}},
+            "where.OR[1].NOT.time.lt",
+        ),
+        (LITERAL, {}, "lt"),
+    ],
+    ids=["a variable", "inside a variable", "a literal"],
+)
+async def test_place_of_an_instant_that_is_none(
+    service: Service, query: str, variables: dict[str, object], field: str
+) -> None:
+    """The error names the variable and the place in it, or the field of a literal."""
+    content = await service.graphql(query, **variables)
+    assert content["errors"][0]["extensions"] == {"code": "BAD_USER_INPUT", "field": field}
