@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from graphql import (
@@ -34,7 +35,8 @@ def explained(
     """Return what went wrong in our own terms; log it if it is our fault."""
     match error.original_error:
         case UnreadableInstantError() as ours:
-            ours.field = next(_places(variables or {}, ours, ""), ours.field)
+            places = (_places(value, ours, name) for name, value in (variables or {}).items())
+            ours.field = next(chain.from_iterable(places), ours.field)
             return ours
         case AnalyticsError() as ours:
             return ours
@@ -85,16 +87,15 @@ def _wrong(
 
 def _places(inside: object, refused: UnreadableInstantError, place: str) -> Iterator[str]:
     """Find where in the variables an instant is that was refused, as `range.between.from`."""
-    if isinstance(inside, Mapping):
+    member = place.rpartition(".")[2].partition("[")[0]
+    if inside == refused.value and (member == refused.field or "." not in place):
+        yield place
+    elif isinstance(inside, Mapping):
         for name, value in inside.items():
-            yield from _places(value, refused, f"{place}.{name}" if place else name)
+            yield from _places(value, refused, f"{place}.{name}")
     elif isinstance(inside, list):
         for number, value in enumerate(inside):
             yield from _places(value, refused, f"{place}[{number}]")
-    elif inside == refused.value:
-        member = place.rpartition(".")[2].partition("[")[0]
-        if member == refused.field or "." not in place:
-            yield place
 
 
 def _field(name: str, path: Sequence[str | int], message: str) -> str:

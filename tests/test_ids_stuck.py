@@ -102,6 +102,7 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
     monkeypatch.setattr("store.journal.SEGMENT_ROWS", 1)
     broken, rest, series = (asyncio.Event() for _ in range(3))
     async with opened(tmp_path / "data") as store:
+        await learned(store)
         write, loads = store.engine.write, 0
 
         async def choked(statement: Statement) -> int:
