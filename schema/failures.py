@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from graphql import (
     GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLScalarType,
     GraphQLSchema,
     GraphQLSyntaxError,
     Undefined,
     VariableDefinitionNode,
+    get_nullable_type,
     get_operation_ast,
     parse,
     type_from_ast,
@@ -30,13 +33,12 @@ _OF_A_FIELD: Final = re.compile(
 
 
 def explained(
-    error: GraphQLError, variables: Mapping[str, Any] | None, *, executed: bool
+    error: GraphQLError, schema: GraphQLSchema, asked: GraphQLRequest, *, executed: bool
 ) -> AnalyticsError:
     """Return what went wrong in our own terms; log it if it is our fault."""
     match error.original_error:
         case UnreadableInstantError() as ours:
-            places = (_places(value, ours, name) for name, value in (variables or {}).items())
-            ours.field = next(chain.from_iterable(places), ours.field)
+            ours.field = next(_places(schema, asked, ours), ours.field)
             return ours
         case AnalyticsError() as ours:
             return ours
@@ -59,14 +61,14 @@ def variable_errors(schema: GraphQLSchema, asked: GraphQLRequest) -> list[GraphQ
 
     graphql-core has the place in its message only. This is for a request that failed already.
     """
-    operation = get_operation_ast(parse(asked.query), asked.operationName)
     given = asked.variables or {}
-    found = (
-        error
-        for node in (operation and operation.variable_definitions) or ()
-        for error in _wrong(schema, node, given)
-    )
+    found = (error for node in _definitions(asked) for error in _wrong(schema, node, given))
     return [error for error, _ in zip(found, range(_MAX_ERRORS), strict=False)]
+
+
+def _definitions(asked: GraphQLRequest) -> Sequence[VariableDefinitionNode]:
+    operation = get_operation_ast(parse(asked.query), asked.operationName)
+    return (operation and operation.variable_definitions) or ()
 
 
 def _wrong(
@@ -85,17 +87,34 @@ def _wrong(
         yield GraphQLError(message, node, original_error=ours)
 
 
-def _places(inside: object, refused: UnreadableInstantError, place: str) -> Iterator[str]:
+def _places(
+    schema: GraphQLSchema, asked: GraphQLRequest, refused: UnreadableInstantError
+) -> Iterator[str]:
     """Find where in the variables an instant is that was refused, as `range.between.from`."""
-    member = place.rpartition(".")[2].partition("[")[0]
-    if inside == refused.value and (member == refused.field or "." not in place):
-        yield place
-    elif isinstance(inside, Mapping):
-        for name, value in inside.items():
-            yield from _places(value, refused, f"{place}.{name}")
-    elif isinstance(inside, list):
-        for number, value in enumerate(inside):
-            yield from _places(value, refused, f"{place}[{number}]")
+    given = asked.variables or {}
+    for node in _definitions(asked):
+        name = node.variable.name.value
+        declared = type_from_ast(schema, node.type)
+        yield from _instants(given.get(name), declared, refused, name)
+
+
+def _instants(
+    value: Any,  # noqa: ANN401 - what a client sent
+    declared: Any,  # noqa: ANN401 - graphql-core's types
+    refused: UnreadableInstantError,
+    place: str,
+) -> Iterator[str]:
+    match get_nullable_type(declared):
+        case GraphQLList(of_type=items) if isinstance(value, list):
+            for number, item in enumerate(value):
+                yield from _instants(item, items, refused, f"{place}[{number}]")
+        case GraphQLList(of_type=items):  # GraphQL takes an item for a list of one
+            yield from _instants(value, items, refused, place)
+        case GraphQLInputObjectType(fields=fields) if isinstance(value, Mapping):
+            for name in fields.keys() & value.keys():
+                yield from _instants(value[name], fields[name].type, refused, f"{place}.{name}")
+        case GraphQLScalarType(name="DateTime") if value == refused.value:
+            yield place
 
 
 def _field(name: str, path: Sequence[str | int], message: str) -> str:

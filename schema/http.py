@@ -108,9 +108,10 @@ def _response(result: ExecutionResult, asked: GraphQLRequest, ctx: Context) -> R
     if not errors:
         return answer({"data": data, **extensions})
     executed = not isinstance(result, PreExecutionError)
+    core = schema._schema  # noqa: SLF001 - graphql-core's
     if executed and data is None and not any(error.path for error in errors):
-        errors = variable_errors(schema._schema, asked) or errors  # noqa: SLF001 - graphql-core's
-    ours = [explained(error, asked.variables, executed=executed) for error in errors]
+        errors = variable_errors(core, asked) or errors
+    ours = [explained(error, core, asked, executed=executed) for error in errors]
     content: dict[str, Any] = {"errors": list(map(located, errors, ours))}
     if data is not None or any(error.path for error in errors):
         content["data"] = data

@@ -1,14 +1,12 @@
 """One service for each file of tests, on the real engine, in a folder of its own."""
 
-import dataclasses
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from settings import Settings
-from tests.service import NOON, Service, running
+from tests.service import NOON, Service, running, stopped_clock
 from tests.wall import Wall
 
 
@@ -28,12 +26,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 @pytest.fixture
 def frozen(service: Service) -> Iterator[None]:
     """Stop the service's clock at `NOON`."""
-    transport: Any = service.http._transport
-    state = transport.app.state
-    before = state.context
-    state.context = dataclasses.replace(before, now=lambda: NOON)
-    yield
-    state.context = before
+    with stopped_clock(service, NOON):
+        yield
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
 
+from tests.aggregates import identity
+
 ABSENT: Final = object()
 
 Row = Mapping[str, Any]
@@ -130,24 +132,12 @@ def _all(
     return True
 
 
-def told(value: Any) -> Any:
-    """Return what is equal for equal JSON values: numbers by value, objects with their order."""
-    match value:
-        case bool():
-            return ("boolean", value)
-        case int() | float():
-            return ("number", value)
-        case list():
-            return ("array", tuple(map(told, value)))
-        case dict():
-            return ("object", tuple((key, told(item)) for key, item in value.items()))
-    return (type(value).__name__, value)
-
-
 JSON: Final = _with_negatives(
     {
-        "eq": lambda value, given: told(value) == told(json.loads(given)),
-        "in": lambda value, given: told(value) in [told(json.loads(text)) for text in given],
+        "eq": lambda value, given: identity(value) == identity(json.loads(given)),
+        "in": lambda value, given: (
+            identity(value) in [identity(json.loads(text)) for text in given]
+        ),
     }
 )
 

@@ -1,7 +1,8 @@
 """A service under test: the real application on the real engine, and a client of its doors."""
 
 import contextlib
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +36,19 @@ class Service:
         content: dict[str, Any] = answer.json()
         content.pop("extensions", None)
         return content
+
+
+@contextlib.contextmanager
+def stopped_clock(service: Service, now: Instant) -> Iterator[None]:
+    """Stop the service's clock at an instant."""
+    transport: Any = service.http._transport
+    state = transport.app.state
+    before = state.context
+    state.context = dataclasses.replace(before, now=lambda: now)
+    try:
+        yield
+    finally:
+        state.context = before
 
 
 @contextlib.asynccontextmanager

@@ -189,6 +189,7 @@ async def test_an_instant_that_is_none_is_said_at_its_query(service: Service) ->
 SINCE = """query($since: DateTime!) {
   events(where: {AND: [{time: {gt: "2026-01-01T00:00:00Z"}}, {time: {lt: $since}}]}) {nodes {id}}
 }"""
+ALIKE = 'query($name: String) {events(where: {name: {eq: $name}, time: {lt: "x"}}) {nodes {id}}}'
 LITERAL = '{events(where: {time: {lt: "x"}}) {nodes {id}}}'
 
 
@@ -202,8 +203,9 @@ LITERAL = '{events(where: {time: {lt: "x"}}) {nodes {id}}}'
             "where.OR[1].NOT.time.lt",
         ),
         (LITERAL, {}, "lt"),
+        (ALIKE, {"name": "x"}, "lt"),
     ],
-    ids=["a variable", "inside a variable", "a literal"],
+    ids=["a variable", "inside a variable", "a literal", "a literal like a text"],
 )
 async def test_place_of_an_instant_that_is_none(
     service: Service, query: str, variables: dict[str, object], field: str

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from store import fields
 from store.sql import Slots, Statement
+from tests.aggregates import identity
 from tests.service import Service
 
 HUGE: Final = int("9" * 309)
@@ -51,20 +52,6 @@ class Told(msgspec.Struct):
     numbers: list[float | None]
 
 
-def told(value: Any) -> Any:
-    """Return what is equal in Python for equal JSON values: numbers by value, keys in order."""
-    match value:
-        case bool():
-            return ("boolean", value)
-        case int() | float():
-            return ("number", value)
-        case list():
-            return ("array", tuple(map(told, value)))
-        case dict():
-            return ("object", tuple((key, told(item)) for key, item in value.items()))
-    return (type(value).__name__, value)
-
-
 async def texts_of(service: Service, some: list[Any]) -> Told:
     """Return what the engine tells values by: as properties, as given texts, and as numbers."""
     slots = Slots()
@@ -86,11 +73,11 @@ async def texts_of(service: Service, some: list[Any]) -> Told:
 def check(some: list[Any], found: Told) -> None:
     """Texts are equal for equal values only, however they come, and numbers are numbers."""
     assert found.texts == found.same
-    by_text = {text: told(value) for text, value in zip(found.texts, some, strict=True)}
-    by_value = {told(value): text for text, value in zip(found.texts, some, strict=True)}
+    by_text = {text: identity(value) for text, value in zip(found.texts, some, strict=True)}
+    by_value = {identity(value): text for text, value in zip(found.texts, some, strict=True)}
     for text, value in zip(found.texts, some, strict=True):
-        assert by_text[text] == told(value), (text, value)
-        assert by_value[told(value)] == text, (text, value)
+        assert by_text[text] == identity(value), (text, value)
+        assert by_value[identity(value)] == text, (text, value)
     for number, value in zip(found.numbers, some, strict=True):
         assert number == as_double(value), value
 

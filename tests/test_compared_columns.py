@@ -1,6 +1,5 @@
 """Two ranges side by side, through the API: what each of them has, and when its buckets begin."""
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ import pytest
 from schema.scalars import Instant, rfc3339
 from tests.clocks import at, local
 from tests.doors import ask, record
-from tests.service import Service
+from tests.service import Service, stopped_clock
 
 ZONE: Final = "Europe/Berlin"
 NOW: Final = at(ZONE, "2026-04-02T09:13")
@@ -19,11 +18,8 @@ HOUR: Final = 3_600_000
 @pytest.fixture(autouse=True)
 def stopped(service: Service) -> Iterator[None]:
     """Stop the clock."""
-    state = service.http._transport.app.state  # type: ignore[attr-defined]  # an ASGITransport
-    before = state.context
-    state.context = dataclasses.replace(before, now=lambda: NOW)
-    yield
-    state.context = before
+    with stopped_clock(service, NOW):
+        yield
 
 
 def event(name: str, moment: int) -> dict[str, Any]:

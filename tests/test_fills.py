@@ -1,6 +1,5 @@
 """Gaps in series: on lines over time, from before the range, and not into the future."""
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ import pytest
 from schema.scalars import rfc3339
 from tests.clocks import at
 from tests.doors import ask, record
-from tests.service import Service
+from tests.service import Service, stopped_clock
 
 NOW: Final = at("UTC", "2026-06-17T09:13")
 
@@ -17,11 +16,8 @@ NOW: Final = at("UTC", "2026-06-17T09:13")
 @pytest.fixture(autouse=True)
 def stopped(service: Service) -> Iterator[None]:
     """Stop the clock."""
-    state = service.http._transport.app.state  # type: ignore[attr-defined]  # an ASGITransport
-    before = state.context
-    state.context = dataclasses.replace(before, now=lambda: NOW)
-    yield
-    state.context = before
+    with stopped_clock(service, NOW):
+        yield
 
 
 def point(name: str, time: str, value: float, zone: str = "UTC", **tags: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests import oracle
+from tests.aggregates import identity
 from tests.doors import ask, clear, record
 from tests.service import Service
 from tests.test_canonical import EDGES, values
@@ -74,7 +74,7 @@ async def check(service: Service, *by: dict[str, Any]) -> list[dict[str, Any]]:
 
 def expected(some: list[Any]) -> Counter[Any]:
     """Count the groups of some values; null is as good as none."""
-    return Counter(oracle.told(value) for value in some)
+    return Counter(identity(value) for value in some)
 
 
 async def fill(service: Service, some: list[Any], path: str = "p") -> None:
@@ -168,7 +168,7 @@ async def test_numbers_of_values(service: Service, some: list[Any]) -> None:
     """The catalogue, `unique` and groups agree; only groups have one for what is missing."""
     await fill(service, some)
     counts = expected(some)
-    missing = counts.pop(oracle.told(None), 0)
+    missing = counts.pop(identity(None), 0)
     data = await ask(
         service,
         """{
