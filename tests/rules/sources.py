@@ -1,0 +1,64 @@
+"""Sources of the project, parsed, for the rules that read the code itself."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+SERVICE: Final = ("api", "resolvers", "schema", "store")
+"""Folders of the service; the modules at the root belong to it, too."""
+
+EVERYTHING: Final = (*SERVICE, "bench", "tests", "web")
+
+_FOREIGN: Final = frozenset({"dist", "node_modules", "__pycache__"})
+
+
+def python_files(root: Path, folders: tuple[str, ...] = SERVICE) -> Iterator[Path]:
+    """List the Python files at the root and, at any depth, in these folders."""
+    yield from sorted(root.glob("*.py"))
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            if not _FOREIGN & set(path.relative_to(root).parts):
+                yield path
+
+
+def modules(root: Path, folders: tuple[str, ...] = SERVICE) -> Iterator[tuple[str, ast.Module]]:
+    """Parse these files; each comes with its path from the root."""
+    for path in python_files(root, folders):
+        yield str(path.relative_to(root)), ast.parse(path.read_text())
+
+
+def imported_modules(tree: ast.Module) -> Iterator[str]:
+    """List the modules that a file imports, wherever in it, as `a.b` for `from a.b import c`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield ast.unparse(node.args[0]).strip("'\"")
+
+
+def imported_packages(tree: ast.Module) -> set[str]:
+    """Return the top-level packages that a file imports."""
+    return {name.partition(".")[0] for name in imported_modules(tree)}
+
+
+def calls(tree: ast.Module) -> Iterator[str]:
+    """List the functions that a file calls, as they are written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """List the text constants of a file, without its docstrings."""
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in docstrings:
+                yield text
