@@ -16,19 +16,19 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-import rest
-import schema.http
 import server
-from content_encoding import Compression
-from negotiation import prefers_page
-from operations import RequestLog, internal_metrics, livez, log_to_stderr, readyz
-from pages import Pages
+from api import rest
+from api.bodies import Bodies, Heads, Prefix, TrailingSlash, error_answer
+from api.compression import Compression
+from api.graphql import http
+from api.negotiation import prefers_page
+from api.pages import Pages
+from api.probes import RequestLog, internal_metrics, livez, log_to_stderr, readyz
 from resolvers.context import Context
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
-from transport import Bodies, Heads, Prefix, TrailingSlash, error_answer
 
 _DESCRIPTION: Final = """Record metrics and events; ask for them here or over GraphQL at `/graphql`.
 
@@ -149,9 +149,9 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     explorer = pages.page("explorer.html")
 
     async def graphql(request: Request) -> Response:
-        if request.method != "POST" and prefers_page(request.headers, schema.http.MEDIA_TYPES):
+        if request.method != "POST" and prefers_page(request.headers, http.MEDIA_TYPES):
             return await explorer(request)
-        response = await schema.http.graphql(request, rest.context_of(request))
+        response = await http.graphql(request, rest.context_of(request))
         response.headers["Vary"] = "Accept"
         return response
 

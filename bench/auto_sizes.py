@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from schema.buckets import Granularity
 from schema.ranges import TimeRange
 from schema.scalars import UTC_ZONE, Instant, instant
-from store.buckets import buckets
+from store.query.time.buckets import buckets
 
 CHART: Final = Path(__file__).parent.parent / "docs" / "auto-granularity.svg"
 NOW: Final = instant(datetime(2026, 6, 17, 15, 20, 27, 345_000, UTC))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from settings import Settings
 from store import Store
-from store.batches import first_batch_at
+from store.journal.row_ids import first_batch_at
 from store.limits import Limits
-from store.sql import Statement
+from store.query.sql import Statement
 
 POINTS = 10_000_000
 EVENTS = 2_000_000

@@ -21,7 +21,7 @@ from app import app
 from resolvers.context import Context
 from store import Store
 from store.engine import Answer
-from store.sql import Statement
+from store.query.sql import Statement
 
 _Asked = tuple[Statement, str]
 

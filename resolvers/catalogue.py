@@ -4,18 +4,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from resolvers import lists
+from resolvers import pages
 from resolvers.context import Context
-from resolvers.identity import EVENT_TYPE, name_in
-from resolvers.lists import List, Page
+from resolvers.global_ids import EVENT_TYPE, name_in
+from resolvers.pages import List, Page
 from schema.catalogue import DEFAULT_KIND, DescribeMetricInput, DescribeMetricPayload, MetricKind
 from schema.errors import bad_input
 from schema.paging import Paging, checked_count
-from store import catalogue
-from store.catalogue import DESCRIBED, DescriptionRow, SummaryRow
-from store.lists import METRICS, Span
-from store.queries import Rows
-from store.series_types import Question
+from store.query import catalogue
+from store.query.catalogue import DESCRIBED, DescriptionRow, SummaryRow
+from store.query.pages import METRICS, Span
+from store.query.queries import Rows
+from store.query.series.types import Question
 
 _SEEN: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
 _SUMMARY: Final = {
@@ -53,14 +53,14 @@ async def metrics(
     if kind:
         catalogue.of_kind(rows, kind.name, DEFAULT_KIND.name)
     of = List("m", rows, METRICS, catalogue.total)
-    span = lists.span_of(of, paging)
+    span = pages.span_of(of, paging)
     statement = catalogue.summaries(rows, asked, span)
     if not questions:
         found = await ctx.questions.select(statement, SummaryRow)
-        return lists.page(ctx, of, span, found, (_itself, _name))
+        return pages.page(ctx, of, span, found, (_itself, _name))
     found = await ctx.questions.list_and_ask(statement, SummaryRow, questions)
     found.sort(key=_name, reverse=span.backward)
-    return lists.page(ctx, of, span, found, (_itself, _name))
+    return pages.page(ctx, of, span, found, (_itself, _name))
 
 
 async def event_types(

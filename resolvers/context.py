@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from resolvers.questions import Questions
+from resolvers.query_batch import Questions
 from schema.ranges import TimeRange
 from schema.scalars import Instant
 from store import Store
 from store.clock import wall_ms
-from store.tables import PROJECT
+from store.ingest.streams import PROJECT
 
 
 def _clock() -> Instant:

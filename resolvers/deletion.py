@@ -2,7 +2,7 @@
 
 from resolvers.context import Context
 from schema.errors import AnalyticsError
-from store import queries
+from store.query import queries
 
 
 def check_allowed(ctx: Context) -> None:

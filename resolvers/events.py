@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 import strawberry
 
-from resolvers import deletion, lists
+from resolvers import deletion, pages
 from resolvers.context import Context
-from resolvers.lists import List, Page
+from resolvers.pages import List, Page
 from schema.errors import bad_input
 from schema.events import Event
 from schema.filters import EventFilter, StringFilter
@@ -18,12 +18,12 @@ from schema.ready import Cells, Columns
 from schema.recording import DeleteEventsInput, DeletePayload
 from schema.scalars import Instant, Json, Long
 from schema.selection import Selected
-from store import queries
-from store.batches import Position, position_of, row_id
-from store.documents import property_reader
-from store.emptiness import check_selective
-from store.lists import EVENTS, Key, events_page
-from store.queries import EVENT
+from store.journal.row_ids import Position, position_of, row_id
+from store.query import queries
+from store.query.fields.event_properties import property_reader
+from store.query.filters.emptiness import check_selective
+from store.query.pages import EVENTS, Key, events_page
+from store.query.queries import EVENT
 
 PREFIX: Final = "event_"
 
@@ -40,9 +40,9 @@ async def page(
 ) -> Page[Event]:
     """List events that pass a filter, newest first."""
     of = List("e", queries.event_rows(ctx.project, tests, span), EVENTS)
-    part = lists.span_of(of, paging)
+    part = pages.span_of(of, paging)
     found = await ctx.questions.cells(events_page(of.rows, part))
-    return lists.page(ctx, of, part, found, (_event, _key), columns=_columns)
+    return pages.page(ctx, of, part, found, (_event, _key), columns=_columns)
 
 
 async def find(ctx: Context, event_id: str) -> Event | None:

@@ -11,21 +11,31 @@ import msgspec
 
 from resolvers import metrics, warnings
 from resolvers.context import Context
-from resolvers.group_keys import group_keys
-from resolvers.lookback import Lookback
-from resolvers.series import Questions, check, check_cells, fetch, resolved
-from resolvers.series_request import Asked, Rows, Wanted
-from resolvers.series_result import Answer, Answers, Frames, label, result_meta, these, times_of
-from resolvers.table import Frame, Table, Value
+from resolvers.series.group_keys import group_keys
+from resolvers.series.lookback import Lookback
+from resolvers.series.request import Asked, Rows, Wanted
+from resolvers.series.result import Answer, Answers, Frames, label, result_meta, these, times_of
+from resolvers.series.run import Questions, check, check_cells, fetch, resolved
+from resolvers.series.values import Frame, Table, Value
 from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
 from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
 from schema.ready import Ready
 from schema.results import Caveat, Change, GroupKey
-from store.aggregates import in_engine
-from store.formulas import Formula, parsed
-from store.series_types import OTHER, Joined, JoinedInput, Key, Line, Places, Question, Rank, Shape
+from store.query.series.aggregates import in_engine
+from store.query.series.formulas import Formula, parsed
+from store.query.series.types import (
+    OTHER,
+    Joined,
+    JoinedInput,
+    Key,
+    Line,
+    Places,
+    Question,
+    Rank,
+    Shape,
+)
 
 MAX_INPUTS: Final = 20
 

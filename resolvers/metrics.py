@@ -6,29 +6,29 @@ from typing import Final
 
 import msgspec
 
-from resolvers import catalogue, deletion, lists, warnings
+from resolvers import catalogue, deletion, pages, warnings
 from resolvers.context import Context
-from resolvers.lists import List, Page
-from resolvers.series import first_questions, series
-from resolvers.series_request import Asked, Rows, Wanted
+from resolvers.pages import List, Page
+from resolvers.series.request import Asked, Rows, Wanted
+from resolvers.series.run import first_questions, series
 from schema.aggregates import COUNT
 from schema.catalogue import Sample
 from schema.errors import AnalyticsError
 from schema.filters import MetricFilter
-from schema.metrics import MetricResult
+from schema.metric_series import MetricResult
 from schema.paging import Paging
 from schema.ranges import TimeRange
 from schema.ready import Cells, Columns, items
 from schema.recording import DeletePayload
 from schema.scalars import Instant, Json, Long
 from schema.series import instants
-from store import queries
-from store.catalogue import SummaryRow
-from store.conditions import metric_condition
-from store.fields import tag_raw
-from store.lists import SAMPLES, Key, SampleRow, samples_page
-from store.series_types import Key as GroupKey
-from store.series_types import Question, Shape
+from store.query import queries
+from store.query.catalogue import SummaryRow
+from store.query.fields.json_fields import tag_raw
+from store.query.filters.conditions import metric_condition
+from store.query.pages import SAMPLES, Key, SampleRow, samples_page
+from store.query.series.types import Key as GroupKey
+from store.query.series.types import Question, Shape
 from store.timestamps import MAX_TIME
 
 
@@ -130,9 +130,9 @@ async def samples(
     if tests:
         rows.conditions.append(metric_condition(tests, rows))
     of = List("s", rows, SAMPLES)
-    part = lists.span_of(of, paging)
+    part = pages.span_of(of, paging)
     found = await ctx.questions.select(samples_page(of.rows, part), SampleRow)
-    return lists.page(ctx, of, part, found, (_sample, _key), columns=_columns)
+    return pages.page(ctx, of, part, found, (_sample, _key), columns=_columns)
 
 
 def _sample(row: SampleRow) -> Sample:

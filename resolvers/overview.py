@@ -5,9 +5,9 @@ import platform
 
 from resolvers.context import Context
 from schema.health import Health, HealthStatus
-from schema.metrics import Overview
+from schema.metric_series import Overview
 from schema.scalars import Json, Long
-from store import queries
+from store.query import queries
 
 SERVICE = "analytics-service"
 

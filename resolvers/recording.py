@@ -10,12 +10,12 @@ from resolvers.context import Context
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
 from schema.scalars import Instant
-from store.batches import Position
 from store.clock import is_plausible
-from store.reading import as_json, read_batch, read_one
-from store.refusals import REST_NAMES
-from store.rows import Row
-from store.tables import Stream
+from store.ingest.decoder import as_json, read_batch, read_one
+from store.ingest.row_errors import REST_NAMES
+from store.ingest.rows import Row
+from store.ingest.streams import Stream
+from store.journal.row_ids import Position
 from store.timestamps import Unit
 
 MAX_ERRORS_WHEN_ALL_BAD = 100

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias
 from strawberry.utils.str_converters import to_camel_case
 
 from resolvers.context import Context
-from resolvers.series_request import Asked, Wanted
-from resolvers.spelling import near_names
+from resolvers.series.request import Asked, Wanted
+from resolvers.suggestions import near_names
 from schema.aggregates import Aggregate, AggregateKind
 from schema.catalogue import MetricKind
 from schema.errors import AnalyticsError
@@ -27,13 +27,13 @@ from schema.filters import (
 )
 from schema.ranges import TimeRange
 from schema.results import Caveat
-from store import catalogue, evidence, queries
-from store.catalogue import DescriptionRow
-from store.evidence import CountRow, NameRow, PlaceRow
-from store.fields import items_of, keys_of
-from store.keys import KeyRow
-from store.queries import Rows
-from store.series_types import EVENT_FIELDS, Key
+from store.query import catalogue, evidence, queries
+from store.query.catalogue import DescriptionRow
+from store.query.evidence import CountRow, NameRow, PlaceRow
+from store.query.facets import KeyRow
+from store.query.fields.json_fields import items_of, keys_of
+from store.query.queries import Rows
+from store.query.series.types import EVENT_FIELDS, Key
 
 MAX_KEYS: Final = 20
 """The keys of one question that are looked for."""

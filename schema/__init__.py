@@ -1,5 +1,4 @@
-"""The vocabulary of the service: GraphQL types that both doors and the store speak.
+"""Strawberry types and scalars that both APIs, the resolvers and the store share.
 
-`http`, `root`, `nodes`, `connections`, `asked` and `execution` stand above the resolvers; the
-others are leaves and import nothing of ours but each other.
+The roots, `Query` and `Mutation`, and the schema made of them are in `api/graphql/`.
 """

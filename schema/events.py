@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from schema.identity import Node
+from schema.node import Node
 from schema.scalars import Instant, Json
 
 

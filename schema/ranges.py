@@ -6,8 +6,8 @@ from typing import Final
 import strawberry
 
 from schema.buckets import Granularity
-from schema.dates import Day
 from schema.scalars import UTC_ZONE, DurationMs, Instant, ReadableInstants, Zone
+from schema.time.dates import Day
 
 MAX_HOURS: Final = 87_600
 MAX_YEARS: Final = 10

@@ -22,11 +22,11 @@ from graphql import (
 )
 from strawberry.types.scalar import ScalarDefinition
 
-from schema.dates import Day, iso_date, parse_date
-from schema.durations import DurationMs as DurationMs  # noqa: PLC0414 - its name elsewhere
-from schema.durations import iso_duration, parse_duration
 from schema.errors import AnalyticsError
-from schema.instants import parse_rfc3339
+from schema.time.dates import Day, iso_date, parse_date
+from schema.time.durations import DurationMs as DurationMs  # noqa: PLC0414 - its name elsewhere
+from schema.time.durations import iso_duration, parse_duration
+from schema.time.instants import parse_rfc3339
 
 MS_PER_HOUR: Final = 3_600_000
 

@@ -15,7 +15,7 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store.limits import Limits
-from store.sql import Statement
+from store.query.sql import Statement
 
 T = TypeVar("T")
 

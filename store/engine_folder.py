@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from store.files import sync_folder, write_durably
+from store.durable_files import sync_folder, write_durably
 
 _UUID: Final = "[0-9a-f]" * 8 + ("-" + "[0-9a-f]" * 4) * 3 + "-" + "[0-9a-f]" * 12
 _DEFINITION: Final = re.compile(

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 from store.engine import Engine, EngineError
-from store.journal import Journal, Segment
-from store.refused import HEADER_START, lines_of, replaced
-from store.segments import cut
-from store.tables import SERIES, AnyStream
+from store.ingest.streams import SERIES, AnyStream
+from store.journal.journal import Journal, Segment
+from store.journal.segments import cut
+from store.journal.set_aside import HEADER_START, lines_of, replaced
 
 _LOG: Final = logging.getLogger("analytics.loader")
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from store.engine import Engine, EngineError
-from store.sql import Statement
+from store.query.sql import Statement
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from schema.errors import bad_input
 from store.engine import Engine, EngineError
-from store.sql import Statement
+from store.query.sql import Statement
 
 _TRY: Final = (
     "SELECT match('', {pattern:String}) AS exactly,"

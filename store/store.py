@@ -14,26 +14,26 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store import queries
-from store.batches import BatchNumbers, first_batch_at
 from store.clock import Arrivals, is_plausible, wrong_clock
+from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
-from store.files import make_folder
-from store.forms import Forms
-from store.ids import ClientIds, Recorded
-from store.journal import Journal
-from store.ledger import Account, Ledger
+from store.ingest.client_ids import ClientIds, Recorded
+from store.ingest.decoder import Batch
+from store.ingest.line_templates import Forms
+from store.ingest.replay import readable
+from store.ingest.rows import Row
+from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
+from store.journal.journal import Journal
+from store.journal.row_counts import Account, Ledger
+from store.journal.row_ids import BatchNumbers, first_batch_at
+from store.journal.set_aside import SetAside, rows_of
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
 from store.patterns import check_patterns
-from store.reading import Batch
-from store.refused import SetAside, rows_of
-from store.replay import readable
-from store.rows import Row
-from store.sql import Statement
-from store.tables import PROJECT, STREAMS, TABLES, AnyStream, Stream
+from store.query import queries
+from store.query.sql import Statement
 
 T = TypeVar("T")
 

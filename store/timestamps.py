@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from schema.errors import AnalyticsError, bad_input
-from schema.instants import parse_rfc3339
 from schema.scalars import Instant
+from schema.time.instants import parse_rfc3339
 
 MAX_TIME: Final = Instant(4_102_444_799_999)  # 2099 ends, well inside the engine's DateTime64
 MIN_BARE_NUMBER: Final = 10**11

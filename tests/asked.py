@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from store.engine import Answer, Engine
-from store.sql import Statement
+from store.query.sql import Statement
 
 
 @contextlib.contextmanager

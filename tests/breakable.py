@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from store.engine import Engine, EngineError
-from store.sql import Statement
-from store.tables import STREAMS
+from store.ingest.streams import STREAMS
+from store.query.sql import Statement
 from tests.stores import LIMITS
 
 UNSYNCED: Final = (

@@ -13,7 +13,7 @@ from schema.buckets import Granularity, WeekStart
 from schema.errors import AnalyticsError
 from schema.ranges import TimeBetweenInput, TimeRange, TimeRangeInput
 from schema.scalars import Instant, Zone, instant
-from store.buckets import MAX_BUCKETS, Buckets, buckets
+from store.query.time.buckets import MAX_BUCKETS, Buckets, buckets
 
 ZONES: Final = sorted(available_timezones() - {"Factory", "localtime"})
 

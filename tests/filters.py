@@ -10,8 +10,8 @@ from strawberry.utils.str_converters import to_camel_case
 from schema import filters
 from schema.filters import MetricFilter
 from schema.scalars import Instant, parse_instant, rfc3339
-from store.conditions import metric_condition
-from store.selection import Rows
+from store.query.filters.conditions import metric_condition
+from store.query.filters.row_set import Rows
 from tests.service import Service
 
 _QUERY = "query($where: EventFilter) {events(where: $where, first: 1000) {nodes {time}}}"

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from store.batches import Position
-from store.ledger import Ledger
-from store.reading import Batch
-from store.sql import Statement
-from store.tables import TABLES, AnyStream
+from store.ingest.decoder import Batch
+from store.ingest.streams import TABLES, AnyStream
+from store.journal.row_counts import Ledger
+from store.journal.row_ids import Position
+from store.query.sql import Statement
 
 EVERYTHING: Final = Statement(
     """

@@ -7,10 +7,10 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store.ids import Recorded
-from store.reading import read_batch
+from store.ingest.client_ids import Recorded
+from store.ingest.decoder import read_batch
+from store.ingest.streams import METRICS, SERIES
 from store.store import Store
-from store.tables import METRICS, SERIES
 from tests.stores import (
     until,
 )

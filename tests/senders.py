@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.doors import ask, get, metric_path
 from tests.service import NOON, Service
 

@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schema.durations import parse_duration
 from schema.scalars import parse_instant
+from schema.time.durations import parse_duration
 from tests.clocks import local
 from tests.cuts import begin
 

@@ -11,14 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from store import Store
-from store.batches import BatchNumbers, Position
 from store.engine import Engine
-from store.journal import Journal
+from store.ingest.decoder import Batch
+from store.ingest.rows import MetricRow
+from store.ingest.streams import METRICS, TABLES, AnyStream
+from store.journal.journal import Journal
+from store.journal.row_ids import BatchNumbers, Position
 from store.limits import Limits
-from store.reading import Batch
-from store.rows import MetricRow
-from store.sql import Statement
-from store.tables import METRICS, TABLES, AnyStream
+from store.query.sql import Statement
 
 _ANY: Final = MetricRow(metric_name="any", value=0)
 

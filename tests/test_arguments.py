@@ -12,7 +12,7 @@ from graphql import (
     Undefined,
 )
 
-from schema.root import schema
+from api.graphql.query import schema
 from tests.doors import ask, record
 from tests.service import Service
 

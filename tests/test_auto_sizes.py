@@ -8,11 +8,11 @@ import pytest
 
 from bench.auto_sizes import CHART, FEW_POINTS, MAX_POINTS, NOW, chart, samples
 from schema.buckets import Granularity
-from schema.durations import parse_duration
 from schema.ranges import TimeRangeInput, TimeRangePreset
 from schema.scalars import UTC_ZONE
-from store.buckets import buckets
-from store.ranges import resolve_range
+from schema.time.durations import parse_duration
+from store.query.time.buckets import buckets
+from store.query.time.ranges import resolve_range
 
 ROWS: Final = re.findall(
     r'^\| `(?:last: "(\w+)"|preset: (\w+))` \| `(\w+)` \| (\d+) \|$',

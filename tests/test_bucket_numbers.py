@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from schema.buckets import Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
-from store.buckets import MAX_BUCKETS, Buckets, bucket_number
-from store.queries import Rows
-from store.sql import Statement
+from store.query.queries import Rows
+from store.query.sql import Statement
+from store.query.time.buckets import MAX_BUCKETS, Buckets, bucket_number
 from tests.clocks import SPECIAL, cut_or_refused, found, quiet, ranges
 from tests.service import Service
 

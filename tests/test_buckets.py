@@ -12,7 +12,7 @@ from schema.buckets import Granularity, WeekStart
 from schema.errors import AnalyticsError
 from schema.ranges import TimeRange
 from schema.scalars import Instant, Zone
-from store.buckets import MAX_BUCKETS, Buckets, buckets, previous_buckets
+from store.query.time.buckets import MAX_BUCKETS, Buckets, buckets, previous_buckets
 from tests.clocks import (
     DAY_PARTS,
     STEPS,

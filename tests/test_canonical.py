@@ -7,8 +7,8 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from store import fields
-from store.sql import Slots, Statement
+from store.query.fields import json_fields
+from store.query.sql import Slots, Statement
 from tests.aggregates import identity
 from tests.service import Service
 
@@ -58,12 +58,13 @@ async def texts_of(service: Service, some: list[Any]) -> Told:
     documents = [msgspec.json.encode({"p": value, "q": "1"}).decode() for value in some]
     encoded = [msgspec.json.encode(value).decode() for value in some]
     group, number = (
-        read(slots, ("p",)) for read in (fields.property_group, fields.property_any_number)
+        read(slots, ("p",))
+        for read in (json_fields.property_group, json_fields.property_any_number)
     )
     array = slots.bind("Array(String)", documents)
     rows = f"SELECT arrayJoin(arrayEnumerate({array})) AS n, {array}[n] AS properties"
     text = (
-        f"SELECT groupArray({group}) AS texts, {fields.same_values(slots, encoded)} AS same,"  # noqa: S608 - slots
+        f"SELECT groupArray({group}) AS texts, {json_fields.same_values(slots, encoded)} AS same,"  # noqa: S608 - slots
         f" groupArray(tuple({number})).1 AS numbers FROM ({rows})"
     )
     (found,) = await service.context.store.select(Statement(text, slots.params), Told)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from schema.scalars import Instant, rfc3339
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.doors import ask, clear, get
 from tests.service import Service
 from tests.wall import DAY, HOUR, Wall

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from resolvers.context import Context
 from schema.ranges import TimeRange
 from schema.scalars import Instant
-from store.reading import read_batch
-from store.tables import METRICS
+from store.ingest.decoder import read_batch
+from store.ingest.streams import METRICS
 from tests.resent import row, send
 from tests.stores import keys, left_behind, opened
 from tests.wall import DAY, HOUR, Wall

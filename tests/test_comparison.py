@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.buckets import Granularity
-from schema.durations import DurationMs
 from schema.errors import AnalyticsError
 from schema.ranges import CompareInput, CompareMode, TimeRange, TimeRangeInput, TimeRangePreset
 from schema.scalars import UTC_ZONE, Instant, Zone
-from store.buckets import buckets, previous_buckets
-from store.ranges import Extent, comparison, resolve_range
+from schema.time.durations import DurationMs
+from store.query.time.buckets import buckets, previous_buckets
+from store.query.time.ranges import Extent, comparison, resolve_range
 from tests.clocks import at, between, ended, latest_day, local, places, quiet, ranges
 from tests.service import NOON
 

@@ -6,8 +6,6 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.dates import parse_date
-from schema.durations import parse_duration
 from schema.errors import AnalyticsError
 from schema.ranges import (
     CompareInput,
@@ -17,7 +15,9 @@ from schema.ranges import (
     TimeRangePreset,
 )
 from schema.scalars import Instant, Zone, parse_instant, rfc3339
-from store.ranges import comparison, resolve_range
+from schema.time.dates import parse_date
+from schema.time.durations import parse_duration
+from store.query.time.ranges import comparison, resolve_range
 from tests.clocks import ended, local, offset, places, quiet, shown
 from tests.cuts import begin
 from tests.spans import PRESETS, compared, meant, preset_of

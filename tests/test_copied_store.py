@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from store.engine_folder import EngineFolder, StoreFolderError
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.stores import keys, left_behind, opened, record
 
 

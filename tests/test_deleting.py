@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schema.filters import BooleanFilter, DateTimeFilter, NumberFilter, StringFilter
-from store import emptiness, operators
+from store.query.filters import emptiness, operators
 from tests import oracle
 from tests.doors import ask, clear, record, refusal, said
 from tests.service import Service

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.aggregates import AggregateKind, aggregate
-from schema.dates import iso_date, parse_date
-from schema.durations import DurationMs, iso_duration, parse_duration
 from schema.errors import AnalyticsError
+from schema.time.dates import iso_date, parse_date
+from schema.time.durations import DurationMs, iso_duration, parse_duration
 from tests.clocks import quiet
 
 READ: Final = {

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from schema.errors import AnalyticsError
 from store.engine import Engine, EngineError
-from store.sql import Statement, Value
+from store.query.sql import Statement, Value
 from tests.faults.form import either, thrown
 from tests.process import ROOT, Process
 from tests.stores import LIMITS, Rows, keys, opened, record, started

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from store.engine import EngineError
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.stores import Rows, started
 
 FAILING: Final = Statement("""\

@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from store import fields
-from store.selection import Rows
-from store.sql import Statement
+from store.query.fields import json_fields
+from store.query.filters.row_set import Rows
+from store.query.sql import Statement
 from tests.service import Service
 
 HOSTILE: Final = st.text(alphabet="\"\\.:,{}[]a'é\0\n\u2028\x1f ", min_size=0, max_size=4)
@@ -90,14 +90,14 @@ async def test_properties(service: Service, made: tuple[dict[str, Any], list[str
     """A value has its own type and no other, whatever its key, and is found only at its path."""
     properties, keys = made
     rows = Rows("events", "default")
-    text = fields.property_text(rows.slots, keys)
-    large = fields.property_is_large(rows.slots, keys)
+    text = json_fields.property_text(rows.slots, keys)
+    large = json_fields.property_is_large(rows.slots, keys)
     parts = {
         "text": f"if({large}, NULL, {text})",
-        "number": fields.property_any_number(rows.slots, keys),
-        "boolean": fields.property_boolean(rows.slots, keys),
-        "is_set": fields.property_is_set(rows.slots, keys),
-        "has": fields.property_has(rows.slots, keys),
+        "number": json_fields.property_any_number(rows.slots, keys),
+        "boolean": json_fields.property_boolean(rows.slots, keys),
+        "is_set": json_fields.property_is_set(rows.slots, keys),
+        "has": json_fields.property_has(rows.slots, keys),
     }
     selected = ", ".join(f"{part} AS {name}" for name, part in parts.items())
     found = msgspec.json.decode(
@@ -126,10 +126,10 @@ async def test_tags(service: Service, tags: dict[str, str], key: str, choose: in
     key = sorted(tags)[choose] if choose < len(tags) else key
     rows = Rows("metrics", "default")
     parts = {
-        "text": fields.tag_text(rows.slots, key),
-        "raw": fields.tag_raw(rows.slots, key),
-        "is_set": fields.tag_is_set(rows.slots, key),
-        "has": fields.tag_has(rows.slots, key),
+        "text": json_fields.tag_text(rows.slots, key),
+        "raw": json_fields.tag_raw(rows.slots, key),
+        "is_set": json_fields.tag_is_set(rows.slots, key),
+        "has": json_fields.tag_has(rows.slots, key),
     }
     selected = ", ".join(f"{part} AS {name}" for name, part in parts.items())
     found = msgspec.json.decode(await read(service, "tags", tags, selected, rows), type=Tag)

@@ -9,11 +9,17 @@ import pytest
 from schema.filters import EventFilter, MetricFilter, StringFilter
 from schema.ranges import TimeRange
 from schema.scalars import Instant
-from store import queries
-from store.conditions import event_condition, metric_condition
-from store.fields import keys_of, property_boolean, property_group, tag_raw, tag_text
-from store.selection import Rows
-from store.sql import Statement
+from store.query import queries
+from store.query.fields.json_fields import (
+    keys_of,
+    property_boolean,
+    property_group,
+    tag_raw,
+    tag_text,
+)
+from store.query.filters.conditions import event_condition, metric_condition
+from store.query.filters.row_set import Rows
+from store.query.sql import Statement
 from tests.doors import ask, clear, record, refusal, said
 from tests.filters import made
 from tests.service import Service

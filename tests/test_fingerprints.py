@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.fingerprints import in_lines, of_ids, repeated
+from store.ingest.id_hashes import in_lines, of_ids, repeated
 
 BOUNDED = settings(deadline=None, max_examples=300, print_blob=True)
 MANY: Final = 100  # numpy's way; that of a few is another

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store.forms import MAX_FORMS, Forms, form_of
-from store.reading import read_batch
-from store.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC
+from store.ingest.decoder import read_batch
+from store.ingest.line_templates import MAX_FORMS, Forms, form_of
+from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC
 from tests.doors import ask, get, metric_path
 from tests.service import NOON, Service
 

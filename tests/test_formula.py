@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from schema.errors import AnalyticsError
-from store.formulas import parsed
+from store.query.series.formulas import parsed
 from tests.doors import ask, clear, record, refusal
 from tests.service import NOON, Service
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from schema.errors import AnalyticsError
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.doors import record
 from tests.process import Process
 from tests.samples import EVENTS, METRICS, samples

@@ -14,16 +14,22 @@ import pytest
 import pytest_asyncio
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, build_schema
 
-from resolvers.event_trends import MAX_BOUNDS
+from api.graphql.query import MAX_TOKENS
+from resolvers.event_series import MAX_BOUNDS
 from resolvers.formula import MAX_INPUTS
-from resolvers.series_request import MAX_CELLS, MAX_KEYS, MAX_SERIES
+from resolvers.series.request import MAX_CELLS, MAX_KEYS, MAX_SERIES
 from schema.errors import STATUS
 from schema.paging import MAX_PAGE
 from schema.ranges import MAX_HOURS, MAX_YEARS
-from schema.root import MAX_TOKENS
-from store.buckets import MAX_BUCKETS
-from store.conditions import MAX_DEPTH, MAX_ITEMS, MAX_PATTERN, MAX_PERFORMED, MAX_TESTS
-from store.formulas import MAX_FORMULA, MAX_LEVELS
+from store.query.filters.conditions import (
+    MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_PATTERN,
+    MAX_PERFORMED,
+    MAX_TESTS,
+)
+from store.query.series.formulas import MAX_FORMULA, MAX_LEVELS
+from store.query.time.buckets import MAX_BUCKETS
 from tests import shop
 from tests.doors import ask, record
 from tests.service import Service

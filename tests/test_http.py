@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
+from api.compression import SMALLEST
+from api.negotiation import encoding, media_type_weight, weights
 from app import create_app
-from content_encoding import SMALLEST
-from negotiation import encoding, media_type_weight, weights
 from settings import InvalidSettingError, Settings, from_environment
 from tests.doors import get, metric_path, record, refusal, said, stored
 from tests.process import Process

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schema.scalars import Instant, rfc3339
 from store.engine import EngineError
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.doors import get, metric_path, refusal, said
 from tests.senders import (
     DOORS,

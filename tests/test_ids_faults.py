@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from schema.errors import AnalyticsError
-from store.fingerprints import of_ids
-from store.ids import ClientIds, First, Recorded
+from store.ingest.client_ids import ClientIds, First, Recorded
+from store.ingest.id_hashes import of_ids
 from store.loader import Loader
 from store.store import Store
 from tests.resent import learned, row, send, send_series, split
@@ -31,7 +31,7 @@ from tests.stores import (
 from tests.test_journal import FailingSync
 from tests.wall import HOUR, Wall
 
-SYNC: Final = "store.journal._sync_data"
+SYNC: Final = "store.journal.journal._sync_data"
 WEEK: Final = 7 * 24  # hours, for which an id is remembered: what the README promises
 SENT: Final = (
     *((0, "old"), (24, "young"), (WEEK - 1, "old"), (WEEK + 1, "young"), (WEEK + 23, "young")),

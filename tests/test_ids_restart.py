@@ -12,11 +12,11 @@ import httpx
 import msgspec
 import pytest
 
-from store import queries
-from store.fingerprints import of_ids
-from store.reading import read_batch
-from store.sql import Statement
-from store.tables import METRICS, PROJECT
+from store.ingest.decoder import read_batch
+from store.ingest.id_hashes import of_ids
+from store.ingest.streams import METRICS, PROJECT
+from store.query import queries
+from store.query.sql import Statement
 from tests.faults.form import either, tell, thrown
 from tests.process import Process, is_free
 from tests.service import NOON

@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 
 from schema.errors import AnalyticsError
-from store import queries
 from store.engine import EngineError
-from store.sql import Statement
-from store.tables import METRICS, PROJECT, SERIES
+from store.ingest.streams import METRICS, PROJECT, SERIES
+from store.query import queries
+from store.query.sql import Statement
 from tests.resent import learned, row, send, send_series, split
 from tests.stores import (
     assert_accounted,
@@ -58,7 +58,7 @@ async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
 ) -> None:
     """One segment of several is loaded again: ids of the others are not taken for new ones."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
-    monkeypatch.setattr("store.journal.SEGMENT_ROWS", 1)
+    monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
     broken, rest, series = (asyncio.Event() for _ in range(3))
     async with opened(tmp_path / "data") as store:
         await learned(store)
@@ -99,7 +99,7 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
 ) -> None:
     """What waits in a journal when a deletion is asked for does not come back after it."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
-    monkeypatch.setattr("store.journal.SEGMENT_ROWS", 1)
+    monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
     broken, rest, series = (asyncio.Event() for _ in range(3))
     async with opened(tmp_path / "data") as store:
         await learned(store)

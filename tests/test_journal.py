@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 from schema.errors import AnalyticsError
-from store.batches import BatchNumbers, Position
-from store.journal import Journal
+from store.journal.journal import Journal
+from store.journal.row_ids import BatchNumbers, Position
 from store.loader import Loader
 from tests.stores import files, journal, keys, lines, opened, record, stored
 
-_SYNC = "store.journal._sync_data"
-_SYNC_FOLDER = "store.journal.sync_folder"
+_SYNC = "store.journal.journal._sync_data"
+_SYNC_FOLDER = "store.journal.journal.sync_folder"
 
 
 class HeldSync:
@@ -374,7 +374,7 @@ async def test_any_mix_of_writes_failures_and_seals_keeps_what_was_acknowledged(
 ) -> None:
     """Whatever happens in whatever order, a restart finds the acknowledged rows and no others."""
     dice = random.Random(seed)
-    monkeypatch.setattr("store.journal.SEGMENT_ROWS", 40)
+    monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 40)
     monkeypatch.setattr(_SYNC, FailingSync(*dice.sample(range(1, 150), 40)))
     acknowledged: set[str] = set()
 

@@ -15,7 +15,7 @@ async def test_failure_ends_without_another_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load balancer that stays away after a 503 still sees the journal get ready again."""
-    monkeypatch.setattr("store.journal.PROBE_SECONDS", 0.01)
+    monkeypatch.setattr("store.journal.journal.PROBE_SECONDS", 0.01)
     full = True
 
     def fail(*_: object) -> int:
@@ -29,8 +29,8 @@ async def test_failure_ends_without_another_write(
 
     async with journal(tmp_path) as log:
         with monkeypatch.context() as patch:
-            patch.setattr("store.journal._append_group", fail)
-            patch.setattr("store.journal._probe", probe)
+            patch.setattr("store.journal.journal._append_group", fail)
+            patch.setattr("store.journal.journal._probe", probe)
             with pytest.raises(AnalyticsError):
                 await log.append(lines(["a"]), 1)
             await asyncio.sleep(0.05)
@@ -42,7 +42,7 @@ async def test_failure_ends_without_another_write(
 
 async def test_probe_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written to find out whether writing works is gone afterwards."""
-    monkeypatch.setattr("store.journal.PROBE_SECONDS", 0.01)
+    monkeypatch.setattr("store.journal.journal.PROBE_SECONDS", 0.01)
     async with journal(tmp_path) as log:
         log.failure = "The journal can't write"
         await log._mend()

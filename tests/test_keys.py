@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import keys as sql
-from store.queries import Rows
+from store.query import facets as sql
+from store.query.queries import Rows
 from tests.doors import ask, clear, record, said
 from tests.service import Service
 

@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 import pytest
 
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.process import INTERRUPTIBLE, ROOT, SERVE, Process, free_port, is_free
 from tests.stores import keys, opened
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resolvers.lists import cursor
+from resolvers.pages import cursor
 from tests.asked import statements
 from tests.doors import ask, clear, record, said
 from tests.service import Service

@@ -12,13 +12,13 @@ import pytest
 
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
-from store import queries
 from store.engine import EngineError
-from store.journal import SEGMENT_ROWS, Journal, Segment
-from store.lists import Span, events_page
+from store.ingest.streams import EVENTS, METRICS
+from store.journal.journal import SEGMENT_ROWS, Journal, Segment
 from store.loader import Loader
-from store.sql import Statement
-from store.tables import EVENTS, METRICS
+from store.query import queries
+from store.query.pages import Span, events_page
+from store.query.sql import Statement
 from tests.stores import (
     append,
     files,
@@ -213,7 +213,7 @@ async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> Non
 
 async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment of very many names is waited for, whatever the question is about."""
-    monkeypatch.setattr("store.journal._MOST_NAMES", 3)
+    monkeypatch.setattr("store.journal.journal._MOST_NAMES", 3)
     async with journal(tmp_path / "data" / "metrics") as log:
         for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
             await log.append(lines(names), len(names), frozenset(names))

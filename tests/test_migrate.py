@@ -9,7 +9,7 @@ import pytest
 
 from store.engine import Engine, EngineError
 from store.migrate import FOLDER, migrate
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.stores import started
 
 MIGRATIONS: Final = {

@@ -27,15 +27,15 @@ from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.recording import DeleteEventsInput
 from schema.scalars import Instant
-from store import journal
-from store.batches import Position
 from store.engine import EngineError
-from store.ids import Recorded
-from store.ledger import Ledger
-from store.reading import Batch, read_batch
-from store.sql import Statement
+from store.ingest.client_ids import Recorded
+from store.ingest.decoder import Batch, read_batch
+from store.ingest.streams import SERIES, STREAMS, TABLES, AnyStream
+from store.journal import journal
+from store.journal.row_counts import Ledger
+from store.journal.row_ids import Position
+from store.query.sql import Statement
 from store.store import Store
-from store.tables import SERIES, STREAMS, TABLES, AnyStream
 from tests.breakable import UNSYNCED, Faults, FaultyEngine
 from tests.faults.form import either, tell
 from tests.model import EVERYTHING, Found, Line, Model, Request
@@ -427,7 +427,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         monkeypatch.setattr(os, "writev", made.faults.writev)
         monkeypatch.setattr(journal, "PROBE_SECONDS", 0.001)
         monkeypatch.setattr("store.loader._BACKOFF", (0.001, 0.001, 0.001, 0.02))
-        monkeypatch.setattr("store.ids._RETRY_SECONDS", 0.001)
+        monkeypatch.setattr("store.ingest.client_ids._RETRY_SECONDS", 0.001)
         yield made
         made.engine.kept = False
         runner.run(made.engine.close())

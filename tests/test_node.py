@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.identity import name_in, named_id
-from store.batches import Position, position_of, row_id
-from store.sql import Statement
+from resolvers.global_ids import name_in, named_id
+from store.journal.row_ids import Position, position_of, row_id
+from store.query.sql import Statement
 from store.store import Store
 from tests.doors import ask, clear, get, record
 from tests.service import Service

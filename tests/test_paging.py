@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from resolvers import lists
+from resolvers import pages
 from schema.scalars import Instant, rfc3339
 from tests.doors import ask, clear, get, record, said
 from tests.service import Service
@@ -213,7 +213,7 @@ async def test_pages_of_metrics(service: Service) -> None:
             await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in ("A", "c")))
     assert seen == sorted([*names, "c"])
     assert found["totalCount"] == 10
-    after = lists.cursor("m", ("\U0010ffff",))
+    after = pages.cursor("m", ("\U0010ffff",))
     found = (await ask(service, METRICS_PAGE, after=after))["metrics"]
     assert (found["nodes"], found["pageInfo"]["endCursor"], found["totalCount"]) == ([], None, 10)
 

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-import rest
+from api import rest
 from tests.doors import record, refusal, said, stored
 from tests.service import Service
 

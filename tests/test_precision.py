@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant, rfc3339
-from store.forms import Forms
-from store.reading import read_batch
-from store.refused import SetAside
-from store.replay import readable
-from store.rows import METRIC
-from store.tables import METRICS
+from store.ingest.decoder import read_batch
+from store.ingest.line_templates import Forms
+from store.ingest.replay import readable
+from store.ingest.rows import METRIC
+from store.ingest.streams import METRICS
+from store.journal.set_aside import SetAside
 from store.timestamps import MAX_TIME, UNITS
 from tests.doors import ask, get, refusal, said
 from tests.service import NOON, Service

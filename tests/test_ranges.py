@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from strawberry.schema.config import StrawberryConfig
 
 from schema.buckets import Fill, Granularity, WeekStart
-from schema.dates import parse_date
-from schema.durations import parse_duration
 from schema.errors import AnalyticsError
 from schema.ranges import (
     MAX_HOURS,
@@ -23,7 +21,9 @@ from schema.ranges import (
     TimeRangePreset,
 )
 from schema.scalars import SCALARS, UTC_ZONE, DurationMs, Instant, Zone
-from store.ranges import Extent, resolve_range
+from schema.time.dates import parse_date
+from schema.time.durations import parse_duration
+from store.query.time.ranges import Extent, resolve_range
 from tests.clocks import ZONES, at, ended, latest_day, places, quiet, shown
 from tests.service import NOON, Service
 

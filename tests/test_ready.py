@@ -10,17 +10,17 @@ import pytest_asyncio
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from resolvers.lists import Page
-from resolvers.table import Frame, Table
+from resolvers.pages import Page
+from resolvers.series.values import Frame, Table
 from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.buckets import Fill, Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
 from schema.series import instants
-from store.aggregates import NO_RESULTS, Result, Results
-from store.buckets import Buckets
-from store.series_rows import lines
-from store.series_types import Branch
+from store.query.series.aggregates import NO_RESULTS, Result, Results
+from store.query.series.rows import lines
+from store.query.series.types import Branch
+from store.query.time.buckets import Buckets
 from tests.doors import record
 from tests.service import Service
 

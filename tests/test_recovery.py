@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from store import queries
-from store.sql import Statement
+from store.ingest.streams import METRICS
+from store.query import queries
+from store.query.sql import Statement
 from store.store import Store
-from store.tables import METRICS
 from tests.process import Process
 from tests.stores import files, keys, left_behind, opened, record, stored
 

@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.doors import EVENTS, METRICS, ask, canonical, get, metric_path, record
 from tests.service import Service
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.fingerprints import of_ids
-from store.seen import WINDOW_MS, SeenIds
+from store.ingest.bloom_filter import WINDOW_MS, SeenIds
+from store.ingest.id_hashes import of_ids
 
 WORDS: Final = 2**14
 MEMORY: Final = WORDS * 32  # four filters of eight bytes a word

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.rows import TAGS_SORTED
-from store.sql import Statement
+from store.ingest.rows import TAGS_SORTED
+from store.query.sql import Statement
 from tests.doors import METRICS as RECORD_METRICS
 from tests.doors import ask, record
 from tests.service import NOON, Service

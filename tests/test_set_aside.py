@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from resolvers import accounts
+from resolvers import ingestion
 from resolvers.context import Context
 from schema.errors import AnalyticsError
-from store.tables import METRICS
+from store.ingest.streams import METRICS
 from tests.stores import files, keys, left_behind, lines, opened
 
 POISON: Final = b'{"metric_name":"m","value":"1e","tags":{"k":"bad"},"timestamp":1800000000000}\n'
@@ -18,7 +18,7 @@ MENDED: Final = POISON.replace(b'"1e"', b"1")
 
 async def set_aside(data: Path, ctx: Context) -> list[str]:
     """List what is set aside; it must be what the files have."""
-    rows = accounts.set_aside(ctx, 100)
+    rows = ingestion.set_aside(ctx, 100)
     folder = data / "journal" / "metrics" / "refused"
     assert b"".join(files(folder).values()) == b"".join(f"{row.text}\n".encode() for row in rows)
     return [row.text for row in rows]
@@ -40,7 +40,7 @@ async def test_replay_stores_what_can_be_read_by_now(
         assert texts == [POISON.decode().strip(), "garbage"]
         (account,) = (a for a in store.accounts() if a.stream == METRICS.name)
         assert (account.recovered, account.loaded, account.set_aside) == (3, 1, 2)
-        assert vars_of(await accounts.replay(ctx)) == (0, 0, 2)
+        assert vars_of(await ingestion.replay(ctx)) == (0, 0, 2)
         assert await set_aside(data, ctx) == texts
     (file,) = (folder / "refused").iterdir()
     file.write_bytes(MENDED + b"garbage\n")
@@ -49,14 +49,14 @@ async def test_replay_stores_what_can_be_read_by_now(
         leave = store._journals["metrics"].refused.leave
         monkeypatch.setattr(store._journals["metrics"].refused, "leave", interrupt)
         with pytest.raises(asyncio.CancelledError):
-            await accounts.replay(ctx)
+            await ingestion.replay(ctx)
         monkeypatch.setattr(store._journals["metrics"].refused, "leave", leave)
-        assert vars_of(await accounts.replay(ctx)) == (0, 1, 1)
+        assert vars_of(await ingestion.replay(ctx)) == (0, 1, 1)
         assert await keys(store) == ["good", "bad"]
         assert await set_aside(data, ctx) == ["garbage"]
         assert store.set_aside() == {"refused.metrics": "1 rows are set aside in the journal"}
         with pytest.raises(AnalyticsError, match="not allowed in production"):
-            await accounts.replay(Context(store, production=True))
+            await ingestion.replay(Context(store, production=True))
 
 
 def interrupt(*_: object) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from store.ingest.streams import METRICS
 from store.migrate import FOLDER, migrate
-from store.sql import Statement
-from store.tables import METRICS
+from store.query.sql import Statement
 from tests.service import NOON
 from tests.stores import left_behind, opened, started
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schema.instants import parse_rfc3339
 from schema.scalars import Instant, rfc3339
-from store.reading import read_batch
-from store.rows import EVENT, METRIC
+from schema.time.instants import parse_rfc3339
+from store.ingest.decoder import read_batch
+from store.ingest.rows import EVENT, METRIC
 from tests import rfc3339 as reference
 from tests.doors import ask, clear, get, refusal, said
 from tests.service import NOON, Service
@@ -249,7 +249,7 @@ def test_every_input_refuses_unreadable_instants() -> None:
     """No input but those of rows, and no argument, is handed a DateTime that is none."""
     from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type  # noqa: PLC0415
 
-    from schema.root import schema  # noqa: PLC0415
+    from api.graphql.query import schema  # noqa: PLC0415
     from schema.scalars import ReadableInstants  # noqa: PLC0415
 
     def has_instants(fields: Any) -> bool:

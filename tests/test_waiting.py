@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from store.journal import Segment
+from store.journal.journal import Segment
 from store.loader import Loader
 from tests.doors import get, metric_path
 from tests.service import NOON, Service

@@ -8,9 +8,9 @@ from typing import Any, Final, TypeAlias
 import pytest
 import pytest_asyncio
 
-from resolvers.spelling import near_names
+from resolvers.suggestions import near_names
 from schema.results import WARNING_CODES
-from store import evidence
+from store.query import evidence
 from tests.asked import statements
 from tests.doors import ask, record
 from tests.service import Service
@@ -280,7 +280,7 @@ def test_near_names() -> None:
 
 def test_codes_are_declared() -> None:
     """Each code that is given is in the table, which is in the SDL and the documentation."""
-    sources = [path.read_text() for path in Path("resolvers").glob("*.py")]
+    sources = [path.read_text() for path in Path("resolvers").rglob("*.py")]
     given = re.findall(r'code="([A-Z_]+)"|_unknown\("([A-Z_]+)"', "\n".join(sources))
     assert {one or other for one, other in given} == WARNING_CODES.keys()
     section = Path("docs/graphql.md").read_text().split("\n### Warnings\n")[1].split("\n## ")[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from store.sql import Statement
+from store.query.sql import Statement
 from tests.faults.form import LONG, either, tell
 from tests.process import Process
 from tests.stores import LIMITS, journal, lines, opened

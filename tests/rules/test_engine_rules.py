@@ -88,8 +88,8 @@ def test_sql_takes_the_time_from_us() -> None:
 
 def test_sql_reads_no_file_but_the_journal() -> None:
     """No SQL function reads files or sockets, except `file`, which loads the journal's segments."""
-    assert files_with_a_reader_in_sql(ROOT) == {"store/tables.py"}
-    found = READERS.findall(sql_texts(ROOT)["store/tables.py"])
+    assert files_with_a_reader_in_sql(ROOT) == {"store/ingest/streams.py"}
+    found = READERS.findall(sql_texts(ROOT)["store/ingest/streams.py"])
     assert set(found) == {"file"}
 
 

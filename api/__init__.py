@@ -1,0 +1,1 @@
+"""Everything that speaks HTTP: the REST routes, GraphQL, the pages, probes, middleware."""

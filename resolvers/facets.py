@@ -1,0 +1,113 @@
+"""The tags of metrics and the properties of events: which there are, and their values."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, TypeVar
+
+from resolvers.context import Context
+from resolvers.series.group_keys import shown
+from schema.catalogue import VALUE_TYPES, PropertyType, TagValue
+from schema.paging import checked_count
+from schema.scalars import Long
+from store.query import catalogue, facets
+from store.query.facets import Facet, KeyRow, ValueRow
+from store.query.queries import Rows
+from store.query.sql import Statement
+
+WANTED: Final = {
+    "cardinality": ("cardinality",),
+    "type": ("initials", "instants"),
+}
+"""What a field of a tag or a property is computed from."""
+
+R = TypeVar("R", KeyRow, ValueRow)
+
+
+class Keys:
+    """The keys in the rows of some names, of metrics or of events.
+
+    What is asked of one name is asked of all, in one statement, and kept for the others: a list
+    of names asks as often as one does.
+    """
+
+    def __init__(self, ctx: Context, facet: Facet, names: Sequence[str]) -> None:
+        """Name those of which any may be asked for."""
+        self._ctx = ctx
+        self._facet = facet
+        self._names = names
+        self._asked: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def of(self, name: str, selected: set[str]) -> tuple[list[KeyRow], int]:
+        """List the most frequent keys that rows of a name have, sorted; and count those rows."""
+        wanted = frozenset(column for field in selected for column in WANTED.get(field, ()))
+
+        def statement(rows: Rows) -> Statement:
+            return facets.keys(self._facet, rows, wanted)
+
+        found = (await self._once(wanted, statement, KeyRow, _name)).get(name, [])
+        everything = sum(row.rows for row in found if row.key is None)
+        return sorted((row for row in found if row.key is not None), key=_key), everything
+
+    async def values(self, name: str, key: str, search: str | None, first: int) -> list[TagValue]:
+        """List the most frequent values of a key, or those that contain a text."""
+        checked_count("first", first)
+
+        def statement(rows: Rows) -> Statement:
+            return facets.values(self._facet, rows, search, first)
+
+        question = (search or None, first)
+        found = await self._once(question, statement, ValueRow, _name_and_key)
+        rows = found.get((name, key), [])
+        return [_value(row) for row in rows]
+
+    async def _once(
+        self,
+        question: Hashable,
+        statement: Callable[[Rows], Statement],
+        row: type[R],
+        group: Callable[[R], Hashable],
+    ) -> dict[Hashable, list[R]]:
+        """Ask for all names, unless that is being done; return the rows in groups."""
+
+        async def ask() -> dict[Hashable, list[R]]:
+            rows = Rows(self._facet.table, self._ctx.project)
+            catalogue.named(rows, self._names)
+            found: dict[Hashable, list[R]] = defaultdict(list)
+            for line in await self._ctx.questions.select(statement(rows), row):
+                found[group(line)].append(line)
+            return found
+
+        if question not in self._asked:
+            self._asked[question] = asyncio.ensure_future(ask())
+        answer: dict[Hashable, list[R]] = await self._asked[question]
+        return answer
+
+
+def _key(row: KeyRow) -> str:
+    return row.key or ""
+
+
+def _value(row: ValueRow) -> TagValue:
+    kind = VALUE_TYPES[row.initial]
+    value = shown(row.value) if kind is PropertyType.NUMBER else row.value
+    return TagValue(value=value, count=Long(row.count), type=kind)
+
+
+def _name(row: KeyRow) -> Hashable:
+    return row.name
+
+
+def _name_and_key(row: ValueRow) -> Hashable:
+    return row.name, row.key
+
+
+def property_type(row: KeyRow) -> PropertyType:
+    """Return the one type that all values have, or MIXED."""
+    types = {VALUE_TYPES[initial] for initial in row.initials or ()}
+    if len(types) != 1:
+        return PropertyType.MIXED
+    (only,) = types
+    if only is PropertyType.STRING and row.instants == row.rows:
+        return PropertyType.DATETIME
+    return only

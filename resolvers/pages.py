@@ -1,0 +1,145 @@
+"""Pages of lists, and the cursors by which to go on."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from resolvers.context import Context
+from schema.errors import bad_input
+from schema.paging import Paging
+from schema.ready import Columns
+from store.query import pages, queries
+from store.query.pages import Key, Order, Span
+from store.query.queries import Rows
+from store.query.sql import Statement
+
+R = TypeVar("R")
+U = TypeVar("U")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A whole list: its rows, how they are sorted, how they are counted; `letter` is its own."""
+
+    letter: str
+    rows: Rows
+    order: Order
+    count: Callable[[Rows], Statement] = queries.count
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows of a list in its order, each `shown` as an entry; `key_at` is the key of the n-th.
+
+    `more`: whether any was left off, at the end of the span or at its beginning if it is read
+    backward. `columns`: what the rows say to the fields of the entries, field by field, where that
+    is known: it takes a tenth of the time of entry by entry.
+    """
+
+    ctx: Context
+    of: List
+    span: Span
+    rows: Sequence[Any]
+    key_at: Callable[[int], Key]
+    shown: Callable[[Any], T]
+    more: bool
+    columns: Callable[[Any], Columns] | None = None
+
+    @property
+    def entries(self) -> list[T]:
+        """The rows as entries."""
+        return [self.shown(row) for row in self.rows]
+
+    @property
+    def cursors(self) -> list[str]:
+        """The cursor of each entry."""
+        return [cursor(self.of.letter, self.key_at(n)) for n in range(len(self.rows))]
+
+    def cursor_at(self, place: int) -> str | None:
+        """Return the cursor of the first (0) or of the last entry (-1), if there is any."""
+        return cursor(self.of.letter, self.key_at(place)) if self.rows else None
+
+    async def has_next(self) -> bool:
+        """Say whether anything follows the last entry."""
+        return (self.more and not self.span.backward) or await self._beyond(
+            "before", self.span.before
+        )
+
+    async def has_previous(self) -> bool:
+        """Say whether anything comes before the first entry."""
+        return (self.more and self.span.backward) or await self._beyond("after", self.span.after)
+
+    async def _beyond(self, side: str, key: Key | None) -> bool:
+        if key is None:
+            return False
+        statement = pages.beyond(self.of.rows, self.of.order, side, key)
+        return bool(await self.ctx.questions.select(statement, queries.CountRow))
+
+    async def total(self) -> int:
+        """Count the whole list."""
+        statement = self.of.count(self.of.rows)
+        (found,) = await self.ctx.questions.select(statement, queries.CountRow)
+        return found.rows
+
+    def showing(self, entries: list[U]) -> "Page[U]":
+        """Return the page with what its entries are presented as."""
+        return Page(self.ctx, self.of, self.span, entries, self.key_at, _itself, self.more)
+
+
+def page(
+    ctx: Context,
+    of: List,
+    span: Span,
+    found: Sequence[R],
+    shown: tuple[Callable[[R], T], Callable[[R], Key]],
+    *,
+    columns: Callable[[Sequence[R]], Columns] | None = None,
+) -> Page[T]:
+    """Make a page of the rows that were found, in the order of the span."""
+    more = len(found) > span.count
+    rows = list(found[: span.count])
+    if span.backward:
+        rows.reverse()
+    entry, key = shown
+    return Page(ctx, of, span, rows, lambda n: key(rows[n]), entry, more, columns)
+
+
+def _itself(entry: T) -> T:
+    return entry
+
+
+def span_of(of: List, paging: Paging) -> Span:
+    """Return the part of a list that is asked for.
+
+    Raises BAD_USER_INPUT that names the argument: a number, or a cursor of another list.
+    """
+    return Span(
+        count=paging.count(),
+        backward=paging.last is not None,
+        after=_read("after", of, paging.after),
+        before=_read("before", of, paging.before),
+    )
+
+
+def cursor(letter: str, key: Key) -> str:
+    """Return the cursor of the entry with this key."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((letter, *key))).decode().rstrip("=")
+
+
+def _read(field: str, of: List, text: str | None) -> Key | None:
+    if text is None:
+        return None
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        content = base64.b64decode(padded, b"-_", validate=True)
+        letter, *key = msgspec.json.decode(content, type=of.order.cursor)
+        if cursor(letter, tuple(key)) == text:
+            return tuple(key)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        pass
+    raise bad_input(field, "is not a cursor of this list")

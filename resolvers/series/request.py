@@ -1,0 +1,157 @@
+"""A request for series: the rows, how series are made of them, and what of these is wanted."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from schema.aggregates import (
+    LARGEST_FIRST,
+    Aggregate,
+    AggregateKind,
+    Order,
+    additive,
+    aggregate,
+    of_field,
+)
+from schema.buckets import Fill, Granularity, WeekStart
+from schema.ranges import CompareInput, TimeRange, TimeRangeInput
+from schema.scalars import UTC_ZONE, Zone
+from schema.selection import TYPENAME, Selected
+from store.query.series.types import Key
+
+MAX_SERIES: Final = 1000
+MAX_KEYS: Final = 5
+MAX_CELLS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to be asked about: a metric's (`part` is its name), or events (one part, '').
+
+    `condition` is what they must pass, which may depend on the range that is asked about.
+    """
+
+    table: str
+    condition: Callable[[TimeRange | None], str]
+    part: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How series are to be made: the arguments of the API."""
+
+    range: TimeRangeInput
+    zone: Zone = UTC_ZONE
+    week_start: WeekStart = WeekStart.MONDAY
+    granularity: Granularity = Granularity.AUTO
+    max_points: int = 300
+    keys: tuple[Key, ...] = ()
+    order: Order = LARGEST_FIRST
+    limit: int = 10
+    others: bool = True
+    offset: int = 0
+    search: str = ""
+    fill: Fill = Fill.NULL
+    compare: CompareInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of series is wanted: aggregates over the range, and bucket by bucket.
+
+    `overall`: what is wanted of the series of all rows, if that is. `warnings`: whether the answer
+    is to be searched for what misleads.
+    """
+
+    totals: frozenset[Aggregate] = frozenset()
+    columns: frozenset[Aggregate] = frozenset()
+    times: bool = False
+    partial: bool = False
+    overall: "Wanted | None" = None
+    warnings: bool = False
+
+    @classmethod
+    def of(cls, table: str, selected: Iterable[Selected]) -> "Wanted":
+        """Read it from what is selected below a result."""
+        parts: dict[str, list[Selected]] = defaultdict(list)
+        for one in selected:
+            parts[one.name].append(one)
+        series = cls._of_series(table, [part for one in parts["series"] for part in one.below])
+        whole = [part for one in parts["overall"] for part in one.below]
+        shares = {
+            _shared(table, part.arguments)
+            for one in (*parts["series"], *parts["overall"])
+            for part in one.below
+            if part.name == "share"
+        }
+        overall = None
+        if parts["overall"] or shares:
+            overall = cls._of_series(table, whole)
+            overall = replace(overall, totals=overall.totals | shares)
+            series = replace(series, totals=series.totals | shares)
+        times = (
+            bool(parts["times"] or parts["previousTimes"])
+            or series.times
+            or bool(overall and overall.times)
+        )
+        partial = series.partial or bool(overall and overall.partial)
+        warnings = any(
+            part.name == "warnings" for one in parts.get("meta", ()) for part in one.below
+        )
+        return replace(series, times=times, partial=partial, overall=overall, warnings=warnings)
+
+    @classmethod
+    def _of_series(cls, table: str, parts: Iterable[Selected]) -> "Wanted":
+        totals: set[Aggregate] = set()
+        columns: set[Aggregate] = set()
+        times = partial = False
+        for part in parts:
+            match part.name:
+                case "total" | "previousTotal":
+                    totals |= _aggregates(table, part.below)
+                case "change":
+                    totals.add(_named(table, part.arguments))
+                case "columns" | "previousColumns":
+                    columns |= _aggregates(table, part.below)
+                case "points":
+                    times = True
+                    for values in part.below:
+                        partial |= values.name == "isPartial"
+                        columns |= _aggregates(table, values.below)
+        return cls(frozenset(totals), frozenset(columns), times or bool(columns), partial)
+
+    @property
+    def of_one(self) -> "Wanted":
+        """What is wanted when all rows are the one series."""
+        whole = self.overall or Wanted()
+        return replace(
+            self, totals=self.totals | whole.totals, columns=self.columns | whole.columns
+        )
+
+    @property
+    def overall_is_beside(self) -> bool:
+        """Whether the series of all rows has to have more than the series of groups.
+
+        Then it is asked for by itself: else each group would have to have that, too.
+        """
+        whole = self.overall
+        return whole is not None and not (
+            whole.totals <= self.totals and whole.columns <= self.columns
+        )
+
+
+def _aggregates(table: str, fields: Iterable[Selected]) -> set[Aggregate]:
+    return {of_field(table, one.name, one.arguments) for one in fields if one.name != TYPENAME}
+
+
+def _named(table: str, arguments: Mapping[str, Any]) -> Aggregate:
+    kind = AggregateKind(arguments["aggregate"])
+    path, q, cast = (arguments.get(name) for name in ("property", "q", "cast"))
+    return aggregate(table, kind, path, q, cast=cast)
+
+
+def _shared(table: str, arguments: Mapping[str, Any]) -> Aggregate:
+    kind = AggregateKind(arguments["aggregate"])
+    return additive(table, kind, arguments.get("property"), arguments.get("cast"))

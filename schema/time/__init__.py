@@ -1,0 +1,1 @@
+"""Parsers of the texts of instants, dates and durations."""

@@ -1,0 +1,1 @@
+"""The way in: request bodies to checked rows, each counted once, ready for the journal."""

@@ -1,0 +1,262 @@
+"""Client ids: a row that is sent again with its id is counted once."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Generic, NamedTuple
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from schema.scalars import MS_PER_HOUR, Instant
+from store.engine import Engine, EngineError
+from store.ingest.bloom_filter import WINDOW_MS, SeenIds
+from store.ingest.decoder import Batch
+from store.ingest.id_hashes import Fingerprints, ends_of, in_lines, of_ids, repeated
+from store.ingest.rows import Row
+from store.ingest.streams import PROJECT
+from store.journal.journal import Journal
+from store.journal.row_ids import BatchNumbers, Position, first_batch_at
+from store.query import queries
+
+_LOG: Final = logging.getLogger("analytics.ids")
+
+_IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
+_FEW_IDS: Final = 100  # to look up: 0.4 s at 20 million rows, as much as to look all up
+_RETRY_SECONDS: Final = 5.0
+_HOURS: Final = WINDOW_MS // MS_PER_HOUR + 24
+_LONGEST_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
+"""How far back ids are looked for after a start: a clock that jumped by a month hides no id."""
+
+_LONGEST_SEGMENT_MS: Final = 24 * MS_PER_HOUR
+"""How long a segment may take rows while the engine can't load any."""
+
+_OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
+_NONE: Final[Mapping[int, "First"]] = MappingProxyType({})
+
+
+class First(NamedTuple):
+    """The row that a duplicate repeats: where it is stored, and its time."""
+
+    position: Position
+    time: Instant
+
+
+class Recorded(NamedTuple):
+    """What became of a batch: where its first stored row is, if any, and its duplicates.
+
+    Duplicates are named by their place among the rows of the batch.
+    """
+
+    position: Position | None
+    points: int
+    duplicates: Mapping[int, First] = _NONE
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Row]):
+    """A batch some of whose ids may have been here before."""
+
+    batch: Batch[Row]
+    journal: Journal
+    suspects: Sequence[str]
+    recorded: asyncio.Future[Recorded]
+
+    def refuse(self, error: Exception, points: int) -> None:
+        """Tell the caller, who may have gone away; account for what the journal did not get."""
+        self.journal.ledger.unavailable += points
+        if not self.recorded.done():
+            self.recorded.set_exception(error)
+
+
+class ClientIds:
+    """Knows the ids of one table's rows, and lets each in once.
+
+    Nearly all ids are new, and `SeenIds` says so at no cost. For the others the engine is asked,
+    after all that was sent before has reached it. Batches that wait for that share one question.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        engine: Engine,
+        all_loaded: Callable[[], Awaitable[None]],
+        numbers: BatchNumbers,
+    ) -> None:
+        """Serve `table`; `all_loaded` returns when what was appended before can be queried."""
+        self._table = table
+        self._engine = engine
+        self._all_loaded = all_loaded
+        self._numbers = numbers
+        self._now_ms = numbers.steady_ms
+        self._stored_since = first_batch_at(numbers.newest_ms - _LONGEST_GAP_MS)
+        self._seen = SeenIds(engine.limits.id_memory_bytes)
+        self._waiting: list[_Waiting[Any]] = []
+        self._verifier: asyncio.Task[None] | None = None
+        self._learner: asyncio.Task[None] | None = None
+        self._all_learned = asyncio.Event()
+
+    @property
+    def learned(self) -> bool:
+        """Whether the memory has all ids of the last days; until then each id is looked up."""
+        return self._all_learned.is_set()
+
+    def start(self) -> None:
+        """Begin to learn the ids that are stored."""
+        self._learner = asyncio.create_task(self._learn())
+
+    async def stop(self) -> None:
+        """Leave what is not learned."""
+        if self._learner:
+            self._learner.cancel()
+            await asyncio.wait([self._learner])
+
+    async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
+        """Append the rows whose ids are new; return when those and what they repeat are durable."""
+        if batch.fingerprints is None:
+            return Recorded(await _append(batch, journal), batch.points)
+        if len(batch.fingerprints) > _FEW_IDS and not self.learned:
+            await self._await_memory(batch, journal)
+        suspects = self._seen.add(batch.fingerprints, self._now_ms())
+        if not suspects and self.learned and not repeated(batch.fingerprints):
+            return Recorded(await _append(batch, journal), batch.points)
+        ids = batch.ids
+        asked = [ids[place] for place in suspects] if self.learned else ids
+        recorded: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(batch, journal, asked, recorded))
+        if self._verifier is None:
+            self._verifier = asyncio.create_task(self._verify())
+        return await recorded
+
+    async def _await_memory(self, batch: Batch[Row], journal: Journal) -> None:
+        """Return when all ids are learned: to look many up takes long, and learning even longer."""
+        try:
+            async with asyncio.timeout(self._engine.limits.wait_seconds):
+                await self._all_learned.wait()
+        except TimeoutError:
+            journal.ledger.unavailable += batch.points
+            message = f"The ids of {self._table} are still being read after the start."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from None
+
+    async def _verify(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                await self._record_group(group)
+        finally:
+            self._verifier = None
+
+    async def _record_group(self, group: list[_Waiting[Any]]) -> None:
+        """Record batches that came together. One that repeats rows of another comes after it.
+
+        It must not be told that they are stored before they are, and if they are not it is new.
+        """
+        try:
+            await self._all_loaded()
+            known = await self._find({id_ for waiting in group for id_ in waiting.suspects})
+        except Exception as error:  # noqa: BLE001 - each caller is told
+            for waiting in group:
+                waiting.refuse(error, waiting.batch.points)
+            return
+        while group:
+            taken: set[str] = set()
+            wave: list[_Waiting[Any]] = []
+            later: list[_Waiting[Any]] = []
+            for waiting in group:
+                new = set(waiting.batch.ids) - known.keys()
+                (later if new & taken else wave).append(waiting)
+                taken |= new
+            await asyncio.gather(*(self._record_one(waiting, known) for waiting in wave))
+            group = later
+
+    async def _record_one(self, waiting: _Waiting[Any], known: dict[str, First]) -> None:
+        repeats: dict[int, str] = {}
+        places: dict[str, int] = {}
+        for place, row in enumerate(waiting.batch.rows):
+            if row.id is None:
+                continue
+            if row.id in known or row.id in places:
+                repeats[place] = row.id
+            else:
+                places[row.id] = place - len(repeats)
+        kept = waiting.batch.without(repeats) if repeats else waiting.batch
+        try:
+            start = await _append(kept, waiting.journal)
+        except Exception as error:  # noqa: BLE001 - its caller is told
+            waiting.refuse(error, waiting.batch.points - kept.points)
+            return
+        waiting.journal.ledger.duplicates += waiting.batch.points - kept.points
+        for id_, place in places.items():
+            assert start  # noqa: S101 - a row of this batch was appended
+            time = getattr(kept.rows[place], "timestamp", None)
+            known[id_] = First(
+                Position(start.batch, start.row + place),
+                Instant(self._numbers.now_ms() if time is None else time),
+            )
+        duplicates = {place: known[id_] for place, id_ in repeats.items()}
+        if not waiting.recorded.done():
+            waiting.recorded.set_result(Recorded(start, kept.points, duplicates))
+
+    async def _find(self, ids: set[str]) -> dict[str, First]:
+        """Return which of these ids the table has, and where."""
+        found = {}
+        asked = sorted(ids)
+        since = self._since()
+        for start in range(0, len(asked), _IDS_AT_ONCE):
+            some = asked[start : start + _IDS_AT_ONCE]
+            statement = queries.by_client_id(self._table, PROJECT, some, since)
+            try:
+                rows = await self._engine.select(statement, queries.IdRow)
+            except (AnalyticsError, EngineError) as error:
+                message = f"Ids of {self._table} can't be looked up now."
+                raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
+            for row in rows:
+                found[row.id] = First(Position(row.batch, row.row), Instant(row.at))
+        return found
+
+    def _since(self) -> int:
+        """Return the first batch whose ids count: at least the last seven days'."""
+        recent = self._numbers.first_within(WINDOW_MS + _LONGEST_SEGMENT_MS)
+        return self._stored_since if recent is None else recent
+
+    async def _find_start(self) -> None:
+        """Find the first batch of the last seven days that an earlier process may have stored.
+
+        Only batch numbers tell how long ago that was, and they follow the wall clock, which may
+        have jumped. Seven days touch at most 169 hours of the clock, and one more for each jump. So
+        the last 192 hours that have rows are enough, whatever is between them.
+        """
+        statement = queries.hours(self._table, PROJECT, self._stored_since, _HOURS)
+        found = await self._engine.select(statement, queries.HourRow)
+        if len(found) == _HOURS:
+            self._stored_since = first_batch_at(found[-1].hour * MS_PER_HOUR)
+
+    async def _learn(self) -> None:
+        """Read the ids of the last days from the table."""
+        while not self.learned:
+            try:
+                await self._all_loaded()
+                await self._find_start()
+                statement = queries.client_ids(self._table, PROJECT, self._stored_since)
+                async for lines in self._engine.pieces(statement):
+                    if lines:
+                        self._seen.add(_learned(lines), self._now_ms())
+                self._all_learned.set()
+            except (AnalyticsError, EngineError) as error:
+                _LOG.warning("the ids of %s can't be read yet: %s", self._table, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _learned(lines: bytes) -> Fingerprints:
+    """Return the fingerprints of some rows of `queries.client_ids`."""
+    if b"\\" in lines:  # some id is escaped
+        return of_ids([row.id for row in _OWN_IDS.decode_lines(lines)])
+    return in_lines(lines, ends_of(lines))
+
+
+async def _append(batch: Batch[Any], journal: Journal) -> Position | None:
+    if not batch.points:
+        return None
+    return await journal.append(batch.lines, batch.points, batch.names)

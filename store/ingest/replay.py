@@ -1,0 +1,31 @@
+"""Reads lines that were set aside once more, to be recorded again."""
+
+from typing import Any
+
+from schema.errors import AnalyticsError
+from schema.scalars import Instant
+from store.ingest.decoder import Batch, batch_of, read_one
+from store.ingest.streams import Stream
+from store.journal.set_aside import SetAside
+from store.timestamps import MILLISECONDS
+
+
+def readable(
+    stream: Stream[Any], lines: list[SetAside], now: Instant
+) -> tuple[Batch[Any], list[bytes]]:
+    """Return the rows that can be read by now, and the lines that can't.
+
+    A row without an id gets one: a replay that is cut short can then be repeated.
+    """
+    rows = []
+    left: list[bytes] = []
+    for file, place, line in lines:
+        try:
+            batch, _ = read_one(stream.kind, line, now, MILLISECONDS)
+        except AnalyticsError:
+            left.append(line)
+            continue
+        row = batch.rows[0]
+        row.id = row.id or f"set-aside-{file.stem}-{place}"
+        rows.append(row)
+    return batch_of(stream.kind, rows), left

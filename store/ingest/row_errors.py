@@ -1,0 +1,80 @@
+"""What is said of rows that are refused: the field, the limit, in the words of the door."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schema.errors import AnalyticsError, bad_input
+from schema.recording import RowError
+from store.ingest.rows import MAX_DEPTH, MAX_NAME
+
+GRAPHQL_NAMES: Final[Mapping[str, str]] = {
+    "metric_name": "name",
+    "event_name": "name",
+    "user_id": "userId",
+    "session_id": "sessionId",
+    "timestamp": "time",
+}
+"""What the GraphQL inputs call a field whose REST name is another."""
+
+REST_NAMES: Final[Mapping[str, str]] = {}
+
+
+def refused(index: int, row: object, error: AnalyticsError) -> RowError:
+    return RowError(
+        index=index,
+        id=getattr(row, "id", None),
+        field=error.field,
+        code=error.code,
+        message=error.message,
+    )
+
+
+_AT: Final = re.compile(r" - at (?:`key` in )?`\$(?:\[\d+\])?\.?(\w+)?.*`$")
+_NAMED: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
+_LIMIT: Final = re.compile(r"(?:<=|>=) (-?\d+)")
+
+
+def explained(
+    error: Exception, names: Mapping[str, str], text: bytes | msgspec.Raw
+) -> AnalyticsError:
+    """Turn the error of decoding a text into one that names the field and the limit."""
+    if isinstance(error, AnalyticsError):
+        return renamed(error, names)
+    if isinstance(error, RecursionError):
+        return bad_input(None, f"nested too deeply (at most {MAX_DEPTH})", limit=MAX_DEPTH)
+    if fault := utf8_fault(text):
+        return AnalyticsError("BAD_REQUEST", f"The row {fault}")
+    message = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return AnalyticsError("BAD_REQUEST", f"The row is not valid JSON: {message}")
+    at, named, limit = _AT.search(message), _NAMED.search(message), _LIMIT.search(message)
+    field = at[1] if at else None
+    if named and not field:
+        field = named[1][:MAX_NAME]
+    bound = int(limit[1]) if limit else None
+    reason = (message[: at.start()] if at else message)[: 2 * MAX_NAME]
+    return renamed(bad_input(field, reason.replace("`", ""), limit=bound), names)
+
+
+def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
+    """Return where a text stops being UTF-8, as the predicate of a sentence; None if it is UTF-8.
+
+    The decoder's own error counts from the beginning of a string, wherever that is.
+    """
+    try:
+        bytes(text).decode()
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}."
+    return None
+
+
+def renamed(error: AnalyticsError, names: Mapping[str, str]) -> AnalyticsError:
+    """Speak of the field in the words of the door."""
+    if error.field is None or error.field not in names:
+        return error
+    ours, theirs = error.field, names[error.field]
+    message = error.message.replace(ours, theirs, 1)
+    return bad_input(theirs, message.removeprefix(f"{theirs}: "), limit=error.limit)

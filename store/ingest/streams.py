@@ -1,0 +1,136 @@
+"""The streams of rows, and the statements that load each into its table."""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeAlias
+
+from store.ingest.rows import (
+    EVENT,
+    METRIC,
+    METRIC_SERIES,
+    EventRow,
+    Kind,
+    MetricRow,
+    Row,
+    SeriesRow,
+)
+from store.query.sql import Statement
+
+PROJECT: Final = "default"
+"""The only project until keys say otherwise; every table has it first in its key."""
+
+# One part for each insert, whatever its size: a part is atomic, several parts are not. One thread
+# reads the file in order, so that a row's number is its line.
+_ONE_PART: Final = """
+SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parallel_parsing = 0,
+    min_insert_block_size_rows = 10000000, min_insert_block_size_bytes = 4000000000,
+    input_format_skip_unknown_fields = 1, precise_float_parsing = 1
+"""
+
+# A tag of compact JSON as a text, and the key of such a text without escapes, of which a key has
+# only `\"` and `\\`. JSONExtractKeysAndValuesRaw would write some characters in another way.
+_TAG_TEXT: Final = r'''"(?:[^"\\\\]|\\\\.)*":"(?:[^"\\\\]|\\\\.)*"'''
+_TAG_KEY: Final = (
+    r"""replaceRegexpAll(extract(tag, '^"((?:[^"\\\\]|\\\\.)*)"'), '\\\\(.)', '\\1')"""
+)
+CANONICAL_TAGS: Final = f"""if(tags IN ('', '{{}}'), '', concat('{{', arrayStringConcat(
+    arraySort(tag -> {_TAG_KEY}, extractAll(tags, '{_TAG_TEXT}')), ','), '}}'))"""
+"""Tags as they are stored: sorted by the UTF-8 bytes of their keys; '' for none.
+
+Rows come sorted, but for those that an earlier version of the service left in the journal: this
+takes a third of the time of reading a row.
+"""
+
+_SORTED_TAGS: Final = "if(tags = '{}', '', tags)"
+_TAGS: Final = "{{tags}}"
+
+_METRICS: Final = """
+SELECT {project:String} AS project, metric_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, {{tags}} AS tags, id AS client_id,
+    {batch:UInt64} AS batch, line AS row
+FROM (
+    SELECT *, rowNumberInAllBlocks() AS line
+    FROM file({path:String}, 'JSONEachRow',
+        'metric_name String, value Float64, tags String, timestamp Int64, id String')
+)
+WHERE metric_name != ''"""
+
+_SERIES: Final = """
+SELECT {project:String} AS project, metric_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, {{tags}} AS tags, id AS client_id,
+    {batch:UInt64} AS batch, rowNumberInAllBlocks() AS row
+FROM (
+    SELECT metric_name, tags, id, timestamp, value
+    FROM file({path:String}, 'JSONEachRow',
+        'metric_name String, tags String, id String,
+        timestamps Array(Int64), values Array(Float64)')
+    ARRAY JOIN timestamps AS timestamp, values AS value
+)
+WHERE metric_name != ''"""
+
+_EVENTS: Final = """
+SELECT {project:String} AS project, event_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, user_id, session_id, properties,
+    id AS client_id, {batch:UInt64} AS batch, line AS row
+FROM (
+    SELECT *, rowNumberInAllBlocks() AS line
+    FROM file({path:String}, 'JSONEachRow',
+        'event_name String, user_id String, session_id String, properties String,
+        timestamp Int64, id String')
+)
+WHERE event_name != ''"""
+
+_METRIC_COLUMNS: Final = "project, name, time, value, tags, client_id, batch, row"
+_EVENT_COLUMNS: Final = (
+    "project, name, time, user_id, session_id, properties, client_id, batch, row"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[Row]):
+    """Rows of one kind, which have a journal of their own, on their way into a table.
+
+    `rows_text` selects the rows of a segment, in which the groups' headers have no name; in it
+    `{{tags}}` is the place of the tags.
+    """
+
+    name: str
+    kind: Kind[Row]
+    table: str
+    columns: str
+    rows_text: str
+
+    def load(self, path: str, batch: int, *, leftover: bool = False) -> Statement:
+        """Insert the rows of the segment at `path`; an earlier version may have left it."""
+        rows = self.rows_text.replace(_TAGS, CANONICAL_TAGS if leftover else _SORTED_TAGS)
+        text = f"INSERT INTO {self.table} ({self.columns}){rows}{_ONE_PART}"
+        return Statement(text, {"project": PROJECT, "path": path, "batch": batch})
+
+    def readable(self, path: str) -> Statement:
+        """Read all of the rows in a file, and count them, as `rows`."""
+        rows = self.rows_text.replace(_TAGS, _SORTED_TAGS)
+        text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({rows}){_ONE_PART}"
+        return Statement(text, {"project": PROJECT, "path": path, "batch": 0})
+
+    def count_batch(self, batch: int) -> Statement:
+        """Count what is stored of a batch, as `rows`."""
+        text = f"SELECT count() AS rows FROM {self.table} WHERE batch = {{batch:UInt64}}"
+        return Statement(text, {"batch": batch})
+
+    def delete_batch(self, batch: int) -> Statement:
+        """Remove what is stored of a batch."""
+        text = f"DELETE FROM {self.table} WHERE batch = {{batch:UInt64}}"
+        return Statement(text, {"batch": batch})
+
+    def newest_batch(self) -> Statement:
+        """Return the highest batch number of the table, as `batch`; 0 when it is empty."""
+        return Statement(f"SELECT max(batch) AS batch FROM {self.table}")
+
+
+METRICS: Final[Stream[MetricRow]] = Stream("metrics", METRIC, "metrics", _METRIC_COLUMNS, _METRICS)
+SERIES: Final[Stream[SeriesRow]] = Stream(
+    "series", METRIC_SERIES, "metrics", _METRIC_COLUMNS, _SERIES
+)
+EVENTS: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _EVENT_COLUMNS, _EVENTS)
+AnyStream: TypeAlias = Stream[MetricRow] | Stream[SeriesRow] | Stream[EventRow]
+STREAMS: Final[tuple[AnyStream, ...]] = (METRICS, SERIES, EVENTS)
+TABLES: Final = tuple(dict.fromkeys(stream.table for stream in STREAMS))

@@ -1,0 +1,1 @@
+"""The journal: rows are durable here before they are acknowledged."""

@@ -1,0 +1,393 @@
+"""The journal: rows are acknowledged here, on disk, before the engine has them.
+
+A journal is a folder of segments, one journal for each table. A segment is NDJSON that the engine
+reads itself; each group of rows that was written together stands behind a line of its own with
+its checksum. A group that is not whole was never acknowledged.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Container
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from schema.errors import AnalyticsError
+from store.durable_files import sync_folder, write_durably
+from store.journal.row_counts import Ledger
+from store.journal.row_ids import BatchNumbers, Position
+from store.journal.segments import cut, header, read_prefix
+from store.journal.set_aside import Refused, lines_of, replaced
+
+T = TypeVar("T")
+
+SEGMENT_BYTES: Final = 64 * 2**20
+SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about a million rows
+
+PROBE_SECONDS: Final = 1.0
+"""How often a journal that could not write tries whether it can again."""
+
+_MOST_NAMES: Final = 10_000
+"""With more names in a segment it counts as one that may have any."""
+
+_PROBE_BYTES: Final = 65_536
+_SUFFIX: Final = ".ndjson"
+_DIGIT: Final = "[0-9]"
+_sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment that is complete. `leftover`: an earlier process may have loaded it already.
+
+    `names`: those of its rows, None if they are not known.
+    """
+
+    path: Path
+    batch: int
+    rows: int
+    bytes: int
+    leftover: bool = False
+    names: AbstractSet[str] | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """The segment that is being written; `bytes`, `lines` and `rows` count what is durable."""
+
+    path: Path
+    batch: int
+    fd: int
+    opened: float
+    bytes: int = 0
+    lines: int = 0
+    rows: int = 0
+    names: set[str] | None = field(default_factory=set)
+
+    def add_names(self, names: AbstractSet[str] | None) -> None:
+        """Add names of rows, as long as they are few."""
+        if self.names is None or names is None or len(self.names) > _MOST_NAMES:
+            self.names = None
+        else:
+            self.names |= names
+
+
+@dataclass(slots=True)
+class _Waiting:
+    lines: bytes
+    rows: int
+    names: AbstractSet[str] | None
+    written: asyncio.Future[Position]
+
+
+class Journal:
+    """Appends durably. All rows that wait while one fdatasync runs share the next one."""
+
+    def __init__(self, folder: Path, numbers: BatchNumbers, max_bytes: int) -> None:
+        """Use `folder`; `max_bytes` bounds what may wait for the engine."""
+        self._folder = folder
+        self._numbers = numbers
+        self._max_bytes = max_bytes
+        self._current: _Open | None = None
+        self._waiting: list[_Waiting] = []
+        self._taken = self._settled = 0
+        self._flushes: list[tuple[int, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
+        self._queued_bytes = 0
+        self._closed = False
+        self._mender: asyncio.Task[None] | None = None
+        self.ledger = Ledger()
+        self.bytes = 0
+        self.recovered_rows = 0
+        self.loaded_rows = 0
+        self.set_aside_rows = 0
+        self.refused = Refused(folder)
+        self.failure: str | None = None
+        self.sealed: list[Segment] = []
+        self.on_rows: Callable[[], None] = lambda: None
+
+    @property
+    def newest(self) -> int:
+        """The batch number of the newest acknowledged row that is not loaded, or 0."""
+        return self.newest_of(None)
+
+    def newest_of(self, names: AbstractSet[str] | None) -> int:
+        """Return the same of the rows that may have one of these names; of all for None."""
+        current = self._current
+        if current and current.rows and _may_share(current.names, names):
+            return current.batch
+        found = (s.batch for s in reversed(self.sealed) if _may_share(s.names, names))
+        return next(found, 0)
+
+    @property
+    def rows(self) -> int:
+        """The number of acknowledged rows that are not loaded."""
+        return sum(s.rows for s in self.sealed) + (self._current.rows if self._current else 0)
+
+    @property
+    def torn_bytes(self) -> int:
+        """The bytes of groups that were not whole after a crash, and are set aside."""
+        return sum(file.stat().st_size for file in self._folder.glob("*.torn"))
+
+    @property
+    def oldest(self) -> int:
+        """The batch number of the oldest acknowledged row that is not loaded, or 0."""
+        return self.sealed[0].batch if self.sealed else self.newest
+
+    @property
+    def opened(self) -> float:
+        """When the open segment got its first row, on the monotonic clock; now if there is none."""
+        return self._current.opened if self._current else time.monotonic()
+
+    def recover(self) -> list[str]:
+        """Take over the segments that an earlier process left; return what had to be set aside."""
+        set_aside = []
+        for path in sorted(self._folder.glob(f"{_DIGIT * 20}{_SUFFIX}")):
+            rows, valid = read_prefix(path)
+            size = path.stat().st_size
+            if valid < size:
+                set_aside.append(f"{size - valid} bytes of {path.name}")
+            if rows == 0:
+                path.rename(path.with_suffix(".torn")) if size else path.unlink()
+                continue
+            if valid < size:
+                with contextlib.suppress(OSError):  # when the disk is full the loader does it
+                    cut(path, valid)
+            batch = int(path.stem)
+            self._numbers.reserve(batch)
+            self.sealed.append(Segment(path, batch, rows, valid, leftover=True))
+            self.bytes += valid
+            self.recovered_rows += rows
+        sync_folder(self._folder)
+        return set_aside
+
+    async def append(
+        self, lines: bytes, rows: int, names: AbstractSet[str] | None = None
+    ) -> Position:
+        """Return where the first of these rows stands, once all of them are on the disk.
+
+        `names` are those of the rows. Raises `AnalyticsError` (503) when the rows are not on the
+        disk; then none of them is kept. Either way they are in the ledger, even if the caller goes
+        away meanwhile.
+        """
+        if self._closed:
+            self.ledger.unavailable += rows
+            raise AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
+        if self.bytes + self._queued_bytes + len(lines) > self._max_bytes:
+            self.ledger.unavailable += rows
+            message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
+            raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
+        written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(lines, rows, names, written))
+        self._taken += 1
+        self._queued_bytes += len(lines)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting())
+        return await written
+
+    async def flushed(self) -> None:
+        """Return when all that was to be appended before is on the disk, or refused."""
+        if self._settled < self._taken:
+            flushed = asyncio.get_running_loop().create_future()
+            self._flushes.append((self._taken, flushed))
+            await flushed
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                async with self._lock:
+                    group = self._next_group()
+                    await self._write_group(group)
+                    self._settled += len(group)
+                for target, flushed in self._flushes:
+                    if self._settled >= target and not flushed.done():
+                        flushed.set_result(None)
+                self._flushes = [(t, f) for t, f in self._flushes if not f.done()]
+        finally:
+            self._writer = None
+
+    def _next_group(self) -> list[_Waiting]:
+        """Take what waits, but no more than makes a segment."""
+        rows = size = taken = 0
+        for waiting in self._waiting:
+            if taken and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
+                break
+            rows += waiting.rows
+            size += len(waiting.lines)
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return group
+
+    async def _write_group(self, group: list[_Waiting]) -> None:
+        lines = b"".join([waiting.lines for waiting in group])
+        rows = sum([waiting.rows for waiting in group])
+        self._queued_bytes -= len(lines)
+        try:
+            current = self._current
+            if current is None:
+                current = self._current = await self._in_thread(self._start, self._numbers.next())
+            size = await self._in_thread(_append_group, current, lines, rows)
+        except (OSError, RuntimeError) as error:
+            self._fail(group, error)
+            return
+        self.failure = None
+        self.ledger.stored += rows
+        position = current.lines + 1
+        for waiting in group:
+            current.add_names(waiting.names)
+            if not waiting.written.done():
+                waiting.written.set_result(Position(current.batch, position))
+            position += waiting.rows  # where a line is a row; a series' points have no position
+        current.lines += rows + 1
+        current.rows += rows
+        current.bytes += size
+        self.bytes += size
+        if current.bytes >= SEGMENT_BYTES or current.rows >= SEGMENT_ROWS:
+            self._seal()
+        self.on_rows()
+
+    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+
+    def _fail(self, group: list[_Waiting], error: OSError | RuntimeError) -> None:
+        """Refuse a group that did not reach the disk, and leave its segment as it was before."""
+        self.failure = f"The journal can't write: {getattr(error, 'strerror', None) or error}"
+        self._seal()
+        if self._mender is None:
+            self._mender = asyncio.create_task(self._mend())
+        for waiting in group:
+            self.ledger.unavailable += waiting.rows
+            if not waiting.written.done():
+                refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
+                waiting.written.set_exception(refusal)
+
+    async def _mend(self) -> None:
+        """Find out when writing works again: a caller who is told to stay away won't."""
+        while self.failure:
+            await asyncio.sleep(PROBE_SECONDS)
+            with contextlib.suppress(OSError):
+                await self._in_thread(_probe, self._folder / "probe")
+                self.failure = None
+        self._mender = None
+
+    def _start(self, batch: int) -> _Open:
+        path = self._folder / f"{batch:020d}{_SUFFIX}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            sync_folder(self._folder)
+        except OSError:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        return _Open(path, batch, fd, time.monotonic())
+
+    async def seal(self) -> None:
+        """Close the open segment, if it has rows, so that it can be loaded."""
+        async with self._lock:
+            if self._current and self._current.rows:
+                self._seal()
+
+    def _seal(self) -> None:
+        current, self._current = self._current, None
+        if current is None:
+            return
+        if current.rows:
+            segment = Segment(
+                current.path, current.batch, current.rows, current.bytes, names=current.names
+            )
+            self.sealed.append(segment)
+        with contextlib.suppress(OSError):  # all that counts is on the disk already
+            os.close(current.fd)
+        if not current.rows:
+            with contextlib.suppress(OSError):  # it has no whole group: a start throws it away
+                current.path.unlink(missing_ok=True)
+
+    async def loaded(self, segment: Segment) -> None:
+        """Forget a segment that the engine has. To delete 60 MB takes a disk some time."""
+        await asyncio.to_thread(segment.path.unlink, missing_ok=True)
+        self.loaded_rows += segment.rows
+        self._drop(segment)
+
+    def set_aside(self, segment: Segment) -> Path:
+        """Put a segment that the engine refuses where it blocks nothing and can be replayed."""
+        target = self.refused.put_segment(segment.path)
+        self.set_aside_rows += segment.rows
+        self._drop(segment)
+        return target
+
+    def set_lines_aside(self, segment: Segment, bad: Container[int], rows: int) -> Segment:
+        """Take the lines at these places out of a segment, which has `rows` rows without them.
+
+        Every other line keeps its place, which is its row's id: an empty object stands for each
+        bad line, and for each header but the first. A crash in between leaves the old segment,
+        from which the same lines will be taken again.
+        """
+        lines = lines_of(segment.path.read_bytes()[: segment.bytes])
+        self.refused.put(segment.path.name, [line for n, line in enumerate(lines) if n in bad])
+        kept = b"".join(replaced(lines[1:], bad, first=1))
+        content = header(segment.batch, 0, kept, rows) + kept
+        write_durably(segment.path, content)
+        left = replace(segment, rows=rows, bytes=len(content))
+        self.sealed[self.sealed.index(segment)] = left
+        self.bytes += left.bytes - segment.bytes
+        self.set_aside_rows += segment.rows - rows
+        return left
+
+    def _drop(self, segment: Segment) -> None:
+        self.sealed.remove(segment)
+        self.bytes -= segment.bytes
+
+    def forget_durably(self) -> None:
+        """Make sure that no segment that was loaded comes back after a power cut."""
+        sync_folder(self._folder)
+
+    async def close(self) -> None:
+        """Finish what waits, and seal."""
+        self._closed = True
+        if self._mender:
+            self._mender.cancel()
+        while self._writer:
+            await asyncio.wait([self._writer])
+        await self.seal()
+        self._thread.shutdown()
+
+
+def _may_share(some: AbstractSet[str] | None, others: AbstractSet[str] | None) -> bool:
+    return some is None or others is None or not some.isdisjoint(others)
+
+
+def _probe(path: Path) -> None:
+    try:
+        write_durably(path, bytes(_PROBE_BYTES))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _append_group(current: _Open, lines: bytes, rows: int) -> int:
+    """Write a group behind its header and make it durable; return its size in bytes.
+
+    When that fails the segment is cut back, so that what is not acknowledged is not replayed.
+    """
+    head = header(current.batch, current.bytes, lines, rows)
+    try:
+        _write_all(current.fd, head, lines)
+        _sync_data(current.fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(current.fd, current.bytes)
+            _sync_data(current.fd)
+        raise
+    return len(head) + len(lines)
+
+
+def _write_all(fd: int, head: bytes, lines: bytes) -> None:
+    done = os.writev(fd, (head, lines))
+    rest = memoryview(head + lines)[done:] if done < len(head) + len(lines) else b""
+    while rest:
+        rest = rest[os.write(fd, rest) :]

@@ -1,0 +1,1 @@
+"""Queries compiled to SQL by pure functions; nothing here touches the engine."""

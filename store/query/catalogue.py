@@ -1,0 +1,128 @@
+"""Which metrics and kinds of events there are, and what is said of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from store.query.pages import METRICS, Span, between
+from store.query.queries import Rows
+from store.query.sql import Slots, Statement
+
+SUMMARY: Final = {
+    "count": "count()",
+    "first": "toUnixTimestamp64Milli(min(time))",
+    "last": "toUnixTimestamp64Milli(max(time))",
+    "series": "uniqCombined(tags)",
+}
+"""What can be computed of the rows that share a name."""
+DESCRIBED: Final = ("kind", "unit", "description")
+"""What people say of a metric; an empty text is nothing."""
+
+# Rows are sorted by name: read in that order, a page stops the scan where it ends. Measured at
+# 50 metrics of 10 M points: 3 names take 6 ms instead of 44.
+_IN_ORDER: Final = "SETTINGS optimize_aggregation_in_order = 1"
+_FOLDED: Final = "position(caseFoldUTF8({column}), caseFoldUTF8({value})) > 0"
+
+
+class SummaryRow(msgspec.Struct):
+    """A name, and what was asked of it; the rest is None."""
+
+    name: str
+    count: int | None = None
+    first: int | None = None
+    last: int | None = None
+    series: int | None = None
+    kind: str | None = None
+    unit: str | None = None
+    description: str | None = None
+
+
+class DescriptionRow(msgspec.Struct):
+    kind: str
+    unit: str
+    description: str
+
+
+def search(rows: Rows, text: str | None) -> None:
+    """Narrow rows to names that contain a text, whatever its case."""
+    if text:
+        rows.conditions.append(contains(rows, "name", text))
+
+
+def contains(rows: Rows | Slots, column: str, text: str) -> str:
+    """Return the test for a part of a text, whatever its case (full Unicode case folding)."""
+    return _FOLDED.format(column=column, value=rows.bind("String", text))
+
+
+def named(rows: Rows, names: Sequence[str]) -> None:
+    """Narrow rows to these names."""
+    rows.conditions.append(f"name IN {rows.bind('Array(String)', names)}")
+
+
+def of_kind(rows: Rows, kind: str, default: str) -> None:
+    """Narrow metrics to those of one kind; one of which nothing is said is of the default."""
+    slot = rows.bind("String", kind)
+    if kind == default:
+        others = f"SELECT name FROM ({_descriptions(rows)}) WHERE kind NOT IN ('', {slot})"
+        rows.conditions.append(f"name NOT IN ({others})")
+    else:
+        rows.conditions.append(
+            f"name IN (SELECT name FROM ({_descriptions(rows)}) WHERE kind = {slot})"
+        )
+
+
+def summaries(rows: Rows, wanted: Collection[str], span: Span) -> Statement:
+    """List names with what is wanted of each; up to `count` + 1 `SummaryRow`s, one statement."""
+    rows = between(rows, METRICS, span)
+    columns = ["name", *(f"{text} AS {key}" for key, text in SUMMARY.items() if key in wanted)]
+    order = METRICS.sorted(backward=span.backward)
+    found = rows.statement(
+        f"SELECT {', '.join(columns)}",
+        f"GROUP BY name\n{order}\nLIMIT {rows.bind('UInt32', span.count + 1)}\n{_IN_ORDER}",
+    )
+    if not any(key in wanted for key in DESCRIBED):
+        return found
+    text = (
+        f"SELECT * FROM (\n{found.text}\n) AS found\n"
+        f"LEFT JOIN (\n{_descriptions(rows)}\n) AS described USING (name)\n{order}"
+    )
+    return rows.slots.statement(text, (rows.table,))
+
+
+def first(rows: Rows) -> Statement:
+    """Read one name, without looking at the other rows; no or one `SummaryRow`."""
+    return rows.statement("SELECT name", "LIMIT 1")
+
+
+def total(rows: Rows) -> Statement:
+    """Count names; one `CountRow`."""
+    return rows.statement("SELECT uniqExact(name) AS rows")
+
+
+def _descriptions(rows: Rows) -> str:
+    """Select what is said of the metrics of a project, which is the first condition of all rows."""
+    return (
+        "SELECT name, kind, unit, description FROM metric_descriptions FINAL"
+        f" WHERE {rows.conditions[0]}"
+    )
+
+
+def description(project: str, name: str) -> Statement:
+    """Read what is said of a metric; no or one `DescriptionRow`."""
+    rows = Rows("metric_descriptions", project)
+    text = f"{_descriptions(rows)} AND name = {rows.bind('String', name)}"
+    return rows.slots.statement(text, ())
+
+
+def describe(project: str, name: str, said: Mapping[str, str]) -> Statement:
+    """Say something of a metric; what is not said now stays as it was."""
+    columns = [
+        f"{{{key}:String}}" if key in said else f"argMax({key}, version)" for key in DESCRIBED
+    ]
+    return Statement(
+        f"INSERT INTO metric_descriptions (project, name, {', '.join(DESCRIBED)}, version)\n"
+        f"SELECT {{p0:String}}, {{p1:String}}, {', '.join(columns)}, max(version) + 1\n"
+        "FROM metric_descriptions WHERE project = {p0:String} AND name = {p1:String}",
+        {"p0": project, "p1": name, **said},
+    )

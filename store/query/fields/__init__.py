@@ -1,0 +1,1 @@
+"""Tags and properties: SQL expressions over their JSON text."""

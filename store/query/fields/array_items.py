@@ -1,0 +1,22 @@
+"""The items of an array as expressions: each is canonical JSON, under the name `item`."""
+
+from typing import Final
+
+from store.query.fields.instant_texts import half_milliseconds
+from store.query.fields.json_fields import as_number
+
+ITEM: Final = "item"
+
+NUMBER: Final = f"toFloat64OrNull({ITEM})"
+
+_TEXT: Final = f"if(startsWith({ITEM}, '\"'), JSONExtractString({ITEM}), NULL)"
+
+VALUES: Final = {
+    "string": _TEXT,
+    "number": NUMBER,
+    "cast_number": as_number(ITEM),
+    "boolean": f"multiIf({ITEM} = 'true', 1, {ITEM} = 'false', 0, NULL)",
+    "datetime": half_milliseconds(_TEXT),
+    "json": ITEM,
+}
+"""An item as what one of the parts of a property's filter tests."""

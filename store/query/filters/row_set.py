@@ -1,0 +1,57 @@
+"""Some rows of a table: the conditions that choose them, and the values in these."""
+
+from typing import Final
+
+from schema.ranges import TimeRange
+from store.query.filters.operators import TIME_OPERATORS
+from store.query.sql import Slots, Statement, Value
+
+_RANGE: Final = (("gte", "from_"), ("lt", "to"))
+
+
+class Rows:
+    """Some rows of one table: the conditions, and the values in them.
+
+    Every statement begins with one, and so with the project.
+    """
+
+    def __init__(self, table: str, project: str, slots: Slots | None = None) -> None:
+        self.table = table
+        self.slots = slots or Slots()
+        self.conditions = [f"project = {self.bind('String', project)}"]
+
+    def copy(self) -> "Rows":
+        """Return the same rows, to be narrowed further."""
+        twin = self.beside()
+        twin.conditions = list(self.conditions)
+        return twin
+
+    def beside(self) -> "Rows":
+        """Return all rows of the same table, for a question inside of a statement about these."""
+        others = Rows(self.table, "", self.slots)
+        others.conditions = self.conditions[:1]
+        return others
+
+    def bind(self, type_name: str, value: Value) -> str:
+        """Add a value; return the typed slot that stands for it in the text."""
+        return self.slots.bind(type_name, value)
+
+    @property
+    def condition(self) -> str:
+        """All conditions as one."""
+        return "\n  AND ".join(self.conditions)
+
+    def add_range(self, span: TimeRange | None) -> None:
+        """Add a range of time."""
+        for operator, end in _RANGE if span else ():
+            type_name, template = TIME_OPERATORS[operator]
+            slot = self.bind(type_name, getattr(span, end))
+            self.conditions.append(template.format(column="time", value=slot))
+
+    def statement(self, before: str, after: str = "") -> Statement:
+        """Return `before`, the conditions, and what comes after them."""
+        return self.slots.statement(self.text(before, after), (self.table,))
+
+    def text(self, before: str, after: str) -> str:
+        """Return the text of a statement, whose values may be bound elsewhere."""
+        return f"{before}\nFROM {self.table}\nWHERE {self.condition}\n{after}"

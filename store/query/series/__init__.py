@@ -1,0 +1,1 @@
+"""Series queries: types, statement, rows."""

@@ -1,0 +1,101 @@
+"""What a branch of a statement is made of: its rows, and the states that are kept of them."""
+
+from typing import Final, NamedTuple
+
+from schema.aggregates import Aggregate
+from store.query.fields.json_fields import keys_of, property_double, property_group
+from store.query.filters.operators import TIME_OPERATORS
+from store.query.series.aggregates import Plan, Property, PropertyOf, Results
+from store.query.series.types import OTHER, OVERALL, Shape
+from store.query.sql import Slots
+
+# The growth of a counter since its series' row before, in this range: after a reset it began at 0.
+# Tags are stored sorted, so equal tags are equal texts. By their hash it takes less memory.
+_STEPS: Final = """(
+    SELECT *, if(value >= before, value - before, value) AS step
+    FROM (
+        SELECT *, lagInFrame(value, 1, value) OVER (
+            PARTITION BY name, sipHash64(tags)
+            ORDER BY time, batch, row
+            ROWS BETWEEN 1 PRECEDING AND CURRENT ROW
+        ) AS before
+        FROM metrics
+        WHERE {where}
+    )
+)"""
+
+
+class Draft(NamedTuple):
+    """What a branch is made of: `part` and `source` are the SQL of its rows."""
+
+    number: int
+    shape: Shape
+    wanted: Plan
+    shown: tuple[Aggregate, ...]
+    charted: tuple[Aggregate, ...]
+    part: str
+    source: str
+    slots: Slots
+
+    def line(self, *values: str) -> str:
+        """Select values as one line of the answer."""
+        return line_of(self.number, *values)
+
+    def states(self, prefix: str = "s") -> str:
+        """Select the states of a group of rows."""
+        return self.wanted.kept(prefix)
+
+    @property
+    def columns(self) -> Results:
+        """The aggregates of each bucket, over the states that are kept."""
+        return self.wanted.finished_results(self.charted)
+
+    @property
+    def totals(self) -> Results:
+        """The totals over the states that are kept, or over the rows where none are."""
+        placed = self.shape.placed
+        if self.shape.ranked or self.charted or (placed and placed.overall):
+            return self.wanted.merged_results(self.shown)
+        return self.wanted.whole_results(self.shown)
+
+
+def line_of(number: int, *values: str) -> str:
+    """Select values as one line of the answer of a branch."""
+    row = ", ".join([str(number), *values])
+    return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
+
+
+def properties(slots: Slots, *, wide: bool) -> PropertyOf:
+    """Return what gives the expressions of a property by its path; for `wide` see `Shape`."""
+
+    def of(path: str, *, cast: bool) -> Property:
+        keys = keys_of(path, "property")
+        return Property(
+            property_double(slots, keys, cast, wide=wide), property_group(slots, keys, wide=wide)
+        )
+
+    return of
+
+
+def source_of(shape: Shape, parts: frozenset[str], slots: Slots, *, steps: bool) -> str:
+    """Return what stands behind SELECT: the rows of a shape."""
+    conditions = [shape.condition]
+    if shape.listed:
+        conditions.append(f"name IN (\n{shape.listed}\n)")
+    elif shape.by_name:
+        conditions.append(f"name IN {slots.bind('Array(String)', sorted(parts))}")
+    for operator, moment in zip(("gte", "lt"), shape.span, strict=True):
+        type_name, template = TIME_OPERATORS[operator]
+        conditions.append(template.format(column="time", value=slots.bind(type_name, moment)))
+    where = "\n  AND ".join(conditions)
+    if steps:
+        return f"FROM {_STEPS.format(where=where)}\nWHERE 1"
+    return f"FROM {shape.table}\nWHERE {where}"
+
+
+def with_overall(shown: str, number: str, *, others: bool) -> str:
+    """Return the numbers of a row's series as rows: its own or the others', and that of all."""
+    own = f"toInt64({number})"
+    if others:
+        return f"arrayJoin([if({shown}, {own}, {OTHER}), {OVERALL}])"
+    return f"arrayJoin(if({shown}, [{own}, {OVERALL}], [{OVERALL}]))"

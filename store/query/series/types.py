@@ -1,0 +1,199 @@
+"""Questions about series as values, and the lines that answer them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from schema.aggregates import Aggregate, Order
+from schema.event_series import EventField
+from store.query.series.aggregates import Results
+from store.query.series.formulas import Formula
+from store.query.sql import Statement
+from store.query.time.buckets import Buckets
+
+OTHER: Final = 0
+"""The number of the series of all that has no series of its own."""
+
+OVERALL: Final = -1
+"""The number of the series of all rows, whatever their groups."""
+
+NO_VALUE: Final = "(none)"
+"""What the label of a group says where the value of a key is missing."""
+
+EVENT_FIELDS: Final = {
+    EventField.NAME: "name",
+    EventField.USER_ID: "user_id",
+    EventField.SESSION_ID: "session_id",
+}
+"""The columns of an event's fields, in which '' stands for none."""
+
+
+class Key(NamedTuple):
+    """A group key: its name, and its expression, which is JSON or a text; '' stands for none.
+
+    `part` is what it is of, as filters have it: `tag`, `field`, `property` or `band`, which is one
+    of those with `labels` that `bounds` part. With `is_array` the expression is an array of texts,
+    and a row is in the group of each. `narrow` is the expression for a shape that is not `wide`, if
+    that is another one.
+    """
+
+    name: str
+    sql: str
+    is_json: bool
+    part: str
+    bounds: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    cast: bool = False
+    is_array: bool = False
+    narrow: str = ""
+
+    def read(self, *, wide: bool) -> "Key":
+        """Return the key with the expression for a shape that is `wide`, or not."""
+        return self if wide or not self.narrow else self._replace(sql=self.narrow)
+
+    @property
+    def items(self) -> str:
+        """The texts of an array; an empty one, if it has none."""
+        return f"if(empty({self.sql}), [''], {self.sql})"
+
+    @property
+    def alone(self) -> str:
+        """Its text, for a row that there is once for each group that the row is in."""
+        return f"arrayJoin({self.items})" if self.is_array else self.sql
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """Which groups become series: `limit` of them, after the first `offset`.
+
+    With `search` only groups whose label has this text in it, in any case. `others`: whether all
+    other groups are a series, too; `overall`: whether all groups together are.
+    """
+
+    order: Order
+    limit: int
+    others: bool
+    offset: int = 0
+    search: str = ""
+    overall: bool = False
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether there must be a line for the other groups, or their number would not be known."""
+        return self.others or bool(self.offset or self.search)
+
+
+class JoinedInput(NamedTuple):
+    """An input of a formula: an aggregate of a metric's rows, by their groups or over all."""
+
+    name: str
+    part: str
+    condition: str
+    value: Aggregate
+    grouped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Groups that any input of a formula has, by the value of the formula.
+
+    `zero`: an input that lacks a group is 0 there. `ms` is the time that rates relate to.
+    """
+
+    formula: Formula
+    inputs: tuple[JoinedInput, ...]
+    zero: bool
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Groups whose series are numbered already, 1, 2, …: each as part and keys.
+
+    `others` and `overall` as in `Rank`.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    others: bool
+    overall: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Everything that questions must share to be one branch, except what they ask about.
+
+    `condition` is text in the slots of the statement. With `by_name` the rows are those of some
+    metrics, and each metric is a part of the answer; else all is one part. `listed` is SQL that
+    selects the metrics' names, when they are not known yet. What is `joined` has conditions of its
+    own. Unless `wide`, the statement throws where a number has many digits, or is too large or too
+    small for the short way to sum.
+    """
+
+    table: str
+    condition: str
+    span: tuple[int, int]
+    by_name: bool
+    keys: tuple[Key, ...] = ()
+    buckets: Buckets | None = None
+    ranked: Rank | None = None
+    placed: Places | None = None
+    listed: str = ""
+    joined: Joined | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Aggregates of some rows as series: over the range, and (`columns`) for each bucket."""
+
+    shape: Shape
+    part: str
+    totals: frozenset[Aggregate]
+    columns: frozenset[Aggregate]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The metrics whose rows it reads, if these are known."""
+        if self.shape.joined:
+            return frozenset(each.part for each in self.shape.joined.inputs)
+        return frozenset({self.part} if self.shape.by_name else ())
+
+    def asks_no_more_than(self, other: "Question") -> bool:
+        """Say whether another question of the same shape asks for all of this, too."""
+        return self.totals <= other.totals and self.columns <= other.columns
+
+    def of_those_on(self, page: Statement) -> "Question":
+        """Return this question about the metrics that a statement names, as `name`."""
+        names = f"SELECT name FROM (\n{page.text}\n)"
+        return replace(self, shape=replace(self.shape, listed=names))
+
+    def of_all(self, others: "Iterable[Question]") -> "Question":
+        """Return the question that asks for all that some of the same shape ask for."""
+        totals = frozenset().union(*(each.totals for each in others))
+        columns = frozenset().union(*(each.columns for each in others))
+        return Question(self.shape, self.part, totals, columns)
+
+
+class Line(NamedTuple):
+    """One series of an answer. `columns` are arrays aligned with `buckets`, still as text.
+
+    A group of a formula has the `values` of its inputs instead.
+    """
+
+    part: str
+    series: int
+    keys: list[str]
+    groups: int
+    totals: dict[Aggregate, int | float | None]
+    buckets: bytes | None
+    columns: dict[Aggregate, bytes]
+    values: tuple[float | None, ...] = ()
+
+
+class Branch(NamedTuple):
+    """Questions of one shape about one set of aggregates, as a part of a statement."""
+
+    number: int
+    text: str
+    totals: Results
+    columns: Results

@@ -1,0 +1,1 @@
+"""Time ranges, buckets and time zones."""

@@ -1,0 +1,282 @@
+"""Ranges of time as they are meant: presets by local clocks, and what is compared with them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from strawberry import UNSET
+
+from schema.buckets import Granularity, WeekStart
+from schema.errors import AnalyticsError, bad_input
+from schema.ranges import (
+    MAX_HOURS,
+    MAX_YEARS,
+    CompareInput,
+    CompareMode,
+    DateRangeInput,
+    TimeBetweenInput,
+    TimeRange,
+    TimeRangeInput,
+    TimeRangePreset,
+)
+from schema.scalars import MS_PER_HOUR, UTC_ZONE, DurationMs, Instant, Zone, instant
+from store.query.time.zones import (
+    DAYS,
+    MONTHS,
+    MS_PER_DAY,
+    day_of,
+    first_instants,
+    months_before,
+    next_month,
+    period_start,
+    wall_time,
+)
+from store.timestamps import MAX_TIME
+
+
+class Extent(NamedTuple):
+    """The times of the oldest and of the newest row."""
+
+    oldest: Instant
+    newest: Instant
+
+
+EVER: Final = Extent(Instant(0), MAX_TIME)
+"""No row is older or newer."""
+
+_BOUNDS: Final = (
+    instant(datetime(1900, 1, 1, tzinfo=UTC)),
+    instant(datetime(2200, 1, 1, tzinfo=UTC)),
+)
+_MS_PER_WEEK: Final = DAYS[Granularity.WEEK] * MS_PER_DAY
+
+_SINCE: Final = {
+    TimeRangePreset.TODAY: (Granularity.DAY, 0, Granularity.DAY),
+    TimeRangePreset.LAST_7_DAYS: (Granularity.DAY, 6, Granularity.DAY),
+    TimeRangePreset.LAST_28_DAYS: (Granularity.DAY, 27, Granularity.DAY),
+    TimeRangePreset.LAST_30_DAYS: (Granularity.DAY, 29, Granularity.DAY),
+    TimeRangePreset.LAST_90_DAYS: (Granularity.DAY, 89, Granularity.DAY),
+    TimeRangePreset.LAST_91_DAYS: (Granularity.DAY, 90, Granularity.DAY),
+    TimeRangePreset.THIS_WEEK: (Granularity.WEEK, 0, Granularity.WEEK),
+    TimeRangePreset.THIS_MONTH: (Granularity.MONTH, 0, Granularity.MONTH),
+    TimeRangePreset.THIS_YEAR: (Granularity.YEAR, 0, Granularity.YEAR),
+    TimeRangePreset.YEAR_TO_DATE: (Granularity.YEAR, 0, Granularity.YEAR),
+    TimeRangePreset.LAST_12_MONTHS: (Granularity.MONTH, 11, Granularity.YEAR),
+}
+"""The period with whose start a preset begins, how many periods ago, and `TimeRange.period`."""
+
+_WHOLE: Final = {
+    TimeRangePreset.YESTERDAY: Granularity.DAY,
+    TimeRangePreset.LAST_WEEK: Granularity.WEEK,
+    TimeRangePreset.LAST_MONTH: Granularity.MONTH,
+}
+"""The presets that are the whole period before the present one."""
+
+_MONTHS_BACK: Final = {CompareMode.PREVIOUS_MONTH: 1, CompareMode.YEAR_OVER_YEAR: 12}
+
+
+def resolve_range(
+    asked: TimeRangeInput,
+    now: Instant,
+    zone: Zone = UTC_ZONE,
+    extent: Extent | None = EVER,
+    week_start: WeekStart = WeekStart.MONDAY,
+) -> TimeRange:
+    """Return the instants that are meant; the millisecond of `now` itself is in the range.
+
+    `extent` is null if there are no rows. Only ALL_TIME looks at it: it has the oldest and the
+    newest row in it, and `now` in any case; in an empty store it is today so far.
+    Raises `AnalyticsError` for a range that is empty or too long (not ALL_TIME).
+    """
+    if asked.preset:
+        return _preset(asked.preset, now, zone, extent, week_start)
+    if asked.last is not None and asked.last is not UNSET:
+        return _last(asked.last, now, zone)
+    if asked.between:
+        return _between(asked.between, now, zone)
+    if asked.dates:
+        return _dates(asked.dates, now, zone)
+    raise bad_input("range", "needs one of last, preset, between, dates")
+
+
+def _preset(
+    preset: TimeRangePreset, now: Instant, zone: Zone, extent: Extent | None, week_start: WeekStart
+) -> TimeRange:
+    end = Instant(now + 1)
+    if preset is TimeRangePreset.LAST_24_HOURS:
+        return TimeRange(from_=Instant(end - MS_PER_DAY), to=end, timezone=zone)
+    if preset is TimeRangePreset.ALL_TIME:
+        start = period_start(zone, now, Granularity.DAY)
+        if extent:
+            start, end = min(extent.oldest, now), Instant(max(extent.newest, now) + 1)
+        return TimeRange(from_=start, to=end, timezone=zone)
+    if period := _WHOLE.get(preset):
+        end = period_start(zone, now, period, week_start=week_start)
+        start = period_start(zone, Instant(end - 1), period, week_start=week_start)
+        return TimeRange(from_=start, to=end, timezone=zone, period=period)
+    granularity, ago, period = _SINCE[preset]
+    start = period_start(zone, now, granularity, ago, week_start)
+    return TimeRange(from_=start, to=end, timezone=zone, period=period)
+
+
+def _last(length: DurationMs, now: Instant, zone: Zone) -> TimeRange:
+    """Return the range of a length up to now; its months are counted by the clocks of the zone."""
+    end = Instant(now + 1)
+    start = Instant(end - length)
+    if length.months > 12 * MAX_YEARS:
+        raise bad_input("last", f"must be at most {MAX_YEARS} years", limit=MAX_YEARS)
+    if length.months:
+        start = Instant(_months_ago(end, zone, length.months) - length)
+        _check_years_apart("last", start, end, zone)
+    else:
+        _check_length("last", start, end)
+    return TimeRange(from_=start, to=end, timezone=zone)
+
+
+def _between(asked: TimeBetweenInput, now: Instant, zone: Zone) -> TimeRange:
+    start = asked.from_
+    end = Instant(now + 1) if asked.to is None else asked.to
+    _check_length("between", start, end)
+    span = TimeRange(from_=start, to=end, timezone=zone)
+    begins_day = known(span) and period_start(zone, start, Granularity.DAY) == start
+    return replace(span, period=Granularity.DAY if begins_day else None)
+
+
+def _dates(asked: DateRangeInput, now: Instant, zone: Zone) -> TimeRange:
+    """Return whole days; today counts as far as now, as in presets."""
+    today = day_of(zone, now)
+    last = today if asked.to is None else asked.to
+    walls = [asked.from_ * MS_PER_DAY, (last + 1) * MS_PER_DAY]
+    if not _BOUNDS[0] <= min(walls) <= max(walls) <= _BOUNDS[1]:
+        raise bad_input("dates", "only works in the years 1900 to 2199")
+    if last < asked.from_:
+        raise bad_input("dates", "must end after it begins")
+    start, end = (Instant(edge) for edge in first_instants(zone, walls))
+    _check_years_apart("dates", start, end, zone)
+    if last == today:
+        end = Instant(now + 1)
+    if end <= start:
+        raise bad_input("dates", "has no day that the calendar of the time zone has")
+    return TimeRange(from_=start, to=end, timezone=zone, period=Granularity.DAY)
+
+
+def _check_length(field: str, start: int, end: int) -> None:
+    if end <= start:
+        raise bad_input(field, "must end after it begins")
+    if end - start > MAX_HOURS * MS_PER_HOUR:
+        raise bad_input(field, f"must be at most {MAX_HOURS} hours", limit=MAX_HOURS)
+
+
+def _check_years_apart(field: str, start: int, end: int, zone: Zone) -> None:
+    if start < _months_ago(end, zone, 12 * MAX_YEARS):
+        raise bad_input(field, f"must be at most {MAX_YEARS} years", limit=MAX_YEARS)
+
+
+def _months_ago(moment: int, zone: Zone, months: int) -> int:
+    """Return when the clocks showed the same time some months before."""
+    return first_instants(zone, [months_before(wall_time(zone, moment), months)[0]])[0]
+
+
+def known(span: TimeRange) -> bool:
+    """Tell whether a range is in the years 1900 to 2199, outside of which clocks are not known."""
+    return span.from_ >= _BOUNDS[0] and span.to <= _BOUNDS[1]
+
+
+def comparison(
+    span: TimeRange,
+    compare: CompareInput,
+    zone: Zone,
+    now: Instant,
+    extent: Extent | None = EVER,
+    *,
+    week_start: WeekStart = WeekStart.MONDAY,
+) -> TimeRange:
+    """Return the range that another one is compared with; `extent` as for `resolve_range`.
+
+    The clocks of the zone give both of its ends, so that a day is compared with a day, unless the
+    range is a mere length (`last`). If they skipped all of it, it is as long as the other one.
+    Raises `AnalyticsError` for a range that can't be resolved, or not in the years 1900 to 2199.
+    """
+    if compare.mode:
+        _check_years(span)
+        return _earlier(span, compare.mode, zone)
+    if not compare.range:
+        raise bad_input("compare", "needs one of mode, range")
+    try:
+        found = resolve_range(compare.range, now, zone, extent, week_start)
+    except AnalyticsError as error:
+        raise bad_input("compare", error.message, limit=error.limit) from error
+    _check_years(found)
+    return found
+
+
+def _check_years(span: TimeRange) -> None:
+    if not known(span):
+        raise bad_input("compare", "only works in the years 1900 to 2199")
+
+
+def _earlier(span: TimeRange, mode: CompareMode, zone: Zone) -> TimeRange:
+    if mode is CompareMode.PREVIOUS_PERIOD:
+        return _directly_before(span, zone)
+    begin, end = _walls(span, zone)
+    if mode in _MONTHS_BACK:
+        return _at_walls(span, zone, *_months_earlier(begin, end, _MONTHS_BACK[mode]))
+    weeks = 1
+    if mode is CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY:
+        # Seven days with a change of the clocks are seven days by the clocks or by length.
+        length = min(end - begin, span.to - span.from_)
+        weeks = max(1, -(-length // _MS_PER_WEEK))
+    return _at_walls(span, zone, begin - weeks * _MS_PER_WEEK, end - weeks * _MS_PER_WEEK)
+
+
+def _directly_before(span: TimeRange, zone: Zone) -> TimeRange:
+    as_long = replace(span, from_=Instant(2 * span.from_ - span.to), to=span.from_, timezone=zone)
+    if span.period is None:
+        return as_long
+    begin, end = _walls(span, zone)
+    if span.period in MONTHS:
+        return _at_walls(span, zone, *_months_earlier(begin, end, MONTHS[span.period]))
+    if span.period is Granularity.WEEK:
+        return _at_walls(span, zone, begin - _MS_PER_WEEK, end - _MS_PER_WEEK)
+    if begin % MS_PER_DAY == 0 and end % MS_PER_DAY == 0:
+        start = first_instants(zone, [begin - (end - begin)])[0]
+        return replace(as_long, from_=Instant(start)) if start < span.from_ else as_long
+    days = day_of(zone, span.to - 1) - day_of(zone, span.from_) + 1
+    for back in (days, days + 1):  # the calendar may have skipped a day
+        found = _at_walls(span, zone, begin - back * MS_PER_DAY, end - back * MS_PER_DAY)
+        if found.to <= span.from_:
+            return found
+    return as_long
+
+
+def _at_walls(span: TimeRange, zone: Zone, begin: int, end: int) -> TimeRange:
+    """Return the range between two wall times; as long as `span` if clocks skipped all of it."""
+    start, stop = (first_instants(zone, [wall])[0] for wall in (begin, end))
+    if stop <= start:
+        stop = start + span.to - span.from_
+    return replace(span, from_=Instant(start), to=Instant(stop), timezone=zone)
+
+
+def _walls(span: TimeRange, zone: Zone) -> tuple[int, int]:
+    """Return the wall times of both ends; that of a whole day's end is midnight in any case."""
+    begin = day_of(zone, span.from_) * MS_PER_DAY
+    if first_instants(zone, [begin])[0] != span.from_:
+        begin = wall_time(zone, span.from_)
+    end = (day_of(zone, span.to - 1) + 1) * MS_PER_DAY
+    if first_instants(zone, [end])[0] != span.to:
+        end = wall_time(zone, span.to)
+    return begin, end
+
+
+def _months_earlier(begin: int, end: int, months: int) -> tuple[int, int]:
+    """Shift both ends by the calendar; days that the earlier month does not have are its last one.
+
+    What lies in one month stays in one month.
+    """
+    start, same_day = months_before(begin, months)
+    as_long = min(start + end - begin, next_month(start))
+    if not same_day and end <= next_month(begin):
+        return start, as_long
+    stop, same_day = months_before(end, months)
+    stop = stop if same_day else months_before(end - 1, months)[0] + 1
+    return start, stop if stop > start else as_long
