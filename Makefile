@@ -43,7 +43,7 @@ lint: $(STAMP) ## ruff, mypy (strict), import rules
 	.venv/bin/lint-imports --no-logo
 
 schema: $(STAMP) ## rewrite schema/schema.graphql from the code
-	$(PY) -c 'from api.graphql.query import schema; print(schema)' > .venv/schema.graphql
+	$(PY) -c 'from api.graphql.schema import schema; print(schema)' > .venv/schema.graphql
 	mv .venv/schema.graphql schema/schema.graphql
 
 bench: $(STAMP) ## print the benchmark tables (needs wrk)

@@ -14,16 +14,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import server
 from api import rest
-from api.bodies import Bodies, Heads, Prefix, TrailingSlash, error_answer
+from api.bodies import Bodies
 from api.compression import Compression
+from api.fast_lane import FastLane
 from api.graphql import http
+from api.logs import RequestLog, log_to_stderr
+from api.middleware import Heads, Prefix, StartupErrorMessage, TrailingSlash
 from api.negotiation import prefers_page
 from api.pages import Pages
-from api.probes import RequestLog, internal_metrics, livez, log_to_stderr, readyz
+from api.probes import internal_metrics, livez, readyz
+from api.responses import error_answer
 from resolvers.context import Context
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import VERSION, InvalidSettingError, Settings, from_environment
@@ -37,12 +40,6 @@ answered wherever GET is. Answers from 2 KB up are compressed (zstd, gzip) when 
 that.
 """
 _LOG: Final = logging.getLogger("analytics")
-_REFUSALS: Final = (
-    "settings.InvalidSettingError:",
-    "store.store.StoreInUseError:",
-    "store.engine_folder.StoreFolderError:",
-    "store.engine.EngineError:",
-)
 _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 
 
@@ -73,12 +70,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Compression)
-    app.add_middleware(rest.FastLane, routes=rest.recording_routes.routes)
+    app.add_middleware(FastLane, routes=rest.recording_routes.routes)
     app.add_middleware(Bodies, limit=Limits.of_this_machine().body_bytes)
     app.add_middleware(Heads)
     app.add_middleware(TrailingSlash, routes=[*app.routes, *documented])
     app.add_middleware(RequestLog)
-    app.add_middleware(_PlainRefusal)
+    app.add_middleware(StartupErrorMessage)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -89,23 +86,6 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.root_path:
         app.add_middleware(Prefix, prefix=settings.root_path)
     return app
-
-
-class _PlainRefusal:
-    """Middleware that lets a refusal to start be read: its one line, not Starlette's traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def shorten(message: Message) -> None:
-            if message["type"] == "lifespan.startup.failed":
-                last_line = message["message"].strip().rpartition("\n")[2]
-                if last_line.startswith(_REFUSALS):
-                    message["message"] = last_line.partition(": ")[2]
-            await send(message)
-
-        await self._app(scope, receive, shorten if scope["type"] == "lifespan" else send)
 
 
 @contextlib.asynccontextmanager

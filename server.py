@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
-from api.probes import log_to_stderr
+from api.logs import log_to_stderr
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 
 GRACE_SECONDS: Final = 8

@@ -1,19 +1,11 @@
 """What both doors do with HTTP: read bodies within their limits, answer, render errors."""
 
-import asyncio
 import codecs
-import contextlib
-import logging
 import re
-import secrets
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schema.errors import AnalyticsError
@@ -40,9 +32,6 @@ _WIDE_ZEROS: Final = {
     b"\1\0\1\0": "UTF-16",
 }
 """Encodings of a body by which of its first four bytes are zero."""
-
-_LOG: Final = logging.getLogger("analytics.http")
-_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class Bodies:
@@ -96,102 +85,6 @@ def _closing_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
         await send(message)
 
     return read, send_and_close
-
-
-class Heads:
-    """Middleware that answers HEAD wherever GET is answered: with the same headers, no body."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask for what HEAD is about, keep its body back."""
-        if scope.get("method") != "HEAD":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        got = {**scope, "method": "GET"}
-        try:
-            await self._app(got, receive, send_without_body)
-        finally:
-            scope["route"] = got.get("route")  # for the log
-
-
-class TrailingSlash:
-    """Middleware for paths that are a route's but for a slash at their end.
-
-    GET is sent to the path without it, by a relative address: pages link relatively, and only the
-    client knows which prefix a proxy takes off. All else is answered at once: few clients repeat a
-    POST elsewhere. The name of a metric may end in a slash, so routes with a name are left alone.
-    """
-
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
-        """Wrap an application that has these routes."""
-        self._app = app
-        self._routes = {
-            (method, route.path)
-            for route in routes
-            if isinstance(route, Route) and "{" not in route.path
-            for method in route.methods or ()
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lead a request to its route."""
-        path: str = scope.get("path", "")
-        if path.endswith("/"):
-            reads = scope["method"] in {"GET", "HEAD"}
-            path = path[:-1]
-            if ("GET" if reads else scope["method"], path) in self._routes:
-                if reads:
-                    query = scope["query_string"].decode("latin-1")
-                    there = f"../{path.rpartition('/')[2]}" + (f"?{query}" if query else "")
-                    await RedirectResponse(there, 308)(scope, receive, send)
-                    return
-                scope["path"] = path
-        await self._app(scope, receive, send)
-
-
-class Prefix:
-    """Middleware of a service whose paths have a prefix, whether the proxy takes it off or not."""
-
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
-        """Wrap an application; the prefix is like `/analytics`."""
-        self._app = app
-        self._prefix = prefix
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the prefix off the path; the prefix alone leads to the start page below it."""
-        path = scope.get("path", "")
-        if path == self._prefix:
-            query = scope["query_string"].decode("latin-1")
-            there = f"{path}/?{query}" if query else f"{path}/"
-            await RedirectResponse(there)(scope, receive, send)
-            return
-        if path.startswith(f"{self._prefix}/"):
-            path = path.removeprefix(self._prefix)
-        await self._app({**scope, "path": path, "root_path": self._prefix}, receive, send)
-
-
-@contextlib.asynccontextmanager
-async def watched(request: Request, gone: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `gone` if the client goes away before the block ends; the body must have been read."""
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        gone()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -282,22 +175,3 @@ def _unzip(body: bytes, limit: int) -> bytes:
 def _too_large(limit: int) -> AnalyticsError:
     message = f"The body is larger than {limit} bytes."
     return AnalyticsError("PAYLOAD_TOO_LARGE", message, limit=limit)
-
-
-def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever msgspec encodes
-    """Return a JSON response."""
-    return Response(_ENCODE(content), status, headers, media_type="application/json")
-
-
-def error_answer(error: AnalyticsError) -> Response:
-    """Render an error, in the one shape: `{"errors": [{message, extensions: {code, …}}]}`."""
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return answer({"errors": [error.rendered()]}, error.status, headers)
-
-
-def unexpected(error: BaseException) -> AnalyticsError:
-    """Log a failure that is ours; return what its caller may know, with an id to find it by."""
-    number = secrets.token_hex(6)
-    _LOG.error("internal error %s", number, exc_info=error)
-    message = f"Something went wrong on our side; the log has it under {number}."
-    return AnalyticsError("INTERNAL_SERVER_ERROR", message)

@@ -12,7 +12,7 @@ from graphql import (
     Undefined,
 )
 
-from api.graphql.query import schema
+from api.graphql.schema import schema
 from tests.doors import ask, record
 from tests.service import Service
 

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, build_schema
 
-from api.graphql.query import MAX_TOKENS
+from api.graphql.schema import MAX_TOKENS
 from resolvers.event_series import MAX_BOUNDS
 from resolvers.formula import MAX_INPUTS
 from resolvers.series.request import MAX_CELLS, MAX_KEYS, MAX_SERIES

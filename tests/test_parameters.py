@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import pytest
 
 from api import rest
+from api.fast_lane import StrictRoute
 from tests.doors import record, refusal, said, stored
 from tests.service import Service
 
@@ -91,7 +92,7 @@ async def test_what_openapi_shows_is_taken(service: Service) -> None:
     """Each parameter in OpenAPI is known to its route: there is one declaration for both."""
     paths = (await service.http.get("/openapi.json")).json()["paths"]
     for route in (*rest.routes.routes, *rest.recording_routes.routes):
-        assert isinstance(route, rest.StrictRoute)
+        assert isinstance(route, StrictRoute)
         method = min(route.methods or ())
         shown = paths[route.path_format][method.lower()].get("parameters", [])
         names = [each["name"] for each in shown if each["in"] == "query"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from graphql import GraphQLSchema, build_schema, is_specified_directive, validate_schema
 
-from api.graphql.query import schema
+from api.graphql.schema import schema
 
 SDL: Final = Path("schema/schema.graphql").read_text()
 

@@ -249,7 +249,7 @@ def test_every_input_refuses_unreadable_instants() -> None:
     """No input but those of rows, and no argument, is handed a DateTime that is none."""
     from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type  # noqa: PLC0415
 
-    from api.graphql.query import schema  # noqa: PLC0415
+    from api.graphql.schema import schema  # noqa: PLC0415
     from schema.scalars import ReadableInstants  # noqa: PLC0415
 
     def has_instants(fields: Any) -> bool:

@@ -21,8 +21,8 @@ from graphql import (
 from graphql.pyutils import print_path_list
 from graphql.utilities.validate_input_value import validate_input_value
 
-from api.bodies import unexpected
 from api.graphql.requests import GraphQLRequest
+from api.responses import unexpected
 from schema.errors import AnalyticsError
 from schema.scalars import UnreadableInstantError
 

@@ -15,11 +15,12 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from api.bodies import answer, error_answer, watched
+from api.disconnect import watched
 from api.graphql.errors import explained, located, variable_errors
-from api.graphql.query import schema
 from api.graphql.requests import GraphQLRequest, request_of_body, request_of_url
+from api.graphql.schema import schema
 from api.negotiation import media_type_weight, weights
+from api.responses import answer, error_answer
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 

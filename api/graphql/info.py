@@ -1,6 +1,6 @@
 """What is selected below a field, found in the document in one pass."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode
 from strawberry.types import Info
@@ -9,6 +9,8 @@ from strawberry.types.nodes import convert_directives
 from resolvers.context import Context
 
 Asked = Info[Context, None]
+
+T = TypeVar("T")
 
 _IF: Final = {"if": True}
 _Parent = FieldNode | FragmentDefinitionNode | InlineFragmentNode
@@ -47,3 +49,10 @@ def _below(info: Asked, fields: list[FieldNode]) -> list[FieldNode]:
                 spread.add(node.name.value)
                 parents.append(raw.fragments[node.name.value])
     return found
+
+
+def selected_value(value: T | None) -> T:
+    """Return a value that was computed because its field is selected."""
+    if value is None:
+        raise LookupError("a selected field was not computed")
+    return value

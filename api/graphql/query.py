@@ -1,78 +1,53 @@
-"""The root of the GraphQL API: every query and mutation, each a call of its resolver."""
+"""The Query type: each field calls its resolver."""
 
-from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated
 
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode
 from strawberry import argument
-from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
-from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
 
-from api.graphql.connections import After, Before, Connection, First, Last
-from api.graphql.executor import Executor
-from api.graphql.info import Asked, selected_names
-from api.graphql.metric import (
+from api.graphql.arguments import (
     Compared,
-    EventType,
     Filled,
     Grain,
     GroupSearch,
     InZone,
     Limit,
     MaxPoints,
-    Metric,
     Offset,
     Ordered,
     OtherGroup,
     Range,
     Weeks,
-    event_types_of,
-    find,
-    metrics_of,
-    questions_of_list,
-    questions_of_metric,
 )
-from api.graphql.validation import Validation
-from resolvers import catalogue, event_series, events, ingestion, metrics, overview, recording
+from api.graphql.connections import After, Before, Connection, First, Last
+from api.graphql.event_type import EventType, event_types_of
+from api.graphql.info import Asked, selected_names
+from api.graphql.lookahead import questions_of_list, questions_of_metric
+from api.graphql.metric import Metric, metrics_of
+from api.graphql.node import find
+from resolvers import catalogue, event_series, events, ingestion, metrics, overview
 from resolvers import formula as formulas
 from resolvers.series import request as trends
 from resolvers.series.request import MAX_SERIES
 from schema.aggregates import Order, OrderDirection, ordered
 from schema.buckets import Fill, Granularity, WeekStart
-from schema.catalogue import DescribeMetricInput, DescribeMetricPayload, MetricKind
-from schema.errors import AnalyticsError
+from schema.catalogue import MetricKind
 from schema.event_series import EventResult, GroupByInput
 from schema.events import Event
 from schema.filters import EventFilter
 from schema.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
 from schema.health import Health
-from schema.inputs import complete_inputs
 from schema.metric_series import Overview
 from schema.node import Node
 from schema.paging import Paging
 from schema.ranges import TimeRangeInput
 from schema.recording import (
-    DeleteEventsInput,
-    DeleteMetricsInput,
-    DeletePayload,
-    RecordEventsInput,
-    RecordMetricsInput,
-    RecordPayload,
-    ReplayPayload,
     SetAsideRow,
     StreamAccount,
-    sent_time,
 )
-from schema.scalars import SCALARS, UTC_ZONE
+from schema.scalars import UTC_ZONE
 from schema.selection import selection
-from store.ingest.row_errors import GRAPHQL_NAMES
-from store.ingest.streams import EVENTS, METRICS
 from store.query.time.ranges import resolve_range
-
-MAX_TOKENS: Final = 10_000
-
 
 Name = Annotated[str, argument(description="Its whole name.")]
 AtMost = Annotated[int, argument(description="At most so many, 1 to 1000.")]
@@ -82,11 +57,6 @@ EventRange = Annotated[TimeRangeInput | None, argument(description="Which time; 
 EventKeys = Annotated[
     list[GroupByInput] | None, argument(description="What to group by, at most 5.")
 ]
-About = Annotated[DescribeMetricInput, argument(description="What to say of which metric.")]
-Points = Annotated[RecordMetricsInput, argument(description="What to record.")]
-Events = Annotated[RecordEventsInput, argument(description="What to record.")]
-OneMetric = Annotated[DeleteMetricsInput, argument(description="What to delete.")]
-SomeEvents = Annotated[DeleteEventsInput, argument(description="What to delete.")]
 
 
 @strawberry.type(description="What can be asked.")
@@ -258,101 +228,3 @@ class Query:
     @strawberry.field(description="Rows that the engine could not read, oldest first.")
     async def set_aside(self, info: Asked, first: AtMost = 100) -> list[SetAsideRow]:
         return ingestion.set_aside(info.context, first)
-
-
-# Each field is nullable: a mutation that fails must not take the answer of its neighbour with it.
-@strawberry.type(description="What can be recorded and deleted.")
-class Mutation:
-    @strawberry.mutation(
-        description="Record points durably: they are on the disk, and in the next answer."
-    )
-    async def record_metrics(self, info: Asked, input: Points) -> RecordPayload | None:  # noqa: A002
-        rows = [
-            {
-                "metric_name": point.name,
-                "value": point.value,
-                "tags": point.tags,
-                "timestamp": sent_time(point.time),
-                "id": point.id,
-            }
-            for point in input.metrics
-        ]
-        return await recording.record_batch(info.context, METRICS, rows, GRAPHQL_NAMES)
-
-    @strawberry.mutation(
-        description="Record events durably: they are on the disk, and in the next answer."
-    )
-    async def record_events(self, info: Asked, input: Events) -> RecordPayload | None:  # noqa: A002
-        rows = [
-            {
-                "event_name": event.name,
-                "user_id": event.user_id,
-                "session_id": event.session_id,
-                "properties": event.properties,
-                "timestamp": sent_time(event.time),
-                "id": event.id,
-            }
-            for event in input.events
-        ]
-        return await recording.record_batch(info.context, EVENTS, rows, GRAPHQL_NAMES)
-
-    @strawberry.mutation(description="Delete a metric with all its points; not in production.")
-    async def delete_metrics(self, info: Asked, input: OneMetric) -> DeletePayload | None:  # noqa: A002
-        return await metrics.delete(info.context, input.name)
-
-    @strawberry.mutation(
-        description="Delete the events that pass a filter, or all; not in production."
-    )
-    async def delete_events(self, info: Asked, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
-        return await events.delete(info.context, input)
-
-    @strawberry.mutation(
-        description=(
-            "Say of what kind a metric is, its unit, what it measures. It is durable, and it stays"
-            " when the points are deleted; a metric without points is in no list."
-        )
-    )
-    async def describe_metric(self, info: Asked, input: About) -> DescribeMetricPayload | None:  # noqa: A002
-        return await catalogue.describe(info.context, input)
-
-    @strawberry.mutation(description="Record what was set aside once more; not in production.")
-    async def replay_set_aside(self, info: Asked) -> ReplayPayload | None:
-        return await ingestion.replay(info.context)
-
-
-class _OneOperation(SchemaExtension):
-    """Refuses to guess which of several operations is meant; Strawberry takes the first."""
-
-    def on_execute(self) -> Iterator[None]:
-        """Look at the document before it is executed."""
-        context = self.execution_context
-        document = context.graphql_document
-        nodes = document.definitions if document else ()
-        operations = [node for node in nodes if isinstance(node, OperationDefinitionNode)]
-        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001
-            message = "operationName: must say which operation of the document is meant"
-            raise AnalyticsError("BAD_REQUEST", message, field="operationName")
-        yield
-
-
-class _Schema(strawberry.Schema):
-    def process_errors(
-        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
-    ) -> None:
-        """Leave the errors to the door, which logs the unexpected ones, once."""
-
-
-schema: Final = _Schema(
-    query=Query,
-    mutation=Mutation,
-    execution_context_class=Executor,
-    types=[Event, EventType, Metric],  # what a Node can be
-    config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        ParserCache,
-        Validation,
-        _OneOperation,
-    ],
-)
-complete_inputs(schema._schema)  # noqa: SLF001 - Strawberry has no hook for it

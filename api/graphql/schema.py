@@ -1,0 +1,61 @@
+"""The GraphQL schema, made of the root types."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import strawberry
+from graphql import GraphQLError, OperationDefinitionNode
+from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from api.graphql.event_type import EventType
+from api.graphql.executor import Executor
+from api.graphql.metric import Metric
+from api.graphql.mutation import Mutation
+from api.graphql.query import Query
+from api.graphql.validation import Validation
+from schema.errors import AnalyticsError
+from schema.events import Event
+from schema.inputs import complete_inputs
+from schema.scalars import SCALARS
+
+MAX_TOKENS: Final = 10_000
+
+
+class _OneOperation(SchemaExtension):
+    """Refuses to guess which of several operations is meant; Strawberry takes the first."""
+
+    def on_execute(self) -> Iterator[None]:
+        """Look at the document before it is executed."""
+        context = self.execution_context
+        document = context.graphql_document
+        nodes = document.definitions if document else ()
+        operations = [node for node in nodes if isinstance(node, OperationDefinitionNode)]
+        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001
+            message = "operationName: must say which operation of the document is meant"
+            raise AnalyticsError("BAD_REQUEST", message, field="operationName")
+        yield
+
+
+class _Schema(strawberry.Schema):
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Leave the errors to the door, which logs the unexpected ones, once."""
+
+
+schema: Final = _Schema(
+    query=Query,
+    mutation=Mutation,
+    execution_context_class=Executor,
+    types=[Event, EventType, Metric],  # what a Node can be
+    config=StrawberryConfig(scalar_map=SCALARS),
+    extensions=[
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        ParserCache,
+        Validation,
+        _OneOperation,
+    ],
+)
+complete_inputs(schema._schema)  # noqa: SLF001 - Strawberry has no hook for it
