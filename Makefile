@@ -34,7 +34,7 @@ test: lint pages $(NPM) ## lint, then the tests
 clients: $(NPM) ## install the JavaScript clients that the tests run
 
 test-faults: $(STAMP) ## the long form of the fault tests (root and strace for all of them)
-	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/test_engine.py tests/test_ids_restart.py tests/test_model.py
+	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/store/test_engine.py tests/ingest/test_client_ids_restart.py tests/store/test_model.py
 
 lint: $(STAMP) ## ruff, mypy (strict), import rules
 	$(PY) -m ruff check

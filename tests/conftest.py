@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from settings import Settings
-from tests.service import NOON, Service, running, stopped_clock
-from tests.wall import Wall
+from tests.harness.clock import Wall
+from tests.harness.service import NOON, Service, running, stopped_clock
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from tests.process import Process
+from tests.harness.process import Process
 
 _EXT4_IOC_SHUTDOWN: Final = 0x8004587D  # _IOR('X', 125, __u32)
 _NEITHER_LOG_NOR_DATA: Final = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.process import Process
+from tests.harness.process import Process
 
 STRACE: Final = shutil.which("strace")
 needs_strace: Final = pytest.mark.skipif(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.faults.form import either, tell, thrown
 from tests.faults.writers import Sent, Writers, assert_counts_cover, assert_exactly_once, counted
-from tests.process import Process
+from tests.harness.process import Process
 
 CYCLES = either(4, 50)
 

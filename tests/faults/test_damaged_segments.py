@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.form import LONG, tell, thrown
-from tests.process import Process
-from tests.stores import journal, keys, lines, opened
+from tests.harness.process import Process
+from tests.harness.stores import journal, keys, lines, opened
 
 GROUPS = (3, 1, 2, 1, 3, 2)
 SPOILED_FROM = 3  # the last three groups

@@ -9,8 +9,8 @@ import pytest
 from tests.faults.form import either, thrown
 from tests.faults.strace import injected, needs_strace
 from tests.faults.writers import Writers, assert_exactly_once, await_true, counted
-from tests.process import Process
-from tests.stores import keys, opened
+from tests.harness.process import Process
+from tests.harness.stores import keys, opened
 
 pytestmark = needs_strace
 NUMBERS = either((1, 2, 3, 7, 20), tuple(range(1, 51)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.faults.form import either, tell, thrown
 from tests.faults.strace import injected, needs_strace
 from tests.faults.writers import Writers, assert_exactly_once, await_true, counted
-from tests.process import Process
+from tests.harness.process import Process
 
 SECONDS = either(3, 60)
 RENAMES = "rename,renameat,renameat2"  # the last step of an insert; the journal has none

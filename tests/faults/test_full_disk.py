@@ -11,8 +11,8 @@ import pytest
 from tests.faults.disks import free_bytes, in_memory, resize
 from tests.faults.form import either, tell, thrown
 from tests.faults.writers import Writers, assert_exactly_once, await_true, counted
-from tests.process import Process
-from tests.stores import keys, left_behind, opened
+from tests.harness.process import Process
+from tests.harness.stores import keys, left_behind, opened
 
 READS = ("/metrics", "/metrics/fault", "/events", "/dashboard", "/health", "/livez")
 

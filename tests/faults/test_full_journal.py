@@ -7,8 +7,8 @@ from pathlib import Path
 from settings import Settings
 from tests.faults.form import either
 from tests.faults.writers import Sent, audit, is_acknowledged
-from tests.service import Service, running
-from tests.stores import until
+from tests.harness.service import Service, running
+from tests.harness.stores import until
 
 CAP = 40_000
 BATCH = 50

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.faults.form import either, thrown
 from tests.faults.writers import Sent, Writers, assert_exactly_once, counted
-from tests.process import Process
+from tests.harness.process import Process
 
 
 def test_standing_still_under_load_loses_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.form import either, tell
 from tests.faults.writers import assert_accounts
-from tests.process import Process
+from tests.harness.process import Process
 
 GROUPS: Final = Path("/sys/fs/cgroup/memory")
 MEMORY: Final = 2**30

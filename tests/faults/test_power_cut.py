@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.faults.disks import Disk
 from tests.faults.form import either, tell, thrown
 from tests.faults.writers import Sent, Writers, assert_counts_cover, assert_exactly_once, counted
-from tests.process import Process
+from tests.harness.process import Process
 
 CUTS = either(3, 20)
 OPTIONS = ("data=ordered", "data=writeback,nodelalloc")

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.faults.form import either, tell, thrown
 from tests.faults.strace import needs_strace
 from tests.faults.writers import Sent, Writers, assert_exactly_once, counted
-from tests.process import SERVE, Process
+from tests.harness.process import SERVE, Process
 
 SECONDS = either(3, 20)
 WRITERS = 50

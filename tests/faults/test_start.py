@@ -7,8 +7,8 @@ import msgspec
 
 from store.query.sql import Statement
 from tests.faults.form import LONG, either, tell
-from tests.process import Process
-from tests.stores import LIMITS, journal, lines, opened
+from tests.harness.process import Process
+from tests.harness.stores import LIMITS, journal, lines, opened
 
 UNLOADED = either(550_000, 1_000_000)  # two segments at least
 STORED = 10_000_000

@@ -16,8 +16,8 @@ import httpx
 import msgspec
 
 from tests.faults.form import tell
-from tests.process import Process, is_free
-from tests.stores import LIMITS, keys, opened
+from tests.harness.process import Process, is_free
+from tests.harness.stores import LIMITS, keys, opened
 
 _TLS: Final = ssl.create_default_context()  # to make one for each client takes 20 ms
 JSON: Final = {"content-type": "application/json"}

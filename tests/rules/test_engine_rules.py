@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.process import ROOT
+from tests.harness.process import ROOT
 from tests.rules.sources import EVERYTHING, calls, imported_packages, modules, texts
 
 DRIVERS: Final = {"chdb", "_chdb", "clickhouse_connect", "clickhouse_driver"}

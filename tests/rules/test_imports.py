@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.process import ROOT
+from tests.harness.process import ROOT
 from tests.rules.sources import EVERYTHING, SERVICE, imported_packages, modules
 
 LINT_IMPORTS: Final = (

@@ -1,0 +1,297 @@
+"""The pages in a browser, in a network in which there is nothing but the service."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ViewportSize, expect
+
+from tests.harness import javascript
+from tests.harness.browser import Visit, chromium_beside, needs_chromium, service_alone
+from tests.harness.process import Process
+
+pytestmark = [needs_chromium, pytest.mark.slow]
+
+SCREENSHOTS: Final = os.environ.get("SCREENSHOTS")
+"""A folder for pictures of every page, to be looked at."""
+
+READY: Final = {
+    "/": ".status.good",
+    "/graphql": ".graphiql-query-editor .view-line",
+    "/docs": ".opblock",
+    "/redoc": "[data-section-id]",
+}
+DESKTOP: Final = ViewportSize(width=1280, height=800)
+PHONE: Final = ViewportSize(width=390, height=844)
+AXE: Final = javascript.CLIENTS / "node_modules/axe-core/axe.min.js"
+RUN: Final = ".graphiql-execute-button"
+NUMBERS: Final = '{metric(name:"browsed"){query(range:{last:"PT1H"}){series{total{count sum}}}}}'
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """Start a service for all tests of this file."""
+    with service_alone(tmp_path_factory.mktemp("service")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module")
+async def browser(
+    process: Process, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Browser]:
+    """Start a browser for all tests of this file."""
+    async with chromium_beside(process, tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def visit(browser: Browser, process: Process) -> AsyncIterator[Visit]:
+    """Open a window that knows nothing yet; at its end, fail if it asked or complained."""
+    async with await browser.new_context(viewport=DESKTOP) as context:
+        made = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
+        made.watch()
+        yield made
+        made.check()
+
+
+async def _type_query(visit: Visit, text: str) -> None:
+    """Replace what is in the editor, as a person would."""
+    editor = visit.page.locator(".graphiql-query-editor .monaco-editor").first
+    await editor.click()
+    await visit.page.keyboard.press("Control+A")
+    await visit.page.keyboard.press("Delete")
+    await visit.page.keyboard.insert_text(text)
+
+
+async def _answer_of(visit: Visit, key: str = "Control+Enter") -> Any:
+    """Run what is in the editor; return what the service answered."""
+    async with visit.page.expect_response("**/graphql") as answered:
+        await visit.page.keyboard.press(key)
+    return await (await answered.value).json()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("path", READY)
+async def test_page(
+    browser: Browser,
+    process: Process,
+    path: str,
+    size: ViewportSize,
+    scheme: Literal["light", "dark"],
+) -> None:
+    """Each page shows itself without asking another host, without an error, at any width."""
+    context = await browser.new_context(viewport=size, color_scheme=scheme)
+    async with context:
+        visit = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
+        visit.watch()
+        await visit.open(path, READY[path])
+        if path != "/redoc":  # its own width, not ours
+            wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            assert await visit.page.evaluate(wide), "it scrolls sideways"
+        if SCREENSHOTS:
+            await visit.page.wait_for_timeout(1000)
+            name = f"{path.strip('/') or 'start'}-{size['width']}-{scheme}.png"
+            await visit.page.screenshot(path=Path(SCREENSHOTS) / name)
+        visit.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc"])
+async def test_accessibility(
+    browser: Browser,
+    process: Process,
+    path: str,
+    size: ViewportSize,
+    scheme: Literal["light", "dark"],
+) -> None:
+    """Axe finds nothing serious in what is ours; what Swagger UI and ReDoc draw is theirs."""
+    context = await browser.new_context(viewport=size, color_scheme=scheme)
+    async with context:
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{process.port}{path}")
+        await page.locator(READY[path]).first.wait_for()
+        await page.evaluate(AXE.read_text())
+        theirs = [] if path == "/" else [["#main > *"]]
+        found = await page.evaluate("theirs => axe.run({exclude: theirs})", theirs)
+        serious = [
+            (each["id"], [node["html"] for node in each["nodes"]])
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        assert found["passes"]
+
+
+async def test_query_is_typed_and_run(visit: Visit) -> None:
+    """A query that is typed into the explorer and run shows the right numbers."""
+    await visit.open("/graphql", READY["/graphql"])
+    record = "mutation($m: [MetricInput!]!) {recordMetrics(input: {metrics: $m}) {accepted}}"
+    points = [{"name": "browsed", "value": value} for value in (1, 2, 39)]
+    assert await visit.graphql(record, m=points) == {"recordMetrics": {"accepted": 3}}
+    await _type_query(visit, NUMBERS)
+    answer = await _answer_of(visit)
+    (series,) = answer["data"]["metric"]["query"]["series"]
+    assert series["total"] == {"count": 3, "sum": 42}
+    shown = visit.page.locator(".graphiql-response")
+    await expect(shown).to_contain_text('"count": 3')
+    await expect(shown).to_contain_text('"sum": 42')
+
+
+async def test_names_are_completed(visit: Visit) -> None:
+    """While a query is typed, names of the schema are offered, and taken by Enter."""
+    await visit.open("/graphql", READY["/graphql"])
+    await _type_query(visit, "{ heal")
+    await visit.page.keyboard.press("Control+Space")
+    offered = visit.page.locator(".suggest-widget .monaco-list-row", has_text="health")
+    await expect(offered.first).to_be_visible()
+    await visit.page.keyboard.press("Enter")
+    await visit.page.keyboard.insert_text(" { status } }")
+    assert (await _answer_of(visit))["data"] == {"health": {"status": "OK"}}
+
+
+async def test_examples_run_as_they_are(visit: Visit) -> None:
+    """The tabs that a new visitor finds are our examples, and each answers without an error."""
+    await visit.open("/graphql", READY["/graphql"])
+    names = [name.strip() for name in await visit.page.locator(".graphiql-tab").all_inner_texts()]
+    assert names == ["WhatIsHere", "Record", "ResponseTime", "Signups", "Discover"]
+    for name in names:
+        await visit.page.locator(".graphiql-tab", has_text=name).first.click()
+        async with visit.page.expect_response("**/graphql") as answered:
+            await visit.page.locator(RUN).click()
+        answer = await (await answered.value).json()
+        assert "errors" not in answer, (name, answer)
+        if SCREENSHOTS and name == "ResponseTime":
+            await visit.page.get_by_role("button", name="Show Documentation Explorer").click()
+            await visit.page.wait_for_timeout(1000)
+            await visit.page.screenshot(path=Path(SCREENSHOTS) / "explorer.png")
+
+
+async def test_headers_are_sent(visit: Visit) -> None:
+    """What is written in the headers' editor goes with the request: a key, for example."""
+    await visit.open("/graphql", READY["/graphql"])
+    await visit.page.get_by_role("button", name="Headers").click()
+    await visit.page.locator(".graphiql-editor-tool .monaco-editor:visible").click()
+    await visit.page.keyboard.press("Control+A")
+    await visit.page.keyboard.insert_text('{"Authorization": "Bearer key"}')
+    await _type_query(visit, "{health {status}}")
+    async with visit.page.expect_request("**/graphql") as asked:
+        await visit.page.keyboard.press("Control+Enter")
+    assert (await asked.value).headers["authorization"] == "Bearer key"
+
+
+async def test_history_and_documentation(visit: Visit) -> None:
+    """What was run is in the history, and the schema is documented beside the editor."""
+    await visit.open("/graphql", READY["/graphql"])
+    await _type_query(visit, "query Remembered {health {status}}")
+    tab = visit.page.locator(".graphiql-tab-active")
+    await expect(tab).to_contain_text("Remembered")  # by which name it is kept
+    await _answer_of(visit)
+    await visit.page.get_by_role("button", name="Show History").click()
+    await expect(visit.page.locator(".graphiql-history")).to_contain_text("Remembered")
+    await visit.page.get_by_role("button", name="Show Documentation Explorer").click()
+    documentation = visit.page.locator(".graphiql-doc-explorer")
+    await documentation.get_by_role("link", name="Query").click()
+    await expect(documentation).to_contain_text("eventTrend")
+
+
+async def test_links_to_operations(visit: Visit) -> None:
+    """A link to an operation opens with it; the button makes such a link."""
+    await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await visit.open("/graphql#query=%7Bhealth%7Bstatus%7D%7D", READY["/graphql"])
+    await expect(visit.page.locator(".graphiql-query-editor")).to_contain_text("{health{status}}")
+    await visit.page.get_by_role("button", name="Link to this operation").click()
+    link = f"{visit.base}/graphql#query=%7Bhealth%7Bstatus%7D%7D"
+    await expect(visit.page).to_have_url(link)
+    assert await visit.page.evaluate("navigator.clipboard.readText()") == link
+
+
+async def test_start_page_follows_the_service(visit: Visit) -> None:
+    """The start page shows what is stored, and what arrives while it is open."""
+    await visit.open("/", READY["/"])
+    counted = int(await visit.page.locator("#event-count").inner_text())
+    record = "mutation($e: [EventInput!]!) {recordEvents(input: {events: $e}) {accepted}}"
+    await visit.graphql(record, e=[{"name": "seen"}] * 7)
+    await expect(visit.page.locator("#event-count")).to_have_text(str(counted + 7))
+    await expect(visit.page.locator("#status")).to_have_text("Ready")
+
+
+async def test_start_page_can_be_copied_from(visit: Visit) -> None:
+    """The first curl names this service's address, and its button copies it."""
+    await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await visit.open("/", READY["/"])
+    await visit.page.get_by_role("button", name="Copy").first.click()
+    await expect(visit.page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = await visit.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"curl -X POST {visit.base}/metrics ")
+
+
+async def test_keyboard(visit: Visit) -> None:
+    """Tab leads past the bar by a link, and to everything that can be used, visibly."""
+    await visit.open("/", READY["/"])
+    await visit.page.keyboard.press("Tab")
+    skip = visit.page.get_by_role("link", name="Skip to content")
+    await expect(skip).to_be_focused()
+    await expect(skip).to_be_in_viewport()
+    reached = []
+    for _ in range(40):
+        await visit.page.keyboard.press("Tab")
+        text = "document.activeElement.textContent.trim().slice(0, 20)"
+        reached.append(await visit.page.evaluate(text))
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        if await visit.page.evaluate("document.activeElement === document.body"):
+            break
+        assert await visit.page.evaluate(outline) != "none", reached[-1]
+    wanted = ["Explorer", "REST API", "REST reference", "Copy", "Health", "OpenAPI"]
+    assert set(wanted) <= set(reached)
+
+
+async def test_rest_can_be_tried(visit: Visit) -> None:
+    """Swagger UI sends a request and shows the answer."""
+    await visit.open("/docs", READY["/docs"])
+    operation = visit.page.locator(".opblock", has_text="/health").first
+    await operation.locator(".opblock-summary-control").click()
+    await operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table")
+    await expect(answer).to_contain_text('"ok": true')
+
+
+async def test_rest_reference_has_every_path(visit: Visit) -> None:
+    """ReDoc shows each operation."""
+    await visit.open("/redoc", READY["/redoc"])
+    for path in ("/metrics/batch", "/events", "/dashboard"):
+        await expect(visit.page.locator("#main")).to_contain_text(path)
+
+
+async def test_below_a_prefix(tmp_path: Path) -> None:
+    """Below a prefix every page works, and the explorer asks the service there."""
+    with service_alone(tmp_path, {"ROOT_PATH": "/analytics"}) as process:
+        async with chromium_beside(process, tmp_path) as browser:
+            base = f"http://127.0.0.1:{process.port}/analytics"
+            visit = Visit(await browser.new_page(), base)
+            visit.watch()
+            for path, ready in READY.items():
+                await visit.open(path, ready)
+            await visit.open("/graphql", READY["/graphql"])
+            await _type_query(visit, "{health {status}}")
+            assert (await _answer_of(visit))["data"] == {"health": {"status": "OK"}}
+            visit.check()
+
+
+async def test_start_page_of_an_empty_service(tmp_path: Path) -> None:
+    """With nothing stored the page waits for the first row, and says when it is there."""
+    with service_alone(tmp_path) as process:
+        async with chromium_beside(process, tmp_path) as browser:
+            visit = Visit(await browser.new_page(), f"http://127.0.0.1:{process.port}")
+            await visit.open("/", READY["/"])
+            arrival = visit.page.locator("#arrival")
+            await expect(arrival).to_have_text("Waiting for the first row…")
+            record = 'mutation {recordEvents(input: {events: [{name: "first"}]}) {accepted}}'
+            await visit.graphql(record)
+            await expect(arrival).to_have_text("It is here: both doors answer with it.")
+            process.kill()
+            await expect(visit.page.locator("#status")).to_have_text("Not reachable")

@@ -1,0 +1,343 @@
+"""Both doors give the same answer to every question, and the same refusal."""
+
+import dataclasses
+from typing import Any
+
+import httpx
+import pytest
+
+from schema.scalars import Instant, rfc3339
+from tests.harness.apis import ask, canonical, clear, get, metric_path, record, refusal, stored
+from tests.harness.service import NOON, Service
+
+pytestmark = pytest.mark.usefixtures("frozen")  # so that one question can be asked twice
+
+WORDS = {
+    "metric_name": "name",
+    "event_name": "name",
+    "user_id": "userId",
+    "timestamp": "time",
+    "session_id": "sessionId",
+}
+"""What GraphQL calls a field of REST."""
+
+METRICS = """
+mutation($rows: [MetricInput!]!) {
+  recordMetrics(input: {metrics: $rows}) {
+    accepted rejected errors {index id field code message}
+  }
+}"""
+EVENTS = (
+    METRICS.replace("Metrics", "Events")
+    .replace("metrics", "events")
+    .replace("MetricInput", "EventInput")
+)
+AGGREGATES = """
+query($name: String!, $last: Duration!) {
+  metric(name: $name) {
+    query(range: {last: $last}) {
+      series {total {count sum average: avg min max}}
+      meta {range {period_start: from period_end: to}}
+    }
+  }
+}"""
+
+
+@pytest.fixture
+def production(service: Service) -> None:
+    """Let the service believe that it is in production."""
+    transport: Any = service.http._transport
+    state = transport.app.state
+    state.context = dataclasses.replace(state.context, production=True)
+
+
+def translated(message: str) -> str:
+    """Say a message of REST in the words of GraphQL."""
+    for ours, theirs in WORDS.items():
+        message = message.replace(ours, theirs)
+    return message
+
+
+def in_graphql(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a REST row as GraphQL input."""
+    return {WORDS.get(key, key): value for key, value in row.items()}
+
+
+async def fill(service: Service) -> None:
+    """Store a little of everything."""
+    await clear(service)
+    values: dict[str, list[float]] = {
+        "a": [1, 2.5, -7],
+        "b": [150, 150],
+        "c/é": [5e-324],
+        "old": [1],
+    }
+    rows = [
+        {"metric_name": name, "value": value, "timestamp": 0 if name == "old" else NOON - 1000}
+        for name, numbers in values.items()
+        for value in numbers
+    ]
+    await record(service, "/metrics", *rows)
+    events = [
+        {"event_name": f"e{n % 2}", "user_id": f"u{n}" if n % 3 else None, "timestamp": n // 2}
+        | {"properties": {"n": n, "deep": [{"é": 1.0}]}}
+        for n in range(12)
+    ]
+    await record(service, "/events", *events)
+
+
+async def test_health(service: Service) -> None:
+    """Health: the same service, the same Python, OK where REST says ok."""
+    rest = await get(service, "/health")
+    data = await ask(service, "{health {ok: status service python_version: pythonVersion}}")
+    assert data["health"] == {**rest, "ok": "OK"}
+    assert rest["ok"] is True
+
+
+async def test_dashboard(service: Service) -> None:
+    """The dashboard is the overview."""
+    await fill(service)
+    rest = await get(service, "/dashboard")
+    query = """
+    {overview {
+      total_metrics_tracked: metricCount metric_names: metricNames
+      total_events_tracked: eventCount timestamp: time
+    }}"""
+    overview = (await ask(service, query))["overview"]
+    assert rest == {**overview, "unique_metric_types": len(overview["metric_names"])}
+    assert rest["timestamp"] == rfc3339(NOON)
+
+
+async def test_metric_names(service: Service) -> None:
+    """The list of metrics is the connection's first page."""
+    await fill(service)
+    data = await ask(service, "{metrics {nodes {name} totalCount}}")
+    names = [node["name"] for node in data["metrics"]["nodes"]]
+    expected = {"metrics": names, "count": data["metrics"]["totalCount"]}
+    assert await get(service, "/metrics") == expected
+    assert names == ["a", "b", "c/é", "old"]
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c/é", "old"])
+@pytest.mark.parametrize("hours", [1, 24, 87_600])
+async def test_aggregates(service: Service, name: str, hours: int) -> None:
+    """The aggregates of a metric are the same numbers over the same period."""
+    if "c/é" not in (await get(service, "/metrics"))["metrics"]:
+        await fill(service)
+    rest = await get(service, metric_path(name), hours=hours)
+    data = await ask(service, AGGREGATES, name=name, last=f"PT{hours}H")
+    result = data["metric"]["query"]
+    (series,) = result["series"]
+    assert rest == {"metric_name": name, **series["total"], **result["meta"]["range"]}
+
+
+@pytest.mark.parametrize(("name", "limit"), [(None, 100), ("e0", 100), ("e1", 4), ("nobody", 1)])
+async def test_events(service: Service, name: str | None, limit: int) -> None:
+    """The list of events is the connection's first page, with the same total."""
+    await fill(service)
+    chosen = {"event_name": name} if name else {}
+    rest = await get(service, "/events", limit=limit, **chosen)
+    query = """
+    query($where: EventFilter, $limit: Int) {events(where: $where, first: $limit) {
+      events: nodes {id event_name: name user_id: userId properties timestamp: time}
+      total: totalCount
+    }}"""
+    data = await ask(service, query, where=name and {"name": {"eq": name}}, limit=limit)
+    events = data["events"]
+    assert canonical(rest) == canonical({**events, "count": len(events["events"])})
+    assert rest["total"] == {None: 12, "e0": 6, "e1": 6, "nobody": 0}[name]
+
+
+async def test_recording_one(service: Service) -> None:
+    """A row is the same row through either door."""
+    await clear(service)
+    metric = {"metric_name": "one", "value": 2.5, "tags": {"a": "b"}, "timestamp": NOON - 5}
+    event = {"event_name": "one", "user_id": "u", "properties": {"a": [1, 1.0]}, "timestamp": NOON}
+    event["session_id"] = "s"
+    assert (await service.post("/metrics", metric)).status_code == 200
+    assert (await service.post("/events", event)).status_code == 200
+    for row in (metric, event):
+        row["timestamp"] = rfc3339(Instant(int(str(row["timestamp"]))))
+    await ask(service, METRICS, rows=[in_graphql(metric)])
+    await ask(service, EVENTS, rows=[in_graphql(event)])
+    content = await get(service, "/metrics/one")
+    assert [content[key] for key in ("count", "sum", "min", "max")] == [2, 5, 2.5, 2.5]
+    first, second = (await get(service, "/events"))["events"]
+    assert first["id"] > second["id"]
+    assert canonical({**first, "id": ""}) == canonical({**second, "id": ""})
+
+
+BAD_METRICS: list[dict[str, Any]] = [
+    {"metric_name": "", "value": 1},
+    {"metric_name": "x" * 201, "value": 1, "id": "own"},
+    {"metric_name": "a\nb", "value": 1, "id": "own"},
+    {"metric_name": "a\x7f", "value": 1},
+    {"metric_name": "t", "value": 1, "tags": {"k": 1}, "id": "own"},
+    {"metric_name": "t", "value": 1, "tags": {"k": None}},
+    {"metric_name": "t", "value": 1, "tags": {"k": ["v"]}},
+    {"metric_name": "t", "value": 1, "tags": {"": "v"}},
+    {"metric_name": "t", "value": 1, "tags": {"\0": "v"}},
+    {"metric_name": "t", "value": 1, "tags": {"k": "v" * 1001}},
+    {"metric_name": "t", "value": 1, "tags": {str(n): "v" for n in range(65)}},
+    {"metric_name": "t", "value": 1, "tags": ["k", "v"]},
+    {"metric_name": "t", "value": 1, "tags": "k=v"},
+    {"metric_name": "t", "value": 1, "id": ""},
+    {"metric_name": "t", "value": 1, "id": "i" * 201},
+    {"metric_name": "t", "value": 1, "timestamp": "1969-12-31T23:59:59.999Z"},
+    {"metric_name": "t", "value": 1, "timestamp": "2100-01-01T00:00:00Z", "id": "own"},
+    {"metric_name": "t", "value": 1, "timestamp": "yesterday", "id": "own"},
+    {"metric_name": "t", "value": 1, "timestamp": "2016-12-31T23:59:60Z"},
+    {"metric_name": "t", "value": 1, "timestamp": "2025-02-30T00:00:00Z"},
+]
+BAD_EVENTS: list[dict[str, Any]] = [
+    {"event_name": ""},
+    {"event_name": "x" * 201, "id": "own"},
+    {"event_name": "\x00"},
+    {"event_name": "e", "user_id": ""},
+    {"event_name": "e", "user_id": "u" * 201},
+    {"event_name": "e", "session_id": ""},
+    {"event_name": "e", "session_id": "s" * 201, "id": "own"},
+    {"event_name": "e", "properties": []},
+    {"event_name": "e", "properties": "text", "id": "own"},
+    {"event_name": "e", "properties": 7},
+    {"event_name": "e", "properties": {str(n): n for n in range(256)}},
+    {"event_name": "e", "properties": {"text": "x" * 32_768}, "id": "own"},
+    {"event_name": "e", "timestamp": "9999-12-31T23:59:59Z"},
+    {"event_name": "e", "timestamp": "", "id": "own"},
+    {"event_name": "e", "timestamp": "2025-10-30T12:34Z"},
+    {"event_name": "e", "timestamp": "2025-10-30T12:34:56"},
+    {"event_name": "e", "timestamp": "1767225600"},
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "mutation", "good", "bad"),
+    [
+        ("/metrics", METRICS, {"metric_name": "good", "value": 1}, BAD_METRICS),
+        ("/events", EVENTS, {"event_name": "good"}, BAD_EVENTS),
+    ],
+)
+async def test_bad_rows(
+    service: Service, path: str, mutation: str, good: dict[str, Any], bad: list[dict[str, Any]]
+) -> None:
+    """A batch with bad rows is reported the same, in the words of the door; all bad, too."""
+    rows = [row for pair in zip([good] * len(bad), bad, strict=True) for row in pair]
+    rest = (await service.post(f"{path}/batch", rows)).json()
+    data = await ask(service, mutation, rows=[in_graphql(row) for row in rows])
+    (found,) = data.values()
+    assert (found["accepted"], found["rejected"]) == (len(bad), len(bad))
+    assert (rest["accepted"], rest["rejected"]) == (len(bad), len(bad))
+    assert [error["index"] for error in found["errors"]] == list(range(1, 2 * len(bad), 2))
+    assert found["errors"] == [in_words(error) for error in rest["errors"]]
+    before = await stored(service)
+    rest_refusal = await service.post(f"{path}/batch", bad)
+    body = {"query": mutation, "variables": {"rows": [in_graphql(row) for row in bad]}}
+    assert same_refusal(rest_refusal, await service.post("/graphql", body))
+    assert await stored(service) == before
+
+
+def in_words(error: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of a bad row in the words of GraphQL."""
+    field = error["field"]
+    return {**error, "field": WORDS.get(field, field), "message": translated(error["message"])}
+
+
+def same_refusal(rest: httpx.Response, graphql: httpx.Response) -> bool:
+    """Say whether two refusals have the same code, limit, message and rows.
+
+    The status goes with the code, but for GraphQL's 200 when there is `data`: `refusal` looks.
+    """
+    ours, theirs = refusal(rest), refusal(graphql)
+    for parts in (ours["extensions"], theirs["extensions"]):
+        parts.pop("field", None)
+    ours["extensions"]["rows"] = [in_words(row) for row in ours["extensions"].get("rows", ())]
+    theirs["extensions"].setdefault("rows", [])
+    assert ours["extensions"] == theirs["extensions"]
+    assert translated(ours["message"]) == theirs["message"]
+    return True
+
+
+@pytest.mark.parametrize("name", ["nobody", "\0", "é" * 300, "'; DROP TABLE metrics"])
+async def test_unknown_metric(service: Service, name: str) -> None:
+    """A metric that is not there is the same 404, asked for, looked at, or deleted."""
+    path = metric_path(name)
+    got = await service.http.get(path)
+    body: dict[str, Any] = {"query": AGGREGATES, "variables": {"name": name, "last": "PT24H"}}
+    assert same_refusal(got, await service.post("/graphql", body))
+    body = {
+        "query": "query($name: String!) {metric(name: $name) {name}}",
+        "variables": {"name": name},
+    }
+    assert same_refusal(got, await service.post("/graphql", body))
+    query = "mutation($name: String!) {deleteMetrics(input: {name: $name}) {matchedRows}}"
+    deleted = await service.post("/graphql", {"query": query, "variables": {"name": name}})
+    assert same_refusal(await service.http.delete(path), deleted)
+    assert refusal(got)["message"] == refusal(deleted)["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/events?limit=0", "{events(first: 0) {nodes {id}}}"),
+        ("/events?limit=1001", "{events(first: 1001) {nodes {id}}}"),
+        (
+            "/metrics/a?hours=87601",
+            '{metric(name: "a") {query(range: {last: "87601h"}) {meta {range {to}}}}}',
+        ),
+        (
+            "/metrics/a?hours=0",
+            '{metric(name: "a") {query(range: {last: "0h"}) {meta {range {to}}}}}',
+        ),
+    ],
+)
+async def test_bounds(service: Service, path: str, query: str) -> None:
+    """Pages and periods out of bounds have the same code on both doors."""
+    await service.post("/metrics", {"metric_name": "a", "value": 1})
+    rest, graphql = await service.http.get(path), await service.post("/graphql", {"query": query})
+    assert rest.status_code == 422
+    assert refusal(rest)["extensions"]["code"] == refusal(graphql)["extensions"]["code"]
+
+
+@pytest.mark.parametrize("name", ["gone", "a/b é"])
+async def test_deleting_a_metric(service: Service, name: str) -> None:
+    """Deleting a metric counts the same, and it is gone on both doors."""
+    for door in ("rest", "graphql"):
+        await clear(service)
+        await record(service, "/metrics", *({"metric_name": name, "value": n} for n in range(3)))
+        if door == "rest":
+            deleted = (await service.http.delete(metric_path(name))).json()["deleted"]
+        else:
+            query = "mutation($name: String!) {deleteMetrics(input: {name: $name}) {matchedRows}}"
+            deleted = (await ask(service, query, name=name))["deleteMetrics"]["matchedRows"]
+        assert deleted == 3
+        assert await get(service, "/metrics") == {"metrics": [], "count": 0}
+        assert (await ask(service, "{overview {metricCount}}"))["overview"]["metricCount"] == 0
+
+
+async def test_deleting_events(service: Service) -> None:
+    """Deleting events counts the same."""
+    query = "mutation {deleteEvents(input: {all: true}) {deleted: matchedRows}}"
+    await clear(service)
+    await record(service, "/events", *({"event_name": "gone"} for _ in range(3)))
+    assert (await service.http.delete("/events")).json()["deleted"] == 3
+    await record(service, "/events", *({"event_name": "gone"} for _ in range(3)))
+    assert (await ask(service, query))["deleteEvents"] == {"deleted": 3}
+    assert (await service.http.delete("/events")).json()["deleted"] == 0
+    assert (await ask(service, query))["deleteEvents"] == {"deleted": 0}
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(
+    ("path", "mutation"),
+    [
+        ("/metrics/a", 'deleteMetrics(input: {name: "a"})'),
+        ("/metrics/nobody", 'deleteMetrics(input: {name: "nobody"})'),
+        ("/events", "deleteEvents(input: {all: true})"),
+    ],
+)
+async def test_deleting_in_production(service: Service, path: str, mutation: str) -> None:
+    """Deleting is the same 403 on both doors."""
+    rest = await service.http.delete(path)
+    query = f"mutation {{{mutation} {{matchedRows}}}}"
+    assert same_refusal(rest, await service.post("/graphql", {"query": query}))
+    assert rest.status_code == 403

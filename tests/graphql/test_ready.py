@@ -1,0 +1,236 @@
+"""Answers that are put together as text say what graphql-core would have said, byte for byte."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from resolvers.pages import Page
+from resolvers.series.values import Frame, Table
+from schema.aggregates import COUNT, Aggregate, AggregateKind
+from schema.buckets import Fill, Granularity
+from schema.ranges import TimeRange
+from schema.scalars import Instant, rfc3339
+from schema.series import instants
+from store.query.series.aggregates import NO_RESULTS, Result, Results
+from store.query.series.rows import lines
+from store.query.series.types import Branch
+from store.query.time.buckets import Buckets
+from tests.harness.apis import record
+from tests.harness.service import Service
+
+SPAN = '{between: {from: "1970-01-01T00:00:00Z", to: "1979-01-01T00:00:00Z"}}'
+FIELDS = {
+    "Event": (
+        *("id", "name", "time", "userId", "sessionId", "properties", "__typename"),
+        'property(key: "n")',
+    ),
+    "Sample": ("time", "value", "tags", "__typename"),
+}
+LISTS = {
+    "Event": "{events(%s) {%s}}",
+    "Sample": '{metric(name: "m") {samples(range: ' + SPAN + ", %s) {%s}}}",
+}
+HOSTILE = (
+    *("", "%s", "%", '"', "\\", "\n\t\x7f", "é", "𝔘", "a,b", "[1,2]", "</script>", "\u2028"),
+    "null",
+)
+
+
+def name_of(field: str) -> str:
+    """Return the name of a field that may have arguments."""
+    return field.partition("(")[0]
+
+
+def named(text: str) -> dict[str, Any]:
+    """Return members for a row that has this text wherever it may."""
+    given = {"user_id": text, "session_id": text} if text.isprintable() and text else {}
+    return given | {"properties": {"k" + text: text, "n": 1.0, "list": [text, None, 2**60]}}
+
+
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def rows(service: Service) -> None:
+    """Record rows with whatever may be told wrongly: in two batches, at times far apart."""
+    times = (0, 1, 999, 951_782_399_999, 1_760_000_400_000, 4_070_908_799_999)
+    for some in (HOSTILE[::2], HOSTILE[1::2]):
+        events = [
+            {"event_name": f"e{text}" if text.isprintable() else "e", "timestamp": time}
+            | named(text)
+            for text, time in zip(some, times, strict=False)
+        ]
+        await record(service, "/events", *events, {"event_name": "bare", "timestamp": 5})
+        points = [
+            {"metric_name": "m", "value": value, "timestamp": time % 2**37, "tags": {"t": text}}
+            for value, text, time in zip((1, -0.0, 1e300, 5e-324, 0.1), some, times, strict=False)
+        ]
+        await record(service, "/metrics", *points, {"metric_name": "m", "value": 2, "timestamp": 7})
+
+
+@contextlib.contextmanager
+def one_by_one() -> Iterator[None]:
+    """Let graphql-core complete each leaf."""
+    made = Page.__init__
+
+    def plain(self: Page[Any], *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
+        object.__setattr__(self, "columns", None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Page, "__init__", plain)
+        yield
+
+
+async def both(service: Service, query: str, **variables: object) -> bytes:
+    """Ask in both ways; return the one answer, which must have what was asked for."""
+    asked = {"query": query, "variables": variables}
+    ready = (await service.post("/graphql", asked)).content.partition(b',"extensions":')[0]
+    with one_by_one():
+        plain = (await service.post("/graphql", asked)).content.partition(b',"extensions":')[0]
+    assert ready == plain
+    assert ready.startswith(b'{"data":'), ready
+    return ready
+
+
+DIRECTIVES = st.sampled_from(
+    ("", "", "", " @skip(if: $yes)", " @include(if: $yes)", " @include(if: false)")
+)
+
+
+@st.composite
+def selections(draw: st.DrawFn, of: str, depth: int = 2) -> str:
+    """Draw what is selected of an entry: fields, aliases, directives, fragments in fragments."""
+    parts = []
+    for field in draw(st.lists(st.sampled_from(FIELDS[of]), min_size=1, max_size=6)):
+        # A key must mean the same wherever it stands, or the document is refused.
+        key = name_of(field).strip("_")
+        alias = draw(st.sampled_from(("", f"{key}_1: ", f"_{key}: ")))
+        parts.append(f"{alias}{field}{draw(DIRECTIVES)}")
+    if depth:
+        for _ in range(draw(st.integers(0, 2))):
+            on = draw(st.sampled_from(("", f"on {of}", "on Node" if of == "Event" else f"on {of}")))
+            inner = "id __typename" if on == "on Node" else draw(selections(of, depth - 1))
+            parts.append(f"... {on}{draw(DIRECTIVES)} {{{inner}}}")
+        if draw(st.booleans()):
+            parts.append("...F")
+    return " ".join(draw(st.permutations(parts)))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """Draw a document that lists entries, as nodes, as edges, as both, more than once."""
+    of = draw(st.sampled_from(("Event", "Sample")))
+    entry = selections(of)
+    parts = []
+    for number in range(draw(st.integers(1, 3))):
+        if draw(st.booleans()):
+            alias = draw(st.sampled_from(("", f"n{number}: ")))
+            parts.append(f"{alias}nodes{draw(DIRECTIVES)} {{{draw(entry)}}}")
+        else:
+            alias = draw(st.sampled_from(("", f"e{number}: ")))
+            below = ["cursor", f"node {{{draw(entry)}}}", "__typename", "at: cursor"]
+            some = draw(st.lists(st.sampled_from(below), min_size=1, unique=True))
+            parts.append(f"{alias}edges{draw(DIRECTIVES)} {{{' '.join(some)}}}")
+    arguments = draw(st.sampled_from(("first: 1000", "last: 4", "first: 1")))
+    fragment = f"fragment F on {of} {{{draw(selections(of, 0))}}}"
+    query = LISTS[of] % (arguments, " ".join(["pageInfo {endCursor} ...G", *parts]))
+    of_page = f"fragment G on {of}Connection {{__typename @skip(if: $yes) nodes {{...F}}}}"
+    return f"query ($yes: Boolean = true) {query} {fragment} {of_page}"
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(documents(), st.booleans())
+async def test_ready_is_what_graphql_core_says(service: Service, query: str, yes: bool) -> None:
+    """Whatever is selected of a list, names, order, nulls and values are graphql-core's own."""
+    await both(service, query, yes=yes)
+
+
+@pytest.mark.parametrize("of", FIELDS)
+async def test_every_field_is_ready(service: Service, of: str) -> None:
+    """Each field by itself is told alike, and every one that the schema has is tried."""
+    asked = {"query": f'{{__type(name: "{of}") {{fields {{name}}}}}}'}
+    answer = (await service.post("/graphql", asked)).json()
+    names = {field["name"] for field in answer["data"]["__type"]["fields"]}
+    assert names == set(map(name_of, FIELDS[of])) - {"__typename"}
+    for field in FIELDS[of]:
+        for below in (f"nodes {{{field}}}", f"edges {{node {{{field}}}}}"):
+            told = await both(service, LISTS[of] % ("first: 1000", below))
+            assert told.count(f'"{name_of(field)}":'.encode()) >= 12
+
+
+@pytest.mark.parametrize("below", ["nodes {id}", "nodes {__typename} edges {cursor node {id}}"])
+async def test_nothing_is_ready(service: Service, below: str) -> None:
+    """A list without entries is an empty list."""
+    told = await both(service, f'{{events(where: {{name: {{eq: "none"}}}}) {{{below}}}}}')
+    assert b'"nodes":[]' in told
+
+
+@given(st.lists(st.integers(-62_135_596_800_000, 253_402_300_799_999)))
+@example([0, 951_782_399_999, 951_782_400_000])
+@example([-62_135_596_800_000, 253_402_300_799_999])
+@example(list(range(0, 10**7, 10**4)))
+def test_instants_are_those_of_the_scalar(moments: list[int]) -> None:
+    """Many instants at once are written as one by one: the years 1 to 9999, to the millisecond."""
+    assert instants(moments) == msgspec.json.encode([rfc3339(Instant(at)) for at in moments])
+
+
+@given(
+    st.integers(-(10**9), 10**9),
+    st.integers(0, 300),
+    st.sampled_from(
+        (1000, 7000, 20_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000, 1, 90_000)
+    ),
+    st.sampled_from((1, 1000, 60_000)),
+)
+def test_buckets_begin_when_the_scalar_says(first: int, count: int, step: int, unit: int) -> None:
+    """Instants that are a range are written as one by one, whatever its step and its phase."""
+    begin = first * unit
+    moments = range(begin, begin + count * step, step)
+    told = msgspec.json.encode([rfc3339(Instant(at)) for at in moments])
+    assert instants(moments) == instants(list(moments)) == told
+
+
+AVG = Aggregate(AggregateKind.AVG)
+VALUES = st.one_of(
+    st.none(), st.integers(-3, 10**19), st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(0, 12),
+    st.lists(st.tuples(st.integers(0, 14), VALUES), max_size=12, unique_by=lambda of: of[0]),
+    st.sampled_from(Fill),
+    st.sampled_from((b"", b" ")),
+)
+def test_unread_columns_are_those_that_were_read(
+    count: int, cells: list[tuple[int, float | None]], fill: Fill, space: bytes
+) -> None:
+    """A column that is padded as text is what comes of reading its values, whatever the gaps."""
+    cells.sort()
+    numbers, values = [n for n, _ in cells], [value for _, value in cells]
+    row = (0, 'm"[1],[2]', 1, ["]", "["], 1, numbers, values, [n + 1 for n in numbers])
+    text = (b"," + space).join(map(msgspec.json.encode, row))
+    columns = Results(("avg", "count"), (Result(AVG, (0,), None), Result(COUNT, (1,), None)))
+    branch = Branch(0, "", NO_RESULTS, columns)
+    (line,) = lines(b"[" + text + b"]\n", {0: branch})[0]
+    assert (line.part, line.series, line.keys, line.groups) == (row[1], 1, row[3], 1)
+    frame = Frame(
+        TimeRange(from_=Instant(0), to=Instant(count), granularity=Granularity.SECOND),
+        Buckets(Granularity.SECOND, range(count), count, 1),
+    )
+    table = Table(frozenset(), frozenset((AVG, COUNT)), fill, range(count), Instant(0))
+    with pytest.MonkeyPatch.context() as patch:
+        quick = table.columns(line, frame)
+        patch.setattr(Table, "_padded", lambda *_: None)
+        slow = table.columns(line, frame)
+    decoded = [
+        {of: msgspec.json.decode(text) for of, text in each.items()} for each in (quick, slow)
+    ]
+    assert decoded[0] == decoded[1]

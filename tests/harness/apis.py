@@ -1,0 +1,91 @@
+"""What the tests of the doors share: ways to ask, and the one shape of a refusal."""
+
+import json
+from collections import Counter
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from schema.errors import STATUS
+from tests.harness.service import Service
+
+METRICS = "mutation($rows: [MetricInput!]!) {recordMetrics(input: {metrics: $rows}) {accepted}}"
+EVENTS = "mutation($rows: [EventInput!]!) {recordEvents(input: {events: $rows}) {accepted}}"
+
+
+def metric_path(name: str) -> str:
+    """Return the path of a metric, whatever its name."""
+    return "/metrics/" + quote(name, safe="").replace(".", "%2E")
+
+
+def canonical(value: object) -> str:
+    """Return JSON text that is equal for equal values only: 1, 1.0 and true all differ."""
+    return json.dumps(value, sort_keys=True)
+
+
+def refusal(answer: httpx.Response) -> dict[str, Any]:
+    """Return the first error of an answer that is one, in the one shape, with its status.
+
+    An answer with `data` has the status 200, whatever in it is null.
+    """
+    content = answer.json()
+    assert content.keys() <= {"errors", "data", "extensions"}
+    assert not says_anything(content.get("data"))
+    for error in content["errors"]:
+        assert error.keys() <= {"message", "extensions", "path", "locations"}
+        assert error["message"]
+        assert error["extensions"]["code"] in STATUS
+    first: dict[str, Any] = content["errors"][0]
+    status = STATUS[first["extensions"]["code"]]
+    assert answer.status_code == (200 if content.get("data") is not None else status)
+    return first
+
+
+def says_anything(data: object) -> bool:
+    """Say whether there is anything but null in data."""
+    return any(map(says_anything, data.values())) if isinstance(data, dict) else data is not None
+
+
+def said(answer: httpx.Response) -> tuple[int, str, str | None, float | None]:
+    """Return the status that goes with its code, the code, field and limit of a refusal."""
+    parts = refusal(answer)["extensions"]
+    return STATUS[parts["code"]], parts["code"], parts.get("field"), parts.get("limit")
+
+
+async def ask(service: Service, query: str, **variables: object) -> Any:
+    """Ask the GraphQL door something that it can answer; return the data."""
+    answer = await service.graphql(query, **variables)
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+async def record(service: Service, path: str, *rows: object) -> None:
+    """Record rows, every one of which is good, as a batch; their times may be soon after 1970."""
+    answer = await service.post(f"{path}/batch?precision=ms", rows)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == len(rows)
+
+
+async def get(service: Service, path: str, **params: object) -> Any:
+    """GET something that is there; return what it says."""
+    answer = await service.http.get(path, params={key: str(val) for key, val in params.items()})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def stored(service: Service) -> Counter[str]:
+    """Count everything that is stored."""
+    content = await get(service, "/dashboard")
+    return Counter(
+        metrics=content["total_metrics_tracked"],
+        events=content["total_events_tracked"],
+        names=content["unique_metric_types"],
+    )
+
+
+async def clear(service: Service) -> None:
+    """Delete everything that is stored."""
+    for name in (await get(service, "/metrics"))["metrics"]:
+        assert (await service.http.delete(metric_path(name))).status_code == 200
+    assert (await service.http.delete("/events")).status_code == 200

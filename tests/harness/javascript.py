@@ -1,0 +1,84 @@
+"""The JavaScript clients of `tests/clients/`, run by the Node that `make clients` installs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tests.harness.sample_operations import FOLDER as OPERATIONS
+
+CLIENTS: Final = Path(__file__).parent.parent / "clients"
+GENERATED: Final = CLIENTS / "generated"
+
+_LOCK: Final = CLIENTS / "package-lock.json"
+_INSTALLED: Final = CLIENTS / "node_modules" / ".installed"
+_NODE: Final = Path(sys.executable).with_name("node")
+_CODEGEN: Final = "node_modules/@graphql-codegen/cli/cjs/bin.js"
+_TSC: Final = "node_modules/typescript/bin/tsc"
+_RELAY: Final = "node_modules/relay-compiler/cli.js"
+
+
+def are_installed() -> bool:
+    """Say whether Node and exactly what is locked are there."""
+    locked = _INSTALLED.exists() and _INSTALLED.read_bytes() == _LOCK.read_bytes()
+    return locked and _NODE.exists()
+
+
+def run(script: str, *arguments: str, service: str = "") -> tuple[int, str]:
+    """Run a script; return its exit code and what it printed."""
+    done = subprocess.run(
+        [_NODE, script, *arguments],
+        cwd=CLIENTS,
+        env=os.environ | {"SERVICE": service, "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return done.returncode, done.stdout
+
+
+def generate() -> None:
+    """Make TypeScript of the committed SDL and the sample operations."""
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    code, printed = run(_CODEGEN, "--config", "codegen.ts")
+    assert code == 0, printed
+
+
+def check_types(project: str = ".") -> list[str]:
+    """Return what `tsc --strict` says about the programs of a folder and what they import."""
+    code, printed = run(_TSC, "--pretty", "false", "--project", project)
+    lines = printed.splitlines()
+    assert bool(code) == bool(lines), printed
+    return lines
+
+
+def compile_for_relay(modules: Sequence[str]) -> dict[str, str]:
+    """Compile modules of `relay/` and the sample operations; return what to send, by name.
+
+    Raises AssertionError with what Relay says if it objects to anything.
+    """
+    folder = GENERATED / "relay"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "artifacts").mkdir(parents=True)
+    persisted = folder / "persisted.json"
+    persisted.write_text("{}")
+    for module in modules:
+        shutil.copy(CLIENTS / "relay" / module, folder)
+    for path in OPERATIONS.glob("*.graphql"):
+        (folder / f"{path.stem}.ts").write_text(f"graphql`\n{path.read_text()}`;\n")
+    code, printed = run(_RELAY)
+    assert code == 0, printed
+    texts: dict[str, Any] = msgspec.json.decode(persisted.read_bytes())
+    return {_name(text): text for text in texts.values()}
+
+
+def _name(operation: str) -> str:
+    return operation.replace("(", " ").split()[1]

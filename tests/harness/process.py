@@ -1,0 +1,169 @@
+"""A service in a process of its own, for tests of how it starts, crashes and stops."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+SERVE: Final = (sys.executable, "app.py")
+
+# A shell's background jobs, and so their children, are deaf to Ctrl+C until told otherwise.
+_INTERRUPTIBLE: Final = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+INTERRUPTIBLE: Final = (sys.executable, "-c", _INTERRUPTIBLE)
+
+_ASK_AGAIN_SECONDS: Final = 0.005
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int) -> bool:
+    """Say whether nobody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+class Process:
+    """A command that was started, in a process group of its own, and a client of its port.
+
+    What it prints goes to `log`, a file beside the data folder. At the end of a `with` block
+    whatever is left of the group is killed.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        command: Sequence[str] = SERVE,
+        *,
+        port: int | None = None,
+        folder: Path = ROOT,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start the command in `folder`, with settings for `data` and a free port, and these."""
+        self.port = port or free_port()
+        self.log = data.with_name(f"{data.name}.log")
+        inherited = {key: val for key, val in os.environ.items() if not key.startswith("ANALYTICS")}
+        ours = {"PORT": str(self.port), "HOST": "127.0.0.1", "ANALYTICS_DATA": str(data)}
+        self._began = time.monotonic()
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=inherited | ours | dict(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        """Return the process itself; it need not be ready."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+        self.kill()
+        self.http.close()
+
+    def await_ready(self, seconds: float = 60) -> float:
+        """Return when `/readyz` answers 200; return the seconds since the start."""
+        while time.monotonic() < self._began + seconds:
+            assert self._popen.poll() is None, f"ended with {self._popen.returncode}: {self.text()}"
+            with contextlib.suppress(httpx.TransportError):
+                if self.http.get("/readyz").status_code == 200:
+                    return time.monotonic() - self._began
+            time.sleep(_ASK_AGAIN_SECONDS)
+        raise AssertionError(f"not ready in {seconds} s: {self.text()}")
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        """POST a body: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers = {"content-type": "application/json"}
+        return self.http.post(path, content=content, headers=headers)
+
+    def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        """Ask the GraphQL door; return the data of an answer without errors."""
+        answer = self.post("/graphql", {"query": query, "variables": variables}).json()
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Send a signal to the process, or to its group as a terminal does."""
+        (os.killpg if group else os.kill)(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the whole group at once (-9), as a crash would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    def wait(self, seconds: float = 60) -> int:
+        """Wait for the process to end by itself; return its exit code."""
+        return self._popen.wait(seconds)
+
+    def stop(self) -> int:
+        """Ask it to end as a service manager does (SIGTERM); return its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def text(self) -> str:
+        """Return what it printed."""
+        return self.log.read_text(errors="replace")
+
+    def members(self) -> list[str]:
+        """List the command lines of what is alive in its process group."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self.pid and state != "Z":
+                    found.append(stat.with_name("cmdline").read_text().replace("\0", " "))
+        return found
+
+    def await_gone(self, seconds: float = 60) -> None:
+        """Return when nothing is left of its process group."""
+        until = time.monotonic() + seconds
+        while alive := self.members():
+            assert time.monotonic() < until, alive
+            time.sleep(_ASK_AGAIN_SECONDS)
+
+    def await_text(self, text: str, seconds: float = 60) -> None:
+        """Return when it has printed a text."""
+        until = time.monotonic() + seconds
+        while text not in self.text():
+            assert time.monotonic() < until, f"{text!r} is not in {self.text()}"
+            time.sleep(_ASK_AGAIN_SECONDS)
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Return its log, of which every line must be a JSON object."""
+        return [msgspec.json.decode(line, type=dict[str, Any]) for line in self.lines()]
+
+    def lines(self) -> list[str]:
+        """Return the lines it printed."""
+        return self.text().splitlines()

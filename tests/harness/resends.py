@@ -1,0 +1,54 @@
+"""Rows with ids of their own, sent to a store itself, and what became of them."""
+
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from schema.scalars import Instant
+from store.ingest.client_ids import Recorded
+from store.ingest.decoder import read_batch
+from store.ingest.streams import METRICS, SERIES
+from store.store import Store
+from tests.harness.stores import until
+
+NOW: Final = Instant(1_800_000_000_000)
+
+
+def row(key: str, own: str | None = None) -> dict[str, object]:
+    """Return a metric point that `keys` lists as `key`; its id is `own`, or none if that is ''."""
+    named = {} if own == "" else {"id": own or key}
+    return {"metric_name": "m", "value": 1, "tags": {"k": key}, **named}
+
+
+async def send(store: Store, *rows: dict[str, object]) -> Recorded:
+    """Record metric points as one batch."""
+    return await store.record(METRICS, read_batch(METRICS.kind, msgspec.json.encode(rows), NOW))
+
+
+async def send_series(store: Store, *ids: str) -> Recorded:
+    """Record a series of one point for each id, as one batch."""
+    rows = [
+        {"metric_name": "m", "tags": {"k": own}, "timestamps": [NOW], "values": [1], "id": own}
+        for own in ids
+    ]
+    return await store.record(SERIES, read_batch(SERIES.kind, msgspec.json.encode(rows), NOW))
+
+
+async def learned(store: Store) -> None:
+    """Return when the ids that were stored before the start are known."""
+    await until(lambda: all(ids.learned for ids in store._ids.values()))
+
+
+def split(results: list[Recorded | BaseException]) -> tuple[int, int, int]:
+    """Count the requests that were accepted, known, and refused for now."""
+    told = Counter[str]()
+    for result in results:
+        if isinstance(result, Recorded):
+            told["accepted" if result.points else "known"] += 1
+        else:
+            assert isinstance(result, AnalyticsError), result
+            assert (result.code, bool(result.retry_after)) == ("UNAVAILABLE", True)
+            told["refused"] += 1
+    return told["accepted"], told["known"], told["refused"]

@@ -1,0 +1,129 @@
+"""Client ids, and deletions, while the engine can't load what waits for it."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from schema.errors import AnalyticsError
+from store.engine import EngineError
+from store.ingest.streams import METRICS, PROJECT, SERIES
+from store.query import queries
+from store.query.sql import Statement
+from tests.harness.resends import learned, row, send, send_series, split
+from tests.harness.stores import assert_accounted, keys, opened, until
+
+LOAD_METRICS: Final = METRICS.load("", 0).text
+LOAD_SERIES: Final = SERIES.load("", 0).text
+
+
+async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While points can't be loaded, a series that may repeat them is refused."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    async with opened(tmp_path / "data") as store:
+        await learned(store)
+        write = store.engine.write
+
+        async def fail(statement: Statement) -> int:
+            if statement.text == LOAD_METRICS:
+                raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
+            return await write(statement)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store.engine, "write", fail)
+            await send(store, row("a"))
+            await until(lambda: store._loaders["metrics"].stuck)
+            for ids in (("a",), ("b", "a")):
+                with pytest.raises(AnalyticsError) as refused:
+                    await send_series(store, *ids)
+                assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
+            assert (await send_series(store, "c")).points == 1
+            assert (await send(store, row("d"))).points == 1
+        await until(lambda: not store.problems())
+        assert (await send_series(store, "a", "b", "c", "d")).points == 1
+        assert sorted(await keys(store)) == ["a", "b", "c", "d"]
+        await assert_accounted(store)
+
+
+async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One segment of several is loaded again: ids of the others are not taken for new ones."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
+    broken, rest, series = (asyncio.Event() for _ in range(3))
+    async with opened(tmp_path / "data") as store:
+        await learned(store)
+        write, loads = store.engine.write, 0
+
+        async def choked(statement: Statement) -> int:
+            nonlocal loads
+            if statement.text == LOAD_SERIES:
+                await series.wait()
+            if statement.text == LOAD_METRICS:
+                if not broken.is_set():
+                    raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
+                loads += 1
+                if loads > 1:
+                    await rest.wait()
+            return await write(statement)
+
+        monkeypatch.setattr(store.engine, "write", choked)
+        await send(store, row("first"))
+        await send(store, row("x"))
+        await until(lambda: store._loaders["metrics"].stuck)
+        await send_series(store, "s")
+        again = asyncio.create_task(send_series(store, "x"))
+        await asyncio.sleep(0.05)
+        broken.set()
+        await until(lambda: loads > 1)
+        series.set()
+        await asyncio.wait([again], timeout=0.5)
+        rest.set()
+        results = await asyncio.gather(again, return_exceptions=True)
+        assert split(list(results))[0] == 0
+        assert sorted(await keys(store)) == ["first", "s", "x"]
+        await assert_accounted(store)
+
+
+async def test_deletion_while_the_loader_recovers_is_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits in a journal when a deletion is asked for does not come back after it."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
+    broken, rest, series = (asyncio.Event() for _ in range(3))
+    async with opened(tmp_path / "data") as store:
+        await learned(store)
+        write, loads = store.engine.write, 0
+
+        async def choked(statement: Statement) -> int:
+            nonlocal loads
+            if statement.text == LOAD_SERIES:
+                await series.wait()
+            if statement.text == LOAD_METRICS:
+                if not broken.is_set():
+                    raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
+                loads += 1
+                if loads > 1:
+                    await rest.wait()
+            return await write(statement)
+
+        monkeypatch.setattr(store.engine, "write", choked)
+        await send(store, row("first"))
+        await send(store, row("x"))
+        await until(lambda: store._loaders["metrics"].stuck)
+        await send_series(store, "s")
+        everything = queries.delete(queries.metric_rows(PROJECT, "m"), 2**63)
+        deletion = asyncio.create_task(store.delete(everything))
+        await asyncio.sleep(0.05)
+        broken.set()
+        await until(lambda: loads > 1)
+        series.set()
+        await asyncio.wait([deletion], timeout=0.5)
+        rest.set()
+        (result,) = await asyncio.gather(deletion, return_exceptions=True)
+        assert sorted(await keys(store)) == (["first", "s", "x"] if result else [])

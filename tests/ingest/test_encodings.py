@@ -1,0 +1,124 @@
+"""Encodings of bodies: a byte order mark is skipped, what is not UTF-8 is named."""
+
+import codecs
+import gzip
+import json
+from typing import Any, Final
+
+import pytest
+
+from tests.harness.apis import get, metric_path, refusal, stored
+from tests.harness.service import Service
+
+ROUTES: Final[dict[str, str]] = {
+    "/metrics": '{"metric_name": "é", "value": 1}',
+    "/events": '{"event_name": "é"}',
+    "/metrics/batch": '[{"metric_name": "é", "value": 1}]',
+    "/events/batch": '{"event_name": "é"}\n{"event_name": "é"}',
+    "/metrics/series": '{"metric_name": "é", "values": [1], "timestamps": [1767225600000]}',
+    "/graphql": '{"query": "{health {status}}", "variables": {"é": 1}}',
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_byte_order_mark_is_skipped(service: Service, route: str, *, zipped: bool) -> None:
+    """A UTF-8 byte order mark at the beginning of a body changes nothing."""
+    body = codecs.BOM_UTF8 + ROUTES[route].encode()
+    headers = {"content-encoding": "gzip"} if zipped else {}
+    answer = await service.post(route, gzip.compress(body) if zipped else body, **headers)
+    assert answer.status_code == 200, answer.text
+    assert not answer.json().get("rejected")
+
+
+async def test_byte_order_mark_before_many_rows(service: Service) -> None:
+    """The first row of a large body of a known form is stored too, and has its name."""
+    body = b"\n".join([b'{"metric_name":"marked","value":1}'] * 200)
+    for _ in range(2):
+        answer = await service.post("/metrics/batch", codecs.BOM_UTF8 + body)
+        assert answer.json()["accepted"] == 200
+    assert (await get(service, metric_path("marked")))["count"] == 400
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+async def test_wide_encodings_are_named(service: Service, route: str, encoding: str) -> None:
+    """UTF-16 and UTF-32, with a byte order mark or without, are refused by their names."""
+    before = await stored(service)
+    answer = await service.post(route, ROUTES[route].encode(encoding))
+    error = refusal(answer)
+    assert answer.status_code == 400
+    assert encoding[:6].upper() in error["message"]
+    assert "UTF-8" in error["message"]
+    assert await stored(service) == before
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman"])
+async def test_first_bad_byte_is_named(service: Service, route: str, encoding: str) -> None:
+    """What is not UTF-8 is refused with the first byte that is wrong: its offset, its value."""
+    before = await stored(service)
+    body = ROUTES[route].encode(encoding)
+    row = body.split(b"\n")[0].strip(b"[]")
+    offset = (body if route == "/graphql" else row).index("é".encode(encoding))
+    error = refusal(await service.post(route, body))
+    assert (
+        f"is not UTF-8: byte {offset} is 0x{'é'.encode(encoding).hex().upper()}"
+        in (error["message"])
+    )
+    assert await stored(service) == before
+
+
+async def test_rows_in_other_encodings(service: Service) -> None:
+    """In a batch the row that is not UTF-8 is refused alone."""
+    good, bad = b'{"metric_name":"latin","value":1}', b'{"metric_name":"lat\xedn","value":1}'
+    for body in (b"\n".join((good, bad, good)), b"[" + b",".join((good, bad, good)) + b"]"):
+        content = (await service.post("/metrics/batch", body)).json()
+        (error,) = content["errors"]
+        assert (content["accepted"], error["index"], error["code"]) == (2, 1, "BAD_REQUEST")
+        assert "byte 19 is 0xED" in error["message"]
+
+
+CHARSETS: Final[list[tuple[str, bool]]] = [
+    ("application/json; charset=utf-8", True),
+    ("application/json;charset=UTF-8", True),
+    ('application/json; charset="utf8"', True),
+    ("application/json; profile=x; charset = utf-8", True),
+    ("application/json; charset=utf-16", False),
+    ("application/json; charset=ISO-8859-1", False),
+    ('application/json; charset="windows-1252"; x=y', False),
+    ("application/x-ndjson; Charset=latin1", False),
+    ("application/json; charset=", False),
+]
+
+
+@pytest.mark.parametrize(("content_type", "taken"), CHARSETS)
+async def test_charsets(service: Service, content_type: str, *, taken: bool) -> None:
+    """A charset other than UTF-8 is refused by name, whatever the bytes are."""
+    for route in ("/metrics", "/metrics/batch", "/metrics/series", "/events", "/events/batch"):
+        body = ROUTES[route].replace("é", "e").encode()
+        answer = await service.post(route, body, **{"content-type": content_type})
+        if taken:
+            assert answer.status_code == 200, answer.text
+        else:
+            assert answer.status_code == 415
+            assert "UTF-8" in refusal(answer)["message"]
+
+
+async def test_bytes_that_are_no_encoding(service: Service) -> None:
+    """Zero bytes in other places are bad JSON, not an encoding; so is an empty body with a mark."""
+    for body in (b"\0\0\0\0", b'{"a": "\0"}', codecs.BOM_UTF8, b"\0"):
+        message = refusal(await service.post("/metrics", body))["message"]
+        assert "UTF-16" not in message
+        assert "UTF-32" not in message
+
+
+async def test_odd_text_survives(service: Service) -> None:
+    """A byte order mark inside a text is a character like any other."""
+    sent: dict[str, Any] = {"event_name": "\ufeffinside", "properties": {"\ufeff": "\ufeff"}}
+    body = json.dumps(sent, ensure_ascii=False).encode()
+    assert (await service.post("/events", body)).status_code == 200
+    (event,) = (await get(service, "/events", event_name="\ufeffinside"))["events"]
+    assert event["properties"] == {"\ufeff": "\ufeff"}

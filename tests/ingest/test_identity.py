@@ -1,0 +1,102 @@
+"""Ids, names and instants: what a row is known by is what was sent, on every path."""
+
+import asyncio
+
+import pytest
+
+from tests.harness.apis import ask, clear, get, metric_path, record, refusal, said
+from tests.harness.service import Service
+
+NAMES = [
+    *("api/v1/users", "/leading", "trailing/", "a//b", "a/../b", ".", "..", "batch", "graphql"),
+    *("métrique", "日本語", "💥", "e\u0301", "\u00e9", "\u202eabc", "\u00a0", "\u2028", "\x85"),
+    *("a b", " a ", "a+b", "100%", "a%2Fb", "%", "a?b=c", "a#b", "a&b", "a;b", "a:b", "{x}", "*"),
+    *("it's", 'say "hi"', "back\\slash", "C:\\temp", "'; DROP TABLE metrics; --", "null", "0", "A"),
+    *("a", "x" * 200, "💥" * 200),
+]
+
+
+async def test_ids_sort_by_time(service: Service) -> None:
+    """Ids of rows recorded one after the other sort in that order, across loads of the engine."""
+    for path, key in (("/metrics", "metric"), ("/events", "event")):
+        ids = []
+        for number in range(30):
+            row = {f"{key}_name": "sorted", "value": 1} if key == "metric" else {"event_name": "s"}
+            ids.append((await service.post(path, row)).json()[f"{key}_id"])
+            if number % 10 == 0:
+                await get(service, "/dashboard")
+        assert ids == sorted(set(ids))
+
+
+async def test_ids_of_concurrent_requests(service: Service) -> None:
+    """Each of many concurrent requests gets the id that its own event is listed under."""
+    await clear(service)
+    rows = [{"event_name": "concurrent", "properties": {"n": n}} for n in range(50)]
+    answers = await asyncio.gather(*(service.post("/events", row) for row in rows))
+    listed = (await get(service, "/events"))["events"]
+    given = {
+        answer.json()["event_id"]: row["properties"]
+        for answer, row in zip(answers, rows, strict=True)
+    }
+    assert {event["id"]: event["properties"] for event in listed} == given
+    assert len(given) == 50
+
+
+async def test_names_in_paths(service: Service) -> None:
+    """Any name works in a path when it is percent-encoded, and is exactly itself."""
+    await clear(service)
+    rows = [{"metric_name": name, "value": number} for number, name in enumerate(NAMES)]
+    await record(service, "/metrics", *rows)
+    assert (await get(service, "/metrics"))["metrics"] == sorted(NAMES)
+    for number, name in enumerate(NAMES):
+        found = await get(service, metric_path(name))
+        assert (found["metric_name"], found["count"], found["sum"]) == (name, 1, number)
+
+
+async def test_only_the_name_itself_is_meant(service: Service) -> None:
+    """A path with a line break behind a name is another name, and not to be deleted."""
+    await service.post("/metrics", {"metric_name": "mine", "value": 1})
+    for path in ("/metrics/mine%0A", "/metrics/mine/", "/metrics/mine%0Amine", "/metrics/MINE"):
+        assert said(await service.http.get(path))[:2] == (404, "NOT_FOUND")
+        assert said(await service.http.delete(path))[:2] == (404, "NOT_FOUND")
+    assert (await get(service, "/metrics/mine"))["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ('"2025-10-30T12:34:56.789Z"', "2025-10-30T12:34:56.789Z"),
+        ('"2025-10-30T12:34:56Z"', "2025-10-30T12:34:56.000Z"),
+        ('"2025-10-30t12:34:56z"', "2025-10-30T12:34:56.000Z"),
+        ('"2025-10-30T18:04:56.789+05:30"', "2025-10-30T12:34:56.789Z"),
+        ('"2025-10-29T23:34:56-13:00"', "2025-10-30T12:34:56.000Z"),
+        ('"2025-10-30T12:34:56.789999Z"', "2025-10-30T12:34:56.789Z"),
+        ('"2024-02-29T00:00:00+00:00"', "2024-02-29T00:00:00.000Z"),
+        ("1761827696789", "2025-10-30T12:34:56.789Z"),
+        ("100000000000", "1973-03-03T09:46:40.000Z"),
+        ('"1970-01-01T00:00:00Z"', "1970-01-01T00:00:00.000Z"),
+        ('"2099-12-31T23:59:59.999Z"', "2099-12-31T23:59:59.999Z"),
+        ("4102444799999", "2099-12-31T23:59:59.999Z"),
+    ],
+)
+async def test_client_timestamp(service: Service, sent: str, kept: str) -> None:
+    """A client's instant, in RFC 3339 or epoch milliseconds, is kept to the millisecond in UTC."""
+    for kind in ("metric", "event"):
+        body = f'{{"{kind}_name": "timed", "timestamp": {sent}, "value": 1}}'
+        if kind == "event":
+            body = body.replace(', "value": 1', "")
+        answer = await service.post(f"/{kind}s", body.encode())
+        assert answer.json()["timestamp"] == kept
+    data = await ask(service, '{events(where: {name: {eq: "timed"}}) {nodes {id time}}}')
+    event_id = answer.json()["event_id"]
+    assert {"id": event_id, "time": kept} in data["events"]["nodes"]
+
+
+@pytest.mark.parametrize("sent", [-1, 4_102_444_800_000, "2100-01-01T00:00:00Z"])
+async def test_timestamp_out_of_range(service: Service, sent: object) -> None:
+    """An instant before 1970 or after 2099 is refused, however it is written."""
+    for path, row in (("/metrics", {"metric_name": "t", "value": 1}), ("/events", {})):
+        body = {"event_name": "t"} if path == "/events" else row
+        answer = await service.post(path, {**body, "timestamp": sent})
+        assert said(answer) == (422, "BAD_USER_INPUT", "timestamp", 4_102_444_799_999)
+        assert refusal(answer)["message"] == "timestamp: must be from 1970 to 2099"

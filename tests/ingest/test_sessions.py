@@ -1,0 +1,21 @@
+"""Sessions of events: recorded by either door, listed, and absent from what is older."""
+
+from tests.harness.apis import EVENTS as RECORD
+from tests.harness.apis import ask, clear, get, record
+from tests.harness.service import Service
+
+
+async def test_sessions_at_both_doors(service: Service) -> None:
+    """A session comes back as it was sent; REST shows it only where there is one."""
+    await clear(service)
+    await record(service, "/events", {"event_name": "rest", "session_id": "s1", "timestamp": 1})
+    single = {"event_name": "single", "session_id": "s1", "timestamp": 10**11}
+    assert (await service.post("/events", single)).status_code == 200
+    await ask(service, RECORD, rows=[{"name": "graphql", "sessionId": "s2"}])
+    await record(service, "/events", {"event_name": "none", "session_id": None, "timestamp": 0})
+    expected = {"graphql": "s2", "single": "s1", "rest": "s1", "none": None}
+    data = await ask(service, "{events {nodes {name sessionId}}}")
+    assert {node["name"]: node["sessionId"] for node in data["events"]["nodes"]} == expected
+    listed = (await get(service, "/events"))["events"]
+    assert {event["event_name"]: event.get("session_id") for event in listed} == expected
+    assert ["session_id" in event for event in listed] == [True, True, True, False]

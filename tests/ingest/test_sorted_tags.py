@@ -1,0 +1,77 @@
+"""Tags that an earlier version stored or left in its journal become what is written today."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from store.ingest.streams import METRICS
+from store.migrate import FOLDER, migrate
+from store.query.sql import Statement
+from tests.harness.service import NOON
+from tests.harness.stores import left_behind, opened, started
+
+
+class _Tags(msgspec.Struct):
+    tags: str
+
+
+def stored_form(tags: dict[str, str]) -> str:
+    """Return the one text of tags: sorted by the UTF-8 bytes of their keys."""
+    pairs = sorted(tags.items(), key=lambda pair: pair[0].encode())
+    return msgspec.json.encode(dict(pairs)).decode() if tags else ""
+
+
+ODD: Final[list[dict[str, str]]] = [
+    {"b": "1", "a": "2"},
+    {"a": "2", "b": "1"},
+    {},
+    {"only": "one"},
+    {"ab": "1", "a": "2"},
+    {"\U00010000": "1", "\uffff": "2", "é": "\n\x01\x7f"},
+    {'"': '","', ",": '":"', "\\": "\\", "!": "/"},
+    {"z": '"},{"', "]": "", "[": ":", "b": "\\\\"},
+]
+
+
+def as_sent(tags: dict[str, str]) -> str:
+    """Return tags as an earlier version stored them, in the order in which they came."""
+    return msgspec.json.encode(tags).decode()
+
+
+async def test_stored_tags_are_sorted_by_the_migration(tmp_path: Path) -> None:
+    """Rows of an earlier version get the text that is written today; a second run is no harm."""
+    files = sorted(FOLDER.glob("*.sql"))
+    before = tmp_path / "migrations"
+    before.mkdir()
+    for file in files:
+        if int(file.name[:4]) < 9:
+            (before / file.name).write_text(file.read_text())
+    sort = next(file for file in files if file.name.startswith("0009")).read_text()
+    row = (
+        "INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)"
+        " SELECT 'default', 'm', now64(3), 1, {tags:String}, '', {n:UInt64}, {n:UInt64}"
+    )
+    async with started(tmp_path / "store") as engine:
+        await migrate(engine, before)
+        for n, tags in enumerate(ODD):
+            await engine.write(Statement(row, {"tags": as_sent(tags), "n": 7 * 10**15 + n}))
+        await migrate(engine)
+        await engine.write(Statement(sort.rstrip().removesuffix(";")))
+        found = await engine.select(Statement("SELECT tags FROM metrics ORDER BY batch"), _Tags)
+    assert [row.tags for row in found] == [stored_form(tags) for tags in ODD]
+
+
+async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
+    """What an earlier version left in the journal is stored as it would be today."""
+    data = tmp_path / "data"
+    rows: list[dict[str, Any]] = [
+        {"metric_name": "m", "value": 1, "tags": tags, "timestamp": NOON} for tags in ODD
+    ]
+    await left_behind(
+        data / "journal" / METRICS.name, (msgspec.json.Encoder().encode_lines(rows), len(rows))
+    )
+    async with opened(data) as store:
+        statement = Statement("SELECT tags FROM metrics ORDER BY row", reads=("metrics",))
+        found = await store.select(statement, _Tags)
+    assert [row.tags for row in found] == [stored_form(tags) for tags in ODD]

@@ -1,0 +1,309 @@
+"""Timestamps: one parser of RFC 3339 for both APIs and every format, rounding down."""
+
+import json
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schema.scalars import Instant, rfc3339
+from schema.time.instants import parse_rfc3339
+from store.ingest.decoder import read_batch
+from store.ingest.rows import EVENT, METRIC
+from tests.harness.apis import ask, clear, get, refusal, said
+from tests.harness.service import NOON, Service
+from tests.oracle import rfc3339 as reference
+
+BOUNDED: Final = settings(derandomize=True, deadline=None, max_examples=12)
+MIDNIGHT: Final = 1_767_225_600_000
+RECORD: Final = """
+mutation($rows: [EventInput!]!) {
+  recordEvents(input: {events: $rows}) {accepted errors {index field code message}}
+}"""
+
+
+def parsed(text: str) -> int | None:
+    """Return what the parser makes of a text."""
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        return None
+
+
+@given(text=reference.TEXTS)
+@settings(derandomize=True, deadline=None, max_examples=3000)
+def test_parser_follows_the_grammar(text: str) -> None:
+    """The parser reads what the RFC's grammar admits, rounded down, and nothing else."""
+    assert parsed(text) == reference.milliseconds(text)
+
+
+@pytest.mark.parametrize("text", reference.ODD)
+def test_parser_follows_the_grammar_in_odd_cases(text: str) -> None:
+    """The same for the texts that parsers disagree on."""
+    assert parsed(text) == reference.milliseconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2016-12-31T23:59:60Z", "leap second"),
+        ("2016-12-31T15:59:60.5-08:00", "leap second"),
+        ("2025-10-30T12:34:56", "offset"),
+        ("2025-02-30T00:00:00Z", "calendar"),
+        ("2025-10-30T24:00:00Z", "time of day"),
+        ("2025-10-30T12:34:61Z", "time of day"),
+        ("2025-10-30T12:34:56+24:00", "offset"),
+        ("2025-10-30T12:34Z", "RFC 3339"),
+    ],
+)
+async def test_reasons(service: Service, text: str, reason: str) -> None:
+    """Both APIs say what is wrong with a time, in the same words."""
+    sent = {"event_name": "reasons", "timestamp": text}
+    rest = refusal(await service.post("/events", sent))
+    row = [{"name": "reasons", "time": text}]
+    graphql = refusal(await service.post("/graphql", {"query": RECORD, "variables": {"rows": row}}))
+    (error,) = graphql["extensions"]["rows"]
+    assert reason in rest["message"]
+    assert error["message"] == rest["message"].replace("timestamp", "time", 1)
+    query = "query($t: DateTime!) {events(range: {between: {from: $t}}) {totalCount}}"
+    asked = refusal(await service.post("/graphql", {"query": query, "variables": {"t": text}}))
+    assert reason in asked["message"]
+
+
+def in_escapes(text: Any) -> str:
+    """Write a text as JSON in which every character is an escape."""
+    units = text.encode("utf-16-be").hex()
+    return '"' + "".join(f"\\u{units[n : n + 4]}" for n in range(0, len(units), 4)) + '"'
+
+
+def in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
+    """Read texts as the times of rows: as NDJSON and as an array, escaped and not."""
+    rows: list[dict[str, Any]] = [
+        {name: "n", "timestamp": text, "id": str(n)} for n, text in enumerate(texts)
+    ]
+    rows = [row | {"value": 1} for row in rows] if kind is METRIC else rows
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    escaped = [
+        line.replace(json.dumps(row["timestamp"], ensure_ascii=False), in_escapes(row["timestamp"]))
+        for row, line in zip(rows, lines, strict=True)
+    ]
+    found = []
+    for written in (lines, escaped):
+        for body in ("\n".join(written), f"[{','.join(written)}]"):
+            batch = read_batch(kind, body.encode(), NOON)
+            times: list[int | None] = [None] * len(texts)
+            for row in batch.rows:
+                times[int(row.id)] = row.timestamp
+            assert {error.field for error in batch.refused} <= {"timestamp"}
+            found.append(times)
+    return found
+
+
+@given(texts=st.lists(reference.TEXTS.filter(lambda text: "\n" not in text), min_size=1))
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_batches_are_read_as_single_rows_are(texts: list[str]) -> None:
+    """A time is the same in any company: alone, among good times, among bad ones."""
+    expected = [reference.recorded(text) for text in texts]
+    good = [text for text in texts if reference.recorded(text) is not None]
+    for kind, name in ((EVENT, "event_name"), (METRIC, "metric_name")):
+        for times in in_bulk(kind, name, texts):
+            assert times == expected
+        if good:
+            for times in in_bulk(kind, name, good):
+                assert times == [reference.recorded(text) for text in good]
+
+
+async def by_rest(service: Service, texts: list[str]) -> list[int | None]:
+    """Record an event for each text, one by one; return the times in the answers."""
+    times = []
+    for text in texts:
+        answer = await service.post("/events", {"event_name": "one", "timestamp": text})
+        if answer.status_code != 200:
+            assert said(answer)[:3] == (422, "BAD_USER_INPUT", "timestamp")
+        accepted = answer.status_code == 200
+        times.append(parse_rfc3339(answer.json()["timestamp"]) if accepted else None)
+    return times
+
+
+async def by_graphql(service: Service, texts: list[str], *, literal: bool) -> list[int | None]:
+    """Record an event for each text in one request; return the times that are stored."""
+    await clear(service)
+    count = len(texts)
+    if literal:
+        rows = ", ".join(
+            f'{{name: "g", properties: {{n: {n}}}, time: {json.dumps(text)}}}'
+            for n, text in enumerate(texts)
+        )
+        body = {
+            "query": RECORD.replace("($rows: [EventInput!]!)", "").replace("$rows", f"[{rows}]")
+        }
+    else:
+        sent = [{"name": "g", "properties": {"n": n}, "time": t} for n, t in enumerate(texts)]
+        body = {"query": RECORD, "variables": {"rows": sent}}  # type: ignore[dict-item]
+    content = (await service.post("/graphql", body)).json()
+    if data := content.get("data", {}).get("recordEvents"):
+        errors = data["errors"]
+    else:
+        errors = content["errors"][0]["extensions"]["rows"]
+    times: list[int | None] = [None] * count
+    listed = (await get(service, "/events", limit=1000))["events"]
+    for event in listed:
+        times[event["properties"]["n"]] = parse_rfc3339(event["timestamp"])
+    assert {error["index"] for error in errors} == {n for n in range(count) if times[n] is None}
+    assert {(error["field"], error["code"]) for error in errors} <= {("time", "BAD_USER_INPUT")}
+    return times
+
+
+async def as_series(service: Service, texts: list[str]) -> list[int | None]:
+    """Record a series of one point for each text; return the times that are stored."""
+    await clear(service)
+    rows = [
+        {"metric_name": f"s{n}", "timestamps": [NOON, text], "values": [1, 2]}
+        for n, text in enumerate(texts)
+    ]
+    await service.post("/metrics/series", rows)
+    times: list[int | None] = []
+    names = (await get(service, "/metrics"))["metrics"]
+    for n in range(len(texts)):
+        if f"s{n}" not in names:
+            times.append(None)
+            continue
+        query = """query($name: String!) {metric(name: $name) {
+            samples(range: {preset: ALL_TIME}, first: 2) {nodes {time value}}
+        }}"""
+        nodes = (await ask(service, query, name=f"s{n}"))["metric"]["samples"]["nodes"]
+        times += [parse_rfc3339(node["time"]) for node in nodes if node["value"] == 2]
+    return times
+
+
+@given(texts=st.lists(reference.TEXTS, min_size=1, max_size=12))
+@example(texts=list(reference.ODD))
+@BOUNDED
+async def test_apis_agree(service: Service, texts: list[str]) -> None:
+    """REST and GraphQL store the same time for a text, or refuse that row alone, by its index."""
+    expected = [reference.recorded(text) for text in texts]
+    assert await by_rest(service, texts) == expected
+    assert await by_graphql(service, texts, literal=False) == expected
+    assert await by_graphql(service, texts, literal=True) == expected
+    ahead = [text for text, time in zip(texts, expected, strict=True) if (time or 0) < NOON]
+    assert await as_series(service, ahead) == [reference.recorded(text) for text in ahead]
+
+
+async def asked_from(service: Service, text: str, to: str) -> list[str | None]:
+    """Ask for a time from a text on, in every way; return the begin of the range in the answers."""
+    query = f"""query($t: DateTime!) {{
+        eventTrend(range: {{between: {{from: $t, to: "{to}"}}}}) {{meta {{range {{from}}}}}}
+    }}"""
+    literal = query.replace("($t: DateTime!)", "").replace("$t", json.dumps(text))
+    answers = [
+        await service.post("/graphql", {"query": query, "variables": {"t": text}}),
+        await service.post("/graphql", {"query": literal}),
+        await service.http.get(
+            "/graphql", params={"query": query, "variables": json.dumps({"t": text})}
+        ),
+    ]
+    found: list[str | None] = []
+    for answer, field in zip(answers, ("t", "from", "t"), strict=True):
+        content = answer.json()
+        if "errors" in content:
+            assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT"
+            assert refusal(answer)["extensions"]["field"] == field
+            found.append(None)
+        else:
+            found.append(content["data"]["eventTrend"]["meta"]["range"]["from"])
+    return found
+
+
+@given(text=reference.TEXTS)
+@settings(derandomize=True, deadline=None, max_examples=60)
+async def test_questions_read_the_same(service: Service, text: str) -> None:
+    """A range reads a text as a row does: as a literal, as a variable, in a URL."""
+    moment = reference.recorded(text)
+    if moment is None and reference.milliseconds(text) is not None:
+        return  # before 1970 and after 2099 there are no rows, but there may be ranges
+    expected = None if moment is None else rfc3339(Instant(moment))
+    to = rfc3339(Instant((moment or 0) + 3_600_000))
+    assert set(await asked_from(service, text, to)) == {expected}
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-10-30T12:34Z", "now", "0000-06-01T00:00:00Z", 5, 1.5, [], {}]
+)
+@pytest.mark.parametrize("test", ["gt", "gte", "lt", "lte"])
+async def test_filters_refuse_what_rows_refuse(service: Service, test: str, text: object) -> None:
+    """A filter on time refuses what is no instant, by its variable; its neighbour is answered."""
+    query = f"""query($t: DateTime) {{
+        bad: events(where: {{time: {{{test}: $t}}}}) {{totalCount}}
+        good: events {{totalCount}}
+    }}"""
+    answer = await service.post("/graphql", {"query": query, "variables": {"t": text}})
+    (error,) = answer.json()["errors"]
+    assert (error["extensions"]["code"], error["extensions"]["field"]) == ("BAD_USER_INPUT", "t")
+    assert error["path"] == ["bad"]
+    assert answer.json()["data"]["good"] is not None
+
+
+def test_every_input_refuses_unreadable_instants() -> None:
+    """No input but those of rows, and no argument, is handed a DateTime that is none."""
+    from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type  # noqa: PLC0415
+
+    from api.graphql.schema import schema  # noqa: PLC0415
+    from schema.scalars import ReadableInstants  # noqa: PLC0415
+
+    def has_instants(fields: Any) -> bool:
+        return any(get_named_type(item.type).name == "DateTime" for item in fields.values())
+
+    for name, kind in schema._schema.type_map.items():
+        if isinstance(kind, GraphQLInputObjectType) and has_instants(kind.fields):
+            definition: Any = schema.schema_converter.type_map[name].definition
+            is_row = name in {"MetricInput", "EventInput"}
+            assert issubclass(definition.origin, ReadableInstants) is not is_row, name
+        if isinstance(kind, GraphQLObjectType):
+            assert not any(has_instants(field.args) for field in kind.fields.values()), name
+
+
+FLOATS: Final = [
+    ("1767225600000.0", MIDNIGHT),
+    ("1.7672256e12", MIDNIGHT),
+    ("17672256E5", MIDNIGHT),
+    ("1767225600000.5", None),
+    ("1767225600000.000001", MIDNIGHT),  # no double is nearer
+    ("1.5", None),
+    ("1767225600.0", None),
+    ("-1767225600000.0", None),
+    ("1e13", None),
+    ("-0.0", None),
+]
+
+
+@pytest.mark.parametrize(("number", "moment"), FLOATS)
+async def test_integral_floats(service: Service, number: str, moment: int | None) -> None:
+    """Milliseconds may be written with a point or an exponent; a fraction of one is refused."""
+    row = f'{{"metric_name": "floats", "value": 1, "timestamp": {number}}}'.encode()
+    answers = [await service.post("/metrics", row)]
+    answers += [await service.post("/metrics/batch", body) for body in (row, b"[" + row + b"]")]
+    series = f'{{"metric_name": "floats", "values": [1, 1], "timestamps": [{NOON}, {number}]}}'
+    answers.append(await service.post("/metrics/series", series.encode()))
+    for answer in answers:
+        assert (answer.status_code == 200) == (moment is not None), answer.text
+    if moment is None:
+        assert said(answers[0])[:3] == (422, "BAD_USER_INPUT", "timestamp")
+        assert refusal(answers[3])["extensions"]["rows"][0]["field"] == "timestamps"
+        assert "item [1]" in refusal(answers[3])["message"]
+    else:
+        assert answers[0].json()["timestamp"] == rfc3339(Instant(moment))
+
+
+async def test_series_of_texts(service: Service) -> None:
+    """The times of a series may be texts and numbers, mixed."""
+    await clear(service)
+    times = ["2026-01-01T00:00:00Z", MIDNIGHT + 1, "2026-01-01T02:00:00.0029+02:00", MIDNIGHT + 3.0]
+    row = {"metric_name": "mixed", "timestamps": times, "values": [1, 2, 3, 4]}
+    for body in (msgspec.json.encode(row), msgspec.json.encode([row])):
+        assert (await service.post("/metrics/series", body)).json()["accepted"] == 4
+    query = """{metric(name: "mixed") {samples(range: {preset: ALL_TIME}) {nodes {time value}}}}"""
+    nodes = (await ask(service, query))["metric"]["samples"]["nodes"]
+    found = sorted((parse_rfc3339(node["time"]), node["value"]) for node in nodes)
+    assert found == sorted((MIDNIGHT + n, n + 1) for n in range(4) for _ in range(2))

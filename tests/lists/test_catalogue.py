@@ -1,0 +1,233 @@
+"""Which metrics and event types there are: summaries, search, kinds, descriptions."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schema.scalars import Instant, rfc3339
+from tests.harness.apis import ask, clear, get, record, said
+from tests.harness.service import Service
+from tests.harness.statements import statements
+
+SUMMARY = "name kind unit description firstSeenAt lastSeenAt seriesCount"
+DESCRIBE = """
+mutation($input: DescribeMetricInput!) {
+  describeMetric(input: $input) {name kind unit description}
+}"""
+
+
+async def describe(service: Service, **said: object) -> Any:
+    """Say something of a metric; return what is said of it then."""
+    return (await ask(service, DESCRIBE, input=said))["describeMetric"]
+
+
+async def listed(service: Service, asked: str = "") -> list[str]:
+    """List the names of metrics; the total must be the same."""
+    found = (await ask(service, f"{{metrics{asked} {{nodes {{name}} totalCount}}}}"))["metrics"]
+    assert found["totalCount"] == len(found["nodes"])
+    return [node["name"] for node in found["nodes"]]
+
+
+async def test_empty_store(service: Service) -> None:
+    """Nothing stored: empty lists, no error, whatever is selected."""
+    await clear(service)
+    fields = f"{SUMMARY} tags {{name cardinality values {{value count}}}}"
+    data = await ask(
+        service,
+        f"{{metrics {{nodes {{{fields}}} totalCount}} events {{nodes {{id}} totalCount}}"
+        " eventTypes {id name count firstSeenAt lastSeenAt properties {key type coverage}}}",
+    )
+    assert data == {
+        "metrics": {"nodes": [], "totalCount": 0},
+        "events": {"nodes": [], "totalCount": 0},
+        "eventTypes": [],
+    }
+
+
+async def test_summaries(service: Service) -> None:
+    """First and last by the points' own time, series by their tags, in lists and alone."""
+    await clear(service)
+    rows = [
+        {"metric_name": "a", "value": 1, "timestamp": 5000, "tags": {"h": "1", "r": "x"}},
+        {"metric_name": "a", "value": 1, "timestamp": 3000, "tags": {"h": "2"}},
+        {"metric_name": "a", "value": 1, "timestamp": 9000, "tags": {"h": "2"}},
+        {"metric_name": "b", "value": 1, "timestamp": 7000},
+    ]
+    await record(service, "/metrics", *rows)
+    expected = [
+        {
+            "name": name,
+            "firstSeenAt": rfc3339(Instant(first)),
+            "lastSeenAt": rfc3339(Instant(last)),
+            "seriesCount": series,
+        }
+        for name, first, last, series in (("a", 3000, 9000, 2), ("b", 7000, 7000, 1))
+    ]
+    fields = "name firstSeenAt lastSeenAt seriesCount"
+    data = await ask(service, f"{{metrics {{nodes {{{fields}}} edges {{node {{{fields}}}}}}}}}")
+    assert data["metrics"]["nodes"] == expected
+    assert [edge["node"] for edge in data["metrics"]["edges"]] == expected
+    for shown in expected:
+        data = await ask(service, f'{{metric(name: "{shown["name"]}") {{{fields}}}}}')
+        assert data["metric"] == shown
+
+
+async def test_event_types(service: Service) -> None:
+    """Names of events with counts and times, sorted; the id of one is where to go on."""
+    await clear(service)
+    rows = [{"event_name": f"e{n % 5}", "timestamp": 1000 * n} for n in range(12)]
+    await record(service, "/events", *rows)
+    fields = "id name count firstSeenAt lastSeenAt"
+    found = (await ask(service, f"{{eventTypes {{{fields}}}}}"))["eventTypes"]
+    assert [(entry["name"], entry["count"]) for entry in found] == [
+        *(("e0", 3), ("e1", 3), ("e2", 2), ("e3", 2), ("e4", 2)),
+    ]
+    assert found[0]["firstSeenAt"] == rfc3339(Instant(0))
+    assert found[0]["lastSeenAt"] == rfc3339(Instant(10_000))
+    page = f'{{eventTypes(first: 2, after: "{found[1]["id"]}") {{{fields}}}}}'
+    assert (await ask(service, page))["eventTypes"] == found[2:4]
+    searched = await ask(service, '{eventTypes(search: "E3") {name}}')
+    assert searched["eventTypes"] == [{"name": "e3"}]
+    for asked, field in ((f'after: "{found[1]["name"]}"', "after"), ("first: 0", "first")):
+        answer = await service.post("/graphql", {"query": f"{{eventTypes({asked}) {{name}}}}"})
+        assert said(answer)[:3] == (422, "BAD_USER_INPUT", field)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.text(alphabet="aAéÉßẞ%_\\'ςΣσİı💥*", min_size=1, max_size=4))
+async def test_search_folds_case(service: Service, text: str) -> None:
+    """`search` finds what contains a text by full Unicode case folding, and is no pattern."""
+    names = ["aÉß", "A%_", "STRASSE", "\\'", "ΑΣς", "İı", "💥*", "ab"]
+    if await listed(service) != sorted(names):
+        await clear(service)
+        await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in names))
+    found = (await ask(service, "query($s: String) {metrics(search: $s) {nodes {name}}}", s=text))[
+        "metrics"
+    ]["nodes"]
+    expected = sorted(name for name in names if text.casefold() in name.casefold())
+    assert [node["name"] for node in found] == expected
+
+
+async def test_describe(service: Service) -> None:
+    """What is not said stays, an empty text removes; the list has it in the next answer."""
+    await clear(service)
+    await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in ("d", "e", "f")))
+    shown = {"name": "d", "kind": "GAUGE", "unit": None, "description": None}
+    for change in (
+        {"unit": "ms"},
+        {"kind": "COUNTER"},
+        {"description": 'it\'s\n\t\\ "é" 💥'},
+        {"kind": None, "unit": None, "description": None},
+        {"unit": "", "kind": "HISTOGRAM"},
+        {"description": ""},
+        {"kind": "GAUGE"},
+    ):
+        told = {key: value for key, value in change.items() if value is not None}
+        shown |= {key: value or None for key, value in told.items()}
+        assert await describe(service, name="d", **change) == shown
+        nodes = (await ask(service, "{metrics {nodes {name kind unit description}}}"))["metrics"]
+        assert nodes["nodes"][0] == shown
+        assert nodes["nodes"][1] == {
+            "name": "e",
+            "kind": "GAUGE",
+            "unit": None,
+            "description": None,
+        }
+
+
+async def test_kinds(service: Service) -> None:
+    """`kind` lists the metrics of one kind; a metric of which nothing is said is a GAUGE."""
+    await clear(service)
+    await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in "abcde"))
+    await describe(service, name="a", kind="COUNTER")
+    await describe(service, name="b", kind="SUMMARY")
+    await describe(service, name="c", kind="GAUGE")
+    await describe(service, name="d", unit="s")
+    await describe(service, name="nobody", kind="COUNTER")
+    assert await listed(service) == list("abcde")
+    assert await listed(service, "(kind: COUNTER)") == ["a"]
+    assert await listed(service, "(kind: SUMMARY)") == ["b"]
+    assert await listed(service, "(kind: HISTOGRAM)") == []
+    assert await listed(service, "(kind: GAUGE)") == ["c", "d", "e"]
+    assert await listed(service, '(kind: GAUGE, search: "D")') == ["d"]
+    assert (await get(service, "/metrics"))["metrics"] == list("abcde")
+    answer = await service.post("/graphql", {"query": '{metric(name: "nobody") {kind}}'})
+    assert said(answer)[:2] == (404, "NOT_FOUND")
+    await clear(service)
+    assert await listed(service, "(kind: COUNTER)") == []
+    await record(service, "/metrics", {"metric_name": "a", "value": 1})
+    assert await listed(service, "(kind: COUNTER)") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "limit"),
+    [
+        ({"name": ""}, "name", None),
+        ({"name": "x" * 201}, "name", 200),
+        ({"name": "a\nb"}, "name", None),
+        ({"name": "a", "unit": "x" * 101}, "unit", 100),
+        ({"name": "a", "unit": "\0"}, "unit", None),
+        ({"name": "a", "description": "x" * 2001}, "description", 2000),
+    ],
+)
+async def test_descriptions_that_are_refused(
+    service: Service, wrong: Any, field: str, limit: int | None
+) -> None:
+    """A refusal names the field and the limit, and stores nothing."""
+    before = await ask(service, "{metrics {nodes {name kind unit description}}}")
+    answer = await service.post("/graphql", {"query": DESCRIBE, "variables": {"input": wrong}})
+    assert said(answer) == (422, "BAD_USER_INPUT", field, limit)
+    assert await ask(service, "{metrics {nodes {name kind unit description}}}") == before
+
+
+async def test_descriptions_at_the_same_time(service: Service) -> None:
+    """Descriptions of one metric that come together all count: none undoes another's field."""
+    parts = [f'm{n}: describeMetric(input: {{name: "p", unit: "u{n}"}}) {{unit}}' for n in range(5)]
+    for field, text in (("description", '"d"'), ("kind", "COUNTER")):
+        parts.append(f'{field}: describeMetric(input: {{name: "p", {field}: {text}}}) {{name}}')
+    await asyncio.gather(*(ask(service, f"mutation {{{part}}}") for part in parts))
+    shown = await describe(service, name="p")
+    assert (shown["kind"], shown["description"]) == ("COUNTER", "d")
+    assert shown["unit"] in {f"u{n}" for n in range(5)}
+
+
+async def test_statements_of_a_list(service: Service) -> None:
+    """A list is one statement however long it is, and computes nothing that is not selected."""
+    await clear(service)
+    rows = [{"metric_name": f"m{n}", "value": 1, "tags": {"t": str(n)}} for n in range(50)]
+    await record(service, "/metrics", *rows)
+    rows = [{"event_name": f"e{n}", "properties": {"p": n}} for n in range(50)]
+    await record(service, "/events", *rows)
+    await get(service, "/dashboard")  # after which all is loaded
+    tags = "tags {name cardinality}"
+    for query, count, absent in (
+        ("metrics {nodes {id name}}", 1, ("tags", "min(", "max(", "metric_descriptions")),
+        ("metrics {edges {node {name kind}}}", 1, ("tags", "min(")),
+        ("metrics {nodes {firstSeenAt}}", 1, ("tags", "max(", "metric_descriptions")),
+        (f"metrics {{nodes {{{SUMMARY}}}}}", 1, ()),
+        (f"metrics {{nodes {{{SUMMARY} {tags}}}}}", 2, ("values",)),
+        ("metrics {nodes {tags {name values {value}}}}", 3, ("metric_descriptions",)),
+        ("metrics {nodes {name} edges {node {...F}}}", 1, ("tags", "metric_descriptions")),
+        ("metrics {nodes {name seriesCount @skip(if: true)}}", 1, ("tags",)),
+        ("metrics {nodes {name}} more: metrics {nodes {name}}", 2, ("tags",)),
+        ('metric(name: "m1") {name}', 1, ("tags",)),
+        ('metric(name: "m1") {name tags {name cardinality values {value}}}', 3, ()),
+        ("eventTypes {name}", 1, ("count()", "properties")),
+        ("eventTypes {name count lastSeenAt}", 1, ("min(", "properties")),
+        ("eventTypes {name properties {key type coverage cardinality}}", 2, ()),
+        ("eventTypes {properties {key a: values {value} b: values(first: 1) {value}}}", 4, ()),
+    ):
+        document = f"{{{query}}}" + " fragment F on Metric {lastSeenAt}" * ("...F" in query)
+        with statements() as asked:
+            await ask(service, document)
+        text = "\n".join(statement.text for statement in asked)
+        assert len(asked) == count, (query, text)
+        assert [part for part in absent if part in text] == [], (query, text)

@@ -1,0 +1,256 @@
+"""What a filter means, in plain Python: filters and rows are in the words of GraphQL."""
+
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any, Final
+
+from tests.oracle.aggregates import identity
+
+ABSENT: Final = object()
+
+Row = Mapping[str, Any]
+
+
+def _like(text: str, pattern: str, flags: int = 0) -> bool:
+    parts = re.findall(r"\\[%_\\]|.", pattern, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    regex = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
+    return re.fullmatch(regex, text, re.DOTALL | flags) is not None
+
+
+def _matches(text: str, pattern: str, flags: int = 0) -> bool:
+    return re.search(pattern, text, re.DOTALL | flags) is not None
+
+
+def _any_case(test: Callable[[str, Any], bool]) -> Callable[[str, Any], bool]:
+    def folded(text: str, given: Any) -> bool:
+        fold = given.casefold() if isinstance(given, str) else [item.casefold() for item in given]
+        return test(text.casefold(), fold)
+
+    return folded
+
+
+def _not(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda value, given: value is ABSENT or not test(value, given)
+
+
+def _is(value: Any, given: Any) -> bool:
+    return bool(value == given)
+
+
+def _in(value: Any, given: Sequence[Any]) -> bool:
+    return value in given
+
+
+_STRING: Final[dict[str, Callable[[str, Any], bool]]] = {
+    "eq": _is,
+    "in": _in,
+    "contains": lambda text, given: given in text,
+    "startsWith": str.startswith,
+    "endsWith": str.endswith,
+}
+_NEGATIVE: Final = {
+    "neq": "eq",
+    "notIn": "in",
+    "notContains": "contains",
+    "notMatches": "matches",
+}
+
+
+def _with_negatives(tests: dict[str, Any]) -> dict[str, Callable[[Any, Any], bool]]:
+    negatives = {name: _not(tests[of]) for name, of in _NEGATIVE.items() if of in tests}
+    return tests | negatives
+
+
+STRING: Final = _with_negatives(_STRING | {"like": _like, "matches": _matches})
+ANY_CASE: Final = _with_negatives(
+    {name: _any_case(test) for name, test in _STRING.items()}
+    | {
+        "like": lambda text, given: _like(text, given, re.IGNORECASE),
+        "matches": lambda text, given: _matches(text, given, re.IGNORECASE),
+    }
+)
+NUMBER: Final = _with_negatives(
+    {
+        "eq": _is,
+        "in": _in,
+        "gt": operator.gt,
+        "gte": operator.ge,
+        "lt": operator.lt,
+        "lte": operator.le,
+    }
+)
+BOOLEAN: Final = {"eq": _is}
+TIME: Final = {name: NUMBER[name] for name in ("gt", "gte", "lt", "lte")}
+
+
+def passes(given: Mapping[str, Any], row: Row, rows: Sequence[Row] = ()) -> bool:
+    """Say whether a row passes a filter; `performed` looks at all of the `rows`."""
+    return all(_part(part, tests, row, rows) for part, tests in given.items())
+
+
+def _part(part: str, tests: Any, row: Row, rows: Sequence[Row]) -> bool:
+    parts: dict[str, Callable[[], bool]] = {
+        "AND": lambda: all(passes(child, row, rows) for child in tests),
+        "OR": lambda: any(passes(child, row, rows) for child in tests),
+        "NOT": lambda: not passes(tests, row, rows),
+        "tag": lambda: _texts(tests["string"], row["tags"].get(tests["key"], ABSENT)),
+        "property": lambda: _property(tests, row),
+        "performed": lambda: _performed(tests, row, rows),
+        "time": lambda: _all(TIME, tests, row["time"], is_set=True),
+        "value": lambda: _all(NUMBER, tests, row["value"], is_set=True),
+    }
+    return parts[part]() if part in parts else _texts(tests, row[part] or ABSENT)
+
+
+def _texts(tests: Mapping[str, Any], value: Any, *, is_set: bool | None = None) -> bool:
+    table = STRING if tests.get("caseSensitive", True) else ANY_CASE
+    tests = {name: given for name, given in tests.items() if name != "caseSensitive"}
+    return _all(table, tests, value, is_set=value is not ABSENT if is_set is None else is_set)
+
+
+def _all(
+    table: Mapping[str, Callable[[Any, Any], bool]],
+    tests: Mapping[str, Any],
+    value: Any,
+    *,
+    is_set: bool,
+) -> bool:
+    for name, given in tests.items():
+        if name == "isSet":
+            passed = is_set == given
+        elif name in ("neq", "notIn", "notContains", "notMatches"):
+            passed = table[name](value, given)
+        else:
+            passed = value is not ABSENT and table[name](value, given)
+        if not passed:
+            return False
+    return True
+
+
+JSON: Final = _with_negatives(
+    {
+        "eq": lambda value, given: identity(value) == identity(json.loads(given)),
+        "in": lambda value, given: (
+            identity(value) in [identity(json.loads(text)) for text in given]
+        ),
+    }
+)
+
+
+def instant(text: str) -> Fraction | None:
+    """Return the milliseconds since 1970 that a text is, exactly; None if it is no RFC 3339."""
+    form = r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))"
+    found = re.fullmatch(form, text, re.ASCII | re.IGNORECASE)
+    if not found:
+        return None
+    fraction, sign, hours, minutes = found.groups()[6:]
+    if int(hours or 0) > 23 or int(minutes or 0) > 59:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    shift = 400 if year < 400 else 0  # years that Python lacks; 400 years are 146097 days
+    try:
+        moment = datetime(year + shift, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    offset = (int(hours or 0) * 60 + int(minutes or 0)) * (-1 if sign == "-" else 1)
+    days = since.days - (146_097 if shift else 0)
+    seconds = days * 86_400 + since.seconds - offset * 60
+    return 1000 * (seconds + Fraction(int(fraction or 0), 10 ** len(fraction or "")))
+
+
+def written_number(value: Any) -> float | None:
+    """Return the number that a value is, or that a text is written as, as JSON writes it."""
+    if isinstance(value, str):
+        text = value.strip(" ")
+        form = r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
+        return float(text) if re.fullmatch(form, text) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+_PARTS: Final[dict[str, tuple[Callable[[Any], Any], Mapping[str, Any] | None]]] = {
+    "string": (lambda value: value if isinstance(value, str) else None, None),
+    "number": (
+        lambda value: (
+            value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        ),
+        NUMBER,
+    ),
+    "cast": (written_number, NUMBER),
+    "boolean": (lambda value: value if isinstance(value, bool) else None, BOOLEAN),
+    "datetime": (lambda value: instant(value) if isinstance(value, str) else None, TIME),
+    "json": (lambda value: value, JSON),
+}
+"""The parts of a property's filter: a value as what they test, and their operators."""
+
+
+def at_keys(value: Any, keys: Sequence[str]) -> Any:
+    """Walk through objects; `ABSENT` where there is nothing."""
+    for key in keys:
+        value = value.get(key, ABSENT) if isinstance(value, dict) else ABSENT
+    return value
+
+
+def _property(tests: Mapping[str, Any], row: Row) -> bool:
+    before, is_array, after = tests["key"].partition("[]")
+    value = at_keys(row["properties"], split(before))
+    kinds = {name: given for name, given in tests.items() if name not in ("key", "cast")}
+    cast = "cast" if tests.get("cast") else "number"
+    for name, given in kinds.items():
+        part = cast if name == "number" else name
+        if is_array:
+            items = value if isinstance(value, list) else []
+            if after:
+                items = [at_keys(item, split(after[1:])) for item in items]
+            passed = _any_item(part, given, [i for i in items if i is not None and i is not ABSENT])
+        else:
+            passed = _part_of_property(part, given, value)
+        if not passed:
+            return False
+    return True
+
+
+def split(path: str) -> list[str]:
+    """Split a path at its dots."""
+    return re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", path).split("\0\0")
+
+
+def _part_of_property(part: str, tests: Mapping[str, Any], value: Any) -> bool:
+    is_set = value is not ABSENT and value is not None
+    kind, table = _PARTS[part]
+    told = kind(value) if is_set else None
+    told = ABSENT if told is None else told
+    if table is None:
+        return _texts(tests, told, is_set=is_set)
+    return _all(table, tests, told, is_set=is_set)
+
+
+def _any_item(part: str, tests: Mapping[str, Any], items: Sequence[Any]) -> bool:
+    case = {name: given for name, given in tests.items() if name == "caseSensitive"}
+    positive = {
+        name: given
+        for name, given in tests.items()
+        if name not in (*_NEGATIVE, "isSet", "caseSensitive")
+    }
+    negative = [{name: given} for name, given in tests.items() if name in _NEGATIVE]
+    passed = "isSet" not in tests or bool(items) == tests["isSet"]
+    passed &= not positive or any(_part_of_property(part, positive | case, i) for i in items)
+    return passed and all(_part_of_property(part, one | case, i) for one in negative for i in items)
+
+
+def _performed(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:
+    if row["userId"] is None:
+        return False
+    done = [
+        other
+        for other in rows
+        if other["userId"] == row["userId"]
+        and other["name"] == tests["event"]
+        and passes(tests.get("where", {}), other, rows)
+    ]
+    return _all(NUMBER, tests.get("count") or {"gte": 1}, len(done), is_set=True)

@@ -1,0 +1,71 @@
+"""The number of a bucket, as the engine finds it."""
+
+import asyncio
+from bisect import bisect_right
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.buckets import Granularity
+from schema.ranges import TimeRange
+from schema.scalars import Instant, rfc3339
+from store.query.queries import Rows
+from store.query.sql import Statement
+from store.query.time.buckets import MAX_BUCKETS, Buckets, bucket_number
+from tests.harness.service import Service
+from tests.oracle.calendar import SPECIAL, cut_or_refused, found, quiet, ranges
+
+DAY = 86_400_000
+
+
+class Numbered(msgspec.Struct):
+    """An instant, and the bucket that the engine puts it in."""
+
+    ms: int
+    number: int
+
+
+def numbers(cut: Buckets, moments: list[int]) -> Statement:
+    """Ask for the bucket of each instant."""
+    rows = Rows("metrics", "")
+    slot = rows.bind("Array(Int64)", moments)
+    number = bucket_number(cut, rows.bind)
+    text = (
+        f"SELECT toUnixTimestamp64Milli(time) AS ms, {number} AS number FROM"  # noqa: S608
+        f" (SELECT fromUnixTimestamp64Milli(arrayJoin({slot}), 'UTC') AS time)"
+    )
+    return Statement(text, rows.slots.params)
+
+
+async def test_engine_finds_the_same_bucket(service: Service) -> None:
+    """Random instants and the edges of buckets, regular or not: the engine's number is ours."""
+    loop = asyncio.get_running_loop()
+
+    def ask(cut: Buckets, moments: list[int]) -> list[Numbered]:
+        answer = service.context.store.select(numbers(cut, moments), Numbered)
+        return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
+
+    @quiet
+    @given(ranges, st.sampled_from(list(Granularity)), st.randoms(use_true_random=False))
+    def check(asked: TimeRange, granularity: Granularity, dice: Any) -> None:
+        cut = cut_or_refused(asked, granularity)
+        inside = [dice.randrange(cut.starts[0], cut.end) for _ in range(50)]
+        some = dice.sample(cut.starts, min(50, len(cut.starts)))
+        moments = [*inside, *some, *(start - 1 for start in some[1:] if start > cut.starts[0])]
+        moments.append(cut.end - 1)
+        for row in ask(cut, moments):
+            assert row.number == bisect_right(cut.starts, row.ms) - 1, rfc3339(Instant(row.ms))
+
+    await asyncio.to_thread(check)
+    for zone, _ in SPECIAL.values():
+        days = found(zone, Granularity.DAY, 0, 8000 * DAY)
+        rows = await service.context.store.select(numbers(days, list(days.starts)), Numbered)
+        assert [row.number for row in rows] == list(range(len(days.starts)))
+    most = found("UTC", Granularity.SECOND, 0, MAX_BUCKETS * 1000)
+    uneven = Buckets(
+        Granularity.SECOND, tuple(s + s // 2000 % 2 for s in most.starts), most.end, None
+    )
+    rows = await service.context.store.select(numbers(uneven, list(uneven.starts)), Numbered)
+    assert [row.number for row in rows] == list(range(MAX_BUCKETS))

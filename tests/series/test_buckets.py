@@ -1,0 +1,417 @@
+"""Buckets: where they begin by the clocks of every zone, and that the engine agrees."""
+
+from bisect import bisect_right
+from itertools import pairwise
+from typing import Any, Final
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from schema.buckets import Granularity, WeekStart
+from schema.errors import AnalyticsError
+from schema.ranges import TimeRange
+from schema.scalars import Instant, Zone
+from store.query.time.buckets import MAX_BUCKETS, Buckets, buckets, previous_buckets
+from tests.oracle.calendar import (
+    DAY_PARTS,
+    STEPS,
+    ZONES,
+    at,
+    between,
+    cut_or_refused,
+    edges,
+    found,
+    latest_day,
+    local,
+    offset,
+    part,
+    period,
+    places,
+    quiet,
+    ranges,
+    shares,
+    shown,
+    span,
+)
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+CALENDAR: Final = [
+    g for g in Granularity if g not in {**STEPS, **DAY_PARTS} and g is not Granularity.AUTO
+]
+
+LOOKS: Final = {
+    Granularity.SECOND: (1, 1200),
+    Granularity.TEN_SECONDS: (10, 3000),
+    **dict.fromkeys(list(STEPS)[2:], (30, 2 * 86_400)),
+    **dict.fromkeys(DAY_PARTS, (30, 3 * 86_400)),
+    Granularity.DAY: (30, 4 * 86_400),
+    Granularity.WEEK: (900, 20 * 86_400),
+    Granularity.MONTH: (900, 70 * 86_400),
+    Granularity.QUARTER: (900, 200 * 86_400),
+    Granularity.YEAR: (900, 400 * 86_400),
+}
+"""How often to look at the clocks, and for how many seconds a range may last."""
+
+REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
+    Granularity.TWO_HOURS: 4 * 3600,
+    Granularity.SIX_HOURS: 10 * 3600,
+    Granularity.TWELVE_HOURS: 40 * 3600,
+    Granularity.DAY: 3 * 86_400,
+    Granularity.WEEK: 9 * 86_400,
+    Granularity.MONTH: 33 * 86_400,
+    Granularity.QUARTER: 94 * 86_400,
+    Granularity.YEAR: 368 * 86_400,
+}
+"""In how many seconds there must be a beginning."""
+
+
+def times(zone: str, cut: Buckets) -> list[str]:
+    """Return what clocks show when the buckets begin, and at the end."""
+    return [shown(zone, start)[5:] for start in (*cut.starts, cut.end)]
+
+
+@quiet
+@given(
+    places,
+    st.tuples(st.sampled_from(list(LOOKS)), st.sampled_from(WeekStart)),
+    shares,
+    st.floats(0.001, 1),
+    st.integers(0, 999),
+)
+def test_buckets_begin_where_the_clocks_say(
+    place: tuple[str, int],
+    grain: tuple[Granularity, WeekStart],
+    before: float,
+    length: float,
+    ms: int,
+) -> None:
+    """In any zone, buckets are those found by looking at the clocks all the time."""
+    zone, moment = place
+    granularity, week_start = grain
+    sunday = week_start is WeekStart.SUNDAY
+    stride, longest = LOOKS[granularity]
+    lasting = max(1, int(longest * length))
+    first: int = moment - int(lasting * before) * 1000 - ms
+    behind = first + lasting * 1000 - ms % 7
+    reach = REACH[granularity]
+    assume(
+        stride <= 30 or first > reach * 1000 + at("UTC", "1972-02-01") or zone != "Africa/Monrovia"
+    )
+    low, high = first // 1000 - reach, behind // 1000 + reach
+    starts = edges(zone, granularity, low, high, stride, sunday=sunday)
+    expected = [start for start, after in pairwise(starts) if after > first and start < behind]
+    cut = found(zone, granularity, first, behind, week_start)
+    assert [shown(zone, s) for s in cut.starts] == [shown(zone, s) for s in expected]
+    assert cut.end == min(start for start in starts if start >= behind)
+
+
+def test_no_change_of_any_clock_is_missed() -> None:
+    """From 2000 to 2040 days begin where clocks show a midnight, or skip it."""
+    for zone in ZONES[::12]:
+        for year in range(2000, 2040):
+            start = at("UTC", f"{year}-01-01")
+            cut = found(zone, Granularity.DAY, start, start + 366 * DAY)
+            for moment in cut.starts[1:]:
+                clock, before = local(zone, moment // 1000), local(zone, moment // 1000 - 1)
+                assert before.date() < clock.date()
+                assert clock.hour == clock.minute == 0 or clock.utcoffset() != before.utcoffset()
+
+
+@quiet
+@given(
+    ranges,
+    st.sampled_from(list(Granularity)),
+    st.integers(1, MAX_BUCKETS),
+    st.randoms(use_true_random=False),
+)
+def test_buckets_tile_the_range(
+    asked: TimeRange, granularity: Granularity, most: int, dice: Any
+) -> None:
+    """Any range in any zone: no gap, no overlap, nothing empty, no bucket that is not needed."""
+    zone = asked.timezone
+    cut = cut_or_refused(asked, granularity, most)
+    assert 1 <= len(cut.starts) <= (most if granularity is Granularity.AUTO else MAX_BUCKETS)
+    assert cut.times == list(cut.starts)
+    all_edges = [*cut.starts, cut.end]
+    assert all(start < after for start, after in pairwise(all_edges))
+    assert all_edges[0] <= asked.from_ < all_edges[1]
+    assert all_edges[-2] < asked.to <= all_edges[-1]
+    assert sum(cut.lengths) == cut.end - cut.starts[0]
+    assert (cut.step is not None) == (len(set(cut.lengths)) == 1)
+    assert sum(cut.widths(asked, asked.to)) == asked.to - asked.from_
+    for _ in range(5):
+        here = dice.randrange(asked.from_, asked.to)
+        number = bisect_right(cut.starts, here) - 1
+        start, last = all_edges[number], all_edges[number + 1] - 1
+        if cut.granularity in STEPS:
+            step = STEPS[cut.granularity]
+            assert last - start < step * 1000
+            phases = {offset(zone, m // 1000) % step for m in (start, here, last)}
+            assert len(phases) == 1
+        elif cut.granularity in DAY_PARTS:
+            step = DAY_PARTS[cut.granularity] * HOUR
+            assert last - start < step + 24 * HOUR
+            assert part(cut.granularity, local(zone, start // 1000)) >= part(
+                cut.granularity, local(zone, (start - 1) // 1000)
+            )
+        elif cut.granularity in CALENDAR:
+            days = {period(cut.granularity, latest_day(zone, m)) for m in (start, here, last)}
+            assert len(days) == 1
+
+
+@quiet
+@given(ranges, st.integers(1, 3000))
+def test_auto_is_the_finest_that_fits(asked: TimeRange, most: int) -> None:
+    """AUTO keeps to `maxPoints`, and the next finer granularity would not."""
+    cut = buckets(asked, Granularity.AUTO, most, asked.timezone)
+    assert len(cut.starts) <= most
+    order = [*STEPS, *DAY_PARTS, *CALENDAR, Granularity.AUTO]
+    if finer := order[: order.index(cut.granularity)]:
+        other = cut_or_refused(asked, finer[-1])
+        assert other.granularity is not finer[-1] or len(other.starts) > most
+    if cut.granularity is not Granularity.AUTO:
+        assert cut == buckets(asked, cut.granularity, most, asked.timezone)
+
+
+def test_range_that_even_years_do_not_fit_is_one_bucket() -> None:
+    """One point for a range over New Year: the range itself, which cuts nothing."""
+    asked = between("UTC", "2022-12-31T12:00", "2023-01-02T12:00")
+    cut = buckets(asked, Granularity.AUTO, 1, Zone("UTC"))
+    assert cut == Buckets(Granularity.AUTO, (asked.from_,), asked.to, 2 * DAY)
+    assert cut.partial(asked, asked.to) == [False]
+    earlier = between("UTC", "2025-12-30T12:00", "2025-12-31T11:00")
+    one = previous_buckets(cut, earlier, Zone("UTC"))
+    assert (one.starts, one.end) == ((earlier.from_,), earlier.to)
+
+
+SHOWN: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
+    "day without a midnight": (
+        *("America/Sao_Paulo", Granularity.DAY, "2018-11-03T12:00", "2018-11-05T12:00"),
+        [
+            "11-03T00:00:00-03:00",
+            "11-04T01:00:00-02:00",
+            "11-05T00:00:00-02:00",
+            "11-06T00:00:00-02:00",
+        ],
+    ),
+    "day with two midnights": (
+        *("America/Havana", Granularity.DAY, "2024-11-03T12:00", "2024-11-03T13:00"),
+        ["11-03T00:00:00-04:00", "11-04T00:00:00-05:00"],
+    ),
+    "midnight in the middle of what is skipped": (
+        *("America/Toronto", Granularity.DAY, "1919-03-31T12:00", "1919-03-31T13:00"),
+        ["03-31T00:30:00-04:00", "04-01T00:00:00-04:00"],
+    ),
+    "day that is left and entered again": (
+        *("America/St_Johns", Granularity.DAY, "2008-11-01T12:00", "2008-11-02T12:00"),
+        ["11-01T00:00:00-02:30", "11-02T00:00:00-02:30", "11-03T00:00:00-03:30"],
+    ),
+    "skipped day": (
+        *("Pacific/Apia", Granularity.DAY, "2011-12-29T12:00", "2011-12-31T12:00"),
+        ["12-29T00:00:00-10:00", "12-31T00:00:00+14:00", "01-01T00:00:00+14:00"],
+    ),
+    "hours of a spring night": (
+        *("Europe/Berlin", Granularity.HOUR, "2026-03-29T01:10", "2026-03-29T04:00"),
+        ["03-29T01:00:00+01:00", "03-29T03:00:00+02:00", "03-29T04:00:00+02:00"],
+    ),
+    "hours of an autumn night": (
+        *("Europe/Berlin", Granularity.HOUR, "2026-10-25T01:10", "2026-10-25T03:01"),
+        [
+            "10-25T01:00:00+02:00",
+            "10-25T02:00:00+02:00",
+            "10-25T02:00:00+01:00",
+            "10-25T03:00:00+01:00",
+            "10-25T04:00:00+01:00",
+        ],
+    ),
+    "hours where half an hour is skipped": (
+        *("Australia/Lord_Howe", Granularity.HOUR, "2026-10-04T01:10", "2026-10-04T04:00"),
+        [
+            "10-04T01:00:00+10:30",
+            "10-04T02:30:00+11:00",
+            "10-04T03:00:00+11:00",
+            "10-04T04:00:00+11:00",
+        ],
+    ),
+    "hours where half an hour is repeated": (
+        *("Australia/Lord_Howe", Granularity.HOUR, "2026-04-05T01:00", "2026-04-05T03:00"),
+        [
+            "04-05T01:00:00+11:00",
+            "04-05T01:30:00+10:30",
+            "04-05T02:00:00+10:30",
+            "04-05T03:00:00+10:30",
+        ],
+    ),
+    "quarters of an hour, to which half an hour is nothing": (
+        *(
+            "Australia/Lord_Howe",
+            Granularity.FIFTEEN_MINUTES,
+            "2026-10-04T01:45",
+            "2026-10-04T02:45",
+        ),
+        ["10-04T01:45:00+10:30", "10-04T02:30:00+11:00", "10-04T02:45:00+11:00"],
+    ),
+    "hours of a zone with minutes": (
+        *("Asia/Kathmandu", Granularity.HOUR, "2026-06-01T12:10", "2026-06-01T13:10"),
+        ["06-01T12:00:00+05:45", "06-01T13:00:00+05:45", "06-01T14:00:00+05:45"],
+    ),
+    "hours of a zone with seconds": (
+        *("Africa/Monrovia", Granularity.HOUR, "1972-01-06T23:10", "1972-01-07T01:10"),
+        [
+            "01-06T23:00:00-00:44:30",
+            "01-07T00:44:30+00:00",
+            "01-07T01:00:00+00:00",
+            "01-07T02:00:00+00:00",
+        ],
+    ),
+    "two hours of a spring night": (
+        *("Europe/Berlin", Granularity.TWO_HOURS, "2026-03-29T00:10", "2026-03-29T05:00"),
+        [
+            "03-29T00:00:00+01:00",
+            "03-29T03:00:00+02:00",
+            "03-29T04:00:00+02:00",
+            "03-29T06:00:00+02:00",
+        ],
+    ),
+    "two hours of an autumn night": (
+        *("Europe/Berlin", Granularity.TWO_HOURS, "2026-10-25T00:10", "2026-10-25T05:00"),
+        [
+            "10-25T00:00:00+02:00",
+            "10-25T02:00:00+02:00",
+            "10-25T04:00:00+01:00",
+            "10-25T06:00:00+01:00",
+        ],
+    ),
+    "six hours, by half an hour on": (
+        *("Australia/Lord_Howe", Granularity.SIX_HOURS, "2026-10-04T01:00", "2026-10-04T12:00"),
+        [
+            "10-04T00:00:00+10:30",
+            "10-04T06:00:00+11:00",
+            "10-04T12:00:00+11:00",
+        ],
+    ),
+    "half days of a zone with minutes": (
+        *("Asia/Kathmandu", Granularity.TWELVE_HOURS, "2026-06-01T12:10", "2026-06-02T00:10"),
+        [
+            "06-01T12:00:00+05:45",
+            "06-02T00:00:00+05:45",
+            "06-02T12:00:00+05:45",
+        ],
+    ),
+    "six hours of a day without a midnight": (
+        *("America/Sao_Paulo", Granularity.SIX_HOURS, "2018-11-03T20:00", "2018-11-04T08:00"),
+        [
+            "11-03T18:00:00-03:00",
+            "11-04T01:00:00-02:00",
+            "11-04T06:00:00-02:00",
+            "11-04T12:00:00-02:00",
+        ],
+    ),
+    "weeks": (
+        *("Asia/Kolkata", Granularity.WEEK, "2026-06-03T12:00", "2026-06-08T12:00"),
+        ["06-01T00:00:00+05:30", "06-08T00:00:00+05:30", "06-15T00:00:00+05:30"],
+    ),
+    "quarters": (
+        *("Europe/Berlin", Granularity.QUARTER, "2026-02-28T00:00", "2026-04-01T00:01"),
+        ["01-01T00:00:00+01:00", "04-01T00:00:00+02:00", "07-01T00:00:00+02:00"],
+    ),
+    "years of which one lacks its last day": (
+        *("Pacific/Kiritimati", Granularity.YEAR, "1994-06-01T00:00", "1995-06-01T00:00"),
+        ["01-01T00:00:00-10:00", "01-01T00:00:00+14:00", "01-01T00:00:00+14:00"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_special_days(kind: str) -> None:
+    """Days on which clocks do odd things, by hand."""
+    zone, granularity, first, behind, expected = SHOWN[kind]
+    asked = between(zone, first, behind)
+    assert times(zone, buckets(asked, granularity, 300, Zone(zone))) == expected
+
+
+def test_days_of_23_and_25_hours() -> None:
+    """A day in spring has 23 hours and one in autumn 25; then there is no regular step."""
+    for first, hours in (("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-27", 24)):
+        start = at("Europe/Berlin", first)
+        cut = found("Europe/Berlin", Granularity.DAY, start - 1, start + 23 * HOUR)
+        assert cut.lengths == [24 * HOUR, hours * HOUR]
+        assert cut.step == (24 * HOUR if hours == 24 else None)
+        hourly = found("Europe/Berlin", Granularity.HOUR, start, cut.end)
+        assert (len(hourly.starts), hourly.step) == (hours, HOUR)
+
+
+def test_partial_buckets_and_widths() -> None:
+    """What the range cuts off, and what has not been yet, is no part of a bucket's width."""
+    hours = "2026-06-01T09:30", "2026-06-01T14:00"
+    asked = between("UTC", *hours)
+    cut = buckets(asked, Granularity.HOUR, 300, Zone("UTC"))
+    late = asked.to
+    assert cut.widths(asked, late) == [HOUR // 2, *[HOUR] * 4]
+    assert cut.partial(asked, late) == [True, *[False] * 4]
+    now = at("UTC", "2026-06-01T12:15")
+    assert cut.widths(asked, now) == [HOUR // 2, HOUR, HOUR, HOUR // 4 + 1, 0]
+    assert cut.partial(asked, now) == [True, False, False, True, True]
+    last = Instant(at("UTC", "2026-06-01T12:00") - 1)
+    assert cut.partial(asked, last) == [True, False, False, True, True]
+    assert cut.partial(asked, Instant(last - 1)) == [True, False, True, True, True]
+    assert cut.widths(asked, Instant(0)) == [0] * 5
+
+
+@pytest.mark.parametrize("most", [0, -1, MAX_BUCKETS + 1, 2**40])
+@pytest.mark.parametrize("granularity", [Granularity.AUTO, Granularity.DAY])
+def test_points_out_of_bounds_are_refused(granularity: Granularity, most: int) -> None:
+    """`maxPoints` is from 1 to 11,000, also where it is not needed."""
+    with pytest.raises(AnalyticsError) as refused:
+        buckets(span(0, DAY), granularity, most, Zone("UTC"))
+    error = refused.value
+    assert (error.status, error.field, error.limit) == (422, "maxPoints", MAX_BUCKETS)
+
+
+def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
+    """Up to 11,000 buckets of a chosen length; for more, the refusal tells which length fits."""
+    full = MAX_BUCKETS * 1000
+    assert len(found("UTC", Granularity.SECOND, 0, full).starts) == MAX_BUCKETS
+    refusals = {
+        (Granularity.SECOND, 0, full + 1): "TEN_SECONDS",
+        (Granularity.SECOND, -1, full): "TEN_SECONDS",
+        (Granularity.SECOND, 0, 3650 * DAY): "TWELVE_HOURS",
+        (Granularity.HOUR, 0, 500 * DAY): "TWO_HOURS",
+        (Granularity.TWO_HOURS, 0, 1000 * DAY): "SIX_HOURS",
+        (Granularity.SIX_HOURS, 0, 3000 * DAY): "TWELVE_HOURS",
+        (Granularity.DAY, 0, 130 * 365 * DAY): "WEEK",
+    }
+    for (granularity, first, behind), fits in refusals.items():
+        with pytest.raises(AnalyticsError) as refused:
+            found("UTC", granularity, first, behind)
+        error = refused.value
+        assert (error.status, error.field, error.limit) == (422, "granularity", MAX_BUCKETS)
+        assert error.message == (
+            f"granularity: {granularity.name} makes more than 11000 buckets of this range;"
+            f" {fits} would fit"
+        )
+
+
+def test_previous_buckets_are_cut_alike() -> None:
+    """The range that is compared with has the same granularity; February has fewer days."""
+    march = between("Europe/Berlin", "2026-03-01", "2026-04-01")
+    february = between("Europe/Berlin", "2026-02-01", "2026-03-01")
+    zone = Zone("Europe/Berlin")
+    days = buckets(march, Granularity.AUTO, 31, zone)
+    assert (days.granularity, len(days.starts)) == (Granularity.DAY, 31)
+    before = previous_buckets(days, february, zone)
+    assert (before.granularity, len(before.starts), before.step) == (Granularity.DAY, 28, DAY)
+    assert (before.starts[0], before.end) == (february.from_, february.to)
+
+
+def test_previous_range_that_is_far_longer_is_refused() -> None:
+    """Ten years can't be cut into the seconds of an hour; up to twice the limit can."""
+    seconds = found("UTC", Granularity.SECOND, 0, HOUR)
+    twice = span(0, 2 * MAX_BUCKETS * 1000)
+    assert len(previous_buckets(seconds, twice, Zone("UTC")).starts) == 2 * MAX_BUCKETS
+    with pytest.raises(AnalyticsError) as refused:
+        previous_buckets(seconds, span(0, 3650 * DAY), Zone("UTC"))
+    error = refused.value
+    assert (error.status, error.field, error.limit) == (422, "compare", 2 * MAX_BUCKETS)

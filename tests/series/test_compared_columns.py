@@ -1,0 +1,236 @@
+"""Two ranges side by side, through the API: what each of them has, and when its buckets begin."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from schema.scalars import Instant, rfc3339
+from tests.harness.apis import ask, record
+from tests.harness.service import Service, stopped_clock
+from tests.oracle.calendar import at, local
+
+ZONE: Final = "Europe/Berlin"
+NOW: Final = at(ZONE, "2026-04-02T09:13")
+HOUR: Final = 3_600_000
+
+
+@pytest.fixture(autouse=True)
+def stopped(service: Service) -> Iterator[None]:
+    """Stop the clock."""
+    with stopped_clock(service, NOW):
+        yield
+
+
+def event(name: str, moment: int) -> dict[str, Any]:
+    """Return an event at an instant."""
+    return {"event_name": name, "timestamp": moment}
+
+
+async def trend(service: Service, name: str, asked: str, selected: str) -> Any:
+    """Ask for the events of a name."""
+    text = f'{{eventTrend({asked} where: {{name: {{eq: "{name}"}}}}) {{{selected}}}}}'
+    return (await ask(service, text))["eventTrend"]
+
+
+async def same_every_day(service: Service) -> None:
+    """Record an event at a quarter past each hour that clocks in Berlin show, since January."""
+    begin = at(ZONE, "2026-01-01T00:15")
+    moments = range(begin, NOW, HOUR)
+    shown = {local(ZONE, moment // 1000).replace(tzinfo=None): moment for moment in moments}
+    spring = at(ZONE, "2026-03-29T03:15")  # the hour that March 29 lacks
+    await record(service, "/events", *(event("even", m) for m in [*shown.values(), spring]))
+
+
+async def test_same_traffic_is_no_change(service: Service) -> None:
+    """With the same traffic every day, at 9:13 on a morning, days with a change among them."""
+    await same_every_day(service)
+    ranges = [
+        *(f"{{preset: {name}}}" for name in ("TODAY", "YESTERDAY", "LAST_7_DAYS")),
+        *(f"{{preset: {name}}}" for name in ("LAST_28_DAYS", "LAST_30_DAYS", "LAST_WEEK")),
+        *(f"{{preset: {name}}}" for name in ("THIS_WEEK", "THIS_MONTH")),
+        '{dates: {from: "2026-03-27"}}',
+        '{dates: {from: "2026-03-27", to: "2026-04-02"}}',
+        '{dates: {from: "2026-03-01", to: "2026-03-20"}}',
+        f'{{between: {{from: "{rfc3339(at(ZONE, "2026-04-01"))}"}}}}',
+        f'{{between: {{from: "{rfc3339(at(ZONE, "2026-03-29"))}"}}}}',
+    ]
+    for asked in ranges:
+        found = await trend(
+            service,
+            "even",
+            f'range: {asked} timezone: "{ZONE}" compare: {{mode: PREVIOUS_PERIOD}}',
+            "series {total {count} previousTotal {count} change {ratio}} times previousTimes",
+        )
+        (one,) = found["series"]
+        assert one["change"]["ratio"] == 0, (asked, one)
+        assert one["total"]["count"] >= 9
+        assert len(found["times"]) - len(found["previousTimes"]) in range(-2, 3)
+
+
+async def test_leap_day_has_a_column(service: Service) -> None:
+    """February against that of a leap year: the 29th is in the total, a column and a time."""
+    moments = [at("UTC", "2024-02-29T12:00"), at("UTC", "2024-02-01T12:00")]
+    await record(service, "/events", *(event("leap", moment) for moment in moments))
+    for fill in ("NULL", "ZERO", "NONE", "PREVIOUS", "LINEAR"):
+        found = await trend(
+            service,
+            "leap",
+            'range: {dates: {from: "2025-02-01", to: "2025-02-28"}} granularity: DAY'
+            f" fill: {fill} compare: {{mode: YEAR_OVER_YEAR}}",
+            "times previousTimes series {previousTotal {count} columns {count}"
+            " previousColumns {count} points {time previous {count}}}",
+        )
+        (one,) = found["series"]
+        assert one["previousTotal"]["count"] == 2
+        assert sum(one["previousColumns"]["count"]) == 2
+        assert len(one["previousColumns"]["count"]) == len(found["previousTimes"])
+        assert found["previousTimes"][-1] == "2024-02-29T00:00:00.000Z"
+        assert len(found["times"]) == len(one["columns"]["count"]) == len(one["points"])
+        assert len(found["times"]) == (1 if fill == "NONE" else 28)
+        assert all(point["previous"] is not None for point in one["points"])
+
+
+@pytest.mark.parametrize("fill", ["NULL", "ZERO", "PREVIOUS", "LINEAR"])
+async def test_short_month_has_no_more_columns_than_days(service: Service, fill: str) -> None:
+    """March against February: points of the 29th to the 31st have no previous, nor do columns."""
+    moments = [at("UTC", "2026-02-10T12:00"), at("UTC", "2026-03-10T12:00")]
+    await record(service, "/events", *(event(f"short {fill}", moment) for moment in moments))
+    found = await trend(
+        service,
+        f"short {fill}",
+        'range: {dates: {from: "2026-03-01", to: "2026-03-31"}} granularity: DAY'
+        f" fill: {fill} compare: {{mode: PREVIOUS_MONTH}}",
+        'previousTimes series {previousColumns {count sum(property: "x")}'
+        ' points {previous {count sum(property: "x")}}}',
+    )
+    (one,) = found["series"]
+    previous = [point["previous"] for point in one["points"]]
+    assert [one is None for one in previous] == [False] * 28 + [True] * 3
+    for of in ("count", "sum"):
+        assert one["previousColumns"][of] == [values[of] for values in previous[:28]]
+    assert found["previousTimes"] == [
+        rfc3339(Instant(at("UTC", f"2026-02-{day:02d}"))) for day in range(1, 29)
+    ]
+
+
+async def test_left_out_buckets_belong_together(service: Service) -> None:
+    """NONE leaves out what is empty in both ranges, so that no column of either is lost."""
+    moments = [at("UTC", f"2026-02-{day}") for day in ("01", "05", "08", "10")]
+    await record(service, "/events", *(event("none", moment) for moment in moments))
+    found = await trend(
+        service,
+        "none",
+        'range: {dates: {from: "2026-02-08", to: "2026-02-14"}} granularity: DAY'
+        " fill: NONE compare: {mode: PREVIOUS_PERIOD}",
+        "times previousTimes series {columns {count} previousColumns {count}"
+        " points {time values {count} previous {count}}}",
+    )
+    (one,) = found["series"]
+    days = [time[5:10] for time in found["times"]]
+    assert days == ["02-08", "02-10", "02-12"]
+    assert [time[5:10] for time in found["previousTimes"]] == ["02-01", "02-03", "02-05"]
+    assert one["columns"]["count"] == [1, 1, 0]
+    assert one["previousColumns"]["count"] == [1, 0, 1]
+    assert [point["previous"]["count"] for point in one["points"]] == [1, 0, 1]
+
+
+async def test_no_other_range_no_times(service: Service) -> None:
+    """Without `compare` there are no previous times."""
+    await record(service, "/metrics", {"metric_name": "alone", "value": 1})
+    text = """{metric(name: "alone") {query(range: {last: "1h"}) {previousTimes}}
+        eventTrend(range: {last: "1h"}) {previousTimes}
+        metricFormula(formula: "a", inputs: [{as: "a", metric: "alone"}], range: {last: "1h"})
+        {previousTimes}}"""
+    found = await ask(service, text)
+    assert found["metric"]["query"]["previousTimes"] is None
+    assert found["eventTrend"]["previousTimes"] is None
+    assert found["metricFormula"]["previousTimes"] is None
+
+
+async def test_previous_times_of_a_formula(service: Service) -> None:
+    """The other range's instants stand beside `previousValues`, of a metric and of a formula."""
+    rows = [
+        {"metric_name": "both", "value": day, "timestamp": at("UTC", f"2026-03-{day:02d}")}
+        for day in range(1, 15)
+    ]
+    await record(service, "/metrics", *rows)
+    asked = (
+        'range: {dates: {from: "2026-03-08", to: "2026-03-14"}} granularity: DAY'
+        " compare: {mode: PREVIOUS_WEEK}"
+    )
+    text = f"""{{metric(name: "both") {{query({asked}) {{
+          previousTimes series {{previousColumns {{avg}}}}}}}}
+        metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {asked})
+        {{previousTimes series {{previousValues}}}}
+        only: metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {asked})
+        {{previousTimes}}}}"""
+    found = await ask(service, text)
+    times = [rfc3339(at("UTC", f"2026-03-0{day}")) for day in range(1, 8)]
+    own = found["metric"]["query"]
+    assert own["previousTimes"] == times
+    assert own["series"][0]["previousColumns"]["avg"] == [*range(1, 8)]
+    for alias in ("metricFormula", "only"):
+        assert found[alias]["previousTimes"] == times
+    assert found["metricFormula"]["series"][0]["previousValues"] == [2 * n for n in range(1, 8)]
+
+
+async def test_weeks_from_sunday(service: Service) -> None:
+    """`weekStart` moves buckets, presets, and what they are compared with; lists take it, too."""
+    moments = [at(ZONE, f"2026-03-{day}T12:00") for day in range(21, 32)]
+    await record(service, "/events", *(event("weeks", moment) for moment in moments))
+    asked = f'timezone: "{ZONE}" weekStart: SUNDAY'
+    found = await trend(
+        service,
+        "weeks",
+        f"range: {{preset: LAST_WEEK}} granularity: WEEK {asked}"
+        " compare: {range: {preset: THIS_WEEK}}",
+        "times previousTimes series {columns {count} previousColumns {count}}",
+    )
+    assert found["times"] == [rfc3339(at(ZONE, "2026-03-22"))]
+    assert found["previousTimes"] == [rfc3339(at(ZONE, "2026-03-29"))]
+    (one,) = found["series"]
+    assert (one["columns"]["count"], one["previousColumns"]["count"]) == ([7], [3])
+    text = f"""{{events(range: {{preset: LAST_WEEK}} {asked}
+        where: {{name: {{eq: "weeks"}}}}) {{totalCount}}}}"""
+    assert (await ask(service, text))["events"]["totalCount"] == 7
+
+
+async def test_new_inputs_are_refused_with_reasons(service: Service) -> None:
+    """Bad dates and durations say what is wrong with them, as typed errors."""
+    for asked, field, message in (
+        ('{dates: {from: "2026-03-02", to: "2026-03-01"}}', "dates", "must end after it begins"),
+        ('{dates: {from: "2000-01-01"}}', "dates", "at most 10 years"),
+        ('{dates: {from: "2026-02-29"}}', None, "Date must be"),
+        ('{last: "P11Y"}', "last", "at most 10 years"),
+        ('{last: "PT1.5H30M"}', None, "smallest unit"),
+    ):
+        answer = await service.graphql(f"{{eventTrend(range: {asked}) {{times}}}}")
+        (error,) = answer["errors"]
+        assert message in error["message"], error
+        assert (error["extensions"]["code"] == "BAD_USER_INPUT") == (field is not None)
+        if field:
+            assert error["extensions"]["field"] == field
+    text = (
+        '{metric(name: "alone") {query(range: {last: "P1M"}) {series {total {rate(per: "P1M")}}}}}'
+    )
+    (error,) = (await service.graphql(text))["errors"]
+    assert (error["extensions"]["field"], "fixed length" in error["message"]) == ("per", True)
+
+
+async def test_formula_has_all_of_the_other_range(service: Service) -> None:
+    """A formula's previous values are those of the other range's own days, 29 beside 28."""
+    rows = [
+        {"metric_name": "leaps", "value": day, "timestamp": at("UTC", f"2024-02-{day:02d}")}
+        for day in range(1, 30)
+    ]
+    await record(service, "/metrics", *rows)
+    text = """{metricFormula(formula: "a", inputs: [{as: "a", metric: "leaps"}] granularity: DAY
+        range: {dates: {from: "2025-02-01", to: "2025-02-28"}} fill: %s
+        compare: {mode: YEAR_OVER_YEAR}) {times previousTimes series {values previousValues}}}"""
+    for fill, count in (("NULL", 28), ("NONE", 28)):
+        found = (await ask(service, text % fill))["metricFormula"]
+        (one,) = found["series"]
+        assert one["previousValues"] == [*range(1, 30)]
+        assert len(found["previousTimes"]) == 29
+        assert len(found["times"]) == len(one["values"]) == count

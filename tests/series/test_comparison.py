@@ -1,0 +1,387 @@
+"""What a range is compared with, by local clocks."""
+
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.buckets import Granularity
+from schema.errors import AnalyticsError
+from schema.ranges import CompareInput, CompareMode, TimeRange, TimeRangeInput, TimeRangePreset
+from schema.scalars import UTC_ZONE, Instant, Zone
+from schema.time.durations import DurationMs
+from store.query.time.buckets import buckets, previous_buckets
+from store.query.time.ranges import Extent, comparison, resolve_range
+from tests.harness.service import NOON
+from tests.oracle.calendar import at, between, ended, latest_day, local, places, quiet, ranges
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+FIRST: Final = at("UTC", "1900-01-01"), at("UTC", "1900-12-31")
+LAST: Final = at("UTC", "2199-01-01"), at("UTC", "2200-01-01")
+TODAY: Final = TimeRangeInput(preset=TimeRangePreset.TODAY)
+BEFORE: Final = CompareInput(mode=CompareMode.PREVIOUS_PERIOD)
+
+
+def written(zone: str, first: str, behind: str) -> TimeRange:
+    """Return the range between two local times, as `between` makes it."""
+    return resolve_range(ended(at(zone, first), at(zone, behind)), NOON, Zone(zone))
+
+
+def ends(span: TimeRange) -> tuple[int, int]:
+    """Return both ends of a range."""
+    return span.from_, span.to
+
+
+COMPARED: Final = {
+    "day before": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-30 2026-03-31",
+        "2026-03-29 2026-03-30",
+    ),
+    "days before": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-30 2026-04-06",
+        "2026-03-23 2026-03-30",
+    ),
+    "days before one without a midnight": (
+        "PREVIOUS_PERIOD America/Sao_Paulo",
+        "2018-11-04T01:00 2018-11-05",
+        "2018-11-03 2018-11-04T01:00",
+    ),
+    "day before which one is skipped": (
+        "PREVIOUS_PERIOD Pacific/Apia",
+        "2011-12-31 2012-01-01",
+        "2011-12-29 2011-12-31",
+    ),
+    "hours before": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-29T04:00 2026-03-29T08:00",
+        "2026-03-28T23:00 2026-03-29T04:00",
+    ),
+    "day so far": (
+        "PREVIOUS_PERIOD Asia/Kolkata",
+        "2026-06-02 2026-06-02T09:30",
+        "2026-06-01 2026-06-01T09:30",
+    ),
+    "week so far": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-27 2026-04-02T09:13",
+        "2026-03-20 2026-03-26T09:13",
+    ),
+    "day of 23 hours so far": (
+        "PREVIOUS_PERIOD Europe/Berlin",
+        "2026-03-29 2026-03-29T15:00",
+        "2026-03-28 2026-03-28T15:00",
+    ),
+    "day so far, after a skipped one": (
+        "PREVIOUS_PERIOD Pacific/Apia",
+        "2011-12-31 2011-12-31T09:13",
+        "2011-12-29 2011-12-29T09:13",
+    ),
+    "day so far, without a midnight": (
+        "PREVIOUS_PERIOD America/Sao_Paulo",
+        "2018-11-04T01:00 2018-11-04T09:00",
+        "2018-11-03 2018-11-03T09:00",
+    ),
+    "from an hour that is no midnight": (
+        "PREVIOUS_PERIOD UTC",
+        "2026-06-02T01:00 2026-06-02T09:30",
+        "2026-06-01T16:30 2026-06-02T01:00",
+    ),
+    "weekday": (
+        "PREVIOUS_PERIOD_MATCH_WEEKDAY Europe/Berlin",
+        "2026-03-30 2026-03-31T15:00",
+        "2026-03-23 2026-03-24T15:00",
+    ),
+    "weekday, a week of 169 hours": (
+        "PREVIOUS_PERIOD_MATCH_WEEKDAY Europe/Berlin",
+        "2026-10-24 2026-10-31",
+        "2026-10-17 2026-10-24",
+    ),
+    "weekday, 8 days": (
+        "PREVIOUS_PERIOD_MATCH_WEEKDAY UTC",
+        "2026-06-15 2026-06-23",
+        "2026-06-01 2026-06-09",
+    ),
+    "weekday, a month": (
+        "PREVIOUS_PERIOD_MATCH_WEEKDAY UTC",
+        "2026-06-01 2026-07-01",
+        "2026-04-27 2026-05-27",
+    ),
+    "week": ("PREVIOUS_WEEK America/New_York", "2026-03-08 2026-03-09", "2026-03-01 2026-03-02"),
+    "week before a day without a midnight": (
+        "PREVIOUS_WEEK America/Sao_Paulo",
+        "2018-11-04T01:00 2018-11-05",
+        "2018-10-28 2018-10-29",
+    ),
+    "week before a day before one without a midnight": (
+        "PREVIOUS_WEEK America/Sao_Paulo",
+        "2018-11-03 2018-11-04T01:00",
+        "2018-10-27 2018-10-28",
+    ),
+    "week before, where there is no midnight": (
+        "PREVIOUS_WEEK Asia/Beirut",
+        "2022-04-03 2022-04-04",
+        "2022-03-27T01:00 2022-03-28",
+    ),
+    "week before, on the day that is skipped": (
+        "PREVIOUS_WEEK Pacific/Apia",
+        "2012-01-06 2012-01-07",
+        "2011-12-31 2012-01-01",
+    ),
+    "week before, in the hour that is skipped": (
+        "PREVIOUS_WEEK Europe/Berlin",
+        "2026-04-05T02:10 2026-04-05T02:50",
+        "2026-03-29T03:00 2026-03-29T03:40",
+    ),
+    "week before, out of the hour that is skipped": (
+        "PREVIOUS_WEEK Europe/Berlin",
+        "2026-04-05T02:10 2026-04-05T03:10",
+        "2026-03-29T03:00 2026-03-29T03:10",
+    ),
+    "month": ("PREVIOUS_MONTH Europe/Berlin", "2026-03-01 2026-04-01", "2026-02-01 2026-03-01"),
+    "short month": (
+        "PREVIOUS_MONTH Europe/Berlin",
+        "2026-02-01 2026-03-01",
+        "2026-01-01 2026-02-01",
+    ),
+    "month so far": (
+        "PREVIOUS_MONTH Asia/Kathmandu",
+        "2026-06-01 2026-06-10T09:30",
+        "2026-05-01 2026-05-10T09:30",
+    ),
+    "March 31": ("PREVIOUS_MONTH Europe/Berlin", "2026-03-31 2026-04-01", "2026-02-28 2026-03-01"),
+    "March 31 of a leap year": (
+        "PREVIOUS_MONTH UTC",
+        "2024-03-31 2024-04-01",
+        "2024-02-29 2024-03-01",
+    ),
+    "March 30": ("PREVIOUS_MONTH UTC", "2026-03-30 2026-03-31", "2026-02-28 2026-03-01"),
+    "March 31 so far": (
+        "PREVIOUS_MONTH UTC",
+        "2026-03-31 2026-03-31T15:00",
+        "2026-02-28 2026-02-28T15:00",
+    ),
+    "March 29 to 31": ("PREVIOUS_MONTH UTC", "2026-03-29 2026-04-01", "2026-02-28 2026-03-01"),
+    "March 30 and 31 of a leap year": (
+        "PREVIOUS_MONTH UTC",
+        "2024-03-30 2024-04-01",
+        "2024-02-29 2024-03-01",
+    ),
+    "March 29 to April 2": ("PREVIOUS_MONTH UTC", "2026-03-29 2026-04-03", "2026-02-28 2026-03-03"),
+    "from a noon to the morning after next": (
+        "PREVIOUS_MONTH UTC",
+        "2026-03-29T12:00 2026-03-31T06:00",
+        "2026-02-28T12:00 2026-03-01",
+    ),
+    "from the noon of March 28 to the next morning": (
+        "PREVIOUS_MONTH UTC",
+        "2026-03-28T12:00 2026-03-29T06:00",
+        "2026-02-28T12:00 2026-03-01",
+    ),
+    "May 31": ("PREVIOUS_MONTH UTC", "2026-05-30 2026-06-01", "2026-04-30 2026-05-01"),
+    "up to March 31": ("PREVIOUS_MONTH UTC", "2026-03-25 2026-03-31", "2026-02-25 2026-03-01"),
+    "March up to its 31st, so far": (
+        "PREVIOUS_MONTH UTC",
+        "2026-03-01 2026-03-31T15:00",
+        "2026-02-01 2026-02-28T15:00",
+    ),
+    "January": (
+        "PREVIOUS_MONTH Pacific/Kiritimati",
+        "1995-01-15 1995-01-16",
+        "1994-12-15 1994-12-16",
+    ),
+    "year": ("YEAR_OVER_YEAR America/New_York", "2026-03-08 2026-03-09", "2025-03-08 2025-03-09"),
+    "February 29": ("YEAR_OVER_YEAR UTC", "2024-02-29 2024-03-01", "2023-02-28 2023-03-01"),
+    "February of a leap year": (
+        "YEAR_OVER_YEAR UTC",
+        "2024-02-01 2024-03-01",
+        "2023-02-01 2023-03-01",
+    ),
+    "up to February 29": ("YEAR_OVER_YEAR UTC", "2024-02-01 2024-02-29", "2023-02-01 2023-03-01"),
+    "year so far": (
+        "YEAR_OVER_YEAR Australia/Lord_Howe",
+        "2026-01-01 2026-06-10T09:30",
+        "2025-01-01 2025-06-10T09:30",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_comparison(kind: str) -> None:
+    """Each mode in odd zones, by hand."""
+    mode, zone = COMPARED[kind][0].split()
+    span, expected = (written(zone, *times.split()) for times in COMPARED[kind][1:])
+    found = comparison(span, CompareInput(mode=CompareMode[mode]), Zone(zone), NOON)
+    assert ends(found) == ends(expected)
+
+
+TO_DATE: Final = {
+    "today": ("TODAY Europe/Berlin", "2026-06-17T09:13", "2026-06-16 2026-06-16T09:13"),
+    "today of 23 hours": ("TODAY Europe/Berlin", "2026-03-29T09:13", "2026-03-28 2026-03-28T09:13"),
+    "the day after": ("TODAY Europe/Berlin", "2026-03-30T09:13", "2026-03-29 2026-03-29T09:13"),
+    "the hour that yesterday lacks": (
+        "TODAY Europe/Berlin",
+        "2026-03-30T02:30",
+        "2026-03-29 2026-03-29T03:00",
+    ),
+    "7 days": ("LAST_7_DAYS Asia/Kolkata", "2026-06-17T09:13", "2026-06-04 2026-06-10T09:13"),
+    "7 days with a change": (
+        "LAST_7_DAYS America/New_York",
+        "2026-03-10T09:13",
+        "2026-02-25 2026-03-03T09:13",
+    ),
+    "90 days": ("LAST_90_DAYS UTC", "2026-06-17T09:13", "2025-12-20 2026-03-19T09:13"),
+    "this week": ("THIS_WEEK Europe/Berlin", "2026-06-17T09:13", "2026-06-08 2026-06-10T09:13"),
+    "last week": ("LAST_WEEK Europe/Berlin", "2026-06-17T09:13", "2026-06-01 2026-06-08"),
+    "this month": ("THIS_MONTH Europe/Berlin", "2026-06-17T09:13", "2026-05-01 2026-05-17T09:13"),
+    "March 31": ("THIS_MONTH UTC", "2026-03-31T09:13", "2026-02-01 2026-02-28T09:13"),
+    "the end of March": ("THIS_MONTH UTC", "2026-03-31T23:59:59.999", "2026-02-01 2026-03-01"),
+    "last month": ("LAST_MONTH Europe/Berlin", "2026-04-17T09:13", "2026-02-01 2026-03-01"),
+    "this year": ("THIS_YEAR UTC", "2026-06-17T09:13", "2025-01-01 2025-06-17T09:13"),
+    "year to date": ("YEAR_TO_DATE UTC", "2024-02-29T09:13", "2023-01-01 2023-02-28T09:13"),
+    "12 months": ("LAST_12_MONTHS UTC", "2026-06-17T09:13", "2024-07-01 2025-06-17T09:13"),
+    "yesterday": ("YESTERDAY Europe/Berlin", "2026-03-31T09:13", "2026-03-29 2026-03-30"),
+    "24 hours": ("LAST_24_HOURS UTC", "2026-06-17T23:59:59.999", "2026-06-16 2026-06-17"),
+}
+
+
+@pytest.mark.parametrize("kind", TO_DATE)
+def test_presets_are_compared_with_the_same_clock_times(kind: str) -> None:
+    """PREVIOUS_PERIOD of each preset, by hand: whole days, weeks, months or years earlier."""
+    asked, now, expected = TO_DATE[kind]
+    name, zone = asked.split()
+    moment = Instant(at(zone, now) - (not now.endswith("999")))
+    span = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), moment, Zone(zone))
+    found = comparison(span, BEFORE, Zone(zone), moment)
+    assert ends(found) == tuple(at(zone, time) for time in expected.split())
+
+
+def test_a_rolling_range_keeps_its_length() -> None:
+    """`last` is a mere length, also where it begins at midnight and the days have 23 hours."""
+    now = Instant(at("Europe/Berlin", "2026-03-30") - 1)
+    for last in (DurationMs(23 * HOUR), DurationMs(5 * HOUR), DurationMs(0, months=1)):
+        span = resolve_range(TimeRangeInput(last=last), now, Zone("Europe/Berlin"))
+        found = comparison(span, BEFORE, Zone("Europe/Berlin"), now)
+        assert ends(found) == (2 * span.from_ - span.to, span.from_)
+
+
+def test_seven_days_with_a_change_are_compared_with_seven_days() -> None:
+    """Seven days that the clocks make 169 hours are a week earlier, not two."""
+    now = at("Europe/Berlin", "2026-03-30T15:30")
+    span = resolve_range(TimeRangeInput(last=DurationMs(7 * DAY)), now, Zone("Europe/Berlin"))
+    weekday = CompareInput(mode=CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY)
+    found = comparison(span, weekday, Zone("Europe/Berlin"), now)
+    assert found.to - 1 == at("Europe/Berlin", "2026-03-23T15:30")
+
+
+@quiet
+@given(ranges, st.sampled_from(list(CompareMode)))
+def test_comparison_is_earlier_and_never_empty(span: TimeRange, mode: CompareMode) -> None:
+    """Any range in any zone: what it is compared with begins earlier, and is not empty."""
+    zone = span.timezone
+    if not mode.name.endswith("WEEKDAY"):
+        span = resolve_range(ended(span.from_, min(span.to, span.from_ + 3650 * DAY)), NOON, zone)
+    found = comparison(span, CompareInput(mode=mode), zone, NOON)
+    assert found.from_ < found.to
+    assert found.from_ < span.from_
+    if mode is CompareMode.PREVIOUS_PERIOD:
+        assert found.to == span.from_ or (span.period and found.to <= span.from_)
+    if mode is CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY:
+        assert found.to <= span.from_ + 2 * HOUR
+
+
+@quiet
+@given(places, st.integers(1, 60), st.sampled_from(list(CompareMode)))
+def test_whole_days_are_compared_with_whole_days(
+    place: tuple[str, int], days: int, mode: CompareMode
+) -> None:
+    """A range that begins and ends with a local day is compared with one that does so too."""
+    zone, moment = place
+    today = resolve_range(TODAY, Instant(moment), Zone(zone)).from_
+    later = Instant(today + days * DAY + DAY // 2)
+    end = resolve_range(TODAY, later, Zone(zone)).from_
+    span = resolve_range(ended(today, end), NOON, Zone(zone))
+    found = comparison(span, CompareInput(mode=mode), Zone(zone), NOON)
+    for edge in (found.from_, found.to):
+        assert latest_day(zone, edge) > latest_day(zone, edge - 1), local(zone, edge // 1000)
+
+
+def test_comparison_with_any_range() -> None:
+    """A range of the caller's own is resolved like any other, presets and all."""
+    zone = Zone("Asia/Kolkata")
+    span = between(zone, "2026-01-01", "2026-02-01")
+    for asked in (ended(0, DAY), TimeRangeInput(preset=TimeRangePreset.LAST_7_DAYS)):
+        found = comparison(span, CompareInput(range=asked), zone, NOON)
+        assert found == resolve_range(asked, NOON, zone)
+    everything = CompareInput(range=TimeRangeInput(preset=TimeRangePreset.ALL_TIME))
+    found = comparison(span, everything, zone, NOON, Extent(Instant(77), Instant(NOON + DAY)))
+    assert (found.from_, found.to) == (77, NOON + DAY + 1)
+    with pytest.raises(AnalyticsError) as refused:
+        comparison(span, CompareInput(), zone, NOON)
+    assert (refused.value.status, refused.value.field) == (422, "compare")
+
+
+@pytest.mark.parametrize("last", [0, 10**18], ids=["empty", "long"])
+def test_bad_range_to_compare_with_is_refused(last: int) -> None:
+    """A range that can't be resolved is a 422 for `compare`, which tells what is wrong with it."""
+    span = between("UTC", "2026-01-01", "2026-02-01")
+    asked = TimeRangeInput(last=DurationMs(last))
+    with pytest.raises(AnalyticsError) as own:
+        resolve_range(asked, NOON)
+    with pytest.raises(AnalyticsError) as refused:
+        comparison(span, CompareInput(range=asked), UTC_ZONE, NOON)
+    error = refused.value
+    assert (error.status, error.field, error.limit) == (422, "compare", own.value.limit)
+    assert error.message == f"compare: {own.value.message}"
+
+
+YEARS: Final = {
+    "1": ended(at("UTC", "0001-01-01"), at("UTC", "0001-02-01")),
+    "1899": ended(at("UTC", "1899-12-31T23:59:59.999"), at("UTC", "1900-01-02")),
+    "2200": ended(at("UTC", "2199-01-01"), at("UTC", "2200-01-01") + 1),
+    "9999": ended(at("UTC", "9999-01-01"), at("UTC", "9999-12-31")),
+}
+
+
+@pytest.mark.parametrize("year", YEARS)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Juneau"])
+def test_years_without_clocks(year: str, zone: str) -> None:
+    """Any range can be asked for; only from 1900 to 2199 can it be compared, or cut."""
+    asked, clocks = YEARS[year], Zone(zone)
+    span = resolve_range(asked, NOON, clocks)
+    whole = buckets(span, Granularity.AUTO, 300, clocks)
+    assert (whole.granularity, whole.starts, whole.end) == (
+        Granularity.AUTO,
+        (span.from_,),
+        span.to,
+    )
+    modes = [CompareInput(mode=mode) for mode in CompareMode]
+    for compare in (CompareInput(range=asked), *modes):
+        with pytest.raises(AnalyticsError) as refused:
+            comparison(span, compare, clocks, NOON)
+        error = refused.value
+        assert error.message == "compare: only works in the years 1900 to 2199"
+        assert (error.status, error.field) == (422, "compare")
+    for granularity in Granularity:
+        if granularity is not Granularity.AUTO:
+            with pytest.raises(AnalyticsError) as refused:
+                buckets(span, granularity, 300, clocks)
+            error = refused.value
+            assert error.message == "granularity: only works in the years 1900 to 2199"
+            assert (error.status, error.field) == (422, "granularity")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Juneau", "Asia/Manila"])
+def test_first_and_last_year_with_clocks(zone: str) -> None:
+    """In the first and the last year everything works, also what lies outside of them."""
+    for edge in (ended(*FIRST), ended(*LAST)):
+        span = resolve_range(edge, NOON, Zone(zone))
+        for granularity in (Granularity.AUTO, Granularity.DAY, Granularity.YEAR):
+            cut = buckets(span, granularity, 300, Zone(zone))
+            for mode in CompareMode:
+                before = comparison(span, CompareInput(mode=mode), Zone(zone), NOON)
+                assert before.from_ < before.to
+                assert previous_buckets(cut, before, Zone(zone)).starts

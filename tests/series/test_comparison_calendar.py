@@ -1,0 +1,86 @@
+"""What ranges of any kind are compared with, against Python's own calendar."""
+
+import re
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import AnalyticsError
+from schema.ranges import (
+    CompareInput,
+    CompareMode,
+    DateRangeInput,
+    TimeRangeInput,
+    TimeRangePreset,
+)
+from schema.scalars import Instant, Zone, parse_instant, rfc3339
+from schema.time.dates import parse_date
+from schema.time.durations import parse_duration
+from store.query.time.ranges import comparison, resolve_range
+from tests.oracle.buckets import begin
+from tests.oracle.calendar import ended, local, offset, places, quiet, shown
+from tests.oracle.ranges import PRESETS, compared, meant, preset_of
+
+days = st.builds(lambda day, length: (day, length), st.integers(-40, 0), st.integers(0, 40))
+
+
+@quiet
+@given(
+    places,
+    st.one_of(
+        st.sampled_from([f"{{preset: {name}}}" for name in PRESETS]),
+        st.sampled_from(["P1D", "PT5H", "PT90S"]).map(lambda text: f'{{last: "{text}"}}'),
+        days,
+    ),
+    st.sampled_from(list(CompareMode)),
+)
+def test_comparison_is_that_of_the_calendar(
+    place: tuple[str, int], asked: str | tuple[int, int], mode: CompareMode
+) -> None:
+    """Any range in any zone, as Python's calendar has it: presets, `last`, `dates`, `between`."""
+    zone, now = place
+    today = local(zone, now // 1000).date()
+    texts = [asked] if isinstance(asked, str) else _texts(zone, now, today, *asked)
+    for text in texts:
+        try:
+            span = resolve_range(_input(text), Instant(now), Zone(zone), None)
+        except AnalyticsError:
+            continue  # days that the zone's calendar skips
+        ends = span.from_, span.to
+        if meant(text, now, zone, ()) != ends:
+            assert any(_is_odd(zone, moment) for moment in (now, *ends)), text
+            continue
+        expected = compared(mode.name, text, ends, zone)
+        found = comparison(span, CompareInput(mode=mode), Zone(zone), Instant(now))
+        assert expected in (None, (found.from_, found.to)), (text, shown(zone, found.from_))
+
+
+def _texts(zone: str, now: int, today: date, ago: int, length: int) -> list[str]:
+    first = today + timedelta(days=ago)
+    last = min(today, first + timedelta(days=length))
+    between = (begin(zone, first) * 1000, max(begin(zone, first) * 1000 + 1, now))
+    start, end = (rfc3339(Instant(moment)) for moment in between)
+    return [
+        f'{{dates: {{from: "{first}", to: "{last}"}}}}',
+        f'{{dates: {{from: "{first}"}}}}',
+        f'{{between: {{from: "{start}", to: "{end}"}}}}',
+    ]
+
+
+def _is_odd(zone: str, moment: int) -> bool:
+    """Say whether clocks change within two days of an instant."""
+    hours = range(moment // 1000 - 172_800, moment // 1000 + 172_800, 900)
+    return len({offset(zone, second) for second in hours}) > 1
+
+
+def _input(text: str) -> TimeRangeInput:
+    found = re.findall(r'"([^"]*)"', text)
+    if "preset" in text:
+        return TimeRangeInput(preset=TimeRangePreset[preset_of(text)])
+    if "dates" in text:
+        first, last = (parse_date(day) for day in (found[0], found[-1]))
+        return TimeRangeInput(dates=DateRangeInput(from_=first, to=last if found[1:] else None))
+    if "between" in text:
+        return ended(*(parse_instant(moment) for moment in found))
+    return TimeRangeInput(last=parse_duration(found[0]))

@@ -1,0 +1,150 @@
+"""Durations and dates as they are written."""
+
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Final
+
+import pytest
+from graphql import GraphQLError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.aggregates import AggregateKind, aggregate
+from schema.errors import AnalyticsError
+from schema.time.dates import iso_date, parse_date
+from schema.time.durations import DurationMs, iso_duration, parse_duration
+from tests.oracle.calendar import quiet
+
+READ: Final = {
+    "1h30m": (5_400_000, 0),
+    "1w2d3h4m5s6ms": (788_645_006, 0),
+    "5ms": (5, 0),
+    "1.5h": (5_400_000, 0),
+    "1h0.5m": (3_630_000, 0),
+    "0,5s": (500, 0),
+    "1m5ms": (60_005, 0),
+    "P1M": (0, 1),
+    "P1Y": (0, 12),
+    "P1Y2M3DT4H": (273_600_000, 14),
+    "P1Y1W": (604_800_000, 12),
+    "PT1.5H": (5_400_000, 0),
+    "PT1,5H": (5_400_000, 0),
+    "PT1H0.5M": (3_630_000, 0),
+    "P0.5D": (43_200_000, 0),
+    "P1MT0.25S": (250, 1),
+    "PT0.0005S": (1, 0),
+    "PT0.1S": (100, 0),
+}
+REFUSED: Final[tuple[object, ...]] = (
+    *(
+        "",
+        "P",
+        "PT",
+        "P1DT",
+        "1",
+        "h",
+        "1.5h30m",
+        ".5h",
+        "1.h",
+        "30m1h",
+        "1h1h",
+        "1H",
+        "p1d",
+        "pt5m",
+        "1 h",
+        " 1h",
+    ),
+    *("P1S", "PT1D", "PT1Y", "P1H", "P1D1M", "-P1D", "+P1D", "P-1D", "PT1.5H30M", "P0.5Y", "P1.5M"),
+    *("P1.5Y2M", "PT.5H", "PT1.H", "P1M1.5MT", "1y", "1h\n", "PT\u0661H", "\u0661h", "1e3s", "inf"),
+    *(None, 5, 1.5, True, [], {}),
+)
+
+
+@pytest.mark.parametrize("text", READ)
+def test_durations_are_read(text: str) -> None:
+    """Combined units, fractions of the smallest one, and months apart from what has a length."""
+    found = parse_duration(text)
+    assert (found, found.months) == READ[text]
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=repr)
+def test_other_texts_are_refused(text: object) -> None:
+    """A text that is no duration is an input error that says what one looks like."""
+    with pytest.raises(GraphQLError, match="Duration"):
+        parse_duration(text)
+
+
+counts = st.none() | st.integers(0, 10**9 - 1)
+UNITS: Final = (
+    *(("", "W", 604_800_000), ("", "D", 86_400_000)),
+    *(("T", "H", 3_600_000), ("T", "M", 60_000), ("T", "S", 1000)),
+)
+
+
+@quiet
+@given(st.tuples(*[counts] * 5), st.integers(0, 10**9 - 1), st.sampled_from(".,"))
+def test_durations_are_the_sum_of_their_parts(
+    numbers: tuple[int | None, ...], fraction: int, sign: str
+) -> None:
+    """Any mixture of units, the smallest with a fraction: as exact arithmetic adds them up."""
+    text, total, given_units = "P", Fraction(0), [n for n, x in enumerate(numbers) if x is not None]
+    for n in given_units:
+        time, letter, ms = UNITS[n]
+        number = Fraction(numbers[n] or 0)
+        written = str(numbers[n])
+        if n == given_units[-1]:
+            number += Fraction(fraction, 10**9)
+            written += f"{sign}{fraction:09d}"
+        text += ("T" if time and "T" not in text else "") + written + letter
+        total += number * ms
+    if given_units:
+        found = parse_duration(text)
+        assert abs(found - total) <= Fraction(1, 2)
+        assert found.months == 0
+
+
+def test_durations_are_written() -> None:
+    """What is written can be read again."""
+    for length in (DurationMs(0), DurationMs(1500), DurationMs(0, 14), DurationMs(250, 1)):
+        again = parse_duration(iso_duration(length))
+        assert (again, again.months) == (length, length.months)
+
+
+@pytest.mark.parametrize("text", ["P1M", "P1Y", "P1MT1S"])
+def test_a_rate_needs_a_fixed_length(text: str) -> None:
+    """A month has no length to relate growth to; the refusal names the argument."""
+    with pytest.raises(AnalyticsError) as refused:
+        aggregate("metrics", AggregateKind.RATE, per=parse_duration(text))
+    assert refused.value.field == "per"
+    assert "months" in refused.value.message
+
+
+@given(st.dates())
+def test_dates_are_read_and_written(day: date) -> None:
+    """Every date of the calendar, as days since 1970."""
+    found = parse_date(day.isoformat())
+    assert date(1970, 1, 1) + timedelta(days=found) == day
+    assert iso_date(found) == day.isoformat()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-02-29", "2026-13-01", "2026-6-1", "20260601", "2026-W01-1", "2026-06-01T00:00:00Z"),
+        *(
+            "",
+            " 2026-06-01",
+            "2026-06-01\n",
+            "\u0662026-06-01",
+            "0000-01-01",
+            "today",
+            None,
+            20260601,
+        ),
+    ],
+    ids=repr,
+)
+def test_other_dates_are_refused(text: object) -> None:
+    """What is no day of the calendar is an input error."""
+    with pytest.raises(GraphQLError, match="Date must be"):
+        parse_date(text)

@@ -1,0 +1,203 @@
+"""Sums are exact, rounded once, in whatever order and groups; means lie within their numbers."""
+
+import itertools
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.harness.apis import ask, get, record
+from tests.harness.service import Service
+from tests.oracle.aggregates import Asked, Row, steps, total
+
+RANGE: Final = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-01T00:08:20Z"}}'
+SECONDS: Final = "granularity: SECOND maxPoints: 500 fill: NULL"
+FIELDS: Final = ("avg", "sum", "min", "max", "stddev")
+EXAMPLES: Final = {
+    "money": [19.99] * 1000,
+    "tenths": [0.1] * 10,
+    "three tenths": [0.1] * 3,
+    "large and back": [1, 1e100, 1, -1e100],
+    "just beyond a double": [1e16, 1, -1e16],
+    "nested": [1, 1e50, 1e100, -1e100, -1e50],
+    "small beside large": [1e300, 1e-300, -1e300],
+    "beyond the largest and back": [1e308, 1e308, -1e308],
+    "no double holds the sum": [9.98e307, 9.98e307],
+    "subnormal": [5e-324] * 3,
+    "squares overflow": [1e200, -1e200],
+    "squares vanish": [1e-200, -1e-200],
+    "small and negative": [-1e-6],
+    "nearly nothing": [-0.1, 0.0999, 1e-5],
+    "hundredths of small numbers": [-0.000123] * 7,
+    "large fractions": [1e13 + 0.25, 0.1, 3.3e14],
+    "equal": [100.0] * 100,
+    "a tie and a little more": [9007199254740992.0, 1, 1e-100],
+}
+NUMBERS: Final = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-1000, 1000).map(lambda number: round(number, 2)),
+    st.integers(-(2**53) + 1, 2**53 - 1).map(float),
+    st.sampled_from([0.1, 19.99, 1e16, 1e100, 2.0**52, 2.0**-21, 5e-324, 1.7976931348623157e308]),
+)
+LISTS: Final = st.lists(NUMBERS, min_size=1, max_size=20).flatmap(
+    lambda numbers: st.permutations([*numbers, *(-number for number in numbers[::2])])
+)
+GROUPS: Final = 7
+_names = (f"exact_{n}" for n in itertools.count())
+
+
+def placed(numbers: Sequence[float]) -> list[Row]:
+    """Return numbers as rows that share buckets and groups."""
+    return [
+        Row(n * 7919 % 500 * 1000, n, value=number, tags={"g": str(n % GROUPS)})
+        for n, number in enumerate(numbers)
+    ]
+
+
+async def recorded(service: Service, rows: Sequence[Row]) -> str:
+    """Record rows as points of a metric and as events with a number; return the name of both."""
+    name = next(_names)
+    for path, kind in (("/metrics", "metric_name"), ("/events", "event_name")):
+        batch = [
+            {kind: name, "timestamp": row.time}
+            | (
+                {"value": row.value, "tags": row.tags}
+                if path == "/metrics"
+                else {"properties": {"n": row.value, **row.tags}}
+            )
+            for row in rows
+        ]
+        await record(service, path, *batch)
+    return name
+
+
+def right(series: Mapping[str, Any], rows: Sequence[Row], fields: Sequence[Asked]) -> None:
+    """Check the total of a series, and each bucket of its columns."""
+    for field in fields:
+        expected = total(field, rows, {}, 1)
+        assert expected.allows(series["total"][field.key]), (field, series["total"], expected)
+    for place, mean in enumerate(series.get("columns", {}).get("avg", ())):
+        values = [row for row in rows if row.time // 1000 == place]
+        expected = total(fields[0], values, {}, 1)
+        assert expected.allows(mean), (place, mean, expected)
+
+
+async def check(service: Service, numbers: Sequence[float]) -> None:
+    """Compare every way in which states come together with plain Python."""
+    rows = placed(numbers)
+    name = await recorded(service, rows)
+    of_metric = [Asked(field, field, {}) for field in FIELDS]
+    of_metric.append(Asked("p50", "quantile", {"q": 0.5}))
+    of_events = [
+        Asked("avg", "avg", {}),
+        Asked("sum", "sum", {}),
+        Asked("p50", "quantile", {"q": 0.5}),
+    ]
+    text = {
+        "metric": " ".join(field.text for field in of_metric),
+        "events": (
+            'avg: avg(property: "n") sum: sum(property: "n") p50: quantile(property: "n", q: 0.5)'
+        ),
+    }
+    where = f'{{name: {{eq: "{name}"}}}}'
+    by_events = 'groupBy: [{property: "g"}] orderBy: {aggregate: SUM, property: "n"} limit: 2'
+    found = await ask(
+        service,
+        f"""{{
+          metric(name: "{name}") {{
+            total: query({RANGE}) {{series {{total {{{text["metric"]}}}}}}}
+            buckets: query({RANGE} {SECONDS}) {{
+              series {{total {{{text["metric"]}}} columns {{avg}}}}
+            }}
+            groups: query({RANGE} groupBy: ["g"] orderBy: {{aggregate: SUM}} limit: 2) {{
+              series {{isOther key {{value}} total {{{text["metric"]}}}}}
+            }}
+          }}
+          total: eventTrend({RANGE} where: {where}) {{series {{total {{{text["events"]}}}}}}}
+          buckets: eventTrend({RANGE} where: {where} {SECONDS}) {{
+            series {{total {{{text["events"]}}} columns {{avg: avg(property: "n")}}}}
+          }}
+          groups: eventTrend({RANGE} where: {where} {by_events}) {{
+            series {{isOther key {{value}} total {{{text["events"]}}}}}
+          }}
+        }}""",
+    )
+    for answers, fields in ((found["metric"], of_metric), (found, of_events)):
+        right(answers["total"]["series"][0], rows, fields)
+        right(answers["buckets"]["series"][0], rows, fields)
+        shown = {
+            line["key"][0]["value"] for line in answers["groups"]["series"] if not line["isOther"]
+        }
+        for line in answers["groups"]["series"]:
+            of_line = [
+                row
+                for row in rows
+                if (
+                    row.tags["g"] not in shown
+                    if line["isOther"]
+                    else row.tags["g"] == line["key"][0]["value"]
+                )
+            ]
+            right(line, of_line, fields)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_examples(service: Service, example: str) -> None:
+    """Sums of odd numbers are exact, over a range, over buckets, over groups and the others."""
+    await check(service, EXAMPLES[example])
+
+
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(LISTS)
+async def test_any_numbers(service: Service, numbers: list[float]) -> None:
+    """Sums of any numbers, much of which cancels out, are what `math.fsum` says."""
+    await check(service, numbers)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_long_columns(service: Service, example: str) -> None:
+    """A mean in one of very many buckets, which the engine finishes, is right, too."""
+    numbers = EXAMPLES[example]
+    rows = placed(numbers)
+    name = await recorded(service, rows)
+    span = RANGE.replace("00:08:20", "01:23:20")
+    asked = f"query({span} granularity: SECOND maxPoints: 5000)"
+    series_of = "{series {total {avg sum} columns {avg sum}}}"
+    found = await ask(service, f'{{metric(name: "{name}") {{{asked} {series_of}}}}}')
+    (series,) = found["metric"]["query"]["series"]
+    assert len(series["columns"]["avg"]) == 5000
+    right(series, rows, [Asked("avg", "avg", {}), Asked("sum", "sum", {})])
+
+
+async def test_rest_is_exact(service: Service) -> None:
+    """REST says the same sums and means."""
+    now = time.time_ns() // 1_000_000
+    for n, numbers in enumerate(EXAMPLES.values()):
+        points = [
+            {"metric_name": f"rest_{n}", "value": number, "timestamp": now} for number in numbers
+        ]
+        await record(service, "/metrics", *points)
+        found = await get(service, f"/metrics/rest_{n}", hours=1)
+        rows = placed(numbers)
+        for key, field in (("sum", "sum"), ("average", "avg")):
+            expected = total(Asked(key, field, {}), rows, {}, 1)
+            assert expected.allows(found[key]), (numbers, key, found[key], expected)
+
+
+async def test_steps_of_a_counter_are_summed_exactly(service: Service) -> None:
+    """The increase of a counter is the exact sum of its steps."""
+    values = [math.fsum([0.1] * n) for n in range(11)] + [1e16, 1e16 + 2, 0.1]
+    rows = [Row(n * 1000, n, "exact_counter", value) for n, value in enumerate(values)]
+    batch = [{"metric_name": row.name, "value": row.value, "timestamp": row.time} for row in rows]
+    await record(service, "/metrics", *batch)
+    query = (
+        f'{{metric(name: "exact_counter") {{query({RANGE}) {{series {{total {{increase}}}}}}}}}}'
+    )
+    (series,) = (await ask(service, query))["metric"]["query"]["series"]
+    assert series["total"]["increase"] == math.fsum(steps(rows).values())

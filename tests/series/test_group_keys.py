@@ -1,0 +1,257 @@
+"""Groups are told by their keys: each has its value and type, and a filter for its rows."""
+
+import json
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.filters.test_canonical_json import EDGES, values
+from tests.harness.apis import ask, clear, record
+from tests.harness.service import Service
+from tests.oracle.aggregates import identity
+
+GROUPS: Final = """
+query($by: [GroupByInput!]!) {
+  eventTrend(range: {preset: LAST_24_HOURS}, groupBy: $by, limit: 1000) {
+    series {
+      isOther
+      key {value type filter}
+      total {count}
+    }
+  }
+}"""
+COUNT: Final = "query($where: EventFilter) {events(where: $where, first: 1) {totalCount}}"
+POINTS: Final = """
+query($where: MetricFilter, $by: [String!]) {
+  metric(name: "m") {
+    query(range: {preset: LAST_24_HOURS}, where: $where, groupBy: $by, limit: 1000) {
+      series {key {value type filter} total {count}}
+    }
+  }
+}"""
+KINDS: Final = {
+    str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
+}  # fmt: skip
+FEW: Final = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def in_javascript(value: Any) -> Any:
+    """Return JSON as a client in JavaScript passes it on: its numbers are doubles."""
+    return json.loads(json.dumps(value), parse_int=lambda text: as_written(float(text)))
+
+
+def as_written(double: float) -> float:
+    """Return a double as JavaScript writes it: without a point if it is an integer."""
+    return int(double) if double.is_integer() and abs(double) < 1e21 else double
+
+
+async def groups(service: Service, *by: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the groups of all events."""
+    found = (await ask(service, GROUPS, by=list(by)))["eventTrend"]["series"]
+    assert not any(one["isOther"] for one in found)
+    return list(found)
+
+
+async def check(service: Service, *by: dict[str, Any]) -> list[dict[str, Any]]:
+    """Values and types are unique, and each filter chooses as many events as its group has."""
+    found = await groups(service, *by)
+    keys = [tuple((key["value"], key["type"]) for key in one["key"]) for one in found]
+    assert len(set(keys)) == len(keys), keys
+    for one in found:
+        where = {"AND": [in_javascript(key["filter"]) for key in one["key"]]}
+        chosen = (await ask(service, COUNT, where=where))["events"]["totalCount"]
+        assert chosen == one["total"]["count"], (where, one)
+    return found
+
+
+def expected(some: list[Any]) -> Counter[Any]:
+    """Count the groups of some values; null is as good as none."""
+    return Counter(identity(value) for value in some)
+
+
+async def fill(service: Service, some: list[Any], path: str = "p") -> None:
+    """Record an event for each value."""
+    await clear(service)
+    await record(
+        service, "/events", *({"event_name": "e", "properties": {path: value}} for value in some)
+    )
+
+
+@FEW
+@given(some=st.lists(st.one_of(st.none(), values), min_size=1, max_size=12))
+@example(some=[1, "1", True, "true", 1.0, None, "null", "(none)", "", [], {}, [1], "[1]", [1.0]])
+@example(some=EDGES[:40])
+async def test_properties(service: Service, some: list[Any]) -> None:
+    """Every group of a property has what Python has in it, and its filter chooses just that."""
+    await fill(service, some)
+    found = await check(service, {"property": "p"})
+    counts = expected(some)
+    assert sorted(one["total"]["count"] for one in found) == sorted(counts.values())
+    assert sum(one["total"]["count"] for one in found) == len(some)
+    types = Counter(KINDS.get(type(value)) for value in some)
+    by_type: Counter[Any] = Counter()
+    for one in found:
+        by_type[one["key"][0]["type"]] += one["total"]["count"]
+    assert by_type == types
+
+
+async def test_values_have_all_digits(service: Service) -> None:
+    """An integer is shown with its digits, however many."""
+    some = [30101810845250003001, 30101810845250003002, int("9" * 309), 10**308, 10**22, 2**70, 7]
+    await fill(service, some)
+    found = await groups(service, {"property": "p"})
+    assert {one["key"][0]["value"] for one in found} == set(map(str, some))
+
+
+@pytest.mark.parametrize("key", ["a.b", "\\", "a[]", "[]", "\\[]", "a\\.b[]", ".", "a[].b"])
+async def test_paths(service: Service, key: str) -> None:
+    """A key that a path must escape is in the filter as it is in the question."""
+    await fill(service, [1, "1", None], key)
+    (listed,) = (await ask(service, "{eventTypes {properties {key}}}"))["eventTypes"]
+    (path,) = (entry["key"] for entry in listed["properties"])
+    assert len(await check(service, {"property": path})) == 3
+
+
+async def test_fields_and_bands(service: Service) -> None:
+    """Users, names, sessions and bands have filters, and so has what is missing."""
+    await clear(service)
+    rows: list[dict[str, Any]] = [
+        {"event_name": name, "properties": {"n": n}}
+        | ({"user_id": user} if user else {})
+        | ({"session_id": "s"} if n == 5 else {})
+        for name, user, n in [
+            ("a", None, 1), ("a", "u", 5), ("b", "u", "5"), ("b", "", None), ("c", "v", 10**400),
+            ("c", None, -(10**400)), ("d", None, 9.99), ("d", None, 10), ("d", None, "12"),
+        ]
+    ]  # fmt: skip
+    await record(service, "/events", *rows)
+    for field in ("NAME", "USER_ID", "SESSION_ID"):
+        assert {o["key"][0]["type"] for o in await check(service, {"field": field})} <= {
+            "STRING",
+            None,
+        }
+    for cast in (None, "NUMBER"):
+        band = {"property": "n", "bounds": [0, 5, 10], "cast": cast}
+        found = await check(service, {"bucketNumber": band})
+        counts = {one["key"][0]["value"]: one["total"]["count"] for one in found}
+        missing, middle, last = (3, 2, 2) if cast is None else (1, 3, 3)
+        assert counts == {"< 0": 1, "[0, 5)": 1, "[5, 10)": middle, ">= 10": last, None: missing}
+    await check(service, {"property": "n"}, {"field": "NAME"}, {"field": "USER_ID"})
+
+
+async def test_tags(service: Service) -> None:
+    """A tag's group is chosen by the tag, whatever its key and value."""
+    await clear(service)
+    some = [{}, {"k.b": ""}, {"k.b": "1"}, {"k.b": "null"}, {"k.b": 'a"\\\n'}, {"k.b": "1"}]
+    await record(service, "/metrics", *({"metric_name": "m", "value": 1, "tags": t} for t in some))
+    found = (await ask(service, POINTS, by=["k.b"]))["metric"]["query"]["series"]
+    assert len(found) == 5
+    for one in found:
+        where = one["key"][0]["filter"]
+        data = await ask(service, POINTS, where=where)
+        (chosen,) = data["metric"]["query"]["series"]
+        assert chosen["total"]["count"] == one["total"]["count"]
+
+
+@FEW
+@given(some=st.lists(st.one_of(st.none(), values), min_size=1, max_size=10))
+@example(some=[1, "1", True, "true", 1.0, None, [1], "[1]", 2**64, 2.0**64, str(2**64)])
+async def test_numbers_of_values(service: Service, some: list[Any]) -> None:
+    """The catalogue, `unique` and groups agree; only groups have one for what is missing."""
+    await fill(service, some)
+    counts = expected(some)
+    missing = counts.pop(identity(None), 0)
+    data = await ask(
+        service,
+        """{
+          eventTrend(range: {preset: LAST_24_HOURS}) {
+            series {total {unique(property: "p", exact: true)}}
+          }
+          eventType(name: "e") {
+            properties {key type cardinality values(first: 1000) {value type count}}
+          }
+        }""",
+    )
+    assert data["eventTrend"]["series"][0]["total"]["unique"] == len(counts)
+    assert len(await groups(service, {"property": "p"})) == len(counts) + (missing > 0)
+    properties = [one for one in data["eventType"]["properties"] if one["key"] == "p"]
+    assert len(properties) == bool(counts)
+    for one in properties:
+        assert one["cardinality"] == len(counts)
+        assert sorted(entry["count"] for entry in one["values"]) == sorted(counts.values())
+        listed = Counter((entry["type"], entry["count"]) for entry in one["values"])
+        found = [entry for entry in await groups(service, {"property": "p"}) if entry["key"]]
+        shown = Counter((o["key"][0]["type"], o["total"]["count"]) for o in found)
+        shown.pop((None, missing), None)
+        assert listed == shown
+
+
+async def test_json_that_is_none(service: Service) -> None:
+    """What is no JSON text is refused where it stands, and so is null."""
+    for text in ("", "{", "nul", "'a'", "null", "NaN", "1e999"):
+        where = {"property": {"key": "p", "json": {"eq": text}}}
+        answer = await service.post("/graphql", {"query": COUNT, "variables": {"where": where}})
+        (error,) = answer.json()["errors"]
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert error["extensions"]["field"] == "where.property.json.eq", error
+
+
+async def test_items(service: Service) -> None:
+    """An event is in the group of each of its items, once; with all others it counts once."""
+    some = [
+        ["a", "b"],
+        ["b", "b"],
+        ["c", "d", 1, 1.0],
+        [],
+        None,
+        "a",
+        [None],
+        ["x", "y", "z", 2**70],
+    ]
+    await fill(service, some, "tags")
+    found = await check(service, {"property": "tags[]"})
+    counts = {one["key"][0]["value"]: one["total"]["count"] for one in found}
+    once = dict.fromkeys([*"acdxyz", "1", str(2**70)], 1)
+    assert counts == once | {"b": 2, None: 4}
+    query = """query($fill: Granularity!) {
+      eventTrend(range: {preset: LAST_24_HOURS}, granularity: $fill, limit: 2,
+                 groupBy: [{property: "tags[]"}]) {
+        series {isOther label total {count} columns @include(if: true) {count}}
+        meta {totalGroups}
+      }
+    }"""
+    data = (await ask(service, query, fill="DAY"))["eventTrend"]
+    totals = {one["label"]: one["total"]["count"] for one in data["series"]}
+    assert totals == {"(none)": 4, "b": 2, "Other": 3}
+    assert [sum(one["columns"]["count"]) for one in data["series"]] == [4, 2, 3]
+    assert data["meta"]["totalGroups"] == len(counts)
+    totals_only = query.replace("columns @include(if: true) {count}", "")
+    data = (await ask(service, totals_only, fill="DAY"))["eventTrend"]
+    assert {one["label"]: one["total"]["count"] for one in data["series"]} == totals
+
+
+async def test_items_of_objects(service: Service) -> None:
+    """A path goes on inside of the items, and two arrays make groups of pairs."""
+    cart = [{"sku": "a", "n": 1}, {"sku": "b"}, {"n": 2}]
+    await clear(service)
+    rows = [{"cart": cart, "t": [1, 2]}, {"cart": [{"sku": "a"}], "t": [2]}, {"cart": {"sku": "a"}}]
+    await record(service, "/events", *({"event_name": "e", "properties": row} for row in rows))
+    found = await check(service, {"property": "cart[].sku"})
+    assert {o["key"][0]["value"]: o["total"]["count"] for o in found} == {"a": 2, "b": 1, None: 1}
+    pairs = await check(service, {"property": "cart[].sku"}, {"property": "t[]"})
+    assert {tuple(key["value"] for key in one["key"]): one["total"]["count"] for one in pairs} == {
+        ("a", "1"): 1,
+        ("a", "2"): 2,
+        ("b", "1"): 1,
+        ("b", "2"): 1,
+        (None, None): 1,
+    }
+    assert msgspec.json.encode(found)

@@ -1,0 +1,102 @@
+"""A list of metrics with what is asked of each: one statement, and the same answers."""
+
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from tests.harness.apis import ask, clear, record
+from tests.harness.service import NOON, Service
+from tests.harness.statements import statements
+
+RANGE: Final = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
+NAMES: Final = [f"m{n:02}" for n in range(12)]
+QUERIES: Final = {
+    "totals": f"query({RANGE}) {{series {{label total {{count avg p: quantile(q: 0.5)}}}}}}",
+    "columns": f"query({RANGE}, granularity: HOUR) {{times series {{columns {{sum}}}}}}",
+    "compared": f"""query({RANGE}, compare: {{mode: PREVIOUS_PERIOD}}, granularity: HOUR) {{
+        series {{change {{previous absolute}} points {{values {{max}} previous {{max}}}}}}}}""",
+    "filtered": f"""query({RANGE}, where: {{tag: {{key: "h", string: {{eq: "a"}}}}}}) {{
+        series {{total {{count}}}}}}""",
+    "two": f"a: query({RANGE}) {{series {{total {{min}}}}}}"
+    f" b: query({RANGE}) {{series {{total {{max}}}}}}",
+    "grouped": f'query({RANGE}, groupBy: ["h"], limit: 1) {{series {{label total {{count}}}}}}',
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recorded(service: Service) -> Service:
+    """Record some metrics, one of which has no points in the range."""
+    await clear(service)
+    rows = [
+        {
+            "metric_name": name,
+            "value": number * 10 + n,
+            "timestamp": NOON - (n + 1) * 1_800_000 - (86_400_000 if name == "m03" else 0),
+            "tags": {"h": "ab"[n % 2]},
+        }
+        for number, name in enumerate(NAMES)
+        for n in range(number + 1)
+    ]
+    await record(service, "/metrics", *rows)
+    return service
+
+
+@pytest.mark.parametrize("asked", QUERIES)
+@pytest.mark.parametrize("page", ["first: 5", "last: 4", "first: 50", 'search: "1", first: 2'])
+async def test_list_answers_as_one_by_one(recorded: Service, asked: str, page: str) -> None:
+    """Each metric on a page says what it says by itself; it is all one statement."""
+    fields = QUERIES[asked]
+    with statements() as made:
+        listed = await ask(recorded, f"{{metrics({page}) {{nodes {{name kind {fields}}}}}}}")
+    assert len(made) == 1
+    assert len(listed["metrics"]["nodes"]) >= 2
+    for node in listed["metrics"]["nodes"]:
+        alone = await ask(recorded, f'{{metric(name: "{node["name"]}") {{name kind {fields}}}}}')
+        assert node == alone["metric"]
+
+
+async def test_list_by_edges_and_fragments(recorded: Service) -> None:
+    """However the list is selected, it is one statement."""
+    query = f"""
+    query($n: Int) {{metrics(first: $n) {{...page edges {{cursor node {{...one}}}}}}}}
+    fragment page on MetricConnection {{pageInfo {{endCursor hasNextPage}} edges {{node {{name}}}}}}
+    fragment one on Metric {{query({RANGE}) {{series {{total {{count}}}}}}}}"""
+    with statements() as made:
+        found = await ask(recorded, query, n=3)
+    assert len(made) == 1
+    nodes = [edge["node"] for edge in found["metrics"]["edges"]]
+    assert [node["query"]["series"][0]["total"]["count"] for node in nodes] == [1, 2, 3]
+    assert found["metrics"]["pageInfo"]["hasNextPage"]
+
+
+async def test_a_bad_question_is_refused_metric_by_metric(recorded: Service) -> None:
+    """What no metric can answer is an error at each; the list itself is there."""
+    query = f"{{metrics(first: 2) {{nodes {{name query({RANGE}, limit: 0) {{times}}}}}}}}"
+    answer = await recorded.graphql(query)
+    assert answer["data"]["metrics"]["nodes"] == [
+        {"name": "m00", "query": None},
+        {"name": "m01", "query": None},
+    ]
+    paths = [error["path"] for error in answer["errors"]]
+    assert paths == [["metrics", "nodes", n, "query"] for n in (0, 1)]
+    assert {error["extensions"]["field"] for error in answer["errors"]} == {"limit"}
+
+
+async def test_a_metric_beside_the_list(recorded: Service) -> None:
+    """A metric that is asked the same, but is not on the page, has its own answer."""
+    query = f"query({RANGE}) {{series {{total {{count}}}}}}"
+    found = await ask(
+        recorded,
+        f"""{{metrics(first: 1) {{nodes {{{query}}}}}
+        slow: metric(name: "m11") {{kind {query}}} m05: metric(name: "m05") {{{query}}}}}""",
+    )
+    counts = [found["metrics"]["nodes"][0], found["slow"], found["m05"]]
+    assert [of["query"]["series"][0]["total"]["count"] for of in counts] == [1, 12, 6]
+
+
+async def test_a_list_without_metrics(service: Service) -> None:
+    """An empty page is empty, whatever is asked of its metrics."""
+    await clear(service)
+    query = f"{{metrics {{nodes {{query({RANGE}) {{times}}}} totalCount}}}}"
+    assert (await ask(service, query))["metrics"] == {"nodes": [], "totalCount": 0}

@@ -1,0 +1,326 @@
+"""Ranges of time: presets, limits, and what a range is compared with, by local clocks."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import pytest
+import strawberry
+from hypothesis import given
+from hypothesis import strategies as st
+from strawberry.schema.config import StrawberryConfig
+
+from schema.buckets import Fill, Granularity, WeekStart
+from schema.errors import AnalyticsError
+from schema.ranges import (
+    MAX_HOURS,
+    MAX_YEARS,
+    CompareInput,
+    DateRangeInput,
+    TimeBetweenInput,
+    TimeRangeInput,
+    TimeRangePreset,
+)
+from schema.scalars import SCALARS, UTC_ZONE, DurationMs, Instant, Zone
+from schema.time.dates import parse_date
+from schema.time.durations import parse_duration
+from store.query.time.ranges import Extent, resolve_range
+from tests.harness.service import NOON, Service
+from tests.oracle.calendar import ZONES, at, ended, latest_day, places, quiet, shown
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+TEN_YEARS_AND_MORE: Final = DurationMs(MAX_HOURS * HOUR + 1)
+P: TypeAlias = TimeRangePreset
+
+
+def preset(name: TimeRangePreset, zone: str, now: str) -> list[str]:
+    """Resolve a preset; return what clocks show at both ends, as the last millisecond's end."""
+    span = resolve_range(TimeRangeInput(preset=name), at(zone, now), Zone(zone))
+    assert span.timezone == zone
+    behind = span.to if span.to <= at(zone, now) else span.to - 1
+    return [shown(zone, span.from_), shown(zone, behind)]
+
+
+def test_presets() -> None:
+    """Every preset begins and ends by the clocks of the zone; this is a Sunday in Berlin."""
+    now = "2026-03-29T15:30:00+02:00"
+    zone = "Europe/Berlin"
+    expected = {
+        P.TODAY: ["2026-03-29T00:00:00+01:00", now],
+        P.YESTERDAY: ["2026-03-28T00:00:00+01:00", "2026-03-29T00:00:00+01:00"],
+        P.LAST_24_HOURS: ["2026-03-28T14:30:00.001000+01:00", now],
+        P.LAST_7_DAYS: ["2026-03-23T00:00:00+01:00", now],
+        P.LAST_28_DAYS: ["2026-03-02T00:00:00+01:00", now],
+        P.LAST_30_DAYS: ["2026-02-28T00:00:00+01:00", now],
+        P.LAST_90_DAYS: ["2025-12-30T00:00:00+01:00", now],
+        P.LAST_91_DAYS: ["2025-12-29T00:00:00+01:00", now],
+        P.THIS_WEEK: ["2026-03-23T00:00:00+01:00", now],
+        P.LAST_WEEK: ["2026-03-16T00:00:00+01:00", "2026-03-23T00:00:00+01:00"],
+        P.THIS_MONTH: ["2026-03-01T00:00:00+01:00", now],
+        P.LAST_MONTH: ["2026-02-01T00:00:00+01:00", "2026-03-01T00:00:00+01:00"],
+        P.THIS_YEAR: ["2026-01-01T00:00:00+01:00", now],
+        P.YEAR_TO_DATE: ["2026-01-01T00:00:00+01:00", now],
+        P.LAST_12_MONTHS: ["2025-04-01T00:00:00+02:00", now],
+        P.ALL_TIME: ["1970-01-01T01:00:00+01:00", "2100-01-01T00:59:59.999000+01:00"],
+    }
+    assert {name: preset(name, zone, now[:19]) for name in TimeRangePreset} == expected
+
+
+WHOLE: Final = {
+    P.YESTERDAY: P.TODAY,
+    P.LAST_WEEK: P.THIS_WEEK,
+    P.LAST_MONTH: P.THIS_MONTH,
+}
+"""Presets that end where another one begins."""
+
+
+ODD_PRESETS: Final = {
+    "the zone's day, not UTC's": ("TODAY Asia/Kathmandu", "2026-06-02T01:00", "2026-06-02"),
+    "day without a midnight": ("TODAY America/Sao_Paulo", "2018-11-04T15:00", "2018-11-04T01:00"),
+    "day with two midnights": ("TODAY America/Havana", "2024-11-03T15:00", "2024-11-03"),
+    "day before a skipped one": ("YESTERDAY Pacific/Apia", "2011-12-31T15:00", "2011-12-29"),
+    "days over a skipped one": ("LAST_7_DAYS Pacific/Apia", "2012-01-03T15:00", "2011-12-28"),
+    "year without its last day": ("THIS_YEAR Pacific/Kiritimati", "1995-03-01T12:00", "1995-01-01"),
+    "leap day": ("LAST_30_DAYS UTC", "2024-03-01T12:00", "2024-02-01"),
+    "first millisecond of a day": ("TODAY Asia/Beirut", "2022-03-27T01:00", "2022-03-27T01:00"),
+    "months over New Year": ("LAST_12_MONTHS Asia/Kolkata", "2026-12-31T23:59", "2026-01-01"),
+    "week over New Year": ("THIS_WEEK Australia/Lord_Howe", "2026-01-01T12:00", "2025-12-29"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_PRESETS)
+def test_presets_on_odd_days(kind: str) -> None:
+    """Presets near days on which clocks do odd things, by hand."""
+    asked, now, expected = ODD_PRESETS[kind]
+    name, zone = asked.split()
+    found = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), at(zone, now), Zone(zone))
+    assert found.from_ == at(zone, expected)
+
+
+@quiet
+@given(places, st.sampled_from(list(P)))
+def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) -> None:
+    """At any time in any zone a preset is not empty, ends now, and begins with a local day."""
+    zone, now = place
+    span = resolve_range(TimeRangeInput(preset=name), Instant(now), Zone(zone))
+    assert span.from_ < span.to
+    if name in WHOLE:
+        assert span.to <= now
+        present = resolve_range(TimeRangeInput(preset=WHOLE[name]), Instant(now), Zone(zone))
+        assert span.to == present.from_
+    elif name is P.ALL_TIME:
+        assert span.from_ <= now < span.to
+    else:
+        assert span.from_ <= now == span.to - 1
+    if name not in {P.LAST_24_HOURS, P.ALL_TIME}:
+        begun = latest_day(zone, span.from_)
+        assert begun > latest_day(zone, span.from_ - 1)
+        back = (latest_day(zone, now) - begun).days
+        most = {P.TODAY: 0, P.YESTERDAY: 2, P.LAST_7_DAYS: 6, P.LAST_91_DAYS: 90, P.THIS_WEEK: 6}
+        assert 0 <= back <= most.get(name, 365)
+
+
+def test_all_time_has_all_data_in_it() -> None:
+    """ALL_TIME: from the oldest to the newest row, and to now; in an empty store today."""
+    asked = TimeRangeInput(preset=P.ALL_TIME)
+    for first in (Instant(0), Instant(NOON - 1), NOON):
+        span = resolve_range(asked, NOON, extent=Extent(first, first))
+        assert (span.from_, span.to) == (first, NOON + 1)
+    later = Instant(NOON + DAY)
+    span = resolve_range(asked, NOON, extent=Extent(later, later))
+    assert (span.from_, span.to) == (NOON, later + 1)
+    span = resolve_range(asked, NOON, extent=Extent(Instant(7), later))
+    assert (span.from_, span.to) == (7, later + 1)
+    zone = Zone("Asia/Kolkata")
+    today = resolve_range(TimeRangeInput(preset=P.TODAY), NOON, zone)
+    empty = resolve_range(asked, NOON, zone, None)
+    assert (empty.from_, empty.to) == (today.from_, today.to)
+    assert resolve_range(asked, NOON).from_ == 0
+
+
+def test_last_and_between() -> None:
+    """The other ranges do not depend on the zone, but name it; `to` is now unless given."""
+    zone = Zone("Asia/Kathmandu")
+    span = resolve_range(TimeRangeInput(last=DurationMs(DAY)), NOON, zone)
+    assert (span.from_, span.to, span.timezone) == (NOON + 1 - DAY, NOON + 1, zone)
+    asked = TimeBetweenInput(from_=Instant(5), to=None)
+    open_end = resolve_range(TimeRangeInput(between=asked), Instant(DAY))
+    assert (open_end.from_, open_end.to, open_end.timezone) == (5, DAY + 1, UTC_ZONE)
+    before_1970 = TimeBetweenInput(from_=Instant(-5), to=Instant(0))
+    assert resolve_range(TimeRangeInput(between=before_1970), NOON).to == 0
+
+
+def test_last_months_are_calendar_months() -> None:
+    """Months and years reach back to the same clock time, then what has a fixed length."""
+    zone = Zone("Europe/Berlin")
+    expected = {
+        ("P1M", "2026-04-15T12:00"): "2026-03-15T12:00",
+        ("P1M", "2026-03-31T12:00"): "2026-02-28T12:00",
+        ("P1Y", "2024-02-29T12:00"): "2023-02-28T12:00",
+        ("P1M", "2026-04-29T02:30"): "2026-03-29T03:00",
+        ("P1M1DT1H", "2026-06-15T12:00"): "2026-05-14T11:00",
+        ("P10Y", "2026-06-15T12:00"): "2016-06-15T12:00",
+    }
+    for (text, now), start in expected.items():
+        end = Instant(at(zone, now) - 1)
+        span = resolve_range(TimeRangeInput(last=parse_duration(text)), end, zone)
+        assert (span.from_, span.to) == (at(zone, start), end + 1), text
+
+
+def dates(first: str, last: str | None) -> TimeRangeInput:
+    """Return a range of calendar dates."""
+    to = None if last is None else parse_date(last)
+    return TimeRangeInput(dates=DateRangeInput(from_=parse_date(first), to=to))
+
+
+def test_dates_are_whole_days_of_the_zone() -> None:
+    """Both days are included; today, named or not, counts as far as now; later days as a whole."""
+    zone, now = Zone("Asia/Kolkata"), at("Asia/Kolkata", "2026-06-17T09:13")
+    expected = {
+        ("2026-06-01", "2026-06-07"): ("2026-06-01", "2026-06-08"),
+        ("2026-06-07", "2026-06-07"): ("2026-06-07", "2026-06-08"),
+        ("2026-06-17", "2026-06-18"): ("2026-06-17", "2026-06-19"),
+    }
+    for asked, edges in expected.items():
+        span = resolve_range(dates(*asked), now, zone)
+        assert (span.from_, span.to) == tuple(at(zone, edge) for edge in edges)
+    for last in (None, "2026-06-17"):
+        span = resolve_range(dates("2026-06-01", last), now, zone)
+        assert (span.from_, span.to) == (at(zone, "2026-06-01"), now + 1)
+    spring = resolve_range(dates("2018-11-04", "2018-11-04"), now, Zone("America/Sao_Paulo"))
+    assert spring.to - spring.from_ == 23 * HOUR
+
+
+def test_weeks_from_sunday() -> None:
+    """`weekStart` moves THIS_WEEK and LAST_WEEK, on a Sunday by a whole week."""
+    for now, start in (("2026-06-17T12:00", "2026-06-14"), ("2026-06-14T12:00", "2026-06-14")):
+        moment = at("UTC", now)
+        this, last = (
+            resolve_range(TimeRangeInput(preset=name), moment, week_start=WeekStart.SUNDAY)
+            for name in (P.THIS_WEEK, P.LAST_WEEK)
+        )
+        assert (this.from_, this.to) == (at("UTC", start), moment + 1)
+        assert (last.from_, last.to) == (at("UTC", start) - 7 * DAY, at("UTC", start))
+
+
+REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
+    "nothing": (TimeRangeInput(), "range", None),
+    "no time": (TimeRangeInput(last=DurationMs(0)), "last", None),
+    "ten years and more": (
+        TimeRangeInput(last=DurationMs(MAX_HOURS * HOUR + 1)),
+        "last",
+        MAX_HOURS,
+    ),
+    "for ever": (TimeRangeInput(last=DurationMs(10**18)), "last", MAX_HOURS),
+    "empty": (ended(5, 5), "between", None),
+    "backwards": (ended(6, 5), "between", None),
+    "long": (ended(0, MAX_HOURS * HOUR + 1), "between", MAX_HOURS),
+    "years and more": (TimeRangeInput(last=parse_duration("P10YT1S")), "last", MAX_YEARS),
+    "many months": (TimeRangeInput(last=parse_duration("P999999999Y")), "last", MAX_YEARS),
+    "no days": (dates("2025-06-08", "2025-06-07"), "dates", None),
+    "from tomorrow": (dates("2025-10-10", None), "dates", None),
+    "many days": (dates("2015-06-07", "2025-06-07"), "dates", MAX_YEARS),
+    "before clocks": (dates("1899-12-31", "1900-01-01"), "dates", None),
+    "after clocks": (dates("2199-12-31", "2200-01-01"), "dates", None),
+    "first day of all": (dates("0001-01-01", "9999-12-31"), "dates", None),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_bad_ranges_are_refused(kind: str) -> None:
+    """A range that is empty or too long is a 422 that names field and limit."""
+    asked, field, limit = REFUSED[kind]
+    with pytest.raises(AnalyticsError) as refused:
+        resolve_range(asked, NOON)
+    error = refused.value
+    assert (error.status, error.field, error.limit) == (422, field, limit)
+    assert error.message.startswith(f"{field}: ")
+
+
+@strawberry.type
+class Query:
+    """Takes every input there is."""
+
+    @strawberry.field
+    def asked(
+        self,
+        timezone: Zone = UTC_ZONE,
+        granularity: Granularity = Granularity.AUTO,
+        fill: Fill = Fill.NULL,
+        compare: CompareInput | None = None,
+    ) -> list[str]:
+        mode = compare and compare.mode and compare.mode.name
+        return [timezone, granularity.name, fill.name, mode or ""]
+
+
+@pytest.fixture(scope="module")
+def execute() -> Callable[..., object]:
+    """Make a schema of the inputs alone."""
+    schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=SCALARS))
+
+    def run(query: str, **variables: object) -> object:
+        result = schema.execute_sync(query, variables)
+        return [error.message for error in result.errors or ()] or result.data
+
+    return run
+
+
+def test_inputs_of_graphql(execute: Callable[..., object]) -> None:
+    """Zone, granularity, fill and comparison go in as they are named, all described."""
+    query = """query($z: TimeZone!) {
+        asked(timezone: $z, granularity: DAY, fill: LINEAR, compare: {mode: YEAR_OVER_YEAR})}"""
+    assert execute(query, z="Asia/Kolkata") == {
+        "asked": ["Asia/Kolkata", "DAY", "LINEAR", "YEAR_OVER_YEAR"]
+    }
+    assert execute("{asked}") == {"asked": ["UTC", "AUTO", "NULL", ""]}
+    described = """{__schema {types {
+        name description inputFields {name description} enumValues {name description}}}}"""
+    found = execute(described)
+    assert isinstance(found, dict)
+    undescribed = [
+        (of["name"], part["name"])
+        for of in found["__schema"]["types"]
+        for part in [of, *(of["inputFields"] or ()), *(of["enumValues"] or ())]
+        if not part["description"] and not of["name"].startswith("__") and of["name"] != "Query"
+    ]
+    assert undescribed == []
+
+
+HOSTILE: Final[tuple[object, ...]] = (
+    *("", "Europe/berlin", "europe/berlin", "UTC ", " UTC", "+02:00", "CEST5", "Mars/Phobos"),
+    *("/etc/passwd", "../UTC", "Europe/../UTC", "Europe", "zone.tab", "posix/UTC", "right/UTC"),
+    *("localtime", "Factory", "a\0b", "UTC\0", "é", "\ud800", "x" * 5000, "Europe\\Berlin", "٣"),
+    *(1, 1.5, True, None, [], ["UTC", "UTC"], {"a": 1}),
+)
+
+
+@pytest.mark.parametrize("zone", HOSTILE, ids=range(len(HOSTILE)))
+def test_bad_zones_are_refused(execute: Callable[..., object], zone: object) -> None:
+    """What is no IANA name is an input error that quotes it."""
+    errors = execute("query($z: TimeZone!) {asked(timezone: $z)}", z=zone)
+    assert isinstance(errors, list)
+    if zone is not None:
+        assert "TimeZone must be an IANA name like Europe/Berlin, not " in errors[0]
+        assert repr(zone)[:50] in errors[0]
+        assert len(errors[0].rpartition("TimeZone must be")[2]) < 200
+
+
+def test_every_zone_is_known(execute: Callable[..., object]) -> None:
+    """The zones that Python has can be asked for."""
+    query = "query($z: TimeZone!) {asked(timezone: $z)}"
+    answers = {zone: execute(query, z=zone) for zone in ZONES[::5]}
+    assert answers == {zone: {"asked": [zone, "AUTO", "NULL", ""]} for zone in ZONES[::5]}
+
+
+async def test_presets_at_the_door(service: Service) -> None:
+    """Presets work in queries, and the answer tells the zone and the granularity."""
+    row = {"metric_name": "here", "value": 1}
+    assert (await service.post("/metrics", row)).status_code == 200
+    query = """query($preset: TimeRangePreset!) {
+        metric(name: "here") {query(range: {preset: $preset}) {
+            series {total {count}} meta {range {timezone granularity}}}}}"""
+    for name in P:
+        found = (await service.graphql(query, preset=name.name))["data"]["metric"]["query"]
+        expected = 0 if name in WHOLE else 1
+        assert found["series"][0]["total"]["count"] == expected, name
+        assert found["meta"]["range"] == {"timezone": "UTC", "granularity": "AUTO"}

@@ -1,0 +1,157 @@
+"""Series at their edges: odd tags and names, numbers beyond doubles, gaps, uneven ranges."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+
+from tests.harness.apis import ask, record
+from tests.harness.service import Service
+
+DAY: Final = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-02T00:00:00Z"}}'
+SECOND_DAY: Final = '{range: {between: {from: "1970-01-02T00:00:00Z", to: "1970-01-03T00:00:00Z"}}}'
+LATER: Final = 86_400_000
+
+
+async def series(service: Service, name: str, asked: str, selected: str) -> Any:
+    """Ask for the series of a metric on the first day."""
+    text = f"query($name: String!) {{metric(name: $name) {{query({DAY} {asked}) {{{selected}}}}}}}"
+    return (await ask(service, text, name=name))["metric"]["query"]
+
+
+async def trend(service: Service, asked: str, selected: str) -> Any:
+    """Ask for the series of events on the first day."""
+    return (await ask(service, f"{{eventTrend({DAY} {asked}) {{{selected}}}}}"))["eventTrend"]
+
+
+def points(name: str, *values: tuple[float, dict[str, str]]) -> list[dict[str, Any]]:
+    """Return points, a second apart."""
+    return [
+        {"metric_name": name, "value": value, "tags": tags, "timestamp": 1000 * n}
+        for n, (value, tags) in enumerate(values)
+    ]
+
+
+SAME: Final[dict[str, list[dict[str, str]]]] = {
+    "order": [{"a": "x", "b": "y"}, {"b": "y", "a": "x"}],
+    "quote and comma": [{"a": 'x",', "b": "y"}, {"b": "y", "a": 'x",'}],
+    "comma": [{"a": ",", "b": "y"}, {"b": "y", "a": ","}],
+    "comma as a key": [{",": "x", "b": "y"}, {"b": "y", ",": "x"}],
+    "colon": [{"a": "x:", "b": "y"}, {"b": "y", "a": "x:"}],
+    "colon and comma": [{"a": ":", ",b": "y", "c": "z"}, {"c": "z", ",b": "y", "a": ":"}],
+    "comma, thrice": [{"a": ",", ",": ",", "b": "\\"}, {"b": "\\", ",": ",", "a": ","}],
+    "none": [{}, {}],
+}
+DIFFERENT: Final[dict[str, list[dict[str, str]]]] = {
+    "brace": [{"a": "x"}, {"a": "x}"}],
+    "braces": [{"a": "{x"}, {"{a": "x"}],
+    "quote": [{"a": "x"}, {"a": 'x"'}],
+    "quoted": [{"a": '"x"'}, {"a": "x"}],
+    "backslash": [{"a": "x"}, {"a": "x\\"}],
+    "empty": [{"a": ""}, {}],
+    "swapped": [{"a": "x", "b": "y"}, {"a": "y", "b": "x"}],
+    "one or two": [{"a": 'x","b":"y'}, {"a": "x", "b": "y"}],
+    "key or value, a slash": [{"/": 'a"', "b": "c"}, {"/": "a", '"b': "c"}],
+    "key or value": [{'a":"b': "c"}, {"a": 'b":"c'}],
+}
+
+
+GROUPED: Final = 'groupBy: ["a", "b", "c", ",", ",b"]'
+
+
+@pytest.mark.parametrize("kind", [*SAME, *DIFFERENT])
+async def test_counters_are_told_apart_by_their_tags(service: Service, kind: str) -> None:
+    """A counter's growth is that of points with the same tags, in whatever order they came."""
+    one, other = (SAME | DIFFERENT)[kind]
+    await record(service, "/metrics", *points(kind, (1, one), (50, other), (2, one)))
+    expected = 49 + 2 if kind in SAME else 1  # 2 is less than 50: it began at 0 again
+    found = (await series(service, kind, "", "series {total {increase}}"))["series"]
+    assert [one["total"]["increase"] for one in found] == [expected]
+    if kind in SAME:
+        found = (await series(service, kind, GROUPED, "series {total {increase count}}"))["series"]
+        assert [one["total"] for one in found] == [{"increase": expected, "count": 3}]
+
+
+async def test_numbers_beyond_doubles(service: Service) -> None:
+    """What no double can hold is null, in any place, and no error."""
+    big = 1.7e308
+    rows = points("big", (big, {}), (big, {}), (-big, {"t": "x"}))
+    rows += [{"metric_name": "big", "value": -big, "timestamp": LATER + n} for n in range(2)]
+    rows += [{"metric_name": "big", "value": 5e-324, "timestamp": 3 * LATER}]
+    await record(service, "/metrics", *rows)
+    wanted = 'sum avg min max stddev increase rate(per: "P1000D") quantile(q: 1)'
+    wanted += " e: quantile(q: 0.1, exact: true)"
+    changes = " ".join(
+        f"{kind}: change(aggregate: {kind.upper()}) {{previous absolute ratio}}"
+        for kind in ("sum", "max", "avg", "increase", "rate", "stddev")
+    )
+    asked = f"compare: {SECOND_DAY} granularity: HOUR"
+    selected = (
+        f"series {{total {{{wanted}}} previousTotal {{{wanted}}} {changes} columns {{{wanted}}}}}"
+    )
+    (found,) = (await series(service, "big", asked, selected))["series"]
+    assert found["max"] == {"previous": -big, "absolute": None, "ratio": None}
+    assert found["previousTotal"]["sum"] is None
+    assert found["total"]["max"] == big
+    tiny = asked.replace("1970-01-02T00", "1970-01-04T00").replace("1970-01-03T00", "1970-01-05T00")
+    (found,) = (await series(service, "big", tiny, selected))["series"]
+    assert found["max"] == {"previous": 5e-324, "absolute": big, "ratio": None}
+
+
+@pytest.mark.parametrize("path", ["a\\", "a\\n", "k" * 1001, "a." * 20])
+async def test_bad_paths_are_refused_at_once(service: Service, path: str) -> None:
+    """A path that is none is a 422 for its argument, wherever it stands; its neighbours answer."""
+    text = """query($p: String!) {{
+      bad: eventTrend({day} {asked}) {{series {{{selected}}}}}
+      good: eventTrend({day}) {{series {{total {{count}}}}}}
+    }}"""
+    for asked, selected, field in (
+        ("", "total {sum(property: $p)}", "property"),
+        ("", "columns {unique(property: $p)}", "property"),
+        ("", "points {values {avg(property: $p)}}", "property"),
+        (
+            "compare: {mode: PREVIOUS_WEEK}",
+            "change(aggregate: MAX, property: $p) {ratio}",
+            "property",
+        ),
+        ("groupBy: [{property: $p}]", "total {count}", "groupBy.property"),
+        (
+            "groupBy: [{bucketNumber: {property: $p, bounds: [1]}}]",
+            "total {count}",
+            "groupBy.bucketNumber.property",
+        ),
+        (
+            "groupBy: [{field: NAME}] orderBy: {aggregate: SUM, property: $p}",
+            "total {count}",
+            "orderBy.property",
+        ),
+    ):
+        query = text.format(day=DAY, asked=asked, selected=selected)
+        answer = await asyncio.wait_for(service.graphql(query, p=path), 10)
+        (error,) = answer["errors"]
+        assert (error["path"], error["extensions"]["field"]) == (["bad"], field), (asked, error)
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert len(answer["data"]["good"]["series"]) == 1
+
+
+async def test_users_and_sessions_with_line_breaks(service: Service) -> None:
+    """Groups are told apart whatever is in their texts."""
+    rows = [("a\nb", "c"), ("a", "b\nc"), ("a", "b\nc")]
+    await record(
+        service,
+        "/events",
+        *(
+            {"event_name": "broken", "user_id": user, "session_id": session, "timestamp": 5000}
+            for user, session in rows
+        ),
+    )
+    asked = 'where: {name: {eq: "broken"}} groupBy: [{field: USER_ID}, {field: SESSION_ID}]'
+    found = await trend(service, asked, "series {key {value} total {count} columns {count}}")
+    shown = {
+        tuple(key["value"] for key in one["key"]): (
+            one["total"]["count"],
+            sum(one["columns"]["count"]),
+        )
+        for one in found["series"]
+    }
+    assert shown == {("a", "b\nc"): (2, 2), ("a\nb", "c"): (1, 1)}

@@ -1,0 +1,288 @@
+"""Groups: pages of them, one found by its label, all together, and their shares."""
+
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from schema.scalars import Instant, rfc3339
+from tests.harness.apis import ask, record, refusal
+from tests.harness.service import NOON, Service
+from tests.harness.statements import statements
+
+DAY: Final = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
+COUNTRIES: Final = ["Straße", "İstanbul", "Ελλάς", "a, b", "10", "true", ""]
+SELECTED: Final = """
+  label isOther key {value} total {count sum(property: "n")} share(aggregate: SUM, property: "n")
+"""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def filled(service: Service) -> Service:
+    """Store events of 40 shops, the first of which have the most, and some odd countries."""
+    rows = [
+        {
+            "event_name": "order",
+            "user_id": f"u{n % 11}",
+            "timestamp": NOON + n,
+            "properties": {"shop": f"shop {shop:02}", "n": shop + n},
+        }
+        for shop in range(40)
+        for n in range(1 + (39 - shop) // 3)
+    ]
+    rows += [
+        {"event_name": "visit", "timestamp": NOON, "properties": {"country": country}}
+        for country in COUNTRIES
+    ]
+    rows += [{"event_name": "visit", "timestamp": NOON, "properties": {"country": 10}}]
+    rows += [{"event_name": "visit", "timestamp": NOON}]
+    await record(service, "/events", *rows)
+    return service
+
+
+async def trend(service: Service, arguments: str, selected: str = SELECTED) -> Any:
+    """Ask for groups of events on that day."""
+    text = (
+        f"{{eventTrend({DAY} {arguments}) {{series {{{selected}}}"
+        f" overall {{{selected}}} meta {{totalGroups truncated warnings {{code}}}}}}}}"
+    )
+    return (await ask(service, text))["eventTrend"]
+
+
+ORDERS: Final = 'where: {name: {eq: "order"}} groupBy: [{property: "shop"}]'
+
+
+@pytest.mark.parametrize("limit", [1, 7, 40])
+async def test_pages_are_parts_of_one_order(filled: Service, limit: int) -> None:
+    """Page by page come all groups, each once; every page and the rest are all events."""
+    found: list[str] = []
+    for offset in range(0, 41, limit):
+        page = await trend(filled, f"{ORDERS} limit: {limit} offset: {offset}")
+        assert page["meta"] == {"totalGroups": 40, "truncated": False, "warnings": []}
+        found += [one["label"] for one in page["series"] if not one["isOther"]]
+        for number in ("count", "sum"):
+            parts = [one["total"][number] for one in page["series"]]
+            assert sum(parts) == page["overall"]["total"][number]
+        assert sum(one["share"] for one in page["series"]) == pytest.approx(1)
+        assert page["overall"]["share"] == 1
+    assert found == [f"shop {shop:02}" for shop in range(40)]
+
+
+async def test_without_others_the_last_page_is_not_truncated(filled: Service) -> None:
+    """`truncated` says that a page follows; the number of groups is known on every page."""
+    asked = f"{ORDERS} limit: 25 otherGroup: false offset: "
+    for offset, shown, truncated in (
+        (0, 25, True),
+        (15, 25, False),
+        (25, 15, False),
+        (99, 0, False),
+    ):
+        page = await trend(filled, f"{asked}{offset}")
+        assert len(page["series"]) == shown
+        assert (page["meta"]["totalGroups"], page["meta"]["truncated"]) == (40, truncated)
+        assert page["overall"]["total"]["count"] == sum(1 + (39 - shop) // 3 for shop in range(40))
+
+
+@pytest.mark.parametrize(
+    ("search", "labels"),
+    [
+        ("STRASSE", ["Straße"]),
+        ("ΕΛΛΆΣ", ["Ελλάς"]),
+        ("A, B", ["a, b"]),
+        ("(NONE)", ["(none)"]),
+        ("1", ["10", "10"]),
+        ("%", []),
+        ('"', []),
+    ],
+)
+async def test_groups_are_found_by_their_label(
+    filled: Service, search: str, labels: list[str]
+) -> None:
+    """A part of a label in any case finds the groups; all others are among the others."""
+    asked = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}] groupSearch: "'
+    asked += search.replace('"', '\\"') + '"'
+    page = await trend(filled, asked)
+    own = [one["label"] for one in page["series"] if not one["isOther"]]
+    assert own == labels
+    assert page["meta"]["totalGroups"] == len(labels)
+    assert sum(one["total"]["count"] for one in page["series"]) == len(COUNTRIES) + 2
+    alone = await trend(filled, f"{asked} otherGroup: false")
+    assert [one["label"] for one in alone["series"]] == labels
+    assert (alone["meta"]["totalGroups"], alone["meta"]["truncated"]) == (len(labels), False)
+    assert alone["overall"] == page["overall"]
+
+
+WHOLE: Final = (
+    'total {uniqueUsers q: quantile(q: 0.5, property: "n", exact: true) avg(property: "n")}'
+)
+CHART: Final = 'columns {uniqueUsers sum(property: "n")}'
+
+
+@pytest.mark.parametrize("rest", ["", "otherGroup: false", "offset: 3", 'groupSearch: "2"'])
+@pytest.mark.parametrize("selected", [WHOLE, CHART, f"{WHOLE} {CHART}"])
+async def test_overall_is_what_an_answer_without_groups_has(
+    filled: Service, rest: str, selected: str
+) -> None:
+    """All together are computed from the same pass over the rows, not from the groups' numbers."""
+    before = f"{selected} " + selected.replace("total", "previousTotal").replace(
+        "columns", "previousColumns"
+    )
+    compare = f"compare: {{range: {DAY.removeprefix('range: ')}}} granularity: HOUR"
+    with statements() as ran:
+        found = await trend(filled, f"{ORDERS} limit: 2 {rest} {compare}", before)
+    series = [each for each in ran if "series" in each.text]  # others look for warnings
+    assert not any("UNION ALL" in each.text for each in series)
+    alone = await trend(filled, f'where: {{name: {{eq: "order"}}}} {compare}', before)
+    assert found["overall"] == alone["overall"] == alone["series"][0]
+
+
+async def test_overall_alone_has_more(filled: Service) -> None:
+    """What is asked of all together only is not computed for each group."""
+    text = (
+        f"{{eventTrend({DAY} {ORDERS} limit: 3 granularity: HOUR)"
+        " {times series {label total {count}} overall {total {uniqueUsers} columns {count}}}}"
+    )
+    with statements() as ran:
+        found = (await ask(filled, text))["eventTrend"]
+    assert len(ran) == 1
+    assert ran[0].text.count("uniqCombined64If") <= 2  # the state and its end, of one branch
+    assert found["overall"]["total"] == {"uniqueUsers": 11}
+    assert sum(found["overall"]["columns"]["count"]) == sum(
+        one["total"]["count"] for one in found["series"]
+    )
+    assert len(found["times"]) == len(found["overall"]["columns"]["count"])
+
+
+async def test_share_of_nothing(filled: Service) -> None:
+    """A share is null where all together are 0, and refused for what does not add up."""
+    zero = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}]'
+    found = await trend(filled, zero)
+    assert {one["share"] for one in (*found["series"], found["overall"])} == {None}
+    empty = await trend(filled, 'where: {name: {eq: "none"}}')
+    assert (empty["series"][0]["share"], empty["overall"]["share"]) == (None, None)
+    for kind, field in (("AVG", "aggregate"), ("UNIQUE_USERS", "aggregate"), ("SUM", "property")):
+        text = f"{{eventTrend({DAY}) {{series {{share(aggregate: {kind})}}}}}}"
+        answer = await filled.post("/graphql", {"query": text})
+        error = refusal(answer)["extensions"]
+        assert (error["code"], error["field"]) == ("BAD_USER_INPUT", field)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "eventTrend(RANGE offset: -1 groupBy: [{field: NAME}])",
+        'metricFormula(RANGE offset: -1 formula: "a" inputs: [{as: "a", metric: "m"}])',
+    ],
+)
+async def test_offset_is_not_negative(filled: Service, field: str) -> None:
+    """A page before the first one is refused by the argument's name."""
+    await record(filled, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON})
+    text = f"{{{field.replace('RANGE', DAY)} {{series {{label}}}}}}"
+    error = refusal(await filled.post("/graphql", {"query": text}))["extensions"]
+    assert (error["code"], error["field"], error["limit"]) == ("BAD_USER_INPUT", "offset", 0)
+
+
+AHEAD: Final = 26 * 3_600_000 + 61_000
+
+
+@pytest.mark.usefixtures("frozen")
+async def test_rows_ahead_of_the_clock(service: Service) -> None:
+    """ALL_TIME has rows in it that are later than now, and numbers come with a warning."""
+    times = [NOON - 3_600_000, NOON + AHEAD]
+    points = [
+        {"metric_name": "ahead", "value": 100 * n, "timestamp": time}
+        for n, time in enumerate(times)
+    ]
+    await record(service, "/metrics", *points)
+    await record(
+        service, "/events", *({"event_name": "ahead", "timestamp": time} for time in times)
+    )
+    text = """query($range: TimeRangeInput!) {
+      metric(name: "ahead") {
+        query(range: $range, granularity: DAY) {
+          series { total { count rate(per: "1h") } points { isPartial values { count } } }
+          meta { ...Meta }
+        }
+        samples(range: $range) { nodes { time } totalCount }
+      }
+      metricFormula(
+        formula: "a", inputs: [{as: "a", metric: "ahead", aggregate: COUNT}], range: $range
+      ) { series { total } meta { ...Meta } }
+      eventTrend(range: $range, where: {name: {eq: "ahead"}}) {
+        series { total { count } }
+        meta { ...Meta }
+      }
+      events(range: $range, where: {name: {eq: "ahead"}}) { totalCount }
+    }
+    fragment Meta on ResultMeta { range { to } warnings { code message } }"""
+    found = await ask(service, text, range={"preset": "ALL_TIME"})
+    meta = {
+        "range": {"to": rfc3339(Instant(times[1] + 1))},
+        "warnings": [
+            {
+                "code": "CLOCK_AHEAD",
+                "message": "The newest row is 1 d 2 h ahead of the clock here.",
+            }
+        ],
+    }
+    metric = found["metric"]
+    (one,) = metric["query"]["series"]
+    assert one["total"]["count"] == 2
+    assert one["total"]["rate"] == pytest.approx(100 / (AHEAD + 3_600_001) * 3_600_000)
+    assert [point["isPartial"] for point in one["points"]] == [True, True]
+    assert metric["query"]["meta"] == found["metricFormula"]["meta"] == found["eventTrend"]["meta"]
+    assert metric["query"]["meta"] == meta
+    assert found["metricFormula"]["series"] == [{"total": 2}]
+    assert found["eventTrend"]["series"] == [{"total": {"count": 2}}]
+    assert (metric["samples"]["totalCount"], found["events"]["totalCount"]) == (2, 2)
+    now = await ask(service, text, range={"last": "1d"})
+    assert now["metric"]["query"]["series"][0]["total"]["count"] == 1
+    assert now["metric"]["query"]["meta"]["warnings"] == []
+    assert now["metric"]["samples"]["totalCount"] == now["events"]["totalCount"] == 1
+
+
+@pytest.mark.usefixtures("frozen")
+@pytest.mark.parametrize(("ahead", "warned"), [(0, False), (1000, False), (1001, True)])
+async def test_clocks_differ_a_little(service: Service, ahead: int, warned: bool) -> None:
+    """A row that is ahead by up to a second is in ALL_TIME, and not worth a warning."""
+    name = f"ahead by {ahead}"
+    await record(service, "/metrics", {"metric_name": name, "value": 1, "timestamp": NOON + ahead})
+    text = """query($name: String!) {metric(name: $name) {query(range: {preset: ALL_TIME}) {
+      series {total {count}} meta {warnings {code message}}}}}"""
+    found = (await ask(service, text, name=name))["metric"]["query"]
+    assert found["series"] == [{"total": {"count": 1}}]
+    message = "The newest row is 1 s ahead of the clock here."
+    assert found["meta"]["warnings"] == (
+        [{"code": "CLOCK_AHEAD", "message": message}] if warned else []
+    )
+
+
+@pytest.mark.usefixtures("frozen")
+async def test_pages_of_groups_in_a_list_of_metrics(service: Service) -> None:
+    """The tables of a list of metrics are one statement, with their pages and their shares."""
+    rows = [
+        {"metric_name": f"list {n}", "value": 1, "timestamp": NOON - 1, "tags": {"g": f"g{g}"}}
+        for n in range(3)
+        for g in range(5)
+        for _ in range(5 - g)
+    ]
+    await record(service, "/metrics", *rows)
+    text = """{ metrics(search: "list") { nodes {
+      query(range: {last: "1h"}, groupBy: ["g"], limit: 2, offset: 1, groupSearch: "G") {
+        series { label share }
+        overall { total { count } }
+      }
+    } } }"""
+    with statements() as ran:
+        found = await ask(service, text)
+    assert len(ran) == 1
+    assert [node["query"] for node in found["metrics"]["nodes"]] == [
+        {
+            "series": [
+                {"label": "g1", "share": pytest.approx(4 / 15)},
+                {"label": "g2", "share": pytest.approx(3 / 15)},
+                {"label": "Other", "share": pytest.approx(8 / 15)},
+            ],
+            "overall": {"total": {"count": 15}},
+        }
+    ] * 3

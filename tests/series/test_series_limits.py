@@ -1,0 +1,84 @@
+"""Panels that are too expensive, in a service with low limits."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from settings import Settings
+from store.limits import Limits
+from tests.harness.apis import ask
+from tests.harness.service import Service, running
+from tests.harness.statements import statements
+
+RANGE = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-02T00:00:00Z"}}'
+
+
+@pytest_asyncio.fixture(scope="module")
+async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """Start a service that reads at most 100,000 rows for a question, with a metric of 150,000."""
+    data = tmp_path_factory.mktemp("limited")
+    low = dataclasses.replace(Limits.of_this_machine(), rows_to_read=100_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Limits, "of_this_machine", lambda: low)
+        async with running(Settings(data=data, store=data / "store")) as service:
+            rows = [
+                {"metric_name": name, "timestamps": list(range(count)), "values": [1] * count}
+                for name, count in (("a", 10), ("big", 150_000), ("c", 20_000))
+            ]
+            answer = await service.post("/metrics/series?precision=ms", rows)
+            assert answer.status_code == 200, answer.text
+            yield service
+
+
+def panel(alias: str, name: str, arguments: str = "", selected: str = "total {count}") -> str:
+    """Ask a metric something."""
+    return (
+        f'{alias}: metric(name: "{name}") {{query({RANGE} {arguments}) {{series {{{selected}}}}}}}'
+    )
+
+
+async def test_too_expensive_panel_fails_alone(limited: Service) -> None:
+    """It is refused with the limit, at its place; those that shared a statement with it are not."""
+    panels = [
+        panel("a", "a"),
+        panel("big", "big", selected="total {sum}"),
+        panel("c", "c"),
+        panel("chart", "big", "granularity: HOUR", "columns {count}"),
+        f"trend: eventTrend({RANGE}) {{series {{total {{count}}}}}}",
+    ]
+    with statements() as ran:
+        answer = await limited.graphql(f"{{{' '.join(panels)}}}")
+    assert len(ran) <= 1 + len(panels)
+    data: dict[str, Any] = answer["data"]
+    assert data["a"] == {"query": {"series": [{"total": {"count": 10}}]}}
+    assert data["c"] == {"query": {"series": [{"total": {"count": 20_000}}]}}
+    assert data["trend"] == {"series": [{"total": {"count": 0}}]}
+    assert (data["big"], data["chart"]) == ({"query": None}, {"query": None})
+    errors = sorted(answer["errors"], key=lambda error: str(error["path"]))
+    assert [error["path"] for error in errors] == [["big", "query"], ["chart", "query"]]
+    for error in errors:
+        assert error["extensions"] == {"code": "QUERY_TOO_EXPENSIVE", "limit": 100_000}
+
+
+async def test_too_expensive_rest_of_a_chart(limited: Service) -> None:
+    """What fails in the second statement of a grouped chart fails at the same place."""
+    whole = RANGE.removeprefix("range: ")
+    short = whole.replace("1970-01-02T00:00:00Z", "1970-01-01T00:00:10Z")
+    arguments = f'compare: {{range: {whole}}} groupBy: ["t"] granularity: HOUR'
+    text = panel("big", "big", arguments, "columns {sum}").replace(whole, short, 1)
+    answer = await limited.graphql(f"{{{text} {panel('a', 'a')}}}")
+    assert answer["data"]["a"] == {"query": {"series": [{"total": {"count": 10}}]}}
+    (error,) = answer["errors"]
+    assert error["path"] == ["big", "query"]
+    assert error["extensions"]["code"] == "QUERY_TOO_EXPENSIVE"
+
+
+async def test_limits_leave_nothing_behind(limited: Service) -> None:
+    """After refusals every answer is its own."""
+    expected = {"a": {"query": {"series": [{"total": {"count": 10}}]}}}
+    for _ in range(10):
+        await limited.graphql(f"{{{panel('big', 'big')} {panel('c', 'c')}}}")
+        assert await ask(limited, f"{{{panel('a', 'a')}}}") == expected

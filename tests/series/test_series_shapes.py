@@ -1,0 +1,270 @@
+"""How questions about series can be written, and that only what is selected is computed."""
+
+import re
+from typing import Any, Final
+
+import pytest
+
+from schema.scalars import Instant, rfc3339
+from tests.harness.apis import ask, record
+from tests.harness.service import Service
+from tests.harness.statements import statements
+
+FIRST: Final = '{between: {from: "1970-01-01T00:00:00Z", to: "1970-01-01T04:00:00Z"}}'
+HOUR: Final = 3_600_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _stored(service: Service) -> None:
+    """Store six points in three of four hours, and as many events."""
+    hours = [0, 0, 1, 3, 3, 3]
+    await record(
+        service,
+        "/metrics",
+        *(
+            {
+                "metric_name": "m",
+                "value": n + 1,
+                "timestamp": hour * HOUR,
+                "tags": {"t": f"{n % 2}"},
+            }
+            for n, hour in enumerate(hours)
+        ),
+    )
+    await record(
+        service,
+        "/events",
+        *(
+            {"event_name": "e", "user_id": f"u{n % 2}", "session_id": f"s{n % 3}"}
+            | {"timestamp": hour * HOUR, "properties": {"n": n + 1}}
+            for n, hour in enumerate(hours)
+        ),
+    )
+
+
+async def asked(service: Service, selected: str, arguments: str = "") -> Any:
+    """Ask the metric `m` a question; return the answer."""
+    text = f'{{metric(name: "m") {{query(range: {FIRST} granularity: HOUR {arguments})'
+    return (await ask(service, f"{text} {{{selected}}}}}}}"))["metric"]["query"]
+
+
+async def test_fragments(service: Service) -> None:
+    """Named, nested and inline fragments, in any depth, are what they stand for."""
+    plain = await asked(
+        service,
+        "times series {total {count sum p: quantile(q: 0.5)} points {time values {sum avg}}}",
+    )
+    fragments = """
+      query { metric(name: "m") { query(range: %s granularity: HOUR) {
+        ... on MetricResult { ...Whole }
+        times
+      } } }
+      fragment Whole on MetricResult { series { ...Line ... { points { ...Point } } } }
+      fragment Line on MetricSeries { total { ...Sums ...on MetricAggregates {...P} } }
+      fragment P on MetricAggregates { p: quantile(q: 0.5) }
+      fragment Sums on MetricAggregates { count ...Sum }
+      fragment Sum on MetricAggregates { sum }
+      fragment Point on MetricPoint { time values { ...Sum ... { avg } } }
+    """
+    found = (await ask(service, fragments % FIRST))["metric"]["query"]
+    assert found == plain
+
+
+async def test_aliases(service: Service) -> None:
+    """The same field with other arguments, in every part, below any name."""
+    quantiles = 'low: quantile(q: 0) high: quantile(q: 1, exact: true) r: rate(per: "1h") rate'
+    found = await asked(
+        service,
+        f"when: times lines: series {{all: total {{{quantiles}}} per: points"
+        f" {{at: time in: values {{{quantiles}}} is: isPartial}} other: points {{time}}"
+        f" cols: columns {{{quantiles}}} a: change(aggregate: MAX) {{ratio}} b: change {{ratio}}}}",
+    )
+    (line,) = found["lines"]
+    assert line["all"]["high"] == 6
+    assert line["all"]["low"] == pytest.approx(1, rel=0.01)
+    assert line["all"]["r"] == pytest.approx(line["all"]["rate"] * 3600)
+    assert [point["at"] for point in line["per"]] == found["when"]
+    assert [point["time"] for point in line["other"]] == found["when"]
+    assert [point["in"]["high"] for point in line["per"]] == line["cols"]["high"] == [2, 3, None, 6]
+    assert [point["in"]["r"] for point in line["per"]] == line["cols"]["r"]
+    assert (line["a"], line["b"]) == (None, None)
+    assert list(line["per"][0]) == ["at", "in", "is"]
+
+
+async def test_variables(service: Service) -> None:
+    """Every argument can be a variable, with a default or without."""
+    declared = {
+        "range": ("TimeRangeInput!", {"last": "P36500D"}),
+        "where": ("MetricFilter", {"tag": {"key": "t", "string": {"in": ["0", "1"]}}}),
+        "granularity": ("Granularity!", "AUTO"),
+        "maxPoints": ("Int!", 7),
+        "timezone": ("TimeZone!", "Asia/Kolkata"),
+        "groupBy": ("[String!]", ["t"]),
+        "orderBy": ("OrderByInput", {"aggregate": "QUANTILE", "q": 0.5, "direction": "ASC"}),
+        "limit": ("Int!", 1),
+        "otherGroup": ("Boolean!", True),
+        "fill": ("Fill!", "ZERO"),
+        "compare": ("CompareInput", {"mode": "YEAR_OVER_YEAR"}),
+    }
+    declared["range"] = (
+        "TimeRangeInput!",
+        {"between": {"from": rfc3339(Instant(0)), "to": rfc3339(Instant(4 * HOUR))}},
+    )
+    heads = ", ".join(f"${name}: {kind}" for name, (kind, _) in declared.items())
+    given = ", ".join(f"{name}: ${name}" for name in declared)
+    text = f"""query({heads}, $q: Float! = 0.5, $exact: Boolean! = true, $per: Duration!,
+        $kind: AggregateKind!, $no: Boolean! = false) {{
+      metric(name: "m") {{ query({given}) {{
+        meta {{range {{granularity timezone}}}}
+        series {{ label
+          total {{quantile(q: $q, exact: $exact) rate(per: $per) sum @include(if: $no)}}
+          change(aggregate: $kind, q: $q) {{previous}} }}
+      }} }} }}"""
+    values = {name: value for name, (_, value) in declared.items()}
+    data = await ask(service, text, **values, per="1h", kind="QUANTILE")
+    found = data["metric"]["query"]
+    assert found["meta"]["range"] == {"granularity": "AUTO", "timezone": "Asia/Kolkata"}
+    assert [one["label"] for one in found["series"]] == ["0", "Other"]
+    assert [one["total"]["quantile"] for one in found["series"]] == [3, 4]
+    assert [one["change"] for one in found["series"]] == [{"previous": None}] * 2
+    assert all(one["total"].keys() == {"quantile", "rate"} for one in found["series"])
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_skip_and_include(service: Service, shown: bool) -> None:
+    """What is skipped is neither answered nor computed."""
+    text = f"""query($shown: Boolean!, $hidden: Boolean!) {{ metric(name: "m") {{
+      query(range: {FIRST} granularity: HOUR) {{
+        times @include(if: $shown)
+        series {{
+          total {{ count quantile(q: 0.5) @include(if: $shown) }}
+          points @skip(if: $hidden) {{ time values {{ max }} }}
+          ... @include(if: $shown) {{ columns {{ min }} }}
+        }}
+      }} }} }}"""
+    with statements() as ran:
+        data = await ask(service, text, shown=shown, hidden=not shown)
+    found = data["metric"]["query"]
+    text = ran[-1].text
+    assert ("quantile" in text, "max" in text, "min" in text) == (shown,) * 3
+    assert ("times" in found) == shown
+    assert found["series"][0].keys() == ({"total", "points", "columns"} if shown else {"total"})
+    assert ("bucket" in text) == shown
+
+
+async def test_typename_everywhere(service: Service) -> None:
+    """The name of the type can be asked at every level, as clients with caches do."""
+    found = await asked(
+        service,
+        "__typename meta {__typename range {__typename} comparisonRange {__typename}"
+        " warnings {__typename}}"
+        " series {__typename key {__typename} total {__typename count} previousTotal {__typename}"
+        " change {__typename} columns {__typename sum t: __typename} previousColumns {__typename}"
+        " points {__typename values {__typename v: __typename sum} previous {__typename}}}",
+        'groupBy: ["t"] compare: {mode: PREVIOUS_WEEK}',
+    )
+    assert found["__typename"] == "MetricResult"
+    line = found["series"][0]
+    assert (line["__typename"], line["key"]) == ("MetricSeries", [{"__typename": "GroupKey"}])
+    assert line["columns"]["__typename"] == line["columns"]["t"] == "MetricColumns"
+    assert line["previousColumns"] == {"__typename": "MetricColumns"}
+    assert line["total"]["__typename"] == line["previousTotal"]["__typename"] == "MetricAggregates"
+    assert line["change"] == {"__typename": "Change"}
+    for point in line["points"]:
+        assert point["__typename"] == "MetricPoint"
+        assert point["values"]["__typename"] == point["values"]["v"] == "MetricAggregates"
+        assert point["previous"] == {"__typename": "MetricAggregates"}
+    only = await asked(
+        service, "series {total {__typename} columns {__typename} points {__typename}}"
+    )
+    assert only["series"] == [
+        {
+            "total": {"__typename": "MetricAggregates"},
+            "columns": {"__typename": "MetricColumns"},
+            "points": [{"__typename": "MetricPoint"}] * 4,
+        }
+    ]
+    text = f"{{eventTrend(range: {FIRST} granularity: HOUR) {{__typename series {{__typename total"
+    text += " {__typename} columns {__typename} points {__typename values {__typename}}}}}"
+    trend = (await ask(service, text))["eventTrend"]
+    assert trend["__typename"] == "EventResult"
+    assert trend["series"][0]["points"][3] == {
+        "__typename": "EventPoint",
+        "values": {"__typename": "EventAggregates"},
+    }
+
+
+async def test_same_key_twice_is_merged(service: Service) -> None:
+    """Selections of one key are one; both of their fields are answered."""
+    found = await asked(
+        service,
+        "series {total {count} points {time}} times series {total {sum count} points"
+        " {values {min}} points {time values {max}} ... {label total {avg}}}",
+    )
+    (line,) = found["series"]
+    assert line["total"] == {"count": 6, "sum": 21, "avg": 3.5}
+    assert line["points"][0] == {"time": found["times"][0], "values": {"min": 1, "max": 2}}
+    assert line["label"] == "m"
+
+
+SUMS: Final = ["countIfState", "sumState", "sumState"]
+STATES: Final = {
+    "count": ["countState"],
+    "sum": SUMS,
+    "avg": sorted([*SUMS, "countState"]),
+    "min": ["minState"],
+    "max": ["maxState"],
+    "first": ["argMinState"],
+    "last": ["argMaxState"],
+    "stddev": sorted(
+        ["avgIfState", "countIfState", "countState", "stddevPopStableState"]
+        + ["stddevPopStableIfState"] * 2
+    ),
+    "quantile(q: 0.5)": ["maxState", "minState", "quantilesDDState"],
+    "quantile(q: 0.5, exact: true)": ["quantilesExactInclusiveState"],
+    "increase": SUMS,
+    "rate": SUMS,
+}
+
+
+@pytest.mark.parametrize("field", STATES)
+async def test_only_what_is_selected_is_computed(service: Service, field: str) -> None:
+    """A statement has the states of the aggregate that is selected, each once, and no other."""
+    found = await asked(service, f"meta {{sql}} series {{columns {{{field}}}}}")
+    sql = found["meta"]["sql"]
+    assert sorted(re.findall(r"\w+State\b", sql)) == STATES[field]
+    assert ("lagInFrame(" in sql) == (field in ("increase", "rate"))
+    alone = await asked(service, f"meta {{sql}} series {{total {{{field}}}}}")
+    assert "bucket" not in alone["meta"]["sql"]
+    assert "State" not in alone["meta"]["sql"]
+
+
+async def test_nothing_is_selected(service: Service) -> None:
+    """Only how the answer is made: the range is known, and there is one small statement."""
+    with statements() as ran:
+        found = await asked(service, "meta {range {from granularity}} series {label}")
+    assert found["meta"]["range"] == {"from": "1970-01-01T00:00:00.000Z", "granularity": "AUTO"}
+    assert (found["series"], len(ran)) == ([{"label": "m"}], 1)
+    assert "bucket" not in ran[0].text
+
+
+@pytest.mark.parametrize("keys", ["", 'groupBy: ["t"]', 'groupBy: ["t"] limit: 1'])
+async def test_points_columns_and_totals_agree(service: Service, keys: str) -> None:
+    """Points are the columns, bucket by bucket; what adds up adds up to the totals."""
+    fields = (
+        "count sum min max first last avg stddev increase rate e: quantile(q: 0.3, exact: true)"
+    )
+    found = await asked(
+        service,
+        f"series {{total {{{fields}}} columns {{{fields}}} points {{values {{{fields}}}}}}}",
+        keys,
+    )
+    for line in found["series"]:
+        for key, column in line["columns"].items():
+            assert [point["values"][key] for point in line["points"]] == column
+        for key in ("count", "sum", "increase"):
+            whole = sum(value or 0 for value in line["columns"][key])
+            assert whole == line["total"][key]
+        assert min(value for value in line["columns"]["min"] if value) == line["total"]["min"]
+    assert sum(line["total"]["count"] for line in found["series"]) == 6
+    assert sum(line["total"]["sum"] for line in found["series"]) == 21

@@ -1,0 +1,288 @@
+"""Warnings about answers that can mislead; their codes, places and suggestions."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+import pytest_asyncio
+
+from resolvers.suggestions import near_names
+from schema.results import WARNING_CODES
+from store.query import evidence
+from tests.harness.apis import ask, record
+from tests.harness.service import Service
+from tests.harness.statements import statements
+from tests.rules.test_sdl import SDL
+
+Brief: TypeAlias = tuple[str, str | None, list[str]]
+
+META: Final = "meta {warnings {code field message suggestions}}"
+OLD: Final = 86_400_000
+
+EVENTS: Final[list[dict[str, Any]]] = [
+    *(
+        {"event_name": "order", "user_id": "u", "properties": properties}
+        for properties in (
+            {"country": "DE", "amount": 10, "cart": {"total": 1, "user_type": "a"}},
+            {"country": "FR", "amount": "12.50", "plan": None},
+            {"country": "FR", "amount": None, "a.b": 1},
+            {"amount": [1], "tags": ["x"]},
+        )
+    ),
+    {"event_name": "signup", "properties": {"plan": "free", "": "empty"}},
+    {"event_name": "signup", "properties": {"once": "long ago"}, "timestamp": OLD},
+]
+
+
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def _recorded(service: Service) -> AsyncIterator[None]:
+    await record(service, "/events", *EVENTS)
+    await record(
+        service,
+        "/metrics",
+        {"metric_name": "cpu", "value": 1, "tags": {"host": "a", "http.status": "200"}},
+        {"metric_name": "cpu", "value": 2, "tags": {"zone": "x"}, "timestamp": OLD},
+        {"metric_name": "requests", "value": 5, "tags": {"Host": "a"}},
+        {"metric_name": "load", "value": 5},
+    )
+    about = (
+        "mutation($n: String!, $k: MetricKind) {describeMetric(input: {name: $n, kind: $k}) {name}}"
+    )
+    await ask(service, about, n="requests", k="COUNTER")
+    await ask(service, about, n="load", k="GAUGE")
+    await ask(service, 'mutation {describeMetric(input: {name: "cpu", unit: "s"}) {name}}')
+    yield
+
+
+async def of_events(
+    service: Service, where: Any = None, rest: str = "", selected: str = "total {count}"
+) -> list[Brief]:
+    """Return the warnings about a question to events."""
+    query = f"""query($where: EventFilter) {{
+      eventTrend(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selected}}} {META}}}}}"""
+    return brief((await ask(service, query, where=where))["eventTrend"])
+
+
+async def of_metric(
+    service: Service,
+    name: str,
+    where: Any = None,
+    rest: str = "",
+    selected: str = "total {count}",
+) -> list[Brief]:
+    """Return the warnings about a question to a metric."""
+    query = f"""query($where: MetricFilter, $name: String!) {{metric(name: $name) {{
+      query(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selected}}} {META}}}}}}}"""
+    return brief((await ask(service, query, where=where, name=name))["metric"]["query"])
+
+
+def brief(answer: Any) -> list[Brief]:
+    """Return the code, place and suggestions of each warning."""
+    found = answer["meta"]["warnings"]
+    assert all(each["message"] for each in found)
+    return [(each["code"], each["field"], each["suggestions"]) for each in found]
+
+
+def has(key: str, **tests: Any) -> dict[str, Any]:
+    """Return a filter of a property."""
+    return {"property": {"key": key, "string": tests or {"eq": "x"}}}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (has("country"), []),
+        (has("contry"), [("UNKNOWN_KEY", "where.property.key", ["country"])]),
+        (has("Country"), [("UNKNOWN_KEY", "where.property.key", ["country"])]),
+        (has("userType"), [("UNKNOWN_KEY", "where.property.key", ["cart.user_type"])]),
+        (has("total"), [("UNKNOWN_KEY", "where.property.key", ["cart.total"])]),
+        (has("cart.total"), []),
+        (has("cart.totals"), [("UNKNOWN_KEY", "where.property.key", ["cart.total"])]),
+        (has("a.b"), [("UNKNOWN_KEY", "where.property.key", [r"a\.b"])]),
+        (has(r"a\.b"), []),
+        (has(""), []),
+        (has("once"), []),
+        (has("zzz", isSet=False), [("UNKNOWN_KEY", "where.property.key", [])]),
+        ({"NOT": has("zzz", neq="x")}, [("UNKNOWN_KEY", "where.NOT.property.key", [])]),
+        (
+            {"OR": [has("plan"), {"AND": [has("zzz")]}]},
+            [("UNKNOWN_KEY", "where.OR[1].AND[0].property.key", [])],
+        ),
+        ({"name": {"eq": "order"}} | has("plan"), [("UNKNOWN_KEY", "where.property.key", [])]),
+        ({"name": {"eq": "signup"}} | has("plan"), []),
+        ({"AND": [{"name": {"in": ["order"]}}, has("once")]},
+         [("UNKNOWN_KEY", "where.AND[1].property.key", [])]),
+        ({"name": {"eq": "ordr"}}, [("UNKNOWN_EVENT", "where.name.eq", ["order"])]),
+        ({"name": {"notIn": ["order", "Signup"]}},
+         [("UNKNOWN_EVENT", "where.name.notIn", ["signup"])]),
+        ({"name": {"eq": "ORDER", "caseSensitive": False}}, []),
+        ({"name": {"contains": "nobody"}}, []),
+        ({"name": {"eq": "ordr"}} | has("zzz"), [("UNKNOWN_EVENT", "where.name.eq", ["order"])]),
+        ({"performed": {"event": "signups", "where": has("pln")}},
+         [("UNKNOWN_EVENT", "where.performed.event", ["signup"])]),
+        ({"performed": {"event": "signup", "where": has("pln")}},
+         [("UNKNOWN_KEY", "where.performed.where.property.key", ["plan"])]),
+    ],
+)  # fmt: skip
+async def test_events_of_a_filter(
+    service: Service, where: dict[str, Any], expected: list[Brief]
+) -> None:
+    """A key or a name that never occurs is told with its place; one that ever did is not."""
+    assert await of_events(service, where) == expected
+
+
+async def test_groups_and_aggregates_of_events(service: Service) -> None:
+    """Keys of groups, bands, aggregates and orders are looked for, too."""
+    groups = 'groupBy: [{field: NAME}, {property: "contry"}, {bucketNumber: {property: "amont"'
+    assert await of_events(service, rest=groups + ", bounds: [1]}}]") == [
+        ("UNKNOWN_KEY", "groupBy[1]", ["country"]),
+        ("UNKNOWN_KEY", "groupBy[2]", ["amount"]),
+    ]
+    order = 'groupBy: [{property: "country"}] orderBy: {aggregate: AVG, property: "cart.totl"}'
+    expected = ("UNKNOWN_KEY", "orderBy.property", ["cart.total"])
+    assert await of_events(service, rest=order) == [expected]
+    expected = ("UNKNOWN_KEY", "property", ["cart.total"])
+    for selected in (
+        'columns {sum(property: "cart.totl")}',
+        'points {values {unique(property: "cart.totl")}}',
+        'total {unique(property: "cart.totl")}',
+    ):
+        assert await of_events(service, selected=selected) == [expected]
+    assert await of_events(service, rest='groupBy: [{property: "NAME"}]') == [
+        ("UNKNOWN_KEY", "groupBy[0]", [])
+    ]
+
+
+async def test_values_that_are_no_numbers(service: Service) -> None:
+    """How many of the events in the range have no number where one is added up; null is none."""
+    for aggregate in ("sum", "avg", "min", "max"):
+        selected = f'total {{{aggregate}(property: "amount")}}'
+        query = f"""{{eventTrend(where: {{name: {{eq: "order"}}}}, range: {{last: "1d"}}) {{
+          series {{{selected}}} {META}}}}}"""
+        (found,) = (await ask(service, query))["eventTrend"]["meta"]["warnings"]
+        assert (found["code"], found["field"]) == ("NOT_NUMERIC", "property")
+        assert "in 2 of 4 events" in found["message"]
+    assert await of_events(service, has("country", eq="DE"), selected=selected) == []
+    assert await of_events(service, selected='total {unique(property: "amount")}') == []
+    assert await of_events(service, selected='total {sum(property: "cart.total")}') == []
+    both = 'total {sum(property: "amount") q: quantile(q: 0.5, property: "country")}'
+    assert await of_events(service, selected=both) == [("NOT_NUMERIC", "property", [])] * 2
+
+
+@pytest.mark.parametrize(
+    ("where", "rest", "expected"),
+    [
+        ({"tag": {"key": "host", "string": {"eq": "a"}}}, "", []),
+        ({"tag": {"key": "zone", "string": {"eq": "a"}}}, "", []),
+        ({"tag": {"key": "hots", "string": {"neq": "a"}}}, "",
+         [("UNKNOWN_KEY", "where.tag.key", ["host"])]),
+        ({"NOT": {"tag": {"key": "Host", "string": {"isSet": True}}}}, "",
+         [("UNKNOWN_KEY", "where.NOT.tag.key", ["host"])]),
+        ({"tag": {"key": "status", "string": {"eq": "200"}}}, 'groupBy: ["host", "reg"]',
+         [("UNKNOWN_KEY", "where.tag.key", ["http.status"]), ("UNKNOWN_KEY", "groupBy[1]", [])]),
+        (None, 'groupBy: ["http.status"]', []),
+    ],
+)  # fmt: skip
+async def test_tags(service: Service, where: Any, rest: str, expected: list[Brief]) -> None:
+    """A tag that no point of this metric ever had is told; the tags of others don't count."""
+    assert await of_metric(service, "cpu", where, rest) == expected
+
+
+async def test_counters_and_gauges(service: Service) -> None:
+    """A level of a counter and the growth of a gauge are told; a default kind says nothing."""
+    levels = "sum avg min max stddev quantile(q: 0.5)"
+    expected: list[Brief] = [("COUNTER_LEVEL", None, ["increase", "rate"])]
+    for aggregate in ("sum", "avg", "min", "max", "stddev", "quantile(q: 0.5)", levels):
+        for selected in (f"total {{{aggregate}}}", f"columns {{{aggregate}}}"):
+            assert await of_metric(service, "requests", selected=selected) == expected
+            assert await of_metric(service, "cpu", selected=selected) == []
+            assert await of_metric(service, "load", selected=selected) == []
+    growth = "total {count first last increase rate}"
+    assert await of_metric(service, "requests", selected=growth) == []
+    gauge: list[Brief] = [("GAUGE_GROWTH", None, [])]
+    assert await of_metric(service, "load", selected=growth) == gauge
+    assert await of_metric(service, "cpu", selected=growth) == []
+    rest = 'groupBy: ["Host"] orderBy: {aggregate: MAX}'
+    assert await of_metric(service, "requests", rest=rest) == expected
+
+
+async def test_formula(service: Service) -> None:
+    """The warnings about each input name its arguments."""
+    query = f"""{{metricFormula(formula: "a / b", range: {{last: "1d"}}, inputs: [
+      {{as: "a", metric: "requests", aggregate: INCREASE, groupBy: ["host"]}}
+      {{as: "b", metric: "requests", aggregate: AVG,
+        where: {{tag: {{key: "hst", string: {{eq: "a"}}}}}}}}
+    ]) {{series {{total}} {META}}}}}"""
+    assert brief((await ask(service, query))["metricFormula"]) == [
+        ("UNKNOWN_KEY", "inputs[0].groupBy[0]", ["Host"]),
+        ("UNKNOWN_KEY", "inputs[1].where.tag.key", ["Host"]),
+        ("COUNTER_LEVEL", "inputs[1].aggregate", ["increase", "rate"]),
+    ]
+
+
+async def test_nothing_is_looked_for_unless_selected(service: Service) -> None:
+    """Without `warnings` there is one statement, with `@skip` too; with it a key costs one more."""
+    for meta, count in (
+        ("", 1),
+        ("meta {rowsRead}", 1),
+        ("meta {warnings @skip(if: true) {code} rowsRead}", 1),
+        ("meta {warnings {code}}", 3),
+    ):
+        query = f"""{{eventTrend(where: {{property: {{key: "country", string: {{eq: "x"}}}}}},
+          range: {{last: "1d"}}) {{series {{total {{sum(property: "cart.total")}}}} {meta}}}}}"""
+        with statements() as ran:
+            await ask(service, query)
+        assert len(ran) == count, meta
+
+
+async def test_what_takes_too_long_is_not_told(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is there all the same."""
+    slow = "SETTINGS max_execution_time = 0.001, timeout_before_checking_execution_speed = 0"
+    monkeypatch.setattr(evidence, "_LOOK", f"WHERE sleep(0.1) = 0 {slow}")
+    assert await of_events(service, has("contry")) == []
+
+
+async def test_hostile_names(service: Service) -> None:
+    """Whatever a key or a name is, the warning is about that one."""
+    for text in ("'", '"', "\\\\", "\n", "{p0:String}", "a" * 1000, "é" * 300, "%", "…"):
+        assert [w[0] for w in await of_events(service, has(text))] == ["UNKNOWN_KEY"]
+        found = await of_events(service, {"name": {"eq": text}})
+        assert [w[0] for w in found] == ["UNKNOWN_EVENT"]
+        tags = {"tag": {"key": text, "string": {"eq": "a"}}}
+        assert [w[0] for w in await of_metric(service, "cpu", tags)] == ["UNKNOWN_KEY"]
+
+
+async def test_many_keys(service: Service) -> None:
+    """Of many keys the first 20 are looked for."""
+    found = await of_events(service, {"OR": [has(f"nothing{n}") for n in range(100)]})
+    assert [place for _, place, _ in found] == [f"where.OR[{n}].property.key" for n in range(20)]
+
+
+def test_near_names() -> None:
+    """Case and punctuation first, then paths, beginnings, and other typos; at most three."""
+    known = ["country", "counter", "count", "cart.total", "user_type", "a", "host", "countries"]
+    assert near_names("Country", known) == ["country", "counter", "count"]
+    assert near_names("contry", known) == ["country", "counter", "count"]
+    assert near_names("userType", known) == ["user_type"]
+    assert near_names("total", known) == ["cart.total"]
+    assert near_names("x.host", known) == ["host"]
+    assert near_names("hostname", known) == ["host"]
+    assert near_names("cart.totl", [*known, "cart"]) == ["cart.total"]
+    assert near_names("b", known) == []
+    assert near_names("", known) == []
+    assert near_names("!", ["?", "!!"]) == []
+    assert near_names("z" * 1000, ["z" * 999, "z" * 2000]) == ["z" * 2000, "z" * 999]
+
+
+def test_codes_are_declared() -> None:
+    """Each code that is given is in the table, which is in the SDL and the documentation."""
+    sources = [path.read_text() for path in Path("resolvers").rglob("*.py")]
+    given = re.findall(r'code="([A-Z_]+)"|_unknown\("([A-Z_]+)"', "\n".join(sources))
+    assert {one or other for one, other in given} == WARNING_CODES.keys()
+    section = Path("docs/graphql.md").read_text().split("\n### Warnings\n")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)) == WARNING_CODES.keys()
+    assert all(f"{code}: {reason}" in SDL for code, reason in WARNING_CODES.items())

@@ -1,0 +1,91 @@
+"""The wall clock is put forward and back between one process and the next."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resolvers.context import Context
+from schema.ranges import TimeRange
+from schema.scalars import Instant
+from store.ingest.decoder import read_batch
+from store.ingest.streams import METRICS
+from tests.harness.clock import DAY, HOUR, Wall
+from tests.harness.resends import row, send
+from tests.harness.stores import keys, left_behind, opened
+
+BOUNDED = settings(
+    deadline=None,
+    max_examples=15,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+offsets = st.sampled_from(
+    [0, -1, 1, 60_000, -60_000, HOUR, -HOUR, 8 * DAY, -8 * DAY, 30 * DAY, -300 * DAY]
+)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_newest_arrival_survives_a_restart(tmp_path: Path, wall: Wall, crash: bool) -> None:
+    """After a restart with the clock put back, ranges still reach what was recorded before."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        for key in ("a", "b"):
+            now = Context(store).now()
+            body = msgspec.json.encode([row(key)])
+            await store.record(METRICS, read_batch(METRICS.kind, body, now), now)
+            wall.wait(400)
+        newest = store.arrivals._newest
+        assert await keys(store) == ["a", "b"]
+    if crash:
+        left = await left_behind(data / "journal" / "metrics", ["c"])
+        newest = max(path.stat().st_mtime_ns // 1_000_000 for path in left)
+    wall.ahead -= HOUR
+    async with opened(data) as store:
+        now = Context(store).now()
+        span = Context(store).up_to_latest(TimeRange(from_=Instant(0), to=Instant(now + 1)))
+        assert newest < span.to <= newest + 60_000
+
+
+steps = st.lists(
+    st.one_of(st.integers(0, 5), offsets.map(lambda ms: ("set", ms)), st.just("restart")),
+    max_size=12,
+)
+
+
+@BOUNDED
+@given(steps=steps)
+async def test_ids_count_once_over_jumps_and_restarts(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[Any]
+) -> None:
+    """However the clock jumps, by up to a month ahead, and the service restarts: each id once."""
+    data = tmp_path_factory.mktemp("data") / "data"
+    with monkeypatch.context() as patched:
+        wall = Wall(patched)
+        sent: set[int] = set()
+        for run in _runs(steps):
+            async with opened(data) as store:
+                for step in run:
+                    if isinstance(step, tuple):
+                        wall.ahead = step[1]
+                        continue
+                    answer = await send(store, row(f"{step}"))
+                    assert answer.points == (step not in sent)
+                    sent.add(step)
+                assert sorted(await keys(store)) == sorted(map(str, sent))
+
+
+def _runs(steps: list[Any]) -> Iterator[list[Any]]:
+    """Cut steps into what happens between two restarts."""
+    run: list[Any] = []
+    for step in [*steps, "restart"]:
+        if step == "restart":
+            yield run
+            run = []
+        else:
+            run.append(step)

@@ -1,0 +1,288 @@
+"""A store that was copied, moved or cut short: it is whole, or refused with one line."""
+
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from store.engine_folder import EngineFolder, StoreFolderError
+from store.query.sql import Statement
+from tests.harness.stores import keys, left_behind, opened, record
+
+
+def shell(command: str) -> Callable[[Path, Path], None]:
+    """Return a way to copy `$from` to `$to` by a shell's command."""
+
+    def copy(source: Path, target: Path) -> None:
+        subprocess.run(
+            ["sh", "-c", command],
+            env=os.environ | {"from": str(source), "to": str(target)},
+            check=True,
+        )
+
+    return copy
+
+
+def without_links(source: Path, target: Path) -> None:
+    """Copy as `rsync -r` does: links are skipped."""
+
+    def links(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if (Path(folder) / name).is_symlink()]
+
+    shutil.copytree(source, target, ignore=links)
+
+
+def zipped(source: Path, target: Path, *, empty: bool = True) -> None:
+    """Copy as archives do that follow links, with or without empty folders."""
+    archive = source.with_suffix(".zip")
+    with zipfile.ZipFile(archive, "w") as file:
+        for folder, _, names in os.walk(source, followlinks=True):
+            inside = Path(folder).relative_to(source)
+            if empty:
+                file.write(folder, inside)
+            for name in names:
+                file.write(Path(folder) / name, inside / name)
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(target)
+
+
+def links_as_files(source: Path, target: Path) -> None:
+    """Copy as tools do where there are no links: a file has the target."""
+    without_links(source, target)
+    for link in source.rglob("*"):
+        if link.is_symlink():
+            (target / link.relative_to(source)).write_text(str(link.readlink()))
+
+
+def absolute_links(source: Path, target: Path) -> None:
+    """Copy with links that lead to where the store was."""
+    shutil.copytree(source, target, symlinks=True)
+    for link in list(target.rglob("*")):
+        if link.is_symlink():
+            place = (source / link.relative_to(target)).resolve()
+            link.unlink()
+            link.symlink_to(place)
+
+
+WAYS: Final = {
+    "rsync -r": without_links,
+    "zip -r": zipped,
+    "zip without empty folders": lambda source, target: zipped(source, target, empty=False),
+    "links as files": links_as_files,
+    "absolute links": absolute_links,
+    "cp -r": shell('cp -r "$from" "$to"'),
+    "cp -rL": shell('cp -rL "$from" "$to"'),
+    "cp -a": shell('cp -a "$from" "$to"'),
+    "tar": shell('mkdir "$to" && tar -C "$from" -c . | tar -C "$to" -x'),
+    "tar -h": shell('mkdir "$to" && tar -C "$from" -ch . | tar -C "$to" -x'),
+    "mv": shell('mv "$from" "$to"'),
+    "cp -a without links": shell('cp -a "$from" "$to" && find "$to" -type l -delete'),
+    "modes": shell('cp -r "$from" "$to" && chmod -R u=rwX,go= "$to"'),
+}
+
+
+async def filled(data: Path) -> None:
+    """Make a store with rows in a table, and rows that wait in the journal."""
+    async with opened(data) as store:
+        await record(store, "a", "b")
+        assert await keys(store) == ["a", "b"]
+    await left_behind(data / "journal" / "metrics", ["c"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_copied_store_is_whole(tmp_path: Path, way: str) -> None:
+    """Whatever a tool makes of the links, all rows are there, and new ones come behind them."""
+    await filled(tmp_path / "data")
+    copy = tmp_path / "copy"
+    WAYS[way](tmp_path / "data", copy)
+    shutil.rmtree(tmp_path / "data", ignore_errors=True)
+    for expected in (["a", "b", "c"], ["a", "b", "c", "d"]):
+        async with opened(copy) as store:
+            assert await keys(store) == expected
+            if expected[-1] == "c":
+                await record(store, "d")
+    assert EngineFolder(copy / "store").repair() == []
+
+
+async def test_original_is_not_opened_through_a_copy(tmp_path: Path) -> None:
+    """Links that lead to the store's old place are turned, also while that is still there."""
+    await filled(tmp_path / "data")
+    absolute_links(tmp_path / "data", tmp_path / "copy")
+    async with opened(tmp_path / "copy") as store:
+        await record(store, "d")
+    async with opened(tmp_path / "data") as store:
+        assert await keys(store) == ["a", "b", "c"]
+
+
+async def test_empty_database_of_an_earlier_start_is_left(tmp_path: Path) -> None:
+    """A copy that was once served empty gets its rows back, as long as nothing was recorded."""
+    await filled(tmp_path / "data")
+    async with opened(tmp_path / "new"):
+        pass
+    without_links(tmp_path / "data", tmp_path / "copy")
+    shutil.copytree(
+        tmp_path / "new" / "store", tmp_path / "copy" / "store", symlinks=True, dirs_exist_ok=True
+    )
+    async with opened(tmp_path / "copy") as store:
+        assert await keys(store) == ["a", "b", "c"]
+
+
+async def test_two_sets_of_rows_are_refused(tmp_path: Path) -> None:
+    """Where both have rows, somebody must choose."""
+    await filled(tmp_path / "data")
+    await filled(tmp_path / "new")
+    without_links(tmp_path / "data", tmp_path / "copy")
+    shutil.copytree(
+        tmp_path / "new" / "store", tmp_path / "copy" / "store", symlinks=True, dirs_exist_ok=True
+    )
+    with pytest.raises(StoreFolderError, match=r"has 2 sets of tables with rows: .* Move the one"):
+        await open_once(tmp_path / "copy")
+
+
+async def open_once(data: Path) -> None:
+    """Open a store and close it."""
+    async with opened(data):
+        pass
+
+
+def home(data: Path, table: str) -> Path:
+    """Return the folder with a table's rows."""
+    return (data / "store" / "data" / "default" / table).resolve()
+
+
+def lose_table(data: Path) -> str:
+    """Lose a table's folder."""
+    shutil.rmtree(home(data, "events"))
+    return "the rows of events are missing"
+
+
+def lose_format(data: Path) -> str:
+    """Lose all of a table but its folders."""
+    for file in home(data, "metrics").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    return "the rows of metrics are missing"
+
+
+def lose_definitions(data: Path) -> str:
+    """Lose the folder with the definitions, and keep the link to it."""
+    shutil.rmtree((data / "store" / "metadata" / "default").resolve())
+    return "the definitions of its tables are missing"
+
+
+def lose_definitions_and_link(data: Path) -> str:
+    """Lose the definitions and the link to them."""
+    shutil.rmtree((data / "store" / "metadata" / "default").resolve())
+    (data / "store" / "metadata" / "default").unlink()
+    return "the definitions of its tables are missing"
+
+
+def cut_definition(data: Path) -> str:
+    """Cut a definition to nothing."""
+    file = (data / "store" / "metadata" / "default").resolve() / "metrics.sql"
+    file.write_text("")
+    return f"{file.name} is empty"
+
+
+def lose_store(data: Path) -> str:
+    """Lose the folder with all rows."""
+    shutil.rmtree(data / "store" / "store")
+    return "is missing or empty"
+
+
+def lose_file_of_part(data: Path) -> str:
+    """Lose a file of some rows."""
+    next(home(data, "metrics").glob("2*/data.bin")).unlink()
+    return "are damaged or incomplete. .* To go on without these rows, delete that folder"
+
+
+def cut_file_of_part(data: Path) -> str:
+    """Cut a file of some rows."""
+    os.truncate(next(home(data, "metrics").glob("2*/data.bin")), 10)
+    return "are damaged or incomplete"
+
+
+def differ_in_copy(data: Path) -> str:
+    """Copy a table's folder in place of its link, with a file that the table does not have."""
+    link = data / "store" / "data" / "default" / "metrics"
+    place = link.resolve()
+    link.unlink()
+    shutil.copytree(place, link)
+    (link / "more.bin").write_text("x")
+    return "more.bin differs from"
+
+
+def lose_engine_folder(data: Path) -> str:
+    """Copy the journal without the store."""
+    shutil.rmtree(data / "store")
+    return (
+        "was used with a store that .* is not: that folder is empty or missing. Set ANALYTICS_STORE"
+    )
+
+
+DAMAGES: Final = (
+    *(lose_table, lose_format, lose_definitions, lose_definitions_and_link, cut_definition),
+    *(lose_store, lose_file_of_part, cut_file_of_part, differ_in_copy, lose_engine_folder),
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_incomplete_copy_is_refused(tmp_path: Path, damage: Callable[[Path], str]) -> None:
+    """What can't be repaired is never served as less, or as nothing; again and again."""
+    data = tmp_path / "data"
+    await filled(data)
+    reason = damage(data)
+    for _ in range(2):
+        with pytest.raises(StoreFolderError, match=reason) as raised:
+            await open_once(data)
+        assert "\n" not in str(raised.value)
+
+
+async def test_merge_that_a_power_cut_lost_is_no_loss(tmp_path: Path) -> None:
+    """A damaged part whose sources are there is left aside, each time; they have its rows."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        for key in ("a", "b", "c"):
+            await record(store, key)
+            assert key in await keys(store)
+    for _ in range(3):
+        async with opened(data) as store:
+            assert await keys(store) == ["a", "b", "c"]
+            await store.engine.write(Statement("OPTIMIZE TABLE metrics FINAL"))
+        os.truncate(next(home(data, "metrics").glob("2*_*_*_1/data.bin")), 10)
+    async with opened(data) as store:
+        assert await keys(store) == ["a", "b", "c"]
+
+
+async def test_rows_that_are_damaged_can_be_given_up(tmp_path: Path) -> None:
+    """After the named folder is deleted, the store starts without these rows."""
+    data = tmp_path / "data"
+    await filled(data)
+    cut_file_of_part(data)
+    with pytest.raises(StoreFolderError, match="damaged"):
+        await open_once(data)
+    (damaged,) = home(data, "metrics").glob("detached/broken-on-start*")
+    shutil.rmtree(damaged)
+    async with opened(data) as store:
+        assert await keys(store) == ["c"]
+
+
+async def test_store_of_another_data_folder(tmp_path: Path) -> None:
+    """A data folder keeps to its store; a store may get a new data folder."""
+    await filled(tmp_path / "one")
+    await filled(tmp_path / "two")
+    shutil.rmtree(tmp_path / "one" / "store")
+    shutil.copytree(tmp_path / "two" / "store", tmp_path / "one" / "store", symlinks=True)
+    with pytest.raises(
+        StoreFolderError, match=r"that folder has other tables.* delete .*store\.uuid"
+    ):
+        await open_once(tmp_path / "one")
+    (tmp_path / "three").mkdir()
+    (tmp_path / "two" / "store").rename(tmp_path / "three" / "store")
+    async with opened(tmp_path / "three") as store:
+        assert await keys(store) == ["a", "b"]

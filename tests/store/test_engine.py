@@ -1,0 +1,435 @@
+"""The engine: each of its known traps, and that we do not step into it."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schema.errors import AnalyticsError
+from store.engine import Engine, EngineError
+from store.query.sql import Statement, Value
+from tests.faults.form import either, thrown
+from tests.harness.process import ROOT, Process
+from tests.harness.stores import LIMITS, Rows, keys, opened, record, started
+
+HEAVY: Final = Statement("SELECT max(cityHash64(number)) AS rows FROM numbers(9000000000)")
+"""Computes for minutes; can be stopped at any moment."""
+
+
+class Echo(msgspec.Struct):
+    """Parameters, as the engine understood them."""
+
+    text: str
+    texts: list[str]
+    number: int
+
+
+def echo(text: str, texts: list[str], number: int) -> Statement:
+    slots = "SELECT {text:String} AS text, {texts:Array(String)} AS texts, {number:Int64} AS number"
+    return Statement(slots, {"text": text, "texts": texts, "number": number})
+
+
+async def answers(engine: Engine) -> None:
+    """Assert that every connection for queries works."""
+    dice = [random.randrange(2**62) for _ in range(engine.limits.readers * 2)]
+    found = await asyncio.gather(*(engine.select(echo("", [], n), Echo) for n in dice))
+    assert [row.number for (row,) in found] == dice
+    assert engine._readers.qsize() == engine.limits.readers
+
+
+async def running(engine: Engine) -> int:
+    """Count the statements that the engine is working on, this one aside."""
+    text = "SELECT count() - 1 AS rows FROM system.processes"
+    (found,) = await engine.select(Statement(text), Rows)
+    return found.rows
+
+
+async def until_running(engine: Engine, number: int) -> None:
+    """Return when the engine works on so many statements."""
+    async with asyncio.timeout(30):
+        while await running(engine) != number:
+            pass
+
+
+class Watched:
+    """A driver connection that notices when it is used by two callers at once."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self._free = threading.Lock()
+
+    def query(self, *args: Any, **kwargs: Any) -> object:
+        assert self._free.acquire(blocking=False), "one connection, two callers"
+        try:
+            return self._driver.query(*args, **kwargs)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        self._driver.close()
+
+
+async def test_every_query_gets_its_own_answer(tmp_path: Path) -> None:
+    """Far more concurrent queries than connections: each is answered, each with its own values."""
+    async with started(tmp_path, readers=3) as engine:
+        for connection in engine._connections:
+            object.__setattr__(connection, "driver", Watched(connection.driver))
+        asked = [Echo(f"text {n}", [f"{n}", f"{n}'"], n) for n in range(1000)]
+        found = await asyncio.gather(
+            *(engine.select(echo(e.text, e.texts, e.number), Echo) for e in asked)
+        )
+    assert [row for (row,) in found] == asked
+
+
+async def test_query_without_a_free_connection_is_told_to_come_back(tmp_path: Path) -> None:
+    """When no connection gets free in time the answer is 503 with Retry-After, not a queue."""
+    async with started(tmp_path, readers=2, wait_seconds=0.1) as engine:
+        busy = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(AnalyticsError) as refused:
+            await engine.select(echo("", [], 1), Echo)
+        error = refused.value
+        assert (error.code, error.status, error.retry_after) == ("UNAVAILABLE", 503, 1)
+        for task in busy:
+            task.cancel()
+        await asyncio.wait(busy)
+        await answers(engine)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "limit"),
+    [
+        (HEAVY.text, {"seconds": 0.3}, "0.3"),
+        ("SELECT groupArray(number) AS a FROM numbers(100000000)", {}, "300000000"),
+        ("SELECT sum(number) AS a FROM numbers(100000)", {"rows_to_read": 1000}, "1000"),
+        ("SELECT number AS a FROM numbers(100000)", {"result_rows": 500}, "500"),
+    ],
+    ids=["time", "memory", "rows read", "rows returned"],
+)
+async def test_query_beyond_a_limit_is_refused_by_name(
+    tmp_path: Path, text: str, limits: dict[str, float], limit: str
+) -> None:
+    """Time, memory, rows read, rows returned: a typed error with the limit, and life goes on."""
+    async with started(tmp_path, readers=1, **limits) as engine:
+        with pytest.raises(AnalyticsError) as refused:
+            await engine.select(Statement(text), Rows)
+        error = refused.value
+        assert (error.code, error.status) == ("QUERY_TOO_EXPENSIVE", 422)
+        assert f"(limit {limit})" in error.message
+        assert error.limit == float(limit)
+        await answers(engine)
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["select", "insert"])
+async def test_cancelled_statement_stops_in_the_engine(tmp_path: Path, *, write: bool) -> None:
+    """Whoever goes away takes the running statement along; the connection is free at once."""
+    async with started(tmp_path, readers=2) as engine:
+        await engine.write(Statement("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n"))
+        insert = Statement("INSERT INTO t SELECT cityHash64(number) FROM numbers(9000000000)")
+        statement = engine.write(insert) if write else engine.select(HEAVY, Rows)
+        task: asyncio.Task[object] = asyncio.create_task(statement)
+        await until_running(engine, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await running(engine) == 0
+        await answers(engine)
+        await engine.write(Statement("INSERT INTO t VALUES (1)"))
+
+
+@pytest.mark.parametrize("times", [2, 5])
+async def test_connection_is_kept_however_often_its_user_is_cancelled(
+    tmp_path: Path, times: int
+) -> None:
+    """It is free again when the engine is done with it, not before: answers would be mixed up."""
+    async with started(tmp_path, readers=2) as engine:
+        for connection in engine._connections:
+            object.__setattr__(connection, "driver", Watched(connection.driver))
+        tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        for _ in range(times):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait(tasks)
+        await answers(engine)
+
+
+async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
+    """The next query on a connection has its own answer, whole, and nothing else in it.
+
+    One stopped query in some thousand leaves rows in its connection: the long form finds that.
+    """
+    dice = thrown()
+    text = "SELECT {number:Int64} AS number, number AS rows FROM numbers(5)"
+
+    async def asks() -> None:
+        number = dice.randrange(10**9)
+        found = await engine.select(Statement(text, {"number": number}), dict)
+        assert [row["number"] for row in found] == [number] * 5
+
+    async def streams() -> None:
+        rows = {"rows": dice.choice([0, 9, 300_000])}
+        some = Statement("SELECT number AS rows FROM numbers({rows:UInt64})", rows)
+        async for _ in engine.pieces(some):
+            await asyncio.sleep(0)
+
+    async with started(tmp_path, readers=3) as engine:
+        for _ in range(either(100, 8000)):
+            tasks = [asyncio.create_task(asks() if n else streams()) for n in range(4)]
+            for _ in range(dice.randrange(30)):
+                await asyncio.sleep(dice.choice([0, 0, 0.0003]))
+            for task in dice.sample(tasks, 3):
+                task.cancel()
+            for end in await asyncio.gather(*tasks, return_exceptions=True):
+                assert end is None or isinstance(end, asyncio.CancelledError), end
+            for _ in range(4):
+                await asks()
+
+
+async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) -> None:
+    """Callers that give up before it is their turn cost nothing, however many."""
+    async with started(tmp_path, readers=2) as engine:
+        tasks = [asyncio.create_task(engine.select(echo("", [], n), Echo)) for n in range(200)]
+        await asyncio.sleep(0.01)
+        for task in tasks[1::2]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await answers(engine)
+
+
+async def test_close_stops_what_is_running(tmp_path: Path) -> None:
+    """Closing in the middle of queries ends them and returns; an exit would crash otherwise."""
+    async with started(tmp_path, readers=3) as engine:
+        tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
+        await until_running(engine, 2)
+        await engine.close()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [getattr(result, "name", None) for result in results] == ["QUERY_WAS_CANCELLED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "name"),
+    [
+        ("SELECT nothing", 47, "UNKNOWN_IDENTIFIER"),
+        ("SELECT {missing:String}", 456, "UNKNOWN_QUERY_PARAMETER"),
+        ("INSERT INTO missing VALUES (1)", 60, "UNKNOWN_TABLE"),
+        ("SELECT throwIf(1, '(NOT_THIS) Code: 1.')", 395, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"),
+    ],
+)
+async def test_engine_errors_have_code_and_name(
+    tmp_path: Path, text: str, code: int, name: str
+) -> None:
+    """What the driver raises becomes an `EngineError` with ClickHouse's own code and name."""
+    async with started(tmp_path, readers=1) as engine:
+        for run in (engine.write(Statement(text)), engine.select(Statement(text), Rows)):
+            with pytest.raises(EngineError) as caught:
+                await run
+            assert (caught.value.code, caught.value.name) == (code, name)
+        await answers(engine)
+
+
+async def test_limits_are_in_force_in_the_engine(tmp_path: Path) -> None:
+    """The machine's real limits reach the engine: the server's once, a query's on every reader."""
+    server = "SELECT toUInt64(value) AS rows FROM system.server_settings WHERE name = {name:String}"
+    expected = {
+        "max_execution_time": LIMITS.seconds,
+        "max_memory_usage": LIMITS.query_memory_bytes,
+        "max_rows_to_read": LIMITS.rows_to_read,
+        "max_result_rows": LIMITS.result_rows,
+        "max_threads": LIMITS.threads,
+    }
+    async with started(tmp_path, readers=3) as engine:
+        (found,) = await engine.select(Statement(server, {"name": "max_server_memory_usage"}), Rows)
+        assert found.rows == LIMITS.memory_bytes
+        columns = ", ".join(f"toFloat64(getSetting('{name}')) AS {name}" for name in expected)
+        ask = Statement(f"SELECT {columns}, sleep(0.2) AS _")
+        every = await asyncio.gather(*(engine.select(ask, dict[str, float]) for _ in range(3)))
+        assert [{name: row[name] for name in expected} for (row,) in every] == [expected] * 3
+
+
+ODD: Final = (
+    *("\t", "\n", "\r", "\0", "\b", "\f", "\v", "\a", "\x1a", "\x1b", "\x7f", "\\", "'", '"', "`"),
+    *("\\N", "\\t", "\\n", "\\0", "\\'", "\\\\", "\\x41", "\\u0041", "C:\\temp\\new", "NULL", "''"),
+    *("{text:String}", "{}", "[", "]", ",", "','", "');", "; DROP TABLE t; --", "/*", "%s", "$1"),
+    *("\u2028", "\ufeff", "\u200b", "é", "e\u0301", "日本", "🙂", "\U0010ffff", "\x80", "ÿ", " "),
+)
+odd_text = st.lists(
+    st.sampled_from(ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=6
+).map("".join)
+
+
+async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
+    """6,000 odd texts, as single values and in arrays, come back exactly as they went in."""
+    checked = 0
+    async with started(tmp_path) as engine:
+        loop = asyncio.get_running_loop()
+
+        def ask(texts: list[str]) -> list[Any]:
+            slots = [f"{{p{n}:String}}" for n in range(len(texts))]
+            params: dict[str, Value] = {f"p{n}": text for n, text in enumerate(texts)}
+            statement = Statement(
+                f"SELECT [{', '.join(slots)}] AS alone, {{all:Array(String)}} AS together",
+                params | {"all": texts},
+            )
+            answer = engine.select(statement, dict[str, list[str]])
+            return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
+
+        @settings(
+            max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        )
+        @given(st.lists(odd_text, min_size=30, max_size=30))
+        def check(texts: list[str]) -> None:
+            nonlocal checked
+            assert ask(texts) == [{"alone": texts, "together": texts}]
+            checked += len(texts)
+
+        await asyncio.to_thread(check)
+        assert await asyncio.to_thread(ask, list(ODD)) == [
+            {"alone": list(ODD), "together": list(ODD)}
+        ]
+        assert await asyncio.to_thread(ask, [""]) == [{"alone": [""], "together": [""]}]
+    assert checked >= 6000
+
+
+async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
+    """Arrays of 64-bit integers, empty and long ones too, come back as they went in."""
+    async with started(tmp_path) as engine:
+        loop = asyncio.get_running_loop()
+
+        def ask(numbers: list[int]) -> list[dict[str, list[int]]]:
+            statement = Statement("SELECT {all:Array(Int64)} AS all", {"all": numbers})
+            answer = engine.select(statement, dict[str, list[int]])
+            return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
+
+        @settings(max_examples=200, deadline=None, database=None)
+        @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
+        def check(numbers: list[int]) -> None:
+            assert ask(numbers) == [{"all": numbers}]
+
+        await asyncio.to_thread(check)
+        long = list(range(-(2**62), 2**62, 2**48))
+        assert await asyncio.to_thread(ask, long) == [{"all": long}]
+
+
+@pytest.mark.parametrize(
+    "number", [0, -1, 2**63 - 1, -(2**63), 0.1, -1e308, 5e-324, 1.7976931348623157e308]
+)
+async def test_any_number_comes_back_as_it_was(tmp_path: Path, number: float) -> None:
+    """Integers and doubles at their bounds are not rounded on their way in or out."""
+    kind = "Int64" if isinstance(number, int) else "Float64"
+    async with started(tmp_path, readers=1) as engine:
+        statement = Statement(f"SELECT {{n:{kind}}} AS n", {"n": number})
+        found = await engine.select(statement, dict[str, int | float])
+    assert found == [{"n": number}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell nothing of threads")
+async def test_merges_come_after_queries(tmp_path: Path) -> None:
+    """The engine's merging threads have a lower priority, in a new store and in an old one."""
+    for _ in range(2):
+        async with opened(tmp_path):
+            threads = [
+                int(task.name)
+                for task in Path("/proc/self/task").iterdir()
+                if (task / "comm").read_text() == "MergeMutate\n"
+            ]
+            assert threads
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            assert all(os.getpriority(os.PRIO_PROCESS, thread) > own for thread in threads)
+
+
+CRASH: Final = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from store.engine import Engine
+from tests.stores import LIMITS
+
+async def crash():
+    await Engine(Path(sys.argv[1]), LIMITS).open()
+    print("open", flush=True)
+    os.kill(os.getpid(), int(sys.argv[2]))
+    await asyncio.sleep(600)
+
+asyncio.run(crash())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
+def test_fatal_signal_kills_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """A crash ends the process, so that it can be restarted; chDB's handler would hang it."""
+    command = [sys.executable, "-c", CRASH, str(tmp_path), str(int(number))]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment, timeout=60, check=False, stdout=subprocess.PIPE
+    )
+    assert (ended.returncode, ended.stdout) == (-number, b"open\n")
+
+
+SLOW: Final = """
+import os, sys, uvicorn, app, server
+from settings import from_environment
+from store.sql import Statement
+
+async def slow(request):
+    print("asked", flush=True)
+    await request.app.state.context.store.engine.select(Statement(sys.argv[1]), dict)
+
+service = app.create_app(from_environment())
+service.add_route("/slow", slow)
+config = uvicorn.Config(service, port=int(os.environ["PORT"]), timeout_graceful_shutdown=1)
+server._Server(config).run()
+"""
+
+
+def test_sigterm_during_a_long_query_ends_cleanly(tmp_path: Path) -> None:
+    """A query that would go on for minutes neither delays the end nor crashes it."""
+    command = (sys.executable, "-c", SLOW, HEAVY.text)
+    with Process(tmp_path / "data", command, settings={"PYTHONPATH": str(ROOT)}) as service:
+        service.await_ready()
+
+        def ask() -> None:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{service.http.base_url}/slow", timeout=60, trust_env=False)
+
+        client = threading.Thread(target=ask)
+        client.start()
+        service.await_text("asked\n")
+        assert service.stop() == 0
+        client.join()
+        assert '"message":"stopped"' in service.text()
+
+
+ODD_NAMES: Final = ("a b 'q' \"d\" {a,b} * [x] ünï☃", "a%20b&c=d#e;f:g\\h$HOME~", "new\nline\ttab")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+async def test_any_folder_name_works(tmp_path: Path, name: str) -> None:
+    """Spaces, quotes, patterns, Unicode: the data folder may be called what it likes."""
+    async with opened(tmp_path / name) as store:
+        await record(store, "a")
+        assert await keys(store) == ["a"]
+    async with opened(tmp_path / name) as store:
+        assert await keys(store) == ["a"]
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208
+
+
+async def test_question_mark_in_a_path_is_refused(tmp_path: Path) -> None:
+    """The driver would take what follows for settings, and open another store."""
+    with pytest.raises(EngineError) as refused:
+        async with opened(tmp_path / "a?b"):
+            pass
+    folder = tmp_path / "a?b" / "store"
+    assert str(refused.value) == f"A store's path can't contain a question mark: {folder}"

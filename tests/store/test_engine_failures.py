@@ -1,0 +1,27 @@
+"""Queries that fail on the engine, and the next ones on their connections."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from store.engine import EngineError
+from store.query.sql import Statement
+from tests.harness.stores import Rows, started
+
+FAILING: Final = Statement("""\
+SELECT 1000 AS rows
+UNION ALL
+SELECT throwIf(sleep(0.02) = 0) AS rows""")
+"""Has a row ready before it fails."""
+
+SEVEN: Final = Statement("SELECT count() AS rows FROM numbers(7)")
+
+
+async def test_failed_queries_leave_nothing_behind(tmp_path: Path) -> None:
+    """What a query had ready when it failed is in no other answer: whose ever it is."""
+    async with started(tmp_path, readers=1) as engine:
+        for _ in range(15):
+            with pytest.raises(EngineError):
+                await engine.answer(FAILING, "JSONEachRow")
+            assert await engine.select(SEVEN, Rows) == [Rows(7)]

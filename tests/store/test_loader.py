@@ -1,0 +1,221 @@
+"""The loader: a segment is one part, and one that can't be read blocks no other."""
+
+import asyncio
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from schema.errors import AnalyticsError
+from schema.filters import EventFilter, StringFilter
+from store.engine import EngineError
+from store.ingest.streams import EVENTS, METRICS
+from store.journal.journal import SEGMENT_ROWS, Journal, Segment
+from store.loader import Loader
+from store.query import queries
+from store.query.pages import Span, events_page
+from store.query.sql import Statement
+from tests.harness.stores import (
+    append,
+    files,
+    journal,
+    keys,
+    left_behind,
+    lines,
+    opened,
+    record,
+    stored,
+    until,
+)
+
+POISON: Final = {
+    "no JSON": b"garbage\n",
+    "no JSON, no text": b"\x00\xff\xfe\n",
+    "a text for a number": b'{"metric_name":"m","value":"abc","timestamp":1}\n',
+    "a text for a time": b'{"metric_name":"m","value":1,"timestamp":"noon"}\n',
+    "cut off": b'{"metric_name":"m","value":1,"timestamp":1,"tags":{"k":\n',
+    "an open text": b'{"metric_name":"m\n',
+    "no name": b'{"value":1,"timestamp":1}\n',
+    "two rows in a line": lines(["x"])[:-1] + lines(["y"]),
+    "no row in a line": b"\n",
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON.keys())
+async def test_segment_that_the_engine_refuses_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: bytes
+) -> None:
+    """What the engine can't read is set aside after three tries; its neighbours are loaded."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    data = tmp_path / "data"
+    folder = data / "journal" / "metrics"
+    spoiled = (poison + lines(["beside"]) + poison + lines(["too"]) + poison, 5)
+    segments = await left_behind(folder, ["before"], spoiled, ["after"])
+    async with opened(data) as store:
+        assert await keys(store) == ["before", "beside", "too", "after"]
+        places = {row.key: row.row for row in await stored(store)}
+        assert (places["beside"], places["too"]) == (2, 4)
+        assert (store._loaders["metrics"].failure, store.problems()) == (None, {})
+        assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
+        await record(store, "more")
+        assert await keys(store) == ["before", "beside", "too", "after", "more"]
+    assert files(folder) == {}
+    bad = list(segments)[1]
+    assert files(folder / "refused") == {folder / "refused" / bad.name: 3 * poison}
+    async with opened(data) as store:
+        assert await keys(store) == ["before", "beside", "too", "after", "more"]
+        assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
+
+
+async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> None:
+    """Of a segment whose insert got half-way before a crash every row is stored once."""
+    data = tmp_path / "data"
+    folder = data / "journal" / "metrics"
+    (path,) = await left_behind(folder, ["a", "b", "c"])
+    segment = path.read_bytes()
+    header, first = segment.splitlines(keepends=True)[:2]
+    path.unlink()
+    async with opened(data) as store:
+        half = tmp_path / "half"
+        half.write_bytes(header + first)
+        await store.engine.write(METRICS.load(str(half), int(path.stem)))
+        assert await keys(store) == ["a"]
+    path.write_bytes(segment)
+    async with opened(data) as store:
+        assert await keys(store) == ["a", "b", "c"]
+    assert files(folder) == {}
+
+
+async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When even setting aside fails (the disk is full, say), the loader lives to try again."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    set_aside, full = Journal.set_aside, iter([True, True])
+
+    def fail(log: Journal, segment: Segment) -> Path:
+        if next(full, False):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return set_aside(log, segment)
+
+    monkeypatch.setattr(Journal, "set_aside", fail)
+    data = tmp_path / "data"
+    await left_behind(data / "journal" / "metrics", (b"garbage\n", 1), ["after"])
+    async with opened(data) as store:
+        await until(lambda: not store.problems())
+        assert await keys(store) == ["after"]
+        assert store.set_aside() == {"refused.metrics": "1 rows are set aside in the journal"}
+
+
+async def test_reads_go_on_while_the_engine_cannot_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is loaded is answered, what waits is kept, and nothing that waits can be deleted."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    insert, failing = Loader._insert, True
+
+    async def fail(loader: Loader, segment: Segment, *, leftover: bool) -> None:
+        if failing:
+            raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
+        await insert(loader, segment, leftover=leftover)
+
+    async with opened(tmp_path / "data") as store:
+        await record(store, "loaded")
+        assert await keys(store) == ["loaded"]
+        monkeypatch.setattr(Loader, "_insert", fail)
+        await record(store, "waits")
+        assert await keys(store) == ["loaded"]
+        assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
+        with pytest.raises(AnalyticsError) as refused:
+            await store.delete(Statement("DELETE FROM metrics WHERE true", reads=("metrics",)))
+        assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
+        failing = False
+        await until(lambda: not store.problems())
+        assert await keys(store) == ["loaded", "waits"]
+
+
+class Loaded(msgspec.Struct):
+    """What the engine made of a segment: its parts, its rows, and how many are out of place."""
+
+    parts: int
+    rows: int
+    misplaced: int
+
+
+async def test_largest_segment_is_one_part(tmp_path: Path) -> None:
+    """However large a segment is, the engine gets all of it or nothing, and in its order."""
+    data = tmp_path / "data"
+    async with journal(data / "journal" / "metrics") as log:
+        for start in range(0, SEGMENT_ROWS, 50_000):
+            await log.append(lines(map(str, range(start, start + 50_000))), 50_000)
+        assert [segment.rows for segment in log.sealed] == [SEGMENT_ROWS]
+    text = """
+WITH toUInt32(simpleJSONExtractString(tags, 'k')) AS place
+SELECT uniqExact(_part) AS parts, count() AS rows,
+  countIf(row != place + 1 + intDiv(place, 50000)) AS misplaced
+FROM metrics"""
+    async with opened(data) as store:
+        (found,) = await store.select(Statement(text, reads=("metrics",)), Loaded)
+    assert found == Loaded(1, SEGMENT_ROWS, 0)
+
+
+async def test_refused_segment_is_told_without_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the log nor `/readyz` repeats what is in a segment that can't be read."""
+    data = tmp_path / "data"
+    await left_behind(data / "journal" / "metrics", (b"secret-1 {secret-2}\n", 1))
+    for name in ("analytics", "analytics.loader"):  # whoever configured them before
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    problems = []
+    async with opened(data) as store:
+        async with asyncio.timeout(30):
+            while not store.set_aside():
+                problems.append(str(store.problems()))
+                await asyncio.sleep(0.01)
+    told = "".join(problems) + caplog.text
+    assert "CANNOT_PARSE_INPUT_ASSERTION_FAILED" in caplog.text
+    assert "secret" not in told
+
+
+OLD: Final = b'{"event_name":"old","user_id":"u","properties":{"a":1},"timestamp":1800000000000}\n'
+NEW: Final = OLD.replace(b'"user_id"', b'"session_id":"s","user_id"').replace(b"old", b"new")
+
+
+async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
+    """An old segment loads, its events without a session, and so does a mixed one."""
+    data = tmp_path / "data"
+    await left_behind(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
+    async with opened(data) as store:
+        await append(store, NEW, 1, EVENTS)
+        rows = queries.event_rows("default", EventFilter(user_id=StringFilter(eq="u")))
+        answer = await store.answer(events_page(rows, Span(10)), "TSVRaw")
+        found = sorted(line.split(b"\t")[:4] for line in answer.data.splitlines())
+        new, old = (
+            [b'"new"', b'"u"', b'"s"', b'{"a":1}'],
+            [b'"old"', b'"u"', b"null", b'{"a":1}'],
+        )
+        assert found == [new, new, old, old]
+
+
+async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> None:
+    """Of rows from before the start the names are not known, so every question waits for them."""
+    await left_behind(tmp_path / "data" / "journal" / "metrics", ["a"])
+    async with opened(tmp_path / "data") as store:
+        loader = store._loaders["metrics"]
+        assert await loader.settle(frozenset({"nobody"}))
+        assert store._journals["metrics"].newest == 0
+
+
+async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment of very many names is waited for, whatever the question is about."""
+    monkeypatch.setattr("store.journal.journal._MOST_NAMES", 3)
+    async with journal(tmp_path / "data" / "metrics") as log:
+        for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
+            await log.append(lines(names), len(names), frozenset(names))
+            assert bool(log.newest_of({"nobody"})) == any_name
+            assert log.newest_of(set(names))

@@ -1,0 +1,135 @@
+"""What a crash can leave behind, step by step: after the restart all of it is there, once.
+
+`faults/test_crashes.py` has the crashes themselves.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from store.ingest.streams import METRICS
+from store.query import queries
+from store.query.sql import Statement
+from store.store import Store
+from tests.harness.process import Process
+from tests.harness.stores import files, keys, left_behind, opened, record, stored
+
+
+def put_back(segments: dict[Path, bytes]) -> None:
+    """Undo the deletion of segments, as a crash before it would have left them."""
+    for path, content in segments.items():
+        path.write_bytes(content)
+
+
+async def forget(store: Store, rows: str) -> None:
+    """Delete rows from the engine behind the store's back."""
+    await store.engine.write(Statement(f"DELETE FROM metrics WHERE {rows}"))  # noqa: S608
+
+
+async def test_segment_that_was_loaded_before_the_crash_is_dropped(tmp_path: Path) -> None:
+    """Killed between the engine's insert and the segment's deletion: nothing is there twice."""
+    data = tmp_path / "data"
+    segments = await left_behind(data / "journal" / "metrics", ["a", "b"], ["c"])
+    async with opened(data) as store:
+        before = await stored(store)
+        assert [row.key for row in before] == ["a", "b", "c"]
+    put_back(segments)
+    async with opened(data) as store:
+        assert await stored(store) == before
+    assert files(data / "journal" / "metrics") == {}
+
+
+@pytest.mark.parametrize("missing", ["row = 1", "row = 2", "row < 3", "1"])
+async def test_segment_that_was_half_loaded_is_loaded_again(tmp_path: Path, missing: str) -> None:
+    """Whatever part of a batch the engine has, after the restart it has all of it, once."""
+    data = tmp_path / "data"
+    segments = await left_behind(data / "journal" / "metrics", ["a", "b", "c"], ["d"])
+    async with opened(data) as store:
+        before = await stored(store)
+        await forget(store, missing)
+    put_back(segments)
+    async with opened(data) as store:
+        assert sorted(await stored(store)) == sorted(before)
+
+
+async def test_interrupted_insert_is_finished_by_the_running_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An insert that fails after its rows were written is not repeated blindly."""
+    async with opened(tmp_path / "data") as store:
+        insert, failures = store.engine.write, iter([True, False, True])
+
+        async def write(statement: Statement) -> int:
+            written = await insert(statement)
+            if statement.text == METRICS.load("", 0).text and next(failures, False):
+                raise RuntimeError("the connection broke, or so it seemed")
+            return written
+
+        monkeypatch.setattr(store.engine, "write", write)
+        await record(store, "a", "b")
+        assert await keys(store) == ["a", "b"]
+        await record(store, "c")
+        assert await keys(store) == ["a", "b", "c"]
+
+
+async def test_clock_that_steps_back_changes_neither_order_nor_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart an hour earlier, new rows still come behind all that were there before."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        await record(store, "loaded")
+        await keys(store)
+    await left_behind(data / "journal" / "metrics", ["waiting"])
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3_600_000_000_000)
+    async with opened(data) as store:
+        await record(store, "new")
+        assert await keys(store) == ["loaded", "waiting", "new"]
+    monkeypatch.setattr(time, "time_ns", lambda: now - 7_200_000_000_000)
+    async with opened(data) as store:
+        await record(store, "newer")
+        found = await stored(store)
+    assert [row.key for row in found] == ["loaded", "waiting", "new", "newer"]
+    assert len({row.batch for row in found}) == 4
+
+
+async def test_deletion_finds_what_was_half_loaded(tmp_path: Path) -> None:
+    """A deletion right after a restart also deletes what is still on its way, for good."""
+    data = tmp_path / "data"
+    segments = await left_behind(data / "journal" / "metrics", ["a", "b"], ["c"])
+    async with opened(data) as store:
+        assert await keys(store) == ["a", "b", "c"]
+        await forget(store, "row = 2")
+    put_back(segments)
+    everything = queries.metric_rows("default", "m")
+    async with opened(data) as store:
+        (found,) = await store.select(queries.deletable(everything), queries.DeletableRow)
+        assert found.rows == 3
+        await store.delete(queries.delete(everything, found.newest))
+        assert await keys(store) == []
+    async with opened(data) as store:
+        assert await keys(store) == []
+
+
+async def test_deleted_rows_stay_deleted_after_a_crash(tmp_path: Path) -> None:
+    """DELETE, then kill -9 at once: nothing of it comes back, and what came later stays."""
+    data = tmp_path / "data"
+    with Process(data) as service:
+        service.await_ready()
+        for path in ("/metrics", "/events"):
+            kind = path[1:-1]
+            for n in range(30):
+                body = {f"{kind}_name": "gone", **({"value": n} if kind == "metric" else {})}
+                assert service.post(path, body).status_code == 200
+        deleted = service.http.delete("/metrics/gone").json()["deleted"]
+        assert deleted == 30
+        assert service.post("/metrics", {"metric_name": "kept", "value": 1}).status_code == 200
+        assert service.http.delete("/events").json()["deleted"] == 30
+        service.kill()
+    with Process(data) as service:
+        service.await_ready()
+        assert service.http.get("/metrics/gone").status_code == 404
+        assert service.http.get("/metrics").json()["metrics"] == ["kept"]
+        assert service.http.get("/events").json()["total"] == 0

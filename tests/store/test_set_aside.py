@@ -1,0 +1,69 @@
+"""What the engine could not read is listed, and replayed once."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from resolvers import ingestion
+from resolvers.context import Context
+from schema.errors import AnalyticsError
+from store.ingest.streams import METRICS
+from tests.harness.stores import files, keys, left_behind, lines, opened
+
+POISON: Final = b'{"metric_name":"m","value":"1e","tags":{"k":"bad"},"timestamp":1800000000000}\n'
+MENDED: Final = POISON.replace(b'"1e"', b"1")
+
+
+async def set_aside(data: Path, ctx: Context) -> list[str]:
+    """List what is set aside; it must be what the files have."""
+    rows = ingestion.set_aside(ctx, 100)
+    folder = data / "journal" / "metrics" / "refused"
+    assert b"".join(files(folder).values()) == b"".join(f"{row.text}\n".encode() for row in rows)
+    return [row.text for row in rows]
+
+
+async def test_replay_stores_what_can_be_read_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mended lines are stored once, though the replay is cut short; the others stay."""
+    monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
+    data = tmp_path / "data"
+    folder = data / "journal" / "metrics"
+    spoiled = lines(["good"]) + POISON + b"garbage\n"
+    await left_behind(folder, (spoiled, 3))
+    async with opened(data) as store:
+        ctx = Context(store)
+        assert await keys(store) == ["good"]
+        texts = await set_aside(data, ctx)
+        assert texts == [POISON.decode().strip(), "garbage"]
+        (account,) = (a for a in store.accounts() if a.stream == METRICS.name)
+        assert (account.recovered, account.loaded, account.set_aside) == (3, 1, 2)
+        assert vars_of(await ingestion.replay(ctx)) == (0, 0, 2)
+        assert await set_aside(data, ctx) == texts
+    (file,) = (folder / "refused").iterdir()
+    file.write_bytes(MENDED + b"garbage\n")
+    async with opened(data) as store:
+        ctx = Context(store)
+        leave = store._journals["metrics"].refused.leave
+        monkeypatch.setattr(store._journals["metrics"].refused, "leave", interrupt)
+        with pytest.raises(asyncio.CancelledError):
+            await ingestion.replay(ctx)
+        monkeypatch.setattr(store._journals["metrics"].refused, "leave", leave)
+        assert vars_of(await ingestion.replay(ctx)) == (0, 1, 1)
+        assert await keys(store) == ["good", "bad"]
+        assert await set_aside(data, ctx) == ["garbage"]
+        assert store.set_aside() == {"refused.metrics": "1 rows are set aside in the journal"}
+        with pytest.raises(AnalyticsError, match="not allowed in production"):
+            await ingestion.replay(Context(store, production=True))
+
+
+def interrupt(*_: object) -> None:
+    """End a replay before it forgets what it has recorded."""
+    raise asyncio.CancelledError
+
+
+def vars_of(payload: Any) -> tuple[int, int, int]:
+    """Return what became of the rows of a replay: stored, duplicates, left."""
+    return payload.stored, payload.duplicates, payload.left
