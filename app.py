@@ -17,12 +17,12 @@ from starlette.routing import BaseRoute, Match
 
 import server
 from api import rest
-from api.bodies import Bodies
+from api.bodies import BodyMemoryLimit
 from api.compression import Compression
 from api.fast_lane import FastLane
 from api.graphql import http
 from api.logs import RequestLog, log_to_stderr
-from api.middleware import Heads, Prefix, StartupErrorMessage, TrailingSlash
+from api.middleware import HeadRequests, RootPath, StartupErrorMessage, TrailingSlash
 from api.negotiation import prefers_page
 from api.pages import Pages
 from api.probes import internal_metrics, livez, readyz
@@ -71,8 +71,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Compression)
     app.add_middleware(FastLane, routes=rest.recording_routes.routes)
-    app.add_middleware(Bodies, limit=Limits.of_this_machine().body_bytes)
-    app.add_middleware(Heads)
+    app.add_middleware(BodyMemoryLimit, limit=Limits.of_this_machine().body_bytes)
+    app.add_middleware(HeadRequests)
     app.add_middleware(TrailingSlash, routes=[*app.routes, *documented])
     app.add_middleware(RequestLog)
     app.add_middleware(StartupErrorMessage)
@@ -84,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Retry-After"],
     )
     if settings.root_path:
-        app.add_middleware(Prefix, prefix=settings.root_path)
+        app.add_middleware(RootPath, prefix=settings.root_path)
     return app
 
 

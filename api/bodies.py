@@ -34,7 +34,7 @@ _WIDE_ZEROS: Final = {
 """Encodings of a body by which of its first four bytes are zero."""
 
 
-class Bodies:
+class BodyMemoryLimit:
     """Middleware that bounds the bytes of request bodies that are in memory at one time.
 
     A body is held until its request is answered, as are the rows that are read from it, which
@@ -93,7 +93,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     Refuses more than `limit` bytes either way, and other encodings.
     """
     _check_charset(request.headers.get("content-type", ""))
-    bodies: Bodies = request.scope[_BODIES]
+    bodies: BodyMemoryLimit = request.scope[_BODIES]
     if _announced_size(request) > limit and "expect" in request.headers:
         raise _too_large(limit)  # before the client is told to send it
     chunks = []

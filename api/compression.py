@@ -48,11 +48,11 @@ class Compression:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; compress its answer."""
         if scope["type"] == "http":
-            send = compressed(scope, send)
+            send = compress(scope, send)
         await self._app(scope, receive, send)
 
 
-def compressed(scope: Scope, send: Send) -> Send:
+def compress(scope: Scope, send: Send) -> Send:
     """Return a `send` that compresses the answer to a request if it is large and text."""
     return _Answer(scope, send).take
 

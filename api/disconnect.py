@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 
 @contextlib.asynccontextmanager
-async def watched(request: Request, gone: Callable[[], None]) -> AsyncIterator[None]:
+async def cancel_on_disconnect(request: Request, gone: Callable[[], None]) -> AsyncIterator[None]:
     """Call `gone` if the client goes away before the block ends; the body must have been read."""
 
     async def watch() -> None:

@@ -9,7 +9,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.compression import SMALLEST, compressed
+from api.compression import SMALLEST, compress
 from api.parameters import check_parameters
 from api.responses import error_answer
 from schema.errors import AnalyticsError
@@ -103,5 +103,5 @@ class FastLane:
         except AnalyticsError as error:
             response = error_answer(error)
         if len(response.body) >= SMALLEST:
-            send = compressed(scope, send)
+            send = compress(scope, send)
         await response(scope, receive, send)

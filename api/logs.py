@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.responses import error_answer, unexpected
+from api.responses import error_answer, internal_error
 
 SLOW_SECONDS: Final = 1.0
 
@@ -76,7 +76,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, watch)
         except Exception as error:  # noqa: BLE001 - the last place where it can be answered
-            ours = unexpected(error)
+            ours = internal_error(error)
             if not status:
                 await error_answer(ours)(scope, receive, watch)
         seconds = time.monotonic() - began

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Heads:
+class HeadRequests:
     """Middleware that answers HEAD wherever GET is answered: with the same headers, no body."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -67,7 +67,7 @@ class TrailingSlash:
         await self._app(scope, receive, send)
 
 
-class Prefix:
+class RootPath:
     """Middleware of a service whose paths have a prefix, whether the proxy takes it off or not."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:

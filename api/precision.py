@@ -18,7 +18,7 @@ _DESCRIPTION: Final = (
     " Without it they are milliseconds, and those below 10^11 are refused: they look like seconds."
 )
 
-DOCUMENTED: Final[list[dict[str, Any]]] = [
+PARAMETERS: Final[list[dict[str, Any]]] = [
     {"name": PARAMETER, "in": "query", "schema": _SCHEMA, "description": _DESCRIPTION},
     {
         "name": HEADER,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.responses import answer
 from resolvers.context import Context
 from store import Store
-from store.journal.row_counts import Account
+from store.journal.row_counts import StreamStats
 
 
 async def livez(_: Request) -> Response:
@@ -36,7 +36,7 @@ class _Rows(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give each figure of each stream. Counters begin at 0 with the process."""
-        accounts = self._store.accounts()
+        accounts = self._store.stream_stats()
         for name, text, value in _COUNTERS:
             counter = CounterMetricFamily(f"analytics_rows_{name}", text, labels=["stream"])
             for account in accounts:
@@ -49,24 +49,24 @@ class _Rows(Collector):
             yield gauge
 
 
-_Figures: TypeAlias = tuple[tuple[str, str, Callable[[Account], int]], ...]
+_Figures: TypeAlias = tuple[tuple[str, str, Callable[[StreamStats], int]], ...]
 
 _COUNTERS: Final[_Figures] = (
-    ("received", "Rows that came in requests.", lambda of: of.ledger.received),
-    ("stored", "Rows that were acknowledged as durable.", lambda of: of.ledger.stored),
-    ("duplicates", "Rows whose id was recorded before.", lambda of: of.ledger.duplicates),
-    ("rejected", "Rows that are not valid.", lambda of: of.ledger.rejected),
-    ("unavailable", "Rows refused for now, with 503.", lambda of: of.ledger.unavailable),
+    ("received", "Rows that came in requests.", lambda of: of.counts.received),
+    ("stored", "Rows that were acknowledged as durable.", lambda of: of.counts.stored),
+    ("duplicates", "Rows whose id was recorded before.", lambda of: of.counts.duplicates),
+    ("rejected", "Rows that are not valid.", lambda of: of.counts.rejected),
+    ("unavailable", "Rows refused for now, with 503.", lambda of: of.counts.unavailable),
     ("recovered", "Rows found in the journal at the start.", lambda of: of.recovered),
     ("loaded", "Rows moved from the journal to their table.", lambda of: of.loaded),
     ("set_aside", "Rows set aside, unreadable to the engine.", lambda of: of.set_aside),
 )
 _GAUGES: Final[_Figures] = (
-    ("rows_pending", "Rows whose requests are not answered yet.", lambda of: of.ledger.pending),
+    ("rows_pending", "Rows whose requests are not answered yet.", lambda of: of.counts.pending),
     ("rows_waiting", "Acknowledged rows that wait for the engine.", lambda of: of.waiting),
     ("journal_bytes", "Bytes of the rows that wait.", lambda of: of.journal_bytes),
     ("journal_torn_bytes", "Bytes of torn ends, set aside.", lambda of: of.torn_bytes),
-    ("set_aside_rows", "Rows that are set aside in all.", lambda of: of.refused),
+    ("set_aside_rows", "Rows that are set aside in all.", lambda of: of.set_aside_total),
 )
 
 

@@ -24,10 +24,10 @@ def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = 
 def error_answer(error: AnalyticsError) -> Response:
     """Render an error, in the one shape: `{"errors": [{message, extensions: {code, …}}]}`."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return answer({"errors": [error.rendered()]}, error.status, headers)
+    return answer({"errors": [error.render()]}, error.status, headers)
 
 
-def unexpected(error: BaseException) -> AnalyticsError:
+def internal_error(error: BaseException) -> AnalyticsError:
     """Log a failure that is ours; return what its caller may know, with an id to find it by."""
     number = secrets.token_hex(6)
     _LOG.error("internal error %s", number, exc_info=error)

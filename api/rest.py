@@ -9,21 +9,21 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api import rest_models as shape
 from api.bodies import MAX_BATCH_BODY, MAX_BODY, read_body
-from api.disconnect import watched
+from api.disconnect import cancel_on_disconnect
 from api.fast_lane import RawRoute, StrictRoute
 from api.precision import unit_of
 from api.responses import answer
 from resolvers import events, metrics, overview, recording
 from resolvers.context import Context
 from resolvers.overview import SERVICE
-from resolvers.series.request import Asked, Wanted
+from resolvers.series.request import SeriesArguments, SeriesSelection
 from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
 from schema.recording import DeleteEventsInput
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from store.ingest.rows import Row
-from store.ingest.streams import EVENTS, METRICS, SERIES, Stream
+from store.ingest.streams import EVENT_STREAM, METRIC_STREAM, SERIES_STREAM, Stream
 from store.journal.row_ids import row_id
 
 
@@ -35,7 +35,7 @@ def context_of(request: Request) -> Context:
 
 async def _context_of_request(request: Request) -> AsyncIterator[Context]:
     ctx = context_of(request).for_request()
-    async with watched(request, ctx.questions.stop):
+    async with cancel_on_disconnect(request, ctx.batch.stop):
         yield ctx
 
 
@@ -77,7 +77,7 @@ async def record_metric(request: Request) -> Response:
     """Store the point durably. It is in the next answer."""
     unit = unit_of(request)
     body = await read_body(request, MAX_BODY)
-    recorded = await recording.record_one(context_of(request), METRICS, body, unit)
+    recorded = await recording.record_one(context_of(request), METRIC_STREAM, body, unit)
     told = {
         "success": True,
         "metric_id": f"metric_{row_id(recorded.position)}",
@@ -100,7 +100,7 @@ async def record_event(request: Request) -> Response:
     """Store the event durably. It is in the next answer."""
     unit = unit_of(request)
     body = await read_body(request, MAX_BODY)
-    recorded = await recording.record_one(context_of(request), EVENTS, body, unit)
+    recorded = await recording.record_one(context_of(request), EVENT_STREAM, body, unit)
     told = {
         "success": True,
         "event_id": events.event_id(recorded.position),
@@ -120,7 +120,7 @@ async def record_event(request: Request) -> Response:
 )
 async def record_metrics(request: Request) -> Response:
     """Store the good points durably, report the bad ones by index."""
-    return await _record_batch(request, METRICS)
+    return await _record_batch(request, METRIC_STREAM)
 
 
 @recording_routes.post(
@@ -135,7 +135,7 @@ async def record_series(request: Request) -> Response:
 
     Counts are of points, except that a bad series is rejected as one row.
     """
-    return await _record_batch(request, SERIES)
+    return await _record_batch(request, SERIES_STREAM)
 
 
 @recording_routes.post(
@@ -147,7 +147,7 @@ async def record_series(request: Request) -> Response:
 )
 async def record_events(request: Request) -> Response:
     """Store the good events durably, report the bad ones by index."""
-    return await _record_batch(request, EVENTS)
+    return await _record_batch(request, EVENT_STREAM)
 
 
 async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
@@ -191,8 +191,8 @@ async def aggregate_metric(
     hours: Annotated[int, Query(ge=1, le=MAX_HOURS, description="How far back.")] = 24,
 ) -> Response:
     """Count, add up and average the values of the last hours."""
-    asked = Asked(TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR)))
-    wanted = Wanted(totals=frozenset(_SHOWN.values()))
+    asked = SeriesArguments(TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR)))
+    wanted = SeriesSelection(totals=frozenset(_SHOWN.values()))
     found = await metrics.query(ctx, metric_name, None, asked, wanted)
     totals, span = found.result.series[0].totals, found.meta.range
     return answer(
@@ -238,7 +238,7 @@ async def list_events(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many.")] = 100,
 ) -> Response:
     """List events, newest first; `total` counts all that pass the filter."""
-    tests = events.named(event_name)
+    tests = events.name_filter(event_name)
     page, total = await asyncio.gather(
         events.page(ctx, tests, paging=Paging(first=limit)), events.total(ctx, tests)
     )

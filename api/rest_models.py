@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel, Field
 
-from api.precision import DOCUMENTED
+from api.precision import PARAMETERS
 from store.ingest.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
 from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
 
@@ -161,7 +161,7 @@ SERIES["properties"] |= {
 def body(row: dict[str, Any]) -> dict[str, Any]:
     """Document a request body of one row."""
     content = {"application/json": {"schema": row}}
-    return {"parameters": DOCUMENTED, "requestBody": {"required": True, "content": content}}
+    return {"parameters": PARAMETERS, "requestBody": {"required": True, "content": content}}
 
 
 def batch(row: dict[str, Any]) -> dict[str, Any]:
@@ -170,4 +170,4 @@ def batch(row: dict[str, Any]) -> dict[str, Any]:
         "application/json": {"schema": {"type": "array", "items": row, "maxItems": MAX_ROWS}},
         "application/x-ndjson": {"schema": row},
     }
-    return {"parameters": DOCUMENTED, "requestBody": {"required": True, "content": content}}
+    return {"parameters": PARAMETERS, "requestBody": {"required": True, "content": content}}

@@ -7,19 +7,19 @@ from typing import Final
 from resolvers import pages
 from resolvers.context import Context
 from resolvers.global_ids import EVENT_TYPE, name_in
-from resolvers.pages import List, Page
+from resolvers.pages import ListQuery, Page
 from schema.catalogue import DEFAULT_KIND, DescribeMetricInput, DescribeMetricPayload, MetricKind
 from schema.errors import bad_input
 from schema.paging import Paging, checked_count
 from store.query import catalogue
-from store.query.catalogue import DESCRIBED, DescriptionRow, SummaryRow
-from store.query.pages import METRICS, Span
-from store.query.queries import Rows
-from store.query.series.types import Question
+from store.query.catalogue import DESCRIPTION_COLUMNS, DescriptionRow, SummaryRow
+from store.query.pages import METRIC_ORDER, Slice
+from store.query.queries import RowSet
+from store.query.series.types import SeriesQuery
 
 _SEEN: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
 _SUMMARY: Final = {
-    "metrics": _SEEN | {"seriesCount": "series"} | {key: key for key in DESCRIBED},
+    "metrics": _SEEN | {"seriesCount": "series"} | {key: key for key in DESCRIPTION_COLUMNS},
     "events": _SEEN | {"count": "count"},
 }
 """What a field of a metric or of an event type is computed as; others need nothing."""
@@ -29,7 +29,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ONE_LINE: Final = ("name", "unit")
 
 
-def wanted(table: str, selected: Collection[str]) -> set[str]:
+def summary_columns(table: str, selected: Collection[str]) -> set[str]:
     """Return what must be computed for the fields that are selected."""
     fields = _SUMMARY[table]
     return {fields[name] for name in selected if name in fields}
@@ -40,7 +40,7 @@ async def metrics(
     chosen: tuple[str | None, MetricKind | None],
     paging: Paging,
     asked: set[str],
-    questions: Sequence[Question] = (),
+    questions: Sequence[SeriesQuery] = (),
 ) -> Page[SummaryRow]:
     """List metrics, sorted by name, with what is asked of each, in one statement.
 
@@ -48,17 +48,17 @@ async def metrics(
     same statement.
     """
     search, kind = chosen
-    rows = Rows("metrics", ctx.project, ctx.questions.slots)
+    rows = RowSet("metrics", ctx.project, ctx.batch.slots)
     catalogue.search(rows, search)
     if kind:
-        catalogue.of_kind(rows, kind.name, DEFAULT_KIND.name)
-    of = List("m", rows, METRICS, catalogue.total)
-    span = pages.span_of(of, paging)
+        catalogue.with_kind(rows, kind.name, DEFAULT_KIND.name)
+    of = ListQuery("m", rows, METRIC_ORDER, catalogue.total)
+    span = pages.slice_of(of, paging)
     statement = catalogue.summaries(rows, asked, span)
     if not questions:
-        found = await ctx.questions.select(statement, SummaryRow)
+        found = await ctx.batch.select(statement, SummaryRow)
         return pages.page(ctx, of, span, found, (_itself, _name))
-    found = await ctx.questions.list_and_ask(statement, SummaryRow, questions)
+    found = await ctx.batch.select_with(statement, SummaryRow, questions)
     found.sort(key=_name, reverse=span.backward)
     return pages.page(ctx, of, span, found, (_itself, _name))
 
@@ -71,10 +71,10 @@ async def event_types(
     name = None if after is None else name_in(EVENT_TYPE, after)
     if after is not None and name is None:
         raise bad_input("after", "is not the id of an event type")
-    rows = Rows("events", ctx.project)
+    rows = RowSet("events", ctx.project)
     catalogue.search(rows, search)
-    span = Span(first, after=None if name is None else (name,))
-    found = await ctx.questions.select(catalogue.summaries(rows, asked, span), SummaryRow)
+    span = Slice(first, after=None if name is None else (name,))
+    found = await ctx.batch.select(catalogue.summaries(rows, asked, span), SummaryRow)
     return found[:first]
 
 
@@ -88,10 +88,10 @@ def _name(row: SummaryRow) -> tuple[str]:
 
 async def summary(ctx: Context, table: str, name: str, asked: set[str]) -> SummaryRow | None:
     """Return what is asked of one name of a table; None if it has no rows."""
-    rows = Rows(table, ctx.project)
-    catalogue.named(rows, [name])
-    statement = catalogue.summaries(rows, asked, Span(1)) if asked else catalogue.first(rows)
-    found = await ctx.questions.select(statement, SummaryRow)
+    rows = RowSet(table, ctx.project)
+    catalogue.in_names(rows, [name])
+    statement = catalogue.summaries(rows, asked, Slice(1)) if asked else catalogue.first(rows)
+    found = await ctx.batch.select(statement, SummaryRow)
     return found[0] if found else None
 
 
@@ -109,7 +109,7 @@ async def describe(ctx: Context, said: DescribeMetricInput) -> DescribeMetricPay
         texts["kind"] = said.kind.name
     await ctx.store.write(catalogue.describe(ctx.project, said.name, texts))
     statement = catalogue.description(ctx.project, said.name)
-    (found,) = await ctx.questions.select(statement, DescriptionRow)
+    (found,) = await ctx.batch.select(statement, DescriptionRow)
     return DescribeMetricPayload(
         name=said.name,
         kind=kind_of(found.kind),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from resolvers.query_batch import Questions
+from resolvers.query_batch import QueryBatch
 from schema.ranges import TimeRange
 from schema.scalars import Instant
 from store import Store
@@ -24,11 +24,11 @@ class Context:
     project: str = PROJECT
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
-    questions: Questions = field(init=False)
+    batch: QueryBatch = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin without questions."""
-        object.__setattr__(self, "questions", Questions(self.store))
+        object.__setattr__(self, "batch", QueryBatch(self.store))
 
     def up_to_latest(self, span: TimeRange) -> TimeRange:
         """Return a range; one that ends now ends with the newest arrival, if that is later.

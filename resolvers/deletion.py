@@ -11,10 +11,10 @@ def check_allowed(ctx: Context) -> None:
         raise AnalyticsError("FORBIDDEN", "Deleting is not allowed in production.")
 
 
-async def delete(ctx: Context, rows: queries.Rows) -> int:
+async def delete(ctx: Context, rows: queries.RowSet) -> int:
     """Delete rows; return how many there were."""
     check_allowed(ctx)
-    (found,) = await ctx.questions.select(queries.deletable(rows), queries.DeletableRow)
+    (found,) = await ctx.batch.select(queries.deletable(rows), queries.DeletableRow)
     if found.rows:
         await ctx.store.delete(queries.delete(rows, found.newest))
     return found.rows

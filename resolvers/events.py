@@ -8,7 +8,7 @@ import strawberry
 
 from resolvers import deletion, pages
 from resolvers.context import Context
-from resolvers.pages import List, Page
+from resolvers.pages import ListQuery, Page
 from schema.errors import bad_input
 from schema.events import Event
 from schema.filters import EventFilter, StringFilter
@@ -17,12 +17,12 @@ from schema.ranges import TimeRange
 from schema.ready import Cells, Columns
 from schema.recording import DeleteEventsInput, DeletePayload
 from schema.scalars import Instant, Json, Long
-from schema.selection import Selected
+from schema.selection import SelectedField
 from store.journal.row_ids import Position, position_of, row_id
 from store.query import queries
 from store.query.fields.event_properties import property_reader
 from store.query.filters.emptiness import check_selective
-from store.query.pages import EVENTS, Key, events_page
+from store.query.pages import EVENT_ORDER, SortKey, events_page
 from store.query.queries import EVENT
 
 PREFIX: Final = "event_"
@@ -39,9 +39,9 @@ async def page(
     paging: Paging = _FIRST,
 ) -> Page[Event]:
     """List events that pass a filter, newest first."""
-    of = List("e", queries.event_rows(ctx.project, tests, span), EVENTS)
-    part = pages.span_of(of, paging)
-    found = await ctx.questions.cells(events_page(of.rows, part))
+    of = ListQuery("e", queries.event_rows(ctx.project, tests, span), EVENT_ORDER)
+    part = pages.slice_of(of, paging)
+    found = await ctx.batch.cells(events_page(of.rows, part))
     return pages.page(ctx, of, part, found, (_event, _key), columns=_columns)
 
 
@@ -51,14 +51,14 @@ async def find(ctx: Context, event_id: str) -> Event | None:
     if not position or not event_id.startswith(PREFIX):
         return None
     rows = queries.event_rows(ctx.project, EventFilter())
-    found = await ctx.questions.cells(queries.at(rows, *position))
+    found = await ctx.batch.cells(queries.row_at(rows, *position))
     return _event(found[0]) if found else None
 
 
 async def total(ctx: Context, tests: EventFilter) -> int:
     """Count all events that pass a filter."""
     rows = queries.event_rows(ctx.project, tests)
-    (found,) = await ctx.questions.select(queries.count(rows), queries.CountRow)
+    (found,) = await ctx.batch.select(queries.count(rows), queries.CountRow)
     return found.rows
 
 
@@ -78,7 +78,7 @@ async def delete(ctx: Context, selected: DeleteEventsInput) -> DeletePayload:
     return DeletePayload(matched_rows=Long(await deletion.delete(ctx, rows)))
 
 
-def named(name: str | None) -> EventFilter:
+def name_filter(name: str | None) -> EventFilter:
     """Return the filter for events of one name, or for all."""
     return EventFilter(name=StringFilter(eq=name)) if name is not None else EventFilter()
 
@@ -105,7 +105,7 @@ def _at_path(properties: bytes, path: str) -> Json | None:
 def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
     columns = dict(zip(EVENT, zip(*rows, strict=True), strict=bool(rows)))
 
-    def column(field: Selected) -> Cells:
+    def column(field: SelectedField) -> Cells:
         if not rows:
             return ()
         if field.name == "property":
@@ -128,7 +128,7 @@ def event_id(position: Position) -> str:
     return f"{PREFIX}{row_id(position)}"
 
 
-def _key(cells: Sequence[bytes]) -> Key:
+def _key(cells: Sequence[bytes]) -> SortKey:
     return int(cells[_AT]), *_position(cells)
 
 

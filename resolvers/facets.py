@@ -6,16 +6,16 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, TypeVar
 
 from resolvers.context import Context
-from resolvers.series.group_keys import shown
+from resolvers.series.group_keys import display_text
 from schema.catalogue import VALUE_TYPES, PropertyType, TagValue
 from schema.paging import checked_count
 from schema.scalars import Long
 from store.query import catalogue, facets
 from store.query.facets import Facet, KeyRow, ValueRow
-from store.query.queries import Rows
+from store.query.queries import RowSet
 from store.query.sql import Statement
 
-WANTED: Final = {
+COLUMNS_OF_FIELD: Final = {
     "cardinality": ("cardinality",),
     "type": ("initials", "instants"),
 }
@@ -24,7 +24,7 @@ WANTED: Final = {
 R = TypeVar("R", KeyRow, ValueRow)
 
 
-class Keys:
+class Facets:
     """The keys in the rows of some names, of metrics or of events.
 
     What is asked of one name is asked of all, in one statement, and kept for the others: a list
@@ -38,12 +38,14 @@ class Keys:
         self._names = names
         self._asked: dict[Hashable, asyncio.Task[Any]] = {}
 
-    async def of(self, name: str, selected: set[str]) -> tuple[list[KeyRow], int]:
+    async def list_keys(self, name: str, selected: set[str]) -> tuple[list[KeyRow], int]:
         """List the most frequent keys that rows of a name have, sorted; and count those rows."""
-        wanted = frozenset(column for field in selected for column in WANTED.get(field, ()))
+        wanted = frozenset(
+            column for field in selected for column in COLUMNS_OF_FIELD.get(field, ())
+        )
 
-        def statement(rows: Rows) -> Statement:
-            return facets.keys(self._facet, rows, wanted)
+        def statement(rows: RowSet) -> Statement:
+            return facets.facet_keys(self._facet, rows, wanted)
 
         found = (await self._once(wanted, statement, KeyRow, _name)).get(name, [])
         everything = sum(row.rows for row in found if row.key is None)
@@ -53,8 +55,8 @@ class Keys:
         """List the most frequent values of a key, or those that contain a text."""
         checked_count("first", first)
 
-        def statement(rows: Rows) -> Statement:
-            return facets.values(self._facet, rows, search, first)
+        def statement(rows: RowSet) -> Statement:
+            return facets.facet_values(self._facet, rows, search, first)
 
         question = (search or None, first)
         found = await self._once(question, statement, ValueRow, _name_and_key)
@@ -64,17 +66,17 @@ class Keys:
     async def _once(
         self,
         question: Hashable,
-        statement: Callable[[Rows], Statement],
+        statement: Callable[[RowSet], Statement],
         row: type[R],
         group: Callable[[R], Hashable],
     ) -> dict[Hashable, list[R]]:
         """Ask for all names, unless that is being done; return the rows in groups."""
 
         async def ask() -> dict[Hashable, list[R]]:
-            rows = Rows(self._facet.table, self._ctx.project)
-            catalogue.named(rows, self._names)
+            rows = RowSet(self._facet.table, self._ctx.project)
+            catalogue.in_names(rows, self._names)
             found: dict[Hashable, list[R]] = defaultdict(list)
-            for line in await self._ctx.questions.select(statement(rows), row):
+            for line in await self._ctx.batch.select(statement(rows), row):
                 found[group(line)].append(line)
             return found
 
@@ -90,7 +92,7 @@ def _key(row: KeyRow) -> str:
 
 def _value(row: ValueRow) -> TagValue:
     kind = VALUE_TYPES[row.initial]
-    value = shown(row.value) if kind is PropertyType.NUMBER else row.value
+    value = display_text(row.value) if kind is PropertyType.NUMBER else row.value
     return TagValue(value=value, count=Long(row.count), type=kind)
 
 

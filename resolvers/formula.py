@@ -13,28 +13,36 @@ from resolvers import metrics, warnings
 from resolvers.context import Context
 from resolvers.series.group_keys import group_keys
 from resolvers.series.lookback import Lookback
-from resolvers.series.request import Asked, Rows, Wanted
-from resolvers.series.result import Answer, Answers, Frames, label, result_meta, these, times_of
-from resolvers.series.run import Questions, check, check_cells, fetch, resolved
-from resolvers.series.values import Frame, Table, Value
+from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
+from resolvers.series.result import (
+    Answers,
+    BucketedRanges,
+    RangeAnswer,
+    label,
+    result_meta,
+    times_of,
+    visible_values,
+)
+from resolvers.series.run import SeriesQueries, check_arguments, check_cells, fetch, resolve_ranges
+from resolvers.series.values import BucketedRange, SeriesValues, Value
 from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
 from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
-from schema.ready import Ready
+from schema.ready import Encoded
 from schema.results import Caveat, Change, GroupKey
 from store.query.series.aggregates import in_engine
-from store.query.series.formulas import Formula, parsed
+from store.query.series.formulas import Formula, parse_formula
 from store.query.series.types import (
-    OTHER,
-    Joined,
-    JoinedInput,
-    Key,
-    Line,
-    Places,
-    Question,
-    Rank,
-    Shape,
+    OTHER_SERIES,
+    FormulaGroups,
+    FormulaInput,
+    GroupColumn,
+    QueryShape,
+    RankedGroups,
+    Ranking,
+    SeriesQuery,
+    SeriesRow,
 )
 
 MAX_INPUTS: Final = 20
@@ -49,25 +57,25 @@ class _Input:
     """An input of a formula, and what is found for it; `keys` are empty if it has no groups."""
 
     name: str
-    rows: Rows
+    rows: SeriesSource
     value: Aggregate
-    keys: tuple[Key, ...]
+    keys: tuple[GroupColumn, ...]
     found: Answers = field(default_factory=Answers)
 
     def has(self, number: int) -> bool:
         """Say whether it has rows of a group in the range; without groups it stands beside all."""
-        return not self.keys or number in self.found.current.lines
+        return not self.keys or number in self.found.current.rows
 
-    def line(self, answer: Answer, number: int) -> Line | None:
+    def line(self, answer: RangeAnswer, number: int) -> SeriesRow | None:
         """Return its line of a group."""
-        return answer.lines.get(number if self.keys else 1)
+        return answer.rows.get(number if self.keys else 1)
 
 
 async def query(
     ctx: Context,
     formula: str,
     inputs: Sequence[NamedMetricInput],
-    asked: Asked,
+    asked: SeriesArguments,
     *,
     columns: bool,
     warned: bool = False,
@@ -77,32 +85,35 @@ async def query(
     Raises `AnalyticsError` that names the input or the place in the formula.
     """
     _check_inputs(inputs)
-    read = parsed(formula, [each.as_ for each in inputs])
+    read = parse_formula(formula, [each.as_ for each in inputs])
     sources = [_input(ctx, each) for each in inputs]
-    asked = replace(asked, keys=next((each.keys for each in sources if each.keys), ()))
-    check(asked)
-    frames = await resolved(ctx, [each.rows for each in sources], asked, times=columns)
+    asked = replace(asked, group_columns=next((each.keys for each in sources if each.keys), ()))
+    check_arguments(asked)
+    frames = await resolve_ranges(ctx, [each.rows for each in sources], asked, times=columns)
     groups = await _groups(ctx, read, sources, asked, frames)
-    check_cells(frames, len(groups.keys) if asked.keys else 1)
+    check_cells(frames, len(groups.keys) if asked.group_columns else 1)
     await asyncio.gather(
         *(_fetch(ctx, each, asked, frames, groups, columns=columns) for each in sources)
     )
     await _check_known(ctx, sources)
     sheet = _Sheet(read, sources, frames, asked.fill, columns)
-    numbers = list(groups.keys) if asked.keys else [1]
+    numbers = list(groups.keys) if asked.group_columns else [1]
     rows = [sheet.row(number) for number in numbers]
     shown, old_shown = _shown(rows, frames, asked.fill)
-    ran = [*groups.ran, *(ran for each in sources for ran in each.found.ran)]
+    ran = [*groups.runs, *(ran for each in sources for ran in each.found.runs)]
     meta = result_meta(ctx, asked, frames, ran, groups.groups)
     if warned:
         meta.warnings += await _warnings(ctx, inputs, sources)
-    old_times = times_of(frames.other, old_shown) if frames.other else None
+    old_times = times_of(frames.comparison, old_shown) if frames.comparison else None
     return FormulaResult(
-        begins=Ready(msgspec.Raw(times_of(frames.current, shown))),
-        previous_begins=None if old_times is None else Ready(msgspec.Raw(old_times)),
+        begins=Encoded(msgspec.Raw(times_of(frames.current, shown))),
+        previous_begins=None if old_times is None else Encoded(msgspec.Raw(old_times)),
         series=[
             _series(
-                row, (shown, old_shown), group_keys(asked.keys, groups.keys.get(number)), formula
+                row,
+                (shown, old_shown),
+                group_keys(asked.group_columns, groups.keys.get(number)),
+                formula,
             )
             for number, row in zip(numbers, rows, strict=True)
         ],
@@ -149,77 +160,89 @@ def _input(ctx: Context, given: NamedMetricInput) -> _Input:
 
 
 async def _groups(
-    ctx: Context, formula: Formula, inputs: Sequence[_Input], asked: Asked, frames: Frames
-) -> Answer:
+    ctx: Context,
+    formula: Formula,
+    inputs: Sequence[_Input],
+    asked: SeriesArguments,
+    frames: BucketedRanges,
+) -> RangeAnswer:
     """Find the groups that are shown, in their order, and the totals of the inputs there."""
-    groups = Answer()
-    if not asked.keys:
+    groups = RangeAnswer()
+    if not asked.group_columns:
         return groups
-    span = frames.current.span
-    joined = Joined(
+    span = frames.current.time_range
+    joined = FormulaGroups(
         formula=formula,
         inputs=tuple(
-            JoinedInput(
-                each.name, each.rows.part, each.rows.condition(span), each.value, bool(each.keys)
+            FormulaInput(
+                each.name, each.rows.metric, each.rows.condition(span), each.value, bool(each.keys)
             )
             for each in inputs
         ),
         zero=asked.fill is Fill.ZERO,
-        ms=min(span.to, frames.until + 1) - span.from_,
+        ms=min(span.to, frames.data_end + 1) - span.from_,
     )
-    shape = Shape(
+    shape = QueryShape(
         table="metrics",
         condition="",
-        span=(span.from_, span.to),
+        time_range=(span.from_, span.to),
         by_name=False,
-        keys=asked.keys,
-        ranked=Rank(asked.order, asked.limit, asked.others, asked.offset, asked.search),
-        joined=joined,
+        group_columns=asked.group_columns,
+        ranking=Ranking(asked.order, asked.limit, asked.other_group, asked.offset, asked.search),
+        formula_groups=joined,
     )
-    reply = await ctx.questions.ask(Question(shape, "", frozenset(), frozenset()))
+    reply = await ctx.batch.run(SeriesQuery(shape, "", frozenset(), frozenset()))
     groups.add_ranking(reply, is_all=False)
-    for line in reply.lines:
-        if line.series != OTHER:
+    for line in reply.rows:
+        if line.series != OTHER_SERIES:
             _take_totals(inputs, line)
     return groups
 
 
-def _take_totals(inputs: Sequence[_Input], group: Line) -> None:
+def _take_totals(inputs: Sequence[_Input], group: SeriesRow) -> None:
     for each, value in zip(inputs, group.values, strict=True):
         if value is not None:
             number = group.series if each.keys else 1
-            total = Line(
-                each.rows.part, number, [], 1, {in_engine(each.value): float(value)}, None, {}
+            total = SeriesRow(
+                each.rows.metric, number, [], 1, {in_engine(each.value): float(value)}, None, {}
             )
-            each.found.current.lines[number] = total
+            each.found.current.rows[number] = total
 
 
 async def _fetch(
-    ctx: Context, given: _Input, asked: Asked, frames: Frames, groups: Answer, *, columns: bool
+    ctx: Context,
+    given: _Input,
+    asked: SeriesArguments,
+    frames: BucketedRanges,
+    groups: RangeAnswer,
+    *,
+    columns: bool,
 ) -> None:
     """Ask for the columns of an input, and for its totals where these are not known yet."""
-    if asked.keys and not groups.keys:
+    if asked.group_columns and not groups.keys:
         return
-    wanted = Wanted(
+    wanted = SeriesSelection(
         frozenset({given.value}), frozenset({given.value} if columns else ()), times=columns
     )
-    questions = Questions.of(given.rows, replace(asked, keys=given.keys), wanted)
+    questions = SeriesQueries.for_groups(
+        given.rows, replace(asked, group_columns=given.keys), wanted
+    )
     placed = None
     if given.keys:
-        numbered = tuple((given.rows.part, *texts) for texts in groups.keys.values())
-        placed = Places(numbered, others=False)
-    current = columns or not asked.keys
+        numbered = tuple((given.rows.metric, *texts) for texts in groups.keys.values())
+        placed = RankedGroups(numbered, other_group=False)
+    current = columns or not asked.group_columns
     if current:
-        given.found.current.lines.clear()
+        given.found.current.rows.clear()
     await fetch(ctx, questions, frames, given.found, placed, current=current)
-    asked = replace(asked, keys=given.keys)
+    asked = replace(asked, group_columns=given.keys)
     lookback = Lookback(ctx, given.rows, asked, frames, wanted.columns, placed)
-    await lookback.into(given.found)
+    await lookback.add_to(given.found)
 
 
 async def _check_known(ctx: Context, inputs: Sequence[_Input]) -> None:
     """Raise NOT_FOUND for an input of which nothing was found because there is no such metric."""
-    names = dict.fromkeys(each.rows.part for each in inputs if not each.found.current.lines)
+    names = dict.fromkeys(each.rows.metric for each in inputs if not each.found.current.rows)
     await asyncio.gather(*(metrics.check_known(ctx, name) for name in names))
 
 
@@ -241,7 +264,7 @@ class _Sheet:
 
     formula: Formula
     inputs: Sequence[_Input]
-    frames: Frames
+    frames: BucketedRanges
     fill: Fill
     columns: bool
 
@@ -251,16 +274,18 @@ class _Sheet:
         current = {each.name: each.found.current for each in self.inputs}
         previous = {each.name: each.found.previous for each in self.inputs}
         total, column = self._computed(number, current, frames.current)
-        before = self._computed(number, previous, frames.other) if frames.other else (None, [])
+        before = (
+            self._computed(number, previous, frames.comparison) if frames.comparison else (None, [])
+        )
         present = {
             n
             for answers, values in ((current, column), (previous, before[1]))
             for n in self._present(number, answers)
             if values[n] is not None
         }
-        return _Row(total, column, *before, frames.other is not None, frozenset(present))
+        return _Row(total, column, *before, frames.comparison is not None, frozenset(present))
 
-    def _present(self, number: int, answers: Mapping[str, Answer]) -> set[int]:
+    def _present(self, number: int, answers: Mapping[str, RangeAnswer]) -> set[int]:
         """Return the buckets in which an input has rows, where others are to be left out."""
         present: set[int] = set()
         for each in self.inputs if self.fill is Fill.NONE else ():
@@ -270,7 +295,7 @@ class _Sheet:
         return present
 
     def _computed(
-        self, number: int, answers: Mapping[str, Answer], frame: Frame
+        self, number: int, answers: Mapping[str, RangeAnswer], frame: BucketedRange
     ) -> tuple[Value, list[Value]]:
         """Compute the total and the column over one range."""
         totals: dict[str, Value] = {}
@@ -284,7 +309,7 @@ class _Sheet:
         return self.formula.compute(totals), values
 
     def _values(
-        self, given: _Input, number: int, answer: Answer, frame: Frame
+        self, given: _Input, number: int, answer: RangeAnswer, frame: BucketedRange
     ) -> tuple[Value, list[Value]]:
         """Return the total and the column of an input, filled."""
         cut = frame.buckets
@@ -296,19 +321,19 @@ class _Sheet:
         fill = Fill.NULL if self.fill is Fill.NONE else self.fill
         value = frozenset({given.value})
         columns = value if count else frozenset()
-        table = Table(value, columns, fill, range(count), self.frames.until)
-        before = answer.before.get(number if given.keys else 1, {})
+        table = SeriesValues(value, columns, fill, range(count), self.frames.data_end)
+        before = answer.carried_values.get(number if given.keys else 1, {})
         texts = table.columns(line, frame, before)
         column = _COLUMN.decode(texts[given.value]) if count else []
         return table.totals(line, frame)[given.value], column
 
 
-def _shown(rows: Iterable[_Row], frames: Frames, fill: Fill) -> list[Sequence[int]]:
+def _shown(rows: Iterable[_Row], frames: BucketedRanges, fill: Fill) -> list[Sequence[int]]:
     """Return which buckets of both ranges are shown: without filling, those with a value.
 
     Buckets of two ranges belong together by their number, and are shown together.
     """
-    cuts = [frame.buckets if frame else None for frame in (frames.current, frames.other)]
+    cuts = [frame.buckets if frame else None for frame in (frames.current, frames.comparison)]
     counts = [len(cut.starts) if cut else 0 for cut in cuts]
     if fill is not Fill.NONE:
         return [range(count) for count in counts]
@@ -323,11 +348,11 @@ def _series(
         key=keys,
         label=label(keys) if keys else text,
         total=row.total,
-        change=Change.between(row.total, row.previous_total) if row.compared else None,
+        change=Change.from_values(row.total, row.previous_total) if row.compared else None,
         column=_ready(row.column, shown[0]),
         previous_column=_ready(row.previous_column, shown[1]) if row.compared else None,
     )
 
 
-def _ready(column: Sequence[Value], shown: Sequence[int]) -> Ready:
-    return Ready(msgspec.Raw(msgspec.json.encode(these(column, shown))))
+def _ready(column: Sequence[Value], shown: Sequence[int]) -> Encoded:
+    return Encoded(msgspec.Raw(msgspec.json.encode(visible_values(column, shown))))

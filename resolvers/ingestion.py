@@ -7,29 +7,29 @@ import strawberry
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.paging import checked_count
-from schema.recording import ReplayPayload, SetAsideRow, StreamAccount
+from schema.recording import ReplayPayload, SetAsideRow, StreamStats
 from schema.scalars import Long
 
 MAX_TEXT = 10_000
 
 
-def accounts(ctx: Context) -> list[StreamAccount]:
+def stream_stats(ctx: Context) -> list[StreamStats]:
     """Return what became of the rows of each stream since the start."""
     return [
-        StreamAccount(
+        StreamStats(
             stream=account.stream,
-            received=Long(account.ledger.received),
-            stored=Long(account.ledger.stored),
-            duplicates=Long(account.ledger.duplicates),
-            rejected=Long(account.ledger.rejected),
-            unavailable=Long(account.ledger.unavailable),
-            pending=Long(account.ledger.pending),
+            received=Long(account.counts.received),
+            stored=Long(account.counts.stored),
+            duplicates=Long(account.counts.duplicates),
+            rejected=Long(account.counts.rejected),
+            unavailable=Long(account.counts.unavailable),
+            pending=Long(account.counts.pending),
             recovered=Long(account.recovered),
             loaded=Long(account.loaded),
             waiting=Long(account.waiting),
             set_aside=Long(account.set_aside),
         )
-        for account in ctx.store.accounts()
+        for account in ctx.store.stream_stats()
     ]
 
 
@@ -42,7 +42,7 @@ def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
             stream=stream,
             text=row.line.decode(errors="replace").rstrip("\n")[:MAX_TEXT],
         )
-        for stream, row in islice(ctx.store.refused(), first)
+        for stream, row in islice(ctx.store.set_aside_lines(), first)
     ]
 
 
@@ -54,5 +54,5 @@ async def replay(ctx: Context) -> ReplayPayload:
     if ctx.production:
         raise AnalyticsError("FORBIDDEN", "Replaying is not allowed in production.")
     stored, duplicates = await ctx.store.replay(ctx.now())
-    left = sum(account.refused for account in ctx.store.accounts())
+    left = sum(account.set_aside_total for account in ctx.store.stream_stats())
     return ReplayPayload(stored=Long(stored), duplicates=Long(duplicates), left=Long(left))

@@ -8,9 +8,10 @@ import msgspec
 
 from resolvers import catalogue, deletion, pages, warnings
 from resolvers.context import Context
-from resolvers.pages import List, Page
-from resolvers.series.request import Asked, Rows, Wanted
-from resolvers.series.run import first_questions, series
+from resolvers.pages import ListQuery, Page
+from resolvers.series import run
+from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
+from resolvers.series.run import run_series
 from schema.aggregates import COUNT
 from schema.catalogue import Sample
 from schema.errors import AnalyticsError
@@ -26,24 +27,24 @@ from store.query import queries
 from store.query.catalogue import SummaryRow
 from store.query.fields.json_fields import tag_raw
 from store.query.filters.conditions import metric_condition
-from store.query.pages import SAMPLES, Key, SampleRow, samples_page
-from store.query.series.types import Key as GroupKey
-from store.query.series.types import Question, Shape
+from store.query.pages import SAMPLE_ORDER, SampleRow, SortKey, samples_page
+from store.query.series.types import GroupColumn as GroupKey
+from store.query.series.types import QueryShape, SeriesQuery
 from store.timestamps import MAX_TIME
 
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
-    everything = queries.Rows("metrics", ctx.project)
-    rows = await ctx.questions.select(queries.names(everything), queries.NameRow)
+    everything = queries.RowSet("metrics", ctx.project)
+    rows = await ctx.batch.select(queries.names(everything), queries.NameRow)
     return [row.name for row in rows]
 
 
 async def check_known(ctx: Context, name: str) -> None:
     """Raise NOT_FOUND if there is no such metric; UNAVAILABLE if that can't be said now."""
-    ever = Shape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
-    reply = await ctx.questions.ask(Question(ever, name, frozenset({COUNT}), frozenset()))
-    if not reply.lines:
+    ever = QueryShape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
+    reply = await ctx.batch.run(SeriesQuery(ever, name, frozenset({COUNT}), frozenset()))
+    if not reply.rows:
         raise _missing(ctx, name)
 
 
@@ -56,14 +57,14 @@ def _missing(ctx: Context, name: str) -> AnalyticsError:
 
 
 async def find(
-    ctx: Context, name: str, fields: set[str], questions: Sequence[Question]
+    ctx: Context, name: str, fields: set[str], questions: Sequence[SeriesQuery]
 ) -> SummaryRow:
     """Return a metric with what is wanted of it; NOT_FOUND if there is none.
 
     `questions`, which it will be asked below, are asked at once. An answer to one that has rows
     is the proof that there is such a metric, at no cost.
     """
-    early = [ctx.questions.ask_early(question) for question in questions]
+    early = [ctx.batch.prefetch(question) for question in questions]
     if fields or not questions:
         summary = catalogue.summary(ctx, "metrics", name, fields)
         row, _ = await asyncio.gather(summary, asyncio.gather(*early))
@@ -79,34 +80,38 @@ async def query(
     ctx: Context,
     name: str,
     tests: MetricFilter | None,
-    asked: Asked,
-    wanted: Wanted,
+    asked: SeriesArguments,
+    wanted: SeriesSelection,
     *,
     known: bool = False,
 ) -> MetricResult:
     """Answer with series of one metric; NOT_FOUND if it is not known to be there, and is not."""
     rows = rows_of(ctx, name, tests)
-    result, meta = await series(ctx, rows, asked, wanted)
-    if not (result.found or known):
+    result, meta = await run_series(ctx, rows, asked, wanted)
+    if not (result.has_rows or known):
         await check_known(ctx, name)
     if wanted.warnings:
         kinds = warnings.kinds_of(asked, wanted)
-        meta.warnings += await warnings.of_metric(ctx, name, tests, asked.keys, kinds)
+        meta.warnings += await warnings.of_metric(ctx, name, tests, asked.group_columns, kinds)
     return MetricResult(result=result, meta=meta)
 
 
-def rows_of(ctx: Context, name: str, tests: MetricFilter | None) -> Rows:
+def rows_of(ctx: Context, name: str, tests: MetricFilter | None) -> SeriesSource:
     """Return the points of a metric that pass a filter."""
     condition = _condition(ctx, tests)
-    return Rows("metrics", lambda _: condition, name, name)
+    return SeriesSource("metrics", lambda _: condition, name, name)
 
 
-def questions_of(
-    ctx: Context, name: str, tests: MetricFilter | None, asked: Asked, wanted: Wanted
-) -> list[Question]:
+def first_queries(
+    ctx: Context,
+    name: str,
+    tests: MetricFilter | None,
+    asked: SeriesArguments,
+    wanted: SeriesSelection,
+) -> list[SeriesQuery]:
     """Return what `query` asks of a metric first; nothing if it would refuse."""
     try:
-        return first_questions(ctx, rows_of(ctx, name, tests), asked, wanted)
+        return run.first_queries(ctx, rows_of(ctx, name, tests), asked, wanted)
     except AnalyticsError:
         return []
 
@@ -114,7 +119,7 @@ def questions_of(
 def keys(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
     """Return group keys for tags."""
     return tuple(
-        GroupKey(tag, tag_raw(ctx.questions.slots, tag), is_json=True, part="tag") for tag in tags
+        GroupKey(tag, tag_raw(ctx.batch.slots, tag), is_json=True, kind="tag") for tag in tags
     )
 
 
@@ -129,9 +134,9 @@ async def samples(
     rows = queries.metric_rows(ctx.project, name, span)
     if tests:
         rows.conditions.append(metric_condition(tests, rows))
-    of = List("s", rows, SAMPLES)
-    part = pages.span_of(of, paging)
-    found = await ctx.questions.select(samples_page(of.rows, part), SampleRow)
+    of = ListQuery("s", rows, SAMPLE_ORDER)
+    part = pages.slice_of(of, paging)
+    found = await ctx.batch.select(samples_page(of.rows, part), SampleRow)
     return pages.page(ctx, of, part, found, (_sample, _key), columns=_columns)
 
 
@@ -153,7 +158,7 @@ _CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
 """Each field of a `Sample`, as `_sample` has it, written for many rows at once."""
 
 
-def _key(row: SampleRow) -> Key:
+def _key(row: SampleRow) -> SortKey:
     return row.at, row.batch, row.row
 
 
@@ -166,7 +171,7 @@ async def delete(ctx: Context, name: str) -> DeletePayload:
 
 
 def _condition(ctx: Context, tests: MetricFilter | None = None) -> str:
-    rows = queries.Rows("metrics", ctx.project, ctx.questions.slots)
+    rows = queries.RowSet("metrics", ctx.project, ctx.batch.slots)
     if tests:
         rows.conditions.append(metric_condition(tests, rows))
     return rows.condition

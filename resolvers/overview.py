@@ -16,7 +16,7 @@ async def overview(ctx: Context) -> Overview:
     """Count what is stored."""
     metrics, events = await asyncio.gather(
         *(
-            ctx.questions.select(queries.names(queries.Rows(table, ctx.project)), queries.NameRow)
+            ctx.batch.select(queries.names(queries.RowSet(table, ctx.project)), queries.NameRow)
             for table in ("metrics", "events")
         )
     )
@@ -31,7 +31,7 @@ async def overview(ctx: Context) -> Overview:
 
 async def health(ctx: Context) -> Health:
     """Say how the service is; it answers even when the engine does not."""
-    problems = ctx.store.problems() | ctx.store.set_aside()
+    problems = ctx.store.problems() | ctx.store.set_aside_problems()
     return Health(
         status=HealthStatus.DEGRADED if problems else HealthStatus.OK,
         service=SERVICE,

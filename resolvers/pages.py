@@ -13,8 +13,8 @@ from schema.errors import bad_input
 from schema.paging import Paging
 from schema.ready import Columns
 from store.query import pages, queries
-from store.query.pages import Key, Order, Span
-from store.query.queries import Rows
+from store.query.pages import ListOrder, Slice, SortKey
+from store.query.queries import RowSet
 from store.query.sql import Statement
 
 R = TypeVar("R")
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class List:
+class ListQuery:
     """A whole list: its rows, how they are sorted, how they are counted; `letter` is its own."""
 
     letter: str
-    rows: Rows
-    order: Order
-    count: Callable[[Rows], Statement] = queries.count
+    rows: RowSet
+    order: ListOrder
+    count: Callable[[RowSet], Statement] = queries.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +42,65 @@ class Page(Generic[T]):
     """
 
     ctx: Context
-    of: List
-    span: Span
+    list_query: ListQuery
+    span: Slice
     rows: Sequence[Any]
-    key_at: Callable[[int], Key]
-    shown: Callable[[Any], T]
-    more: bool
+    key_at: Callable[[int], SortKey]
+    present: Callable[[Any], T]
+    has_more: bool
     columns: Callable[[Any], Columns] | None = None
 
     @property
     def entries(self) -> list[T]:
         """The rows as entries."""
-        return [self.shown(row) for row in self.rows]
+        return [self.present(row) for row in self.rows]
 
     @property
     def cursors(self) -> list[str]:
         """The cursor of each entry."""
-        return [cursor(self.of.letter, self.key_at(n)) for n in range(len(self.rows))]
+        return [cursor(self.list_query.letter, self.key_at(n)) for n in range(len(self.rows))]
 
     def cursor_at(self, place: int) -> str | None:
         """Return the cursor of the first (0) or of the last entry (-1), if there is any."""
-        return cursor(self.of.letter, self.key_at(place)) if self.rows else None
+        return cursor(self.list_query.letter, self.key_at(place)) if self.rows else None
 
     async def has_next(self) -> bool:
         """Say whether anything follows the last entry."""
-        return (self.more and not self.span.backward) or await self._beyond(
+        return (self.has_more and not self.span.backward) or await self._beyond(
             "before", self.span.before
         )
 
     async def has_previous(self) -> bool:
         """Say whether anything comes before the first entry."""
-        return (self.more and self.span.backward) or await self._beyond("after", self.span.after)
+        return (self.has_more and self.span.backward) or await self._beyond(
+            "after", self.span.after
+        )
 
-    async def _beyond(self, side: str, key: Key | None) -> bool:
+    async def _beyond(self, side: str, key: SortKey | None) -> bool:
         if key is None:
             return False
-        statement = pages.beyond(self.of.rows, self.of.order, side, key)
-        return bool(await self.ctx.questions.select(statement, queries.CountRow))
+        statement = pages.exists_past(self.list_query.rows, self.list_query.order, side, key)
+        return bool(await self.ctx.batch.select(statement, queries.CountRow))
 
     async def total(self) -> int:
         """Count the whole list."""
-        statement = self.of.count(self.of.rows)
-        (found,) = await self.ctx.questions.select(statement, queries.CountRow)
+        statement = self.list_query.count(self.list_query.rows)
+        (found,) = await self.ctx.batch.select(statement, queries.CountRow)
         return found.rows
 
-    def showing(self, entries: list[U]) -> "Page[U]":
+    def with_entries(self, entries: list[U]) -> "Page[U]":
         """Return the page with what its entries are presented as."""
-        return Page(self.ctx, self.of, self.span, entries, self.key_at, _itself, self.more)
+        return Page(
+            self.ctx, self.list_query, self.span, entries, self.key_at, _itself, self.has_more
+        )
 
 
 def page(
     ctx: Context,
-    of: List,
-    span: Span,
+    of: ListQuery,
+    span: Slice,
     found: Sequence[R],
-    shown: tuple[Callable[[R], T], Callable[[R], Key]],
+    shown: tuple[Callable[[R], T], Callable[[R], SortKey]],
     *,
     columns: Callable[[Sequence[R]], Columns] | None = None,
 ) -> Page[T]:
@@ -113,12 +117,12 @@ def _itself(entry: T) -> T:
     return entry
 
 
-def span_of(of: List, paging: Paging) -> Span:
+def slice_of(of: ListQuery, paging: Paging) -> Slice:
     """Return the part of a list that is asked for.
 
     Raises BAD_USER_INPUT that names the argument: a number, or a cursor of another list.
     """
-    return Span(
+    return Slice(
         count=paging.count(),
         backward=paging.last is not None,
         after=_read("after", of, paging.after),
@@ -126,12 +130,12 @@ def span_of(of: List, paging: Paging) -> Span:
     )
 
 
-def cursor(letter: str, key: Key) -> str:
+def cursor(letter: str, key: SortKey) -> str:
     """Return the cursor of the entry with this key."""
     return base64.urlsafe_b64encode(msgspec.json.encode((letter, *key))).decode().rstrip("=")
 
 
-def _read(field: str, of: List, text: str | None) -> Key | None:
+def _read(field: str, of: ListQuery, text: str | None) -> SortKey | None:
     if text is None:
         return None
     try:

@@ -11,11 +11,11 @@ import msgspec
 from schema.errors import AnalyticsError
 from store import Store
 from store.engine import Answer, EngineError
-from store.query.series.aggregates import THROWN
+from store.query.series.aggregates import THROW_IF_CODE
 from store.query.series.exact_sums import OutsideWindowError
-from store.query.series.rows import lines
+from store.query.series.rows import series_rows
 from store.query.series.statement import branches, statement
-from store.query.series.types import Branch, Line, Question, Shape
+from store.query.series.types import Branch, QueryShape, SeriesQuery, SeriesRow
 from store.query.sql import Slots, Statement
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ graphql-core resolves fields of one depth in one turn, and needs a few for each 
 """
 
 
-class Ran(NamedTuple):
+class StatementRun(NamedTuple):
     """A statement that was run: milliseconds until its answer was there, and the rows it read."""
 
     statement: Statement
@@ -38,13 +38,13 @@ class Ran(NamedTuple):
 class Reply(NamedTuple):
     """The answer to a question: its series, and the statement that found them."""
 
-    lines: list[Line]
-    ran: Ran
+    rows: list[SeriesRow]
+    run: StatementRun
 
 
 @dataclass(slots=True)
 class _Waiting:
-    question: Question
+    question: SeriesQuery
     reply: asyncio.Future[Reply]
 
 
@@ -58,28 +58,28 @@ _NAMES: Final = msgspec.json.Decoder(_Named)
 class _Known(NamedTuple):
     """What was asked of all metrics of a list: the answers are there before the questions."""
 
-    question: Question
+    question: SeriesQuery
     parts: frozenset[str]
-    lines: list[Line]
-    ran: Ran
+    lines: list[SeriesRow]
+    ran: StatementRun
 
 
 class _Early(NamedTuple):
     """A question that was asked before the field that asks it was executed."""
 
-    question: Question
+    question: SeriesQuery
     reply: asyncio.Task[Reply]
 
 
 @dataclass(slots=True)
-class Questions:
+class QueryBatch:
     """Collects the questions of a request; those that come at the same time share a statement."""
 
     store: Store
     slots: Slots = field(default_factory=Slots)
-    ran: list[Ran] = field(default_factory=list)
+    runs: list[StatementRun] = field(default_factory=list)
     _waiting: list[_Waiting] = field(default_factory=list)
-    _known: dict[Shape, _Known] = field(default_factory=dict)
+    _known: dict[QueryShape, _Known] = field(default_factory=dict)
     _early: list[_Early] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
     _running: set[asyncio.Task[Answer]] = field(default_factory=set)
@@ -94,15 +94,15 @@ class Questions:
         answer = (await self._run(asked, "TSVRaw"))[0]
         return [line.split(b"\t") for line in answer.split(b"\n")[:-1]]
 
-    async def list_and_ask(
-        self, page: Statement, row: type[T], questions: Sequence[Question]
+    async def select_with(
+        self, page: Statement, row: type[T], questions: Sequence[SeriesQuery]
     ) -> list[T]:
         """Run a page of metrics, and ask these questions of all of them, by one statement.
 
         The values of the page must be in `slots`. Whoever asks one of the questions of a metric
         on the page later is answered at once. When it is too much for one, only the page is run.
         """
-        listed = [each.of_those_on(page) for each in questions]
+        listed = [each.restricted_to(page) for each in questions]
         fused = branches(listed, self.slots)
         made = statement([b for b, _ in fused], [*page.reads, "metrics"], self.slots, page)
         try:
@@ -112,38 +112,41 @@ class Questions:
         parts = answer.splitlines()
         of_page = [line for line in parts if line.startswith(b"{")]
         others = b"\n".join(line for line in parts if not line.startswith(b"{"))
-        found = lines(others, {branch.number: branch for branch, _ in fused})
+        found = series_rows(others, {branch.number: branch for branch, _ in fused})
         names = frozenset(each.name for each in _NAMES.decode_lines(b"\n".join(of_page)))
         for branch, asked in fused:
-            whole = asked[0].of_all(asked)
-            shape = replace(whole.shape, listed="")
+            whole = asked[0].union(asked)
+            shape = replace(whole.shape, names_sql="")
             self._known[shape] = _Known(whole, names, found[branch.number], ran)
         return msgspec.json.Decoder(row).decode_lines(b"\n".join(of_page))
 
-    async def ask_early(self, question: Question) -> bool:
+    async def prefetch(self, question: SeriesQuery) -> bool:
         """Ask what a field below will ask, which then has its reply at once.
 
         Say whether any rows were found; True as well if that can't be said: the field will say why.
         """
-        reply = asyncio.create_task(self.ask(question))
+        reply = asyncio.create_task(self.run(question))
         self._early.append(_Early(question, reply))
         try:
-            return bool((await reply).lines)
+            return bool((await reply).rows)
         except (AnalyticsError, EngineError):
             return True
 
-    async def ask(self, question: Question) -> Reply:
+    async def run(self, question: SeriesQuery) -> Reply:
         """Answer a question, together with those that are asked meanwhile.
 
         Raises `AnalyticsError` when this one is too expensive, whatever becomes of the others.
         """
         known = self._known.get(question.shape)
-        if known and question.part in known.parts and question.asks_no_more_than(known.question):
-            mine = [line for line in known.lines if line.part == question.part]
+        if known and question.metric in known.parts and question.is_covered_by(known.question):
+            mine = [line for line in known.lines if line.metric == question.metric]
             return Reply(mine, known.ran)
         for early in self._early:
-            same = (early.question.shape, early.question.part) == (question.shape, question.part)
-            if same and early.reply.done() and question.asks_no_more_than(early.question):
+            same = (early.question.shape, early.question.metric) == (
+                question.shape,
+                question.metric,
+            )
+            if same and early.reply.done() and question.is_covered_by(early.question):
                 return early.reply.result()
         waiting = _Waiting(question, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -175,7 +178,7 @@ class Questions:
             _refuse(group, error)
 
     async def _answer(
-        self, group: Sequence[_Waiting], some: Sequence[tuple[Branch, list[Question]]]
+        self, group: Sequence[_Waiting], some: Sequence[tuple[Branch, list[SeriesQuery]]]
     ) -> bool:
         """Ask some branches, tell who asked; return False if one of several can't be answered."""
         number_of = {id(q): branch.number for branch, questions in some for q in questions}
@@ -183,10 +186,10 @@ class Questions:
         tables = [each.question.shape.table for each in waiting]
         made = statement([branch for branch, _ in some], tables, self.slots)
         names = frozenset().union(*(q.names for _, questions in some for q in questions))
-        made = replace(made, only={"metrics": names})
+        made = replace(made, names_by_table={"metrics": names})
         try:
             answer, ran = await self._run(made, "TSVRaw")
-            found = lines(answer, {branch.number: branch for branch, _ in some})
+            found = series_rows(answer, {branch.number: branch for branch, _ in some})
         except (AnalyticsError, EngineError, OutsideWindowError) as error:
             if _needs_wide(error):
                 questions = [question for _, asked in some for question in asked]
@@ -196,8 +199,8 @@ class Questions:
             _refuse(waiting, error)
             return True
         for each in waiting:
-            part = each.question.part
-            mine = [line for line in found[number_of[id(each.question)]] if line.part == part]
+            part = each.question.metric
+            mine = [line for line in found[number_of[id(each.question)]] if line.metric == part]
             if not each.reply.done():
                 each.reply.set_result(Reply(mine, ran))
         return True
@@ -208,7 +211,7 @@ class Questions:
         for running in self._running:
             running.cancel()
 
-    async def _run(self, asked: Statement, output: str) -> tuple[bytes, Ran]:
+    async def _run(self, asked: Statement, output: str) -> tuple[bytes, StatementRun]:
         if self._stopped:
             raise _gone()
         began = time.perf_counter()
@@ -222,14 +225,14 @@ class Questions:
             raise
         finally:
             self._running.remove(running)
-        ran = Ran(asked, (time.perf_counter() - began) * 1000, answer.rows_read)
-        self.ran.append(ran)
+        ran = StatementRun(asked, (time.perf_counter() - began) * 1000, answer.rows_read)
+        self.runs.append(ran)
         return answer.data, ran
 
 
 def _needs_wide(error: Exception) -> bool:
     if isinstance(error, EngineError):
-        return error.code == THROWN
+        return error.code == THROW_IF_CODE
     return isinstance(error, OutsideWindowError)
 
 

@@ -37,7 +37,7 @@ async def record_one(
     """Store the one row in `body` (JSON) durably, unless one with its id is stored."""
     try:
         now = ctx.now()
-        batch, time = read_one(stream.kind, body, now, unit)
+        batch, time = read_one(stream.row_type, body, now, unit)
     except AnalyticsError:
         ctx.store.reject(stream)
         raise
@@ -64,16 +64,16 @@ async def record_batch(
     body = rows if isinstance(rows, bytes) else as_json(rows)
     now = ctx.now()
     # Lines of a known form are not read again until somebody asks, and a wrong time can't be read.
-    read = ctx.store.forms.read_batch if is_plausible(now) else read_batch
-    batch = read(stream.kind, body, now, names, unit)
+    read = ctx.store.templates.read_batch if is_plausible(now) else read_batch
+    batch = read(stream.row_type, body, now, names, unit)
     recorded = await ctx.store.record(stream, batch, now)
     if not batch.points:
-        raise _useless(batch.refused)
+        raise _useless(batch.errors)
     return RecordPayload(
         accepted=recorded.points,
         duplicates=batch.points - recorded.points,
-        rejected=len(batch.refused),
-        errors=list(batch.refused),
+        rejected=len(batch.errors),
+        errors=list(batch.errors),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from strawberry.utils.str_converters import to_camel_case
 
 from resolvers.context import Context
-from resolvers.series.request import Asked, Wanted
+from resolvers.series.request import SeriesArguments, SeriesSelection
 from resolvers.suggestions import near_names
 from schema.aggregates import Aggregate, AggregateKind
 from schema.catalogue import MetricKind
@@ -32,8 +32,8 @@ from store.query.catalogue import DescriptionRow
 from store.query.evidence import CountRow, NameRow, PlaceRow
 from store.query.facets import KeyRow
 from store.query.fields.json_fields import items_of, keys_of
-from store.query.queries import Rows
-from store.query.series.types import EVENT_FIELDS, Key
+from store.query.queries import RowSet
+from store.query.series.types import EVENT_FIELDS, GroupColumn
 
 MAX_KEYS: Final = 20
 """The keys of one question that are looked for."""
@@ -82,7 +82,7 @@ async def of_metric(
     ctx: Context,
     name: str,
     tests: MetricFilter | None,
-    keys: Sequence[Key],
+    keys: Sequence[GroupColumn],
     kinds: Collection[AggregateKind],
 ) -> list[Caveat]:
     """Return the warnings about a question to one metric, for some kinds of aggregates."""
@@ -97,12 +97,16 @@ async def of_metric(
 
 
 async def of_events(
-    ctx: Context, tests: EventFilter, asked: Asked, wanted: Wanted, span: TimeRange
+    ctx: Context,
+    tests: EventFilter,
+    asked: SeriesArguments,
+    wanted: SeriesSelection,
+    span: TimeRange,
 ) -> list[Caveat]:
     """Return the warnings about a question to events in a range."""
     events = _event_names(tests)
     aggregates = _with_fields(asked, wanted)
-    uses = [*_key_uses(tests, "where", events), *_group_uses(asked.keys, events)]
+    uses = [*_key_uses(tests, "where", events), *_group_uses(asked.group_columns, events)]
     uses += [
         _KeyUse(path, field, events)
         for path, field in dict.fromkeys((each.property, field) for each, field in aggregates)
@@ -116,9 +120,9 @@ async def of_events(
     try:
         found = await _unknown_events(ctx, list(_event_uses(tests, "where")))
         for names in dict.fromkeys(use.events for use in uses):
-            rows = Rows("events", ctx.project)
+            rows = RowSet("events", ctx.project)
             if names:
-                catalogue.named(rows, sorted(names))
+                catalogue.in_names(rows, sorted(names))
             sentence = f"No event{_named(names)} ever had the property"
             of_these = [use for use in uses if use.events == names]
             found += await _unknown_keys(ctx, rows, of_these, sentence)
@@ -129,18 +133,18 @@ async def of_events(
         return _nothing_if_dear(error)
 
 
-def kinds_of(asked: Asked, wanted: Wanted) -> set[AggregateKind]:
+def kinds_of(asked: SeriesArguments, wanted: SeriesSelection) -> set[AggregateKind]:
     """Return the kinds of aggregates that a question selects or orders by."""
     return {each.kind for each, _ in _with_fields(asked, wanted)}
 
 
-def _with_fields(asked: Asked, wanted: Wanted) -> list[tuple[Aggregate, str]]:
+def _with_fields(asked: SeriesArguments, wanted: SeriesSelection) -> list[tuple[Aggregate, str]]:
     """List the aggregates that are selected, then that of the order, with their argument."""
-    whole = wanted.of_one
+    whole = wanted.single_series
     selected = sorted(whole.totals | whole.columns, key=repr)
     found = [(each, "property") for each in selected]
-    if asked.keys and asked.order.by not in selected:
-        found.append((asked.order.by, "orderBy.property"))
+    if asked.group_columns and asked.order.aggregate not in selected:
+        found.append((asked.order.aggregate, "orderBy.property"))
     return found
 
 
@@ -151,16 +155,16 @@ def _nothing_if_dear(error: AnalyticsError) -> list[Caveat]:
 
 
 async def _unknown_keys(
-    ctx: Context, rows: Rows, uses: Sequence[_KeyUse], sentence: str
+    ctx: Context, rows: RowSet, uses: Sequence[_KeyUse], sentence: str
 ) -> list[Caveat]:
     """Warn of each key that none of some rows has, if there are rows at all."""
     keys = list(dict.fromkeys(use.key for use in uses))[:MAX_KEYS]
     if not keys:
         return []
     statement = evidence.present(rows, [_path(rows, key) for key in keys])
-    present = await ctx.questions.select(statement, PlaceRow)
+    present = await ctx.batch.select(statement, PlaceRow)
     gone = set(keys) - {keys[row.place] for row in present}
-    recent = await ctx.questions.select(evidence.recent_keys(rows), KeyRow) if gone else []
+    recent = await ctx.batch.select(evidence.recent_keys(rows), KeyRow) if gone else []
     known = list(dict.fromkeys(row.key for row in recent if row.key is not None))
     return [
         _unknown("UNKNOWN_KEY", f"{sentence} {_shown(use.key)}", use.field, near)
@@ -170,7 +174,7 @@ async def _unknown_keys(
     ]
 
 
-def _path(rows: Rows, key: str) -> tuple[str, ...]:
+def _path(rows: RowSet, key: str) -> tuple[str, ...]:
     if rows.table == "metrics":
         return (key,)
     array = items_of(key, "key")
@@ -181,11 +185,11 @@ async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Cavea
     """Warn of each name that no event has."""
     if not uses:
         return []
-    rows = Rows("events", ctx.project)
+    rows = RowSet("events", ctx.project)
     names = {use.name for use in uses}
-    present = await ctx.questions.select(evidence.present_names(rows, names), NameRow)
+    present = await ctx.batch.select(evidence.present_names(rows, names), NameRow)
     gone = names - {row.name for row in present}
-    frequent = await ctx.questions.select(evidence.frequent_names(rows), NameRow) if gone else []
+    frequent = await ctx.batch.select(evidence.frequent_names(rows), NameRow) if gone else []
     known = [row.name for row in frequent]
     return [
         _unknown("UNKNOWN_EVENT", f"There was never an event{_named([use.name])}", use.field, near)
@@ -206,7 +210,7 @@ async def _of_kind(ctx: Context, name: str, kinds: Collection[AggregateKind]) ->
     if not (levels or growth):
         return []
     statement = catalogue.description(ctx.project, name)
-    described = await ctx.questions.select(statement, DescriptionRow)
+    described = await ctx.batch.select(statement, DescriptionRow)
     kind = described[0].kind if described else ""
     if kind == MetricKind.COUNTER.name and levels:
         message = f"{_shown(name)} is a counter, of which {levels} says little;"
@@ -222,14 +226,14 @@ def _sorted(kinds: Collection[AggregateKind]) -> str:
     return ", ".join(sorted(kind.name.lower() for kind in kinds))
 
 
-async def _not_numeric(ctx: Context, rows: Rows, fields: Mapping[_Cast, str]) -> list[Caveat]:
+async def _not_numeric(ctx: Context, rows: RowSet, fields: Mapping[_Cast, str]) -> list[Caveat]:
     """Warn of values that are no numbers, and so left out; `fields` names properties' arguments."""
     if not fields:
         return []
     properties = sorted(fields)
     paths = [(keys_of(path, fields[path, cast]), cast) for path, cast in properties]
     statement = evidence.not_numbers(rows, paths)
-    counts = {row.place: row.rows for row in await ctx.questions.select(statement, CountRow)}
+    counts = {row.place: row.rows for row in await ctx.batch.select(statement, CountRow)}
     return [
         Caveat(
             code="NOT_NUMERIC",
@@ -244,7 +248,7 @@ async def _not_numeric(ctx: Context, rows: Rows, fields: Mapping[_Cast, str]) ->
     ]
 
 
-def _group_uses(keys: Sequence[Key], events: _Names) -> list[_KeyUse]:
+def _group_uses(keys: Sequence[GroupColumn], events: _Names) -> list[_KeyUse]:
     return [
         _KeyUse(key.name, f"groupBy[{place}]", events)
         for place, key in enumerate(keys)

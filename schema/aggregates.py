@@ -137,7 +137,7 @@ def additive(
     return aggregate(table, kind, property, cast=cast)
 
 
-def of_field(table: str, name: str, arguments: Mapping[str, Any]) -> Aggregate:
+def field_aggregate(table: str, name: str, arguments: Mapping[str, Any]) -> Aggregate:
     """Return what a field of that name means (its GraphQL name, in its GraphQL arguments)."""
     return aggregate(table, _KINDS[name], **arguments)
 
@@ -183,19 +183,19 @@ class OrderByInput:
     )
 
 
-class Order(NamedTuple):
+class SeriesOrder(NamedTuple):
     """Which series come first."""
 
-    by: Aggregate = COUNT
+    aggregate: Aggregate = COUNT
     descending: bool = True
 
 
-LARGEST_FIRST: Final = Order()
+LARGEST_FIRST: Final = SeriesOrder()
 
 
-def ordered(table: str, asked: OrderByInput | None) -> Order:
+def series_order(table: str, asked: OrderByInput | None) -> SeriesOrder:
     """Return an order of series; the largest count first unless another is asked for."""
     if asked is None:
         return LARGEST_FIRST
     by = aggregate(table, asked.aggregate, asked.property, asked.q, cast=asked.cast, at="orderBy.")
-    return Order(by, asked.direction is OrderDirection.DESC)
+    return SeriesOrder(by, asked.direction is OrderDirection.DESC)

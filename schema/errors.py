@@ -59,7 +59,7 @@ class AnalyticsError(Exception):
         }
         return {key: value for key, value in parts.items() if value is not None}
 
-    def rendered(self) -> dict[str, Any]:
+    def render(self) -> dict[str, Any]:
         """Return the error as an entry of `errors`, the same on both doors."""
         return {"message": self.message, "extensions": self.extensions()}
 

@@ -8,12 +8,12 @@ import strawberry
 from strawberry import argument
 from strawberry.types import Info
 
-from schema.aggregates import Aggregate, AggregateKind, of_field
+from schema.aggregates import Aggregate, AggregateKind, field_aggregate
 from schema.filters import PropertyCast
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant, Long
-from schema.selection import selection
-from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Result, Series
+from schema.selection import selected_fields
+from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Series, SeriesResult
 
 
 @strawberry.enum(description="A field of every event, to group by.")
@@ -83,8 +83,8 @@ class _Values:
 
     values: Mapping[Aggregate, Any]
 
-    def _of(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a value or a column
-        return self.values[of_field("events", name, arguments)]
+    def _value(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a value or a column
+        return self.values[field_aggregate("events", name, arguments)]
 
 
 @strawberry.type(description="Aggregates of some events.")
@@ -93,23 +93,23 @@ class EventAggregates(_Values):
 
     @strawberry.field(description=_COUNT)
     def count(self) -> Long:
-        return self._of("count")
+        return self._value("count")
 
     @strawberry.field(description=_SUM)
     def sum(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
-        return self._of("sum", property=property, cast=cast)
+        return self._value("sum", property=property, cast=cast)
 
     @strawberry.field(description=_AVG)
     def avg(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
-        return self._of("avg", property=property, cast=cast)
+        return self._value("avg", property=property, cast=cast)
 
     @strawberry.field(description=_MIN)
     def min(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
-        return self._of("min", property=property, cast=cast)
+        return self._value("min", property=property, cast=cast)
 
     @strawberry.field(description=_MAX)
     def max(self, property: Path, cast: Cast = None) -> float | None:  # noqa: A002
-        return self._of("max", property=property, cast=cast)
+        return self._value("max", property=property, cast=cast)
 
     @strawberry.field(description=_QUANTILE)
     def quantile(
@@ -119,19 +119,19 @@ class EventAggregates(_Values):
         exact: Exact = False,
         cast: Cast = None,
     ) -> float | None:
-        return self._of("quantile", q=q, property=property, exact=exact, cast=cast)
+        return self._value("quantile", q=q, property=property, exact=exact, cast=cast)
 
     @strawberry.field(description=_USERS)
     def unique_users(self, exact: Exact = False) -> Long:
-        return self._of("uniqueUsers", exact=exact)
+        return self._value("uniqueUsers", exact=exact)
 
     @strawberry.field(description=_SESSIONS)
     def unique_sessions(self, exact: Exact = False) -> Long:
-        return self._of("uniqueSessions", exact=exact)
+        return self._value("uniqueSessions", exact=exact)
 
     @strawberry.field(description=_UNIQUE)
     def unique(self, property: Path, exact: Exact = False) -> Long:  # noqa: A002
-        return self._of("unique", property=property, exact=exact)
+        return self._value("unique", property=property, exact=exact)
 
 
 @strawberry.type(
@@ -142,23 +142,23 @@ class EventColumns(_Values):
 
     @strawberry.field(description=_COUNT)
     def count(self) -> list[Long]:
-        return self._of("count")
+        return self._value("count")
 
     @strawberry.field(description=_SUM)
     def sum(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
-        return self._of("sum", property=property, cast=cast)
+        return self._value("sum", property=property, cast=cast)
 
     @strawberry.field(description=_AVG)
     def avg(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
-        return self._of("avg", property=property, cast=cast)
+        return self._value("avg", property=property, cast=cast)
 
     @strawberry.field(description=_MIN)
     def min(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
-        return self._of("min", property=property, cast=cast)
+        return self._value("min", property=property, cast=cast)
 
     @strawberry.field(description=_MAX)
     def max(self, property: Path, cast: Cast = None) -> list[float | None]:  # noqa: A002
-        return self._of("max", property=property, cast=cast)
+        return self._value("max", property=property, cast=cast)
 
     @strawberry.field(description=_QUANTILE)
     def quantile(
@@ -168,19 +168,19 @@ class EventColumns(_Values):
         exact: Exact = False,
         cast: Cast = None,
     ) -> list[float | None]:
-        return self._of("quantile", q=q, property=property, exact=exact, cast=cast)
+        return self._value("quantile", q=q, property=property, exact=exact, cast=cast)
 
     @strawberry.field(description=_USERS)
     def unique_users(self, exact: Exact = False) -> list[Long]:
-        return self._of("uniqueUsers", exact=exact)
+        return self._value("uniqueUsers", exact=exact)
 
     @strawberry.field(description=_SESSIONS)
     def unique_sessions(self, exact: Exact = False) -> list[Long]:
-        return self._of("uniqueSessions", exact=exact)
+        return self._value("uniqueSessions", exact=exact)
 
     @strawberry.field(description=_UNIQUE)
     def unique(self, property: Path, exact: Exact = False) -> list[Long]:  # noqa: A002
-        return self._of("unique", property=property, exact=exact)
+        return self._value("unique", property=property, exact=exact)
 
 
 @strawberry.type(description="One bucket of a series.")
@@ -205,7 +205,7 @@ class EventSeries:
     )
 
     @classmethod
-    def of(cls, series: Series) -> "EventSeries":
+    def from_series(cls, series: Series) -> "EventSeries":
         """Present a series."""
         return cls(series=series, key=series.keys, label=series.label, is_other=series.is_other)
 
@@ -252,7 +252,7 @@ class EventSeries:
 
     @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
     def points(self, info: Info) -> list[EventPoint]:
-        return self.series.points(selection(info._raw_info))  # noqa: SLF001
+        return self.series.points(selected_fields(info._raw_info))  # noqa: SLF001
 
     @strawberry.field(description="Bucket by bucket, as arrays: what charts take.")
     def columns(self) -> EventColumns:
@@ -267,7 +267,7 @@ class EventSeries:
 
 @strawberry.type(description="The answer to a question about events.")
 class EventResult:
-    result: strawberry.Private[Result]
+    result: strawberry.Private[SeriesResult]
     meta: ResultMeta = strawberry.field(description="How the answer was made.")
 
     @strawberry.field(description="When each bucket begins.")
@@ -280,10 +280,10 @@ class EventResult:
 
     @strawberry.field(description="One line for each group, or one for all events.")
     def series(self) -> list[EventSeries]:
-        return [EventSeries.of(one) for one in self.result.series]
+        return [EventSeries.from_series(one) for one in self.result.series]
 
     @strawberry.field(
         description="One line for all events that pass the filter, whatever their groups."
     )
     def overall(self) -> EventSeries:
-        return EventSeries.of(self.result.whole)
+        return EventSeries.from_series(self.result.whole)

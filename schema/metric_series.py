@@ -7,11 +7,11 @@ import strawberry
 from strawberry import argument
 from strawberry.types import Info
 
-from schema.aggregates import DEFAULT_PER, Aggregate, AggregateKind, of_field
+from schema.aggregates import DEFAULT_PER, Aggregate, AggregateKind, field_aggregate
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import DurationMs, Instant, Long
-from schema.selection import selection
-from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Result, Series
+from schema.selection import selected_fields
+from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Series, SeriesResult
 
 Level = Annotated[float, argument(description="From 0 to 1: 0.95 for the 95th percentile.")]
 Exact = Annotated[bool, argument(description="Exact, at the cost of all values in memory.")]
@@ -45,8 +45,8 @@ class _Values:
 
     values: Mapping[Aggregate, Any]
 
-    def _of(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a value or a column
-        return self.values[of_field("metrics", name, arguments)]
+    def _value(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a value or a column
+        return self.values[field_aggregate("metrics", name, arguments)]
 
 
 @strawberry.type(description="Aggregates of the values of some points.")
@@ -55,47 +55,47 @@ class MetricAggregates(_Values):
 
     @strawberry.field(description=_COUNT)
     def count(self) -> Long:
-        return self._of("count")
+        return self._value("count")
 
     @strawberry.field(description=_SUM)
     def sum(self) -> float | None:
-        return self._of("sum")
+        return self._value("sum")
 
     @strawberry.field(description=_AVG)
     def avg(self) -> float | None:
-        return self._of("avg")
+        return self._value("avg")
 
     @strawberry.field(description=_MIN)
     def min(self) -> float | None:
-        return self._of("min")
+        return self._value("min")
 
     @strawberry.field(description=_MAX)
     def max(self) -> float | None:
-        return self._of("max")
+        return self._value("max")
 
     @strawberry.field(description=_FIRST)
     def first(self) -> float | None:
-        return self._of("first")
+        return self._value("first")
 
     @strawberry.field(description=_LAST)
     def last(self) -> float | None:
-        return self._of("last")
+        return self._value("last")
 
     @strawberry.field(description=_STDDEV)
     def stddev(self) -> float | None:
-        return self._of("stddev")
+        return self._value("stddev")
 
     @strawberry.field(description=_QUANTILE)
     def quantile(self, q: Level, exact: Exact = False) -> float | None:
-        return self._of("quantile", q=q, exact=exact)
+        return self._value("quantile", q=q, exact=exact)
 
     @strawberry.field(description=_INCREASE)
     def increase(self) -> float | None:
-        return self._of("increase")
+        return self._value("increase")
 
     @strawberry.field(description=_RATE)
     def rate(self, per: Per = DEFAULT_PER) -> float | None:
-        return self._of("rate", per=per)
+        return self._value("rate", per=per)
 
 
 @strawberry.type(
@@ -106,47 +106,47 @@ class MetricColumns(_Values):
 
     @strawberry.field(description=_COUNT)
     def count(self) -> list[Long]:
-        return self._of("count")
+        return self._value("count")
 
     @strawberry.field(description=_SUM)
     def sum(self) -> list[float | None]:
-        return self._of("sum")
+        return self._value("sum")
 
     @strawberry.field(description=_AVG)
     def avg(self) -> list[float | None]:
-        return self._of("avg")
+        return self._value("avg")
 
     @strawberry.field(description=_MIN)
     def min(self) -> list[float | None]:
-        return self._of("min")
+        return self._value("min")
 
     @strawberry.field(description=_MAX)
     def max(self) -> list[float | None]:
-        return self._of("max")
+        return self._value("max")
 
     @strawberry.field(description=_FIRST)
     def first(self) -> list[float | None]:
-        return self._of("first")
+        return self._value("first")
 
     @strawberry.field(description=_LAST)
     def last(self) -> list[float | None]:
-        return self._of("last")
+        return self._value("last")
 
     @strawberry.field(description=_STDDEV)
     def stddev(self) -> list[float | None]:
-        return self._of("stddev")
+        return self._value("stddev")
 
     @strawberry.field(description=_QUANTILE)
     def quantile(self, q: Level, exact: Exact = False) -> list[float | None]:
-        return self._of("quantile", q=q, exact=exact)
+        return self._value("quantile", q=q, exact=exact)
 
     @strawberry.field(description=_INCREASE)
     def increase(self) -> list[float | None]:
-        return self._of("increase")
+        return self._value("increase")
 
     @strawberry.field(description=_RATE)
     def rate(self, per: Per = DEFAULT_PER) -> list[float | None]:
-        return self._of("rate", per=per)
+        return self._value("rate", per=per)
 
 
 @strawberry.type(description="One bucket of a series.")
@@ -171,7 +171,7 @@ class MetricSeries:
     )
 
     @classmethod
-    def of(cls, series: Series) -> "MetricSeries":
+    def from_series(cls, series: Series) -> "MetricSeries":
         """Present a series."""
         return cls(series=series, key=series.keys, label=series.label, is_other=series.is_other)
 
@@ -208,7 +208,7 @@ class MetricSeries:
 
     @strawberry.field(description="Bucket by bucket, as objects. `columns` are far cheaper.")
     def points(self, info: Info) -> list[MetricPoint]:
-        return self.series.points(selection(info._raw_info))  # noqa: SLF001
+        return self.series.points(selected_fields(info._raw_info))  # noqa: SLF001
 
     @strawberry.field(description="Bucket by bucket, as arrays: what charts take.")
     def columns(self) -> MetricColumns:
@@ -223,7 +223,7 @@ class MetricSeries:
 
 @strawberry.type(description="The answer to a question about one metric.")
 class MetricResult:
-    result: strawberry.Private[Result]
+    result: strawberry.Private[SeriesResult]
     meta: ResultMeta = strawberry.field(description="How the answer was made.")
 
     @strawberry.field(description="When each bucket begins.")
@@ -236,13 +236,13 @@ class MetricResult:
 
     @strawberry.field(description="One line for each group, or one for all points.")
     def series(self) -> list[MetricSeries]:
-        return [MetricSeries.of(one) for one in self.result.series]
+        return [MetricSeries.from_series(one) for one in self.result.series]
 
     @strawberry.field(
         description="One line for all points that pass the filter, whatever their groups."
     )
     def overall(self) -> MetricSeries:
-        return MetricSeries.of(self.result.whole)
+        return MetricSeries.from_series(self.result.whole)
 
 
 @strawberry.type(description="Everything that is stored, in numbers.")

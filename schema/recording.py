@@ -114,7 +114,7 @@ class DeletePayload:
         " + rejected + unavailable + pending`; `stored + recovered = loaded + waiting + setAside`."
     )
 )
-class StreamAccount:
+class StreamStats:
     stream: str = strawberry.field(description="`metrics`, `series` (of metrics) or `events`.")
     received: Long = strawberry.field(description="Rows that came.")
     stored: Long = strawberry.field(description="Rows that were acknowledged: they are durable.")
@@ -131,7 +131,7 @@ class StreamAccount:
 @strawberry.type(description="A row that was acknowledged and that the engine could not read.")
 class SetAsideRow:
     id: strawberry.ID = strawberry.field(description="Its segment and its place there.")
-    stream: str = strawberry.field(description="Where it came in, as in `StreamAccount`.")
+    stream: str = strawberry.field(description="Where it came in, as in `StreamStats`.")
     text: str = strawberry.field(description="The row as it is in the journal, 10,000 characters.")
 
 

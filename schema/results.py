@@ -114,7 +114,7 @@ class Change:
     )
 
     @classmethod
-    def between(cls, now: float | None, before: float | None) -> "Change":
+    def from_values(cls, now: float | None, before: float | None) -> "Change":
         """Compare two values, either of which may be missing; null is what no double can hold."""
         if now is None or before is None:
             return cls(previous=before, absolute=None, ratio=None)

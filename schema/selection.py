@@ -18,20 +18,20 @@ from schema.inputs import without_nulls
 TYPENAME: Final = "__typename"
 
 
-class Selected(NamedTuple):
+class SelectedField(NamedTuple):
     """A field: its key in the response, its name, its arguments, what is selected below it."""
 
     key: str
     name: str
     arguments: dict[str, Any]
-    below: tuple["Selected", ...]
-    of: str
+    fields: tuple["SelectedField", ...]
+    type_name: str
 
     def __hash__(self) -> int:
         return id(self)
 
 
-def selection(info: GraphQLResolveInfo[Any]) -> tuple[Selected, ...]:
+def selected_fields(info: GraphQLResolveInfo[Any]) -> tuple[SelectedField, ...]:
     """Return what is selected below a field whose type is an object, or a list of them.
 
     Fragments, aliases, variables and directives are resolved, and fields merged, by graphql-core
@@ -48,7 +48,7 @@ def _below(
     variables: VariableValues,
     whole: GraphQLOutputType,
     parents: list[FieldDetails],
-) -> Iterator[Selected]:
+) -> Iterator[SelectedField]:
     of_type = get_named_type(whole)
     if not isinstance(of_type, GraphQLObjectType):
         return
@@ -60,9 +60,9 @@ def _below(
         node: FieldNode = details[0].node
         name = node.name.value
         if name == TYPENAME:
-            yield Selected(key, name, {}, (), of_type.name)
+            yield SelectedField(key, name, {}, (), of_type.name)
             continue
         field = of_type.fields[name]
         arguments = without_nulls(field.args, get_argument_values(field, node, variables))
         below = tuple(_below(info, variables, field.type, details))
-        yield Selected(key, name, arguments, below, of_type.name)
+        yield SelectedField(key, name, arguments, below, of_type.name)

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from schema.aggregates import Aggregate, AggregateKind, additive, aggregate, of_field
+from schema.aggregates import Aggregate, AggregateKind, additive, aggregate, field_aggregate
 from schema.filters import PropertyCast
-from schema.ready import Columns, Ready, Told, items, texts
+from schema.ready import Columns, Encoded, FieldValues, items, texts
 from schema.results import Change, GroupKey, finite
 from schema.scalars import Instant, rfc3339
-from schema.selection import Selected
+from schema.selection import SelectedField
 
 PREVIOUS_TIMES: Final = (
     "When each bucket of the other range begins; null without `compare`. The first belongs to the"
@@ -49,17 +49,17 @@ class Series:
     previous_totals: Totals | None
     texts: Mapping[Aggregate, bytes]
     previous_texts: Mapping[Aggregate, bytes] | None
-    compared: int
+    compared_count: int
     times: bytes
     partial: bytes
 
     @property
-    def columns(self) -> dict[Aggregate, Ready]:
+    def columns(self) -> dict[Aggregate, Encoded]:
         """Its columns, ready to be sent."""
         return _ready(self.texts)
 
     @property
-    def previous_columns(self) -> dict[Aggregate, Ready] | None:
+    def previous_columns(self) -> dict[Aggregate, Encoded] | None:
         """The columns of the other range, if there is one."""
         return None if self.previous_texts is None else _ready(self.previous_texts)
 
@@ -74,7 +74,7 @@ class Series:
         if self.previous_totals is None:
             return None
         wanted = aggregate(self.table, kind, property, q, cast=cast)
-        return Change.between(self.totals[wanted], self.previous_totals[wanted])
+        return Change.from_values(self.totals[wanted], self.previous_totals[wanted])
 
     def share(
         self,
@@ -87,29 +87,37 @@ class Series:
         part, whole = self.totals[wanted], self.overall_totals[wanted]
         return None if part is None or not whole else finite(part / whole)
 
-    def points(self, selected: Sequence[Selected]) -> Any:  # noqa: ANN401 - it stands for a list
+    def points(self, selected: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - it stands for a list
         """Put the selected fields of all points together; the last may have no previous one.
 
         The other range may have more buckets than there are points: see `previous_columns`.
         """
         count = len(items(self.times))
         parts = [
-            texts(selected, self._columns(slice(0, self.compared), compared=True), self.compared),
-            texts(selected, self._columns(slice(self.compared, count)), count - self.compared),
+            texts(
+                selected,
+                self._columns(slice(0, self.compared_count), compared=True),
+                self.compared_count,
+            ),
+            texts(
+                selected,
+                self._columns(slice(self.compared_count, count)),
+                count - self.compared_count,
+            ),
         ]
-        return Ready(msgspec.Raw(b"[" + b",".join(filter(None, parts)) + b"]"))
+        return Encoded(msgspec.Raw(b"[" + b",".join(filter(None, parts)) + b"]"))
 
     def _columns(self, part: slice, *, compared: bool = False) -> Columns:
         """Return some of the points, field by field; `compared`: they have a previous one."""
 
         def of(values: Mapping[Aggregate, bytes]) -> Columns:
-            def column(field: Selected) -> Told:
-                wanted = of_field(self.table, field.name, field.arguments)
+            def column(field: SelectedField) -> FieldValues:
+                wanted = field_aggregate(self.table, field.name, field.arguments)
                 return items(values[wanted])[part]
 
             return column
 
-        def column(field: Selected) -> Told:
+        def column(field: SelectedField) -> FieldValues:
             match field.name:
                 case "time":
                     return items(self.times)[part]
@@ -125,7 +133,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SeriesResult:
     """The series of one answer, and when its buckets begin. `found`: any rows at all.
 
     `previous_times`: when the buckets of the other range begin, if there is one.
@@ -133,7 +141,7 @@ class Result:
 
     times: bytes
     series: list[Series]
-    found: bool
+    has_rows: bool
     overall: Series | None = None
     previous_times: bytes | None = None
 
@@ -146,11 +154,11 @@ class Result:
 
     def shown_times(self) -> Any:  # noqa: ANN401 - it stands for a list
         """When the buckets begin, ready to be sent."""
-        return Ready(msgspec.Raw(self.times))
+        return Encoded(msgspec.Raw(self.times))
 
     def shown_previous_times(self) -> Any:  # noqa: ANN401 - it stands for a list, or null
         """When the buckets of the other range begin, ready to be sent; null without one."""
-        return None if self.previous_times is None else Ready(msgspec.Raw(self.previous_times))
+        return None if self.previous_times is None else Encoded(msgspec.Raw(self.previous_times))
 
 
 def instants(moments: Sequence[int]) -> bytes:
@@ -223,4 +231,4 @@ _MILLISECONDS: Final = np.array([b"%03d" % n for n in range(1000)])
 
 
 def _ready(texts: Mapping[Aggregate, bytes]) -> dict[Aggregate, Any]:
-    return {one: Ready(msgspec.Raw(text)) for one, text in texts.items()}
+    return {one: Encoded(msgspec.Raw(text)) for one, text in texts.items()}

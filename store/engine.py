@@ -104,11 +104,11 @@ class _Connection:
 
     def _query(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
         with _engine_errors():
-            return self.driver.query(statement.text, output, params=statement.encoded())
+            return self.driver.query(statement.text, output, params=statement.encode())
 
     def stream(self, statement: Statement) -> Any:  # noqa: ANN401 - untyped driver
         with _engine_errors():
-            return self.driver.send_query(statement.text, "JSONEachRow", params=statement.encoded())
+            return self.driver.send_query(statement.text, "JSONEachRow", params=statement.encode())
 
 
 class Engine:
@@ -189,7 +189,7 @@ class Engine:
         }
         return {key: str(value) for key, value in settings.items()}
 
-    def let_merges_wait(self) -> None:
+    def lower_merge_priority(self) -> None:
         """Let what queries and writes do come before merges; call it once there are tables.
 
         While writes keep all cores busy that takes an eighth off a query's time. The engine has a

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 from store.engine import Engine, EngineError
-from store.ingest.streams import SERIES, AnyStream
+from store.ingest.streams import SERIES_STREAM, AnyStream
 from store.journal.journal import Journal, Segment
 from store.journal.segments import cut
-from store.journal.set_aside import HEADER_START, lines_of, replaced
+from store.journal.set_aside import HEADER_START, blank_bad_lines, lines_of
 
 _LOG: Final = logging.getLogger("analytics.loader")
 
@@ -54,19 +54,19 @@ class Loader:
         self._journal = journal
         self._stream = stream
         self._rows = asyncio.Event()
-        self._wanted = asyncio.Event()
+        self._wake = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self.failure: str | None = None
-        self.stuck = False
-        self.recovered = False
+        self.is_stuck = False
+        self.has_recovered = False
 
     def start(self) -> None:
         """Begin to load, first what an earlier process left."""
         self._journal.on_rows = self._rows.set
-        self.recovered = not self._journal.sealed
-        if self._journal.sealed:
+        self.has_recovered = not self._journal.sealed_segments
+        if self._journal.sealed_segments:
             self._rows.set()
         self._task = asyncio.create_task(self._run())
 
@@ -78,11 +78,11 @@ class Loader:
         rows that wait in the journal, which health and readiness tell.
         """
         target = self._journal.newest_of(names)
-        if target == 0 or self.stuck:
+        if target == 0 or self.is_stuck:
             return target == 0
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((target, loaded))
-        self._wanted.set()
+        self._wake.set()
         await loaded
         oldest = self._journal.oldest
         return not oldest or target < oldest
@@ -101,18 +101,18 @@ class Loader:
             await self._rows.wait()
             await self._gather()
             self._rows.clear()
-            self._wanted.clear()
+            self._wake.clear()
             await self._journal.seal()
-            for segment in list(self._journal.sealed):
+            for segment in list(self._journal.sealed_segments):
                 await self._load(segment)
-            self.recovered = True
+            self.has_recovered = True
             if self._journal.newest:
                 self._rows.set()
             self._pass_on()
 
     def _pass_on(self) -> None:
         """Wake the queries whose rows are all loaded by now, or all when that may take long."""
-        oldest = 0 if self.stuck else self._journal.oldest
+        oldest = 0 if self.is_stuck else self._journal.oldest
         ready = [loaded for target, loaded in self._waiting if not oldest or target < oldest]
         self._waiting = [(t, loaded) for t, loaded in self._waiting if oldest and t >= oldest]
         for loaded in ready:
@@ -122,12 +122,12 @@ class Loader:
     async def _gather(self) -> None:
         """Wait until a query wants the rows or they are old, and never load back to back."""
         await asyncio.sleep(self._not_before - time.monotonic())
-        if self._journal.sealed:
+        if self._journal.sealed_segments:
             return
-        age = time.monotonic() - self._journal.opened
+        age = time.monotonic() - self._journal.open_since
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, INTERVAL - age)):
-                await self._wanted.wait()
+                await self._wake.wait()
 
     async def _load(self, segment: Segment) -> None:
         """Load a segment, however often it takes; set it aside if the engine can't read it."""
@@ -155,11 +155,11 @@ class Loader:
                     exc_info=not isinstance(error, EngineError),
                 )
                 if tries >= _TRIES_UNTIL_STUCK:
-                    self.stuck = True
+                    self.is_stuck = True
                     self._pass_on()
                 await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF)) - 1])
         self.failure = None
-        self.stuck = False
+        self.is_stuck = False
         self._pass_on()
 
     async def _salvaged(self, segment: Segment) -> Segment | None:
@@ -170,7 +170,7 @@ class Loader:
             target = self._journal.set_aside(segment)
             _LOG.error("set aside %s", target, extra={"rows": segment.rows})
             return None
-        rows = await self._readable_rows(replaced(lines, bad, first=0))
+        rows = await self._readable_rows(blank_bad_lines(lines, bad, first=0))
         _LOG.error("set aside lines of %s", segment.path, extra={"rows": len(bad)})
         return self._journal.set_lines_aside(segment, bad, rows or 0)
 
@@ -183,7 +183,7 @@ class Loader:
             piece = lines[start:end]
             expected = sum(not line.startswith(HEADER_START) for line in piece)
             rows = await self._readable_rows(piece)
-            if rows == expected or (self._stream is SERIES and rows and rows > expected):
+            if rows == expected or (self._stream is SERIES_STREAM and rows and rows > expected):
                 continue
             if end - start == 1:
                 bad.add(start)
@@ -211,7 +211,7 @@ class Loader:
         if leftover:
             stored = await self._engine.select(self._stream.count_batch(segment.batch), _Count)
             if stored[0].rows == segment.rows:
-                await self._journal.loaded(segment)
+                await self._journal.mark_loaded(segment)
                 return
             if stored[0].rows:
                 await self._engine.write(self._stream.delete_batch(segment.batch))
@@ -233,7 +233,7 @@ class Loader:
             raise _WrongCountError(f"{segment.rows} rows were to be loaded, {written} were written")
         ended = time.monotonic()
         self._not_before = ended + min(_MOST_REST, ended - began)
-        await self._journal.loaded(segment)
+        await self._journal.mark_loaded(segment)
 
 
 def _is_bad_data(error: Exception) -> bool:

@@ -18,16 +18,16 @@ from store.clock import Arrivals, is_plausible, wrong_clock
 from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
-from store.ingest.client_ids import ClientIds, Recorded
+from store.ingest.client_ids import ClientIds, RecordOutcome
 from store.ingest.decoder import Batch
-from store.ingest.line_templates import Forms
+from store.ingest.line_templates import TemplateCache
 from store.ingest.replay import readable
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.journal import Journal
-from store.journal.row_counts import Account, Ledger
+from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
-from store.journal.set_aside import SetAside, rows_of
+from store.journal.set_aside import SetAsideLine, rows_of
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
@@ -66,7 +66,7 @@ class Store:
         self._loaders: dict[str, Loader] = {}
         self._ids: dict[str, ClientIds] = {}
         self._writing = asyncio.Lock()
-        self.forms = Forms()
+        self.templates = TemplateCache()
         self.arrivals = Arrivals()
         self.engine = Engine(engine_folder, limits)
 
@@ -96,7 +96,7 @@ class Store:
         self._lock()
         numbers = BatchNumbers(self._data / "node")
         await self._open_engine()
-        self.engine.let_merges_wait()
+        self.engine.lower_merge_priority()
         for stream in STREAMS:
             newest = await self.engine.select(stream.newest_batch(), _Batch)
             numbers.reserve(newest[0].batch)
@@ -126,7 +126,7 @@ class Store:
             (found,) = await self.engine.select(statement, queries.NewestTimeRow)
             self.arrivals.add(found.at or 0)
         for journal in self._journals.values():
-            for segment in journal.sealed:
+            for segment in journal.sealed_segments:
                 self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
 
     async def _open_engine(self) -> None:
@@ -174,55 +174,55 @@ class Store:
 
     async def record(
         self, stream: Stream[Row], batch: Batch[Row], now: Instant | None = None
-    ) -> Recorded:
+    ) -> RecordOutcome:
         """Store rows durably, each client id once; what is stored is in the next answer.
 
         The refused rows of the batch are accounted for, too. `now` is the time that rows without
         one of their own were given. Raises UNAVAILABLE when that is the time of a wrong clock.
         """
         journal = self._journals[stream.name]
-        journal.ledger.received += batch.points + len(batch.refused)
-        journal.ledger.rejected += len(batch.refused)
+        journal.counts.received += batch.points + len(batch.errors)
+        journal.counts.rejected += len(batch.errors)
         if not batch.points:
-            return Recorded(None, 0)
+            return RecordOutcome(None, 0)
         if now is not None:
             if not is_plausible(now) and any(getattr(r, "timestamp", 0) == now for r in batch.rows):
-                journal.ledger.unavailable += batch.points
+                journal.counts.unavailable += batch.points
                 raise wrong_clock(now)
             self.arrivals.add(now)
         return await self._ids[stream.table].record(batch, journal)
 
     def reject(self, stream: AnyStream) -> None:
         """Account for a single row that could not be read."""
-        self._journals[stream.name].ledger.received += 1
-        self._journals[stream.name].ledger.rejected += 1
+        self._journals[stream.name].counts.received += 1
+        self._journals[stream.name].counts.rejected += 1
 
     @property
-    def ledgers(self) -> dict[str, Ledger]:
+    def row_counts(self) -> dict[str, RowCounts]:
         """Each stream's ledger, by its name."""
-        return {name: journal.ledger for name, journal in self._journals.items()}
+        return {name: journal.counts for name, journal in self._journals.items()}
 
-    def accounts(self) -> list[Account]:
+    def stream_stats(self) -> list[StreamStats]:
         """Account for all rows since the start, stream by stream."""
         return [
-            Account(
+            StreamStats(
                 stream=name,
-                ledger=journal.ledger,
+                counts=journal.counts,
                 recovered=journal.recovered_rows,
                 loaded=journal.loaded_rows,
                 waiting=journal.rows,
                 set_aside=journal.set_aside_rows,
-                refused=journal.refused.rows,
+                set_aside_total=journal.dead_letters.rows,
                 journal_bytes=journal.bytes,
                 torn_bytes=journal.torn_bytes,
             )
             for name, journal in self._journals.items()
         ]
 
-    def refused(self) -> Iterator[tuple[str, SetAside]]:
+    def set_aside_lines(self) -> Iterator[tuple[str, SetAsideLine]]:
         """Go through the lines that are set aside, with the names of their streams."""
         for name, journal in self._journals.items():
-            yield from ((name, line) for line in journal.refused)
+            yield from ((name, line) for line in journal.dead_letters)
 
     async def replay(self, now: Instant) -> tuple[int, int]:
         """Record what was set aside once more; return the rows stored, and those that were already.
@@ -231,7 +231,7 @@ class Store:
         """
         points = duplicates = 0
         for stream in STREAMS:
-            refused = self._journals[stream.name].refused
+            refused = self._journals[stream.name].dead_letters
             for file in refused.files():
                 batch, left = readable(stream, rows_of(file), now)
                 recorded = await self.record(stream, batch, now)
@@ -246,13 +246,13 @@ class Store:
         Only while the engine can't load (`problems` says so) an answer lacks what waits for it.
         """
         await check_patterns(self.engine, statement)
-        await self._settle(statement.reads, statement.only)
+        await self._settle(statement.reads, statement.names_by_table)
         return await self.engine.select(statement, row)
 
     async def answer(self, statement: Statement, output: str) -> Answer:
         """Answer a query as `select` does, in one of the engine's formats."""
         await check_patterns(self.engine, statement)
-        await self._settle(statement.reads, statement.only)
+        await self._settle(statement.reads, statement.names_by_table)
         return await self.engine.answer(statement, output)
 
     async def delete(self, statement: Statement) -> None:
@@ -302,7 +302,7 @@ class Store:
     async def _all_loaded(self, table: str) -> None:
         """Return when the engine has all that was to be recorded before, or fail."""
         for stream in _streams_of((table,)):
-            await self._journals[stream.name].flushed()
+            await self._journals[stream.name].flush()
         await self._settle((table,), must=True)
 
     def problems(self) -> dict[str, str]:
@@ -314,16 +314,16 @@ class Store:
         for name, loader in self._loaders.items():
             if loader.failure:
                 found[f"loader.{name}"] = loader.failure
-            elif not loader.recovered:
+            elif not loader.has_recovered:
                 found[f"loader.{name}"] = "Rows from before the restart are still being loaded"
         return found
 
-    def set_aside(self) -> dict[str, str]:
+    def set_aside_problems(self) -> dict[str, str]:
         """Name the streams that have acknowledged rows which the engine could not read."""
         return {
-            f"refused.{name}": f"{journal.refused.rows} rows are set aside in the journal"
+            f"refused.{name}": f"{journal.dead_letters.rows} rows are set aside in the journal"
             for name, journal in self._journals.items()
-            if journal.refused.rows
+            if journal.dead_letters.rows
         }
 
 

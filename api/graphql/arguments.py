@@ -7,7 +7,7 @@ from strawberry import argument
 from resolvers import metrics
 from resolvers.context import Context
 from resolvers.series import request as trends
-from schema.aggregates import OrderByInput, ordered
+from schema.aggregates import OrderByInput, series_order
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.filters import MetricFilter
 from schema.ranges import CompareInput, TimeRangeInput
@@ -37,7 +37,7 @@ Weeks = Annotated[WeekStart, argument(description="The first day of a week.")]
 Tags = Annotated[list[str] | None, argument(description="Tags to group by, at most 5.")]
 
 
-Ordered = Annotated[OrderByInput | None, argument(description="Which series come first.")]
+OrderBy = Annotated[OrderByInput | None, argument(description="Which series come first.")]
 
 
 Limit = Annotated[int, argument(description="At most so many groups, 1 to 1000.")]
@@ -63,10 +63,10 @@ OtherGroup = Annotated[
 ]
 
 
-Filled = Annotated[Fill, argument(description="What a bucket without data holds.")]
+GapFill = Annotated[Fill, argument(description="What a bucket without data holds.")]
 
 
-Compared = Annotated[CompareInput | None, argument(description="What to compare with.")]
+CompareWith = Annotated[CompareInput | None, argument(description="What to compare with.")]
 
 
 Values = Annotated[int, argument(description="At most so many, 1 to 1000.")]
@@ -75,19 +75,19 @@ Values = Annotated[int, argument(description="At most so many, 1 to 1000.")]
 Part = Annotated[str | None, argument(description="A part of the text, in any case.")]
 
 
-def metric_series_arguments(ctx: Context, **given: Any) -> trends.Asked:  # noqa: ANN401 - arguments of `query`
-    return trends.Asked(
+def metric_series_arguments(ctx: Context, **given: Any) -> trends.SeriesArguments:  # noqa: ANN401 - arguments of `query`
+    return trends.SeriesArguments(
         range=given["range"],
         zone=given["timezone"],
         week_start=given["week_start"],
         granularity=given["granularity"],
         max_points=given["max_points"],
-        keys=metrics.keys(ctx, given["group_by"] or []),
-        order=ordered("metrics", given["order_by"]),
+        group_columns=metrics.keys(ctx, given["group_by"] or []),
+        order=series_order("metrics", given["order_by"]),
         limit=given["limit"],
         offset=given["offset"],
         search=given["group_search"] or "",
-        others=given["other_group"],
+        other_group=given["other_group"],
         fill=given["fill"],
         compare=given["compare"],
     )

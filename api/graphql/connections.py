@@ -8,9 +8,9 @@ from strawberry import argument
 from strawberry.types import Info
 
 from resolvers.pages import Page
-from schema.ready import Told, objects
+from schema.ready import FieldValues, objects
 from schema.scalars import Long
-from schema.selection import Selected, selection
+from schema.selection import SelectedField, selected_fields
 
 T = TypeVar("T")
 
@@ -18,9 +18,9 @@ First = Annotated[
     int | None,
     argument(description="So many from the beginning, 1 to 1000; 100 unless `last` is given."),
 ]
-After = Annotated[str | None, argument(description="Only what comes after this cursor.")]
+AfterCursor = Annotated[str | None, argument(description="Only what comes after this cursor.")]
 Last = Annotated[int | None, argument(description="So many from the end, 1 to 1000.")]
-Before = Annotated[str | None, argument(description="Only what comes before this cursor.")]
+BeforeCursor = Annotated[str | None, argument(description="Only what comes before this cursor.")]
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -55,21 +55,21 @@ class Connection(Generic[T]):
     page: strawberry.Private[Page[T]]
 
     @classmethod
-    def of(cls, page: Page[T]) -> Self:
+    def from_page(cls, page: Page[T]) -> Self:
         """Present a page."""
         return cls(page=page)
 
     @strawberry.field(description="The entries with their cursors.")
     def edges(self, info: Info) -> list[Edge[T]]:
         if self.page.columns is not None:
-            return _ready_edges(self.page, selection(info._raw_info))  # noqa: SLF001
+            return _ready_edges(self.page, selected_fields(info._raw_info))  # noqa: SLF001
         cursors, entries = self.page.cursors, self.page.entries
         return [Edge(cursor=at, node=node) for at, node in zip(cursors, entries, strict=True)]
 
     @strawberry.field(description="The entries.")
     def nodes(self, info: Info) -> list[T]:
         if self.page.columns is not None:
-            return _ready_nodes(self.page, selection(info._raw_info))  # noqa: SLF001
+            return _ready_nodes(self.page, selected_fields(info._raw_info))  # noqa: SLF001
         return self.page.entries
 
     @strawberry.field(description="Where the page stands.")
@@ -83,16 +83,16 @@ class Connection(Generic[T]):
         return Long(await self.page.total())
 
 
-def _ready_nodes(page: Page[Any], selected: Sequence[Selected]) -> Any:  # noqa: ANN401 - for a list
+def _ready_nodes(page: Page[Any], selected: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
     assert page.columns  # noqa: S101 - that is why this is called
     return objects(selected, page.columns(page.rows), len(page.rows))
 
 
-def _ready_edges(page: Page[Any], selected: Sequence[Selected]) -> Any:  # noqa: ANN401 - for a list
+def _ready_edges(page: Page[Any], selected: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
     assert page.columns  # noqa: S101 - that is why this is called
     nodes = page.columns(page.rows)
 
-    def edge(field: Selected) -> Told:
+    def edge(field: SelectedField) -> FieldValues:
         return nodes if field.name == "node" else [b'"%b"' % at.encode() for at in page.cursors]
 
     return objects(selected, edge, len(page.rows))

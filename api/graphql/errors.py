@@ -22,7 +22,7 @@ from graphql.pyutils import print_path_list
 from graphql.utilities.validate_input_value import validate_input_value
 
 from api.graphql.requests import GraphQLRequest
-from api.responses import unexpected
+from api.responses import internal_error
 from schema.errors import AnalyticsError
 from schema.scalars import UnreadableInstantError
 
@@ -32,7 +32,7 @@ _OF_A_FIELD: Final = re.compile(
 )
 
 
-def explained(
+def to_analytics_error(
     error: GraphQLError, schema: GraphQLSchema, asked: GraphQLRequest, *, executed: bool
 ) -> AnalyticsError:
     """Return what went wrong in our own terms; log it if it is our fault."""
@@ -47,7 +47,7 @@ def explained(
         case ValueError() if not executed:  # an integer literal of more than 4,300 digits
             return AnalyticsError("GRAPHQL_VALIDATION_FAILED", error.message)
         case fault:
-            return unexpected(fault)
+            return internal_error(fault)
 
 
 def _code(error: GraphQLError, *, executed: bool) -> str:
@@ -123,9 +123,9 @@ def _field(name: str, path: Sequence[str | int], message: str) -> str:
     return name + "".join(parts) + (f".{member[1]}" if member else "")
 
 
-def located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
+def render_located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
     """Render an error with its path and its places in the document."""
-    content = ours.rendered()
+    content = ours.render()
     if error.path:
         content["path"] = error.path
     if error.locations:

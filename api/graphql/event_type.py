@@ -8,9 +8,9 @@ from api.graphql.arguments import (
     Part,
     Values,
 )
-from api.graphql.info import Asked, selected_names, selected_value
+from api.graphql.info import ContextInfo, selected_names, selected_value
 from resolvers.context import Context
-from resolvers.facets import Keys, property_type
+from resolvers.facets import Facets, property_type
 from resolvers.global_ids import EVENT_TYPE, named_id
 from schema.catalogue import PropertyType, TagValue
 from schema.node import Node
@@ -30,7 +30,7 @@ class PropertyInfo:
     event_name: strawberry.Private[str]
     events: strawberry.Private[int]
     row: strawberry.Private[KeyRow]
-    keys: strawberry.Private[Keys]
+    keys: strawberry.Private[Facets]
 
     @strawberry.field(description="What its values are.")
     def type(self) -> PropertyType:
@@ -55,7 +55,7 @@ class PropertyInfo:
 class EventType(Node):
     name: str = strawberry.field(description="What happened.")
     summary: strawberry.Private[SummaryRow]
-    keys: strawberry.Private[Keys]
+    keys: strawberry.Private[Facets]
 
     @strawberry.field(description="Number of events.")
     def count(self) -> Long:
@@ -72,8 +72,8 @@ class EventType(Node):
     @strawberry.field(
         description=("The properties that its events have, sorted; at most the 1000 most frequent.")
     )
-    async def properties(self, info: Asked) -> list[PropertyInfo]:
-        found, everything = await self.keys.of(self.name, selected_names(info))
+    async def properties(self, info: ContextInfo) -> list[PropertyInfo]:
+        found, everything = await self.keys.list_keys(self.name, selected_names(info))
         return [
             PropertyInfo(
                 key=row.key or "", event_name=self.name, events=everything, row=row, keys=self.keys
@@ -84,7 +84,7 @@ class EventType(Node):
 
 def event_types_of(ctx: Context, rows: Sequence[SummaryRow]) -> list[EventType]:
     """Present kinds of events of one list, which ask for their properties together."""
-    keys = Keys(ctx, PROPERTIES, [row.name for row in rows])
+    keys = Facets(ctx, PROPERTIES, [row.name for row in rows])
     return [
         EventType(id=named_id(EVENT_TYPE, row.name), name=row.name, summary=row, keys=keys)
         for row in rows

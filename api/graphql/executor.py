@@ -7,7 +7,7 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from schema.ready import Ready
+from schema.ready import Encoded
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
@@ -23,7 +23,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,  # noqa: ANN401 - graphql-core's own
     ) -> Any:  # noqa: ANN401 - a part of the response
         """Complete a value, unless it is complete."""
-        if isinstance(result, Ready):
+        if isinstance(result, Encoded):
             return result.value
         return super().complete_value(
             return_type, field_details_list, info, path, result, position_context

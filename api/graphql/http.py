@@ -15,8 +15,8 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from api.disconnect import watched
-from api.graphql.errors import explained, located, variable_errors
+from api.disconnect import cancel_on_disconnect
+from api.graphql.errors import render_located, to_analytics_error, variable_errors
 from api.graphql.requests import GraphQLRequest, request_of_body, request_of_url
 from api.graphql.schema import schema
 from api.negotiation import media_type_weight, weights
@@ -58,7 +58,7 @@ async def _executed(request: Request, ctx: Context, accepted: _Format) -> Respon
     posted = request.method == "POST"
     asked = await request_of_body(request) if posted else request_of_url(request)
     try:
-        async with watched(request, ctx.questions.stop):
+        async with cancel_on_disconnect(request, ctx.batch.stop):
             result = await schema.execute(
                 asked.query,
                 variable_values=asked.variables,
@@ -105,15 +105,15 @@ def _accepted(request: Request) -> _Format:
 
 def _response(result: ExecutionResult, asked: GraphQLRequest, ctx: Context) -> Response:
     data, errors = result.data, result.errors or []
-    extensions = {"extensions": _measured(ctx)} if ctx.questions.ran else {}
+    extensions = {"extensions": _measured(ctx)} if ctx.batch.runs else {}
     if not errors:
         return answer({"data": data, **extensions})
     executed = not isinstance(result, PreExecutionError)
     core = schema._schema  # noqa: SLF001 - graphql-core's
     if executed and data is None and not any(error.path for error in errors):
         errors = variable_errors(core, asked) or errors
-    ours = [explained(error, core, asked, executed=executed) for error in errors]
-    content: dict[str, Any] = {"errors": list(map(located, errors, ours))}
+    ours = [to_analytics_error(error, core, asked, executed=executed) for error in errors]
+    content: dict[str, Any] = {"errors": list(map(render_located, errors, ours))}
     if data is not None or any(error.path for error in errors):
         content["data"] = data
     response = answer(content | extensions, ours[0].status if data is None else 200)
@@ -124,7 +124,7 @@ def _response(result: ExecutionResult, asked: GraphQLRequest, ctx: Context) -> R
 
 def _measured(ctx: Context) -> dict[str, Any]:
     """Say what an answer took: its statements, in the order in which they were begun."""
-    ran = ctx.questions.ran
+    ran = ctx.batch.runs
     return {
         "statementCount": len(ran),
         "rowsRead": sum(each.rows_read for each in ran),

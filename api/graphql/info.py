@@ -8,7 +8,7 @@ from strawberry.types.nodes import convert_directives
 
 from resolvers.context import Context
 
-Asked = Info[Context, None]
+ContextInfo = Info[Context, None]
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ _IF: Final = {"if": True}
 _Parent = FieldNode | FragmentDefinitionNode | InlineFragmentNode
 
 
-def selected_names(info: Asked, *path: str) -> set[str]:
+def selected_names(info: ContextInfo, *path: str) -> set[str]:
     """Return the names of the fields that are selected below this one, through fragments.
 
     With a path, of those below the fields on it: `selected_names(info, "edges", "node")`.
@@ -29,7 +29,7 @@ def selected_names(info: Asked, *path: str) -> set[str]:
     return {field.name.value for field in _below(info, fields)}
 
 
-def _below(info: Asked, fields: list[FieldNode]) -> list[FieldNode]:
+def _below(info: ContextInfo, fields: list[FieldNode]) -> list[FieldNode]:
     """List the fields directly below some fields; each fragment is looked at once."""
     raw = info._raw_info  # noqa: SLF001 - the only way to the document
     found: list[FieldNode] = []

@@ -6,34 +6,36 @@ from strawberry.types import get_object_definition
 from strawberry.types.arguments import convert_arguments
 
 from api.graphql.arguments import metric_series_arguments
-from api.graphql.info import Asked
+from api.graphql.info import ContextInfo
 from api.graphql.metric import Metric
 from resolvers import metrics
 from resolvers.series import request as trends
 from schema.errors import AnalyticsError
-from schema.selection import Selected, selection
-from store.query.series.types import Question
+from schema.selection import SelectedField, selected_fields
+from store.query.series.types import SeriesQuery
 
 
-def questions_of_list(info: Asked) -> list[Question]:
+def list_queries(info: ContextInfo) -> list[SeriesQuery]:
     """Return what each metric of a list that is selected will be asked, before they are known."""
-    tree = selection(info._raw_info)  # noqa: SLF001 - the only way to the document
+    tree = selected_fields(info._raw_info)  # noqa: SLF001 - the only way to the document
     nodes = [one for one in tree if one.name == "nodes"]
-    nodes += [one for of in tree if of.name == "edges" for one in of.below if one.name == "node"]
-    return [question for node in nodes for question in _questions_below(info, node.below, "")]
+    nodes += [one for of in tree if of.name == "edges" for one in of.fields if one.name == "node"]
+    return [question for node in nodes for question in _questions_below(info, node.fields, "")]
 
 
-def questions_of_metric(info: Asked, name: str) -> list[Question]:
+def metric_queries(info: ContextInfo, name: str) -> list[SeriesQuery]:
     """Return what the metric that is selected will be asked, before it is known to be there."""
-    return _questions_below(info, selection(info._raw_info), name)  # noqa: SLF001 - as above
+    return _questions_below(info, selected_fields(info._raw_info), name)  # noqa: SLF001 - as above
 
 
-def _questions_below(info: Asked, fields: Sequence[Selected], metric: str) -> list[Question]:
+def _questions_below(
+    info: ContextInfo, fields: Sequence[SelectedField], metric: str
+) -> list[SeriesQuery]:
     queries = [field for field in fields if field.name == "query"]
     return [question for field in queries for question in _questions(info, field, metric)]
 
 
-def _questions(info: Asked, field: Selected, metric: str) -> list[Question]:
+def _questions(info: ContextInfo, field: SelectedField, metric: str) -> list[SeriesQuery]:
     converter = info.schema.schema_converter
     fields = get_object_definition(Metric, strict=True).fields
     (query,) = (each for each in fields if each.name == "query")
@@ -43,7 +45,7 @@ def _questions(info: Asked, field: Selected, metric: str) -> list[Question]:
         )
         where = given.pop("where")
         asked = metric_series_arguments(info.context, **given)
-        wanted = trends.Wanted.of("metrics", field.below)
+        wanted = trends.SeriesSelection.from_fields("metrics", field.fields)
     except AnalyticsError:
         return []  # the metrics will say why, each at its place
-    return metrics.questions_of(info.context, metric, where, asked, wanted)
+    return metrics.first_queries(info.context, metric, where, asked, wanted)

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import strawberry
 
 from api.graphql.arguments import (
-    Compared,
-    Filled,
+    CompareWith,
+    GapFill,
     Grain,
     GroupSearch,
     InZone,
     Limit,
     MaxPoints,
     Offset,
-    Ordered,
+    OrderBy,
     OtherGroup,
     Part,
     Range,
@@ -23,12 +23,12 @@ from api.graphql.arguments import (
     WhichPoints,
     metric_series_arguments,
 )
-from api.graphql.connections import After, Before, Connection, First, Last
-from api.graphql.info import Asked, selected_names, selected_value
+from api.graphql.connections import AfterCursor, BeforeCursor, Connection, First, Last
+from api.graphql.info import ContextInfo, selected_names, selected_value
 from resolvers import metrics
 from resolvers.catalogue import kind_of
 from resolvers.context import Context
-from resolvers.facets import Keys
+from resolvers.facets import Facets
 from resolvers.global_ids import METRIC, named_id
 from resolvers.series import request as trends
 from schema.buckets import Fill, Granularity, WeekStart
@@ -37,7 +37,7 @@ from schema.metric_series import MetricResult
 from schema.node import Node
 from schema.paging import Paging
 from schema.scalars import UTC_ZONE, Instant, Long
-from schema.selection import selection
+from schema.selection import selected_fields
 from store.query.catalogue import SummaryRow
 from store.query.facets import TAGS, KeyRow
 from store.query.time.ranges import resolve_range
@@ -48,7 +48,7 @@ class TagInfo:
     name: str = strawberry.field(description="Its name.")
     metric: strawberry.Private[str]
     row: strawberry.Private[KeyRow]
-    keys: strawberry.Private[Keys]
+    keys: strawberry.Private[Facets]
 
     @strawberry.field(description="Number of its values; approximate beyond some hundreds.")
     def cardinality(self) -> Long:
@@ -63,7 +63,7 @@ class TagInfo:
 class Metric(Node):
     name: str = strawberry.field(description="Its name.")
     summary: strawberry.Private[SummaryRow]
-    keys: strawberry.Private[Keys]
+    keys: strawberry.Private[Facets]
 
     @strawberry.field(description="How to read its values; GAUGE unless `describeMetric` said.")
     def kind(self) -> MetricKind:
@@ -95,8 +95,8 @@ class Metric(Node):
     @strawberry.field(
         description="The tags that its points have, sorted; at most the 1000 most frequent."
     )
-    async def tags(self, info: Asked) -> list[TagInfo]:
-        found, _ = await self.keys.of(self.name, selected_names(info))
+    async def tags(self, info: ContextInfo) -> list[TagInfo]:
+        found, _ = await self.keys.list_keys(self.name, selected_names(info))
         return [
             TagInfo(name=row.key or "", metric=self.name, row=row, keys=self.keys) for row in found
         ]
@@ -104,7 +104,7 @@ class Metric(Node):
     @strawberry.field(description="Its values in a range. `GET /metrics/{name}` asks this.")
     async def query(
         self,
-        info: Asked,
+        info: ContextInfo,
         range: Range,  # noqa: A002
         where: WhichPoints = None,
         granularity: Grain = Granularity.AUTO,
@@ -112,13 +112,13 @@ class Metric(Node):
         timezone: InZone = UTC_ZONE,
         week_start: Weeks = WeekStart.MONDAY,
         group_by: Tags = None,
-        order_by: Ordered = None,
+        order_by: OrderBy = None,
         limit: Limit = 10,
         offset: Offset = 0,
         group_search: GroupSearch = None,
         other_group: OtherGroup = True,
-        fill: Filled = Fill.NULL,
-        compare: Compared = None,
+        fill: GapFill = Fill.NULL,
+        compare: CompareWith = None,
     ) -> MetricResult | None:
         asked = metric_series_arguments(
             info.context,
@@ -136,33 +136,33 @@ class Metric(Node):
             fill=fill,
             compare=compare,
         )
-        wanted = trends.Wanted.of("metrics", selection(info._raw_info))  # noqa: SLF001
+        wanted = trends.SeriesSelection.from_fields("metrics", selected_fields(info._raw_info))  # noqa: SLF001
         return await metrics.query(info.context, self.name, where, asked, wanted, known=True)
 
     @strawberry.field(description="Its points in a range, newest first.")
     async def samples(
         self,
-        info: Asked,
+        info: ContextInfo,
         *,
         range: Range,  # noqa: A002
         where: WhichPoints = None,
         timezone: InZone = UTC_ZONE,
         week_start: Weeks = WeekStart.MONDAY,
         first: First = None,
-        after: After = None,
+        after: AfterCursor = None,
         last: Last = None,
-        before: Before = None,
+        before: BeforeCursor = None,
     ) -> Connection[Sample] | None:
         paging = Paging(first, after, last, before)
         span = resolve_range(range, info.context.now(), timezone, week_start=week_start)
         span = info.context.up_to_latest(span)
         found = await metrics.samples(info.context, self.name, span, where, paging)
-        return Connection.of(found)
+        return Connection.from_page(found)
 
 
 def metrics_of(ctx: Context, rows: Sequence[SummaryRow]) -> list[Metric]:
     """Present metrics of one list, which ask for their tags together."""
-    keys = Keys(ctx, TAGS, [row.name for row in rows])
+    keys = Facets(ctx, TAGS, [row.name for row in rows])
     return [
         Metric(id=named_id(METRIC, row.name), name=row.name, summary=row, keys=keys) for row in rows
     ]

@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.graphql.info import Asked
+from api.graphql.info import ContextInfo
 from resolvers import catalogue, events, ingestion, metrics, recording
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload
 from schema.recording import (
@@ -19,9 +19,11 @@ from schema.recording import (
     sent_time,
 )
 from store.ingest.row_errors import GRAPHQL_NAMES
-from store.ingest.streams import EVENTS, METRICS
+from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
 
-About = Annotated[DescribeMetricInput, argument(description="What to say of which metric.")]
+MetricDescription = Annotated[
+    DescribeMetricInput, argument(description="What to say of which metric.")
+]
 
 
 Points = Annotated[RecordMetricsInput, argument(description="What to record.")]
@@ -42,7 +44,7 @@ class Mutation:
     @strawberry.mutation(
         description="Record points durably: they are on the disk, and in the next answer."
     )
-    async def record_metrics(self, info: Asked, input: Points) -> RecordPayload | None:  # noqa: A002
+    async def record_metrics(self, info: ContextInfo, input: Points) -> RecordPayload | None:  # noqa: A002
         rows = [
             {
                 "metric_name": point.name,
@@ -53,12 +55,12 @@ class Mutation:
             }
             for point in input.metrics
         ]
-        return await recording.record_batch(info.context, METRICS, rows, GRAPHQL_NAMES)
+        return await recording.record_batch(info.context, METRIC_STREAM, rows, GRAPHQL_NAMES)
 
     @strawberry.mutation(
         description="Record events durably: they are on the disk, and in the next answer."
     )
-    async def record_events(self, info: Asked, input: Events) -> RecordPayload | None:  # noqa: A002
+    async def record_events(self, info: ContextInfo, input: Events) -> RecordPayload | None:  # noqa: A002
         rows = [
             {
                 "event_name": event.name,
@@ -70,16 +72,16 @@ class Mutation:
             }
             for event in input.events
         ]
-        return await recording.record_batch(info.context, EVENTS, rows, GRAPHQL_NAMES)
+        return await recording.record_batch(info.context, EVENT_STREAM, rows, GRAPHQL_NAMES)
 
     @strawberry.mutation(description="Delete a metric with all its points; not in production.")
-    async def delete_metrics(self, info: Asked, input: OneMetric) -> DeletePayload | None:  # noqa: A002
+    async def delete_metrics(self, info: ContextInfo, input: OneMetric) -> DeletePayload | None:  # noqa: A002
         return await metrics.delete(info.context, input.name)
 
     @strawberry.mutation(
         description="Delete the events that pass a filter, or all; not in production."
     )
-    async def delete_events(self, info: Asked, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
+    async def delete_events(self, info: ContextInfo, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
         return await events.delete(info.context, input)
 
     @strawberry.mutation(
@@ -88,9 +90,13 @@ class Mutation:
             " when the points are deleted; a metric without points is in no list."
         )
     )
-    async def describe_metric(self, info: Asked, input: About) -> DescribeMetricPayload | None:  # noqa: A002
+    async def describe_metric(
+        self,
+        info: ContextInfo,
+        input: MetricDescription,  # noqa: A002
+    ) -> DescribeMetricPayload | None:
         return await catalogue.describe(info.context, input)
 
     @strawberry.mutation(description="Record what was set aside once more; not in production.")
-    async def replay_set_aside(self, info: Asked) -> ReplayPayload | None:
+    async def replay_set_aside(self, info: ContextInfo) -> ReplayPayload | None:
         return await ingestion.replay(info.context)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from api.graphql.event_type import event_types_of
-from api.graphql.info import Asked, selected_names
+from api.graphql.info import ContextInfo, selected_names
 from api.graphql.metric import metrics_of
 from resolvers import catalogue, events
 from resolvers.context import Context
@@ -22,7 +22,7 @@ _NAMED: Final[dict[str, tuple[str, _Presented]]] = {
 """Whose ids hold a name: the table, and how a row is presented."""
 
 
-async def find(info: Asked, id: str) -> Node | None:  # noqa: A002
+async def find(info: ContextInfo, id: str) -> Node | None:  # noqa: A002
     """Find what has an id; None for an id that nothing has, whatever it looks like."""
     kind = id.partition(":")[0]
     if kind not in _NAMED:
@@ -31,6 +31,6 @@ async def find(info: Asked, id: str) -> Node | None:  # noqa: A002
     name = name_in(kind, id)
     if name is None:
         return None
-    asked = catalogue.wanted(table, selected_names(info))
+    asked = catalogue.summary_columns(table, selected_names(info))
     row = await catalogue.summary(info.context, table, name, asked)
     return presented(info.context, [row])[0] if row else None

@@ -9,7 +9,7 @@ import msgspec
 from schema.catalogue import VALUE_TYPES, PropertyType
 from schema.results import GroupKey
 from schema.scalars import Json
-from store.query.series.types import Key
+from store.query.series.types import GroupColumn
 
 _SAFE_DIGITS: Final = 15
 """An integer of so many digits is a double, for any client."""
@@ -17,20 +17,20 @@ _SAFE_DIGITS: Final = 15
 Tests = dict[str, Any]
 
 
-def group_keys(keys: Sequence[Key], texts: Sequence[str] | None) -> list[GroupKey]:
+def group_keys(keys: Sequence[GroupColumn], texts: Sequence[str] | None) -> list[GroupKey]:
     """Return a group's keys by their texts in the engine; none for the series of all others."""
     if texts is None:
         return []
     return [_group_key(key, text) for key, text in zip(keys, texts, strict=True)]
 
 
-def _group_key(key: Key, text: str) -> GroupKey:
+def _group_key(key: GroupColumn, text: str) -> GroupKey:
     kind = _type_of(key, text)
-    tests = _FILTERS[key.part](key, text, kind)
+    tests = _FILTERS[key.kind](key, text, kind)
     return GroupKey(name=key.name, value=_value(key, text, kind), type=kind, filter=Json(tests))
 
 
-def _type_of(key: Key, text: str) -> PropertyType | None:
+def _type_of(key: GroupColumn, text: str) -> PropertyType | None:
     if not text:
         return None
     if key.bounds:
@@ -38,16 +38,16 @@ def _type_of(key: Key, text: str) -> PropertyType | None:
     return VALUE_TYPES[ord(text[0])] if key.is_json else PropertyType.STRING
 
 
-def _value(key: Key, text: str, kind: PropertyType | None) -> str | None:
+def _value(key: GroupColumn, text: str, kind: PropertyType | None) -> str | None:
     """Return a key's value: null where there is none, a text as such, all else as its JSON."""
     if kind is None:
         return None
     if not key.is_json:
         return text
-    return shown(text)
+    return display_text(text)
 
 
-def shown(text: str) -> str:
+def display_text(text: str) -> str:
     """Return a canonical text as it is shown: a text as such, a number with all its digits."""
     if text.startswith('"'):
         value: str = msgspec.json.decode(text)
@@ -57,16 +57,16 @@ def shown(text: str) -> str:
     return text
 
 
-def _of_tag(key: Key, text: str, kind: PropertyType | None) -> Tests:
-    tests = {"isSet": False} if kind is None else {"eq": shown(text)}
+def _of_tag(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
+    tests = {"isSet": False} if kind is None else {"eq": display_text(text)}
     return {"tag": {"key": key.name, "string": tests}}
 
 
-def _of_field(key: Key, text: str, kind: PropertyType | None) -> Tests:
+def _of_field(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
     return {_FIELDS[key.name]: {"isSet": False} if kind is None else {"eq": text}}
 
 
-def _of_property(key: Key, text: str, kind: PropertyType | None) -> Tests:
+def _of_property(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
     return {"property": {"key": key.name} | _tests(text, kind)}
 
 
@@ -76,7 +76,7 @@ def _tests(text: str, kind: PropertyType | None) -> Tests:
         case None:
             return {"string": {"isSet": False}}
         case PropertyType.STRING:
-            return {"string": {"eq": shown(text)}}
+            return {"string": {"eq": display_text(text)}}
         case PropertyType.BOOLEAN:
             return {"boolean": {"eq": text == "true"}}
         case PropertyType.NUMBER if _is_safe(text):
@@ -89,7 +89,7 @@ def _is_safe(number: str) -> bool:
     return len(number.lstrip("-")) <= _SAFE_DIGITS if is_integer else "e" not in number
 
 
-def _of_band(key: Key, text: str, kind: PropertyType | None) -> Tests:
+def _of_band(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
     bounds = key.bounds
     edges = [{"lt": bounds[0]}, *({"gte": a, "lt": b} for a, b in pairwise(bounds))]
     edges.append({"gte": bounds[-1]})
@@ -98,13 +98,13 @@ def _of_band(key: Key, text: str, kind: PropertyType | None) -> Tests:
     return _band(key, edges[key.labels.index(text)])
 
 
-def _band(key: Key, tests: Mapping[str, float]) -> Tests:
+def _band(key: GroupColumn, tests: Mapping[str, float]) -> Tests:
     cast = {"cast": "NUMBER"} if key.cast else {}
     return {"property": {"key": key.name, "number": dict(tests)} | cast}
 
 
 _FIELDS: Final = {"NAME": "name", "USER_ID": "userId", "SESSION_ID": "sessionId"}
-_FILTERS: Final[Mapping[str, Callable[[Key, str, PropertyType | None], Tests]]] = {
+_FILTERS: Final[Mapping[str, Callable[[GroupColumn, str, PropertyType | None], Tests]]] = {
     "tag": _of_tag,
     "field": _of_field,
     "property": _of_property,

@@ -9,24 +9,24 @@ from schema.aggregates import (
     LARGEST_FIRST,
     Aggregate,
     AggregateKind,
-    Order,
+    SeriesOrder,
     additive,
     aggregate,
-    of_field,
+    field_aggregate,
 )
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Zone
-from schema.selection import TYPENAME, Selected
-from store.query.series.types import Key
+from schema.selection import TYPENAME, SelectedField
+from store.query.series.types import GroupColumn
 
 MAX_SERIES: Final = 1000
-MAX_KEYS: Final = 5
+MAX_GROUP_KEYS: Final = 5
 MAX_CELLS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class SeriesSource:
     """Rows to be asked about: a metric's (`part` is its name), or events (one part, '').
 
     `condition` is what they must pass, which may depend on the range that is asked about.
@@ -34,12 +34,12 @@ class Rows:
 
     table: str
     condition: Callable[[TimeRange | None], str]
-    part: str
+    metric: str
     label: str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SeriesArguments:
     """How series are to be made: the arguments of the API."""
 
     range: TimeRangeInput
@@ -47,10 +47,10 @@ class Asked:
     week_start: WeekStart = WeekStart.MONDAY
     granularity: Granularity = Granularity.AUTO
     max_points: int = 300
-    keys: tuple[Key, ...] = ()
-    order: Order = LARGEST_FIRST
+    group_columns: tuple[GroupColumn, ...] = ()
+    order: SeriesOrder = LARGEST_FIRST
     limit: int = 10
-    others: bool = True
+    other_group: bool = True
     offset: int = 0
     search: str = ""
     fill: Fill = Fill.NULL
@@ -58,7 +58,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SeriesSelection:
     """What of series is wanted: aggregates over the range, and bucket by bucket.
 
     `overall`: what is wanted of the series of all rows, if that is. `warnings`: whether the answer
@@ -69,21 +69,21 @@ class Wanted:
     columns: frozenset[Aggregate] = frozenset()
     times: bool = False
     partial: bool = False
-    overall: "Wanted | None" = None
+    overall: "SeriesSelection | None" = None
     warnings: bool = False
 
     @classmethod
-    def of(cls, table: str, selected: Iterable[Selected]) -> "Wanted":
+    def from_fields(cls, table: str, selected: Iterable[SelectedField]) -> "SeriesSelection":
         """Read it from what is selected below a result."""
-        parts: dict[str, list[Selected]] = defaultdict(list)
+        parts: dict[str, list[SelectedField]] = defaultdict(list)
         for one in selected:
             parts[one.name].append(one)
-        series = cls._of_series(table, [part for one in parts["series"] for part in one.below])
-        whole = [part for one in parts["overall"] for part in one.below]
+        series = cls._of_series(table, [part for one in parts["series"] for part in one.fields])
+        whole = [part for one in parts["overall"] for part in one.fields]
         shares = {
             _shared(table, part.arguments)
             for one in (*parts["series"], *parts["overall"])
-            for part in one.below
+            for part in one.fields
             if part.name == "share"
         }
         overall = None
@@ -98,40 +98,40 @@ class Wanted:
         )
         partial = series.partial or bool(overall and overall.partial)
         warnings = any(
-            part.name == "warnings" for one in parts.get("meta", ()) for part in one.below
+            part.name == "warnings" for one in parts.get("meta", ()) for part in one.fields
         )
         return replace(series, times=times, partial=partial, overall=overall, warnings=warnings)
 
     @classmethod
-    def _of_series(cls, table: str, parts: Iterable[Selected]) -> "Wanted":
+    def _of_series(cls, table: str, parts: Iterable[SelectedField]) -> "SeriesSelection":
         totals: set[Aggregate] = set()
         columns: set[Aggregate] = set()
         times = partial = False
         for part in parts:
             match part.name:
                 case "total" | "previousTotal":
-                    totals |= _aggregates(table, part.below)
+                    totals |= _aggregates(table, part.fields)
                 case "change":
                     totals.add(_named(table, part.arguments))
                 case "columns" | "previousColumns":
-                    columns |= _aggregates(table, part.below)
+                    columns |= _aggregates(table, part.fields)
                 case "points":
                     times = True
-                    for values in part.below:
+                    for values in part.fields:
                         partial |= values.name == "isPartial"
-                        columns |= _aggregates(table, values.below)
+                        columns |= _aggregates(table, values.fields)
         return cls(frozenset(totals), frozenset(columns), times or bool(columns), partial)
 
     @property
-    def of_one(self) -> "Wanted":
+    def single_series(self) -> "SeriesSelection":
         """What is wanted when all rows are the one series."""
-        whole = self.overall or Wanted()
+        whole = self.overall or SeriesSelection()
         return replace(
             self, totals=self.totals | whole.totals, columns=self.columns | whole.columns
         )
 
     @property
-    def overall_is_beside(self) -> bool:
+    def overall_needs_own_query(self) -> bool:
         """Whether the series of all rows has to have more than the series of groups.
 
         Then it is asked for by itself: else each group would have to have that, too.
@@ -142,8 +142,10 @@ class Wanted:
         )
 
 
-def _aggregates(table: str, fields: Iterable[Selected]) -> set[Aggregate]:
-    return {of_field(table, one.name, one.arguments) for one in fields if one.name != TYPENAME}
+def _aggregates(table: str, fields: Iterable[SelectedField]) -> set[Aggregate]:
+    return {
+        field_aggregate(table, one.name, one.arguments) for one in fields if one.name != TYPENAME
+    }
 
 
 def _named(table: str, arguments: Mapping[str, Any]) -> Aggregate:

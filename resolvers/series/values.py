@@ -16,7 +16,7 @@ from schema.results import finite
 from schema.scalars import Instant
 from schema.series import Totals
 from store.query.series.aggregates import in_engine
-from store.query.series.types import Line
+from store.query.series.types import SeriesRow
 from store.query.time.buckets import Buckets
 
 Value: TypeAlias = int | float | None
@@ -28,15 +28,15 @@ _COLUMN: Final = msgspec.json.Decoder(list[Value])
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class BucketedRange:
     """A range with its buckets."""
 
-    span: TimeRange
+    time_range: TimeRange
     buckets: Buckets | None
 
 
-def shown_buckets(
-    cuts: Sequence[Buckets | None], lines: Sequence[Line | None], fill: Fill
+def visible_buckets(
+    cuts: Sequence[Buckets | None], lines: Sequence[SeriesRow | None], fill: Fill
 ) -> list[Sequence[int]]:
     """Return which buckets of each range are shown: all, or those in which any line has rows.
 
@@ -53,25 +53,28 @@ def shown_buckets(
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SeriesValues:
     """Makes the cells that are wanted out of the lines of the engine's answers."""
 
     wanted_totals: frozenset[Aggregate]
     wanted_columns: frozenset[Aggregate]
     fill: Fill
-    shown: Sequence[int]
+    visible: Sequence[int]
     now: Instant
 
-    def totals(self, line: Line | None, frame: Frame) -> Totals:
+    def totals(self, line: SeriesRow | None, frame: BucketedRange) -> Totals:
         """Return the aggregates over a range; without a line there were no rows."""
-        ms = min(frame.span.to, self.now + 1) - frame.span.from_
+        ms = min(frame.time_range.to, self.now + 1) - frame.time_range.from_
         return {
-            each: rated(each, line.totals[in_engine(each)] if line else of_nothing(each), ms)
+            each: as_rate(each, line.totals[in_engine(each)] if line else empty_value(each), ms)
             for each in self.wanted_totals
         }
 
     def columns(
-        self, line: Line | None, frame: Frame, before: Mapping[Aggregate, Value] = _NOTHING
+        self,
+        line: SeriesRow | None,
+        frame: BucketedRange,
+        before: Mapping[Aggregate, Value] = _NOTHING,
     ) -> dict[Aggregate, bytes]:
         """Return the aggregates of each shown bucket, as the texts of arrays.
 
@@ -92,10 +95,10 @@ class Table:
             present = _INDEXES.decode(buckets) if present is None else present
             values = dict(zip(present, _COLUMN.decode(text), strict=True))
             if each.kind is AggregateKind.RATE:
-                widths = widths or frame.buckets.widths(frame.span, self.now)
-                values = {n: rated(each, value, widths[n]) for n, value in values.items()}
-            cells = [values.get(n) for n in self.shown]
-            starts = [frame.buckets.starts[n] for n in self.shown]
+                widths = widths or frame.buckets.widths(frame.time_range, self.now)
+                values = {n: as_rate(each, value, widths[n]) for n, value in values.items()}
+            cells = [values.get(n) for n in self.visible]
+            starts = [frame.buckets.starts[n] for n in self.visible]
             filled = self._filled(each, cells, starts, before.get(each))
             found[each] = msgspec.json.encode(filled)
         return found
@@ -105,7 +108,7 @@ class Table:
 
         The text that the engine made is not read.
         """
-        shown = self.shown
+        shown = self.visible
         if run is None or not isinstance(shown, range) or of.kind is AggregateKind.RATE:
             return None
         before, after = run.start - shown.start, shown.stop - run.stop
@@ -141,12 +144,12 @@ def _run(text: bytes) -> range | None:
     return range(first, last + 1) if last - first == text.count(b",") else None
 
 
-def of_nothing(each: Aggregate) -> Value:
+def empty_value(each: Aggregate) -> Value:
     """Return an aggregate's value where there are no rows."""
     return 0 if each.kind in ZERO_OF_NOTHING else None
 
 
-def rated(each: Aggregate, value: Value, ms: float) -> Value:
+def as_rate(each: Aggregate, value: Value, ms: float) -> Value:
     """Relate growth to time, if that is what is wanted."""
     if each.kind is not AggregateKind.RATE or value is None:
         return value

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from store.ingest.id_hashes import Fingerprints
+from store.ingest.id_hashes import IdHashes
 
 WINDOW_MS: Final = 7 * 24 * 3_600_000
 """How long an id is remembered at the least, in milliseconds."""
@@ -56,7 +56,7 @@ class _Filter:
         self.newest_ms = max(self.newest_ms, now_ms)
 
 
-class SeenIds:
+class RecentIds:
     """Remembers ids for a week, or more: says "surely new" or "maybe not", never wrongly "new".
 
     Blocked Bloom filters (Putze, Sanders, Singler 2007): an id is six bits in each of two 64-bit
@@ -77,7 +77,7 @@ class SeenIds:
         # Drawn anew in each process, so that nobody can aim at a word.
         self._key = np.uint64(secrets.randbits(64) | 1)
 
-    def add(self, ids: Fingerprints, now_ms: int) -> list[int]:
+    def add(self, ids: IdHashes, now_ms: int) -> list[int]:
         """Remember these ids; return the places of those that may have been here before.
 
         `now_ms` is of a clock that only moves forward.
@@ -104,7 +104,7 @@ class SeenIds:
             self._filters.append(last)
         return last
 
-    def _spots(self, ids: Fingerprints) -> tuple[_Places, _Words]:
+    def _spots(self, ids: IdHashes) -> tuple[_Places, _Words]:
         """Return the places of ids in any filter, and their bits."""
         first = ids * self._key
         first ^= first >> _HALF

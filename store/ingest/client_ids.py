@@ -12,9 +12,9 @@ import msgspec
 from schema.errors import AnalyticsError
 from schema.scalars import MS_PER_HOUR, Instant
 from store.engine import Engine, EngineError
-from store.ingest.bloom_filter import WINDOW_MS, SeenIds
+from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.decoder import Batch
-from store.ingest.id_hashes import Fingerprints, ends_of, in_lines, of_ids, repeated
+from store.ingest.id_hashes import IdHashes, ends_of, has_repeats, in_lines, of_ids
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT
 from store.journal.journal import Journal
@@ -34,17 +34,17 @@ _LONGEST_SEGMENT_MS: Final = 24 * MS_PER_HOUR
 """How long a segment may take rows while the engine can't load any."""
 
 _OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
-_NONE: Final[Mapping[int, "First"]] = MappingProxyType({})
+_NONE: Final[Mapping[int, "Original"]] = MappingProxyType({})
 
 
-class First(NamedTuple):
+class Original(NamedTuple):
     """The row that a duplicate repeats: where it is stored, and its time."""
 
     position: Position
     time: Instant
 
 
-class Recorded(NamedTuple):
+class RecordOutcome(NamedTuple):
     """What became of a batch: where its first stored row is, if any, and its duplicates.
 
     Duplicates are named by their place among the rows of the batch.
@@ -52,7 +52,7 @@ class Recorded(NamedTuple):
 
     position: Position | None
     points: int
-    duplicates: Mapping[int, First] = _NONE
+    duplicates: Mapping[int, Original] = _NONE
 
 
 @dataclass(slots=True)
@@ -62,13 +62,13 @@ class _Waiting(Generic[Row]):
     batch: Batch[Row]
     journal: Journal
     suspects: Sequence[str]
-    recorded: asyncio.Future[Recorded]
+    outcome: asyncio.Future[RecordOutcome]
 
     def refuse(self, error: Exception, points: int) -> None:
         """Tell the caller, who may have gone away; account for what the journal did not get."""
-        self.journal.ledger.unavailable += points
-        if not self.recorded.done():
-            self.recorded.set_exception(error)
+        self.journal.counts.unavailable += points
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
 
 
 class ClientIds:
@@ -92,14 +92,14 @@ class ClientIds:
         self._numbers = numbers
         self._now_ms = numbers.steady_ms
         self._stored_since = first_batch_at(numbers.newest_ms - _LONGEST_GAP_MS)
-        self._seen = SeenIds(engine.limits.id_memory_bytes)
+        self._recent = RecentIds(engine.limits.id_memory_bytes)
         self._waiting: list[_Waiting[Any]] = []
         self._verifier: asyncio.Task[None] | None = None
         self._learner: asyncio.Task[None] | None = None
         self._all_learned = asyncio.Event()
 
     @property
-    def learned(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the memory has all ids of the last days; until then each id is looked up."""
         return self._all_learned.is_set()
 
@@ -113,18 +113,18 @@ class ClientIds:
             self._learner.cancel()
             await asyncio.wait([self._learner])
 
-    async def record(self, batch: Batch[Row], journal: Journal) -> Recorded:
+    async def record(self, batch: Batch[Row], journal: Journal) -> RecordOutcome:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
-        if batch.fingerprints is None:
-            return Recorded(await _append(batch, journal), batch.points)
-        if len(batch.fingerprints) > _FEW_IDS and not self.learned:
+        if batch.id_hashes is None:
+            return RecordOutcome(await _append(batch, journal), batch.points)
+        if len(batch.id_hashes) > _FEW_IDS and not self.is_ready:
             await self._await_memory(batch, journal)
-        suspects = self._seen.add(batch.fingerprints, self._now_ms())
-        if not suspects and self.learned and not repeated(batch.fingerprints):
-            return Recorded(await _append(batch, journal), batch.points)
+        suspects = self._recent.add(batch.id_hashes, self._now_ms())
+        if not suspects and self.is_ready and not has_repeats(batch.id_hashes):
+            return RecordOutcome(await _append(batch, journal), batch.points)
         ids = batch.ids
-        asked = [ids[place] for place in suspects] if self.learned else ids
-        recorded: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+        asked = [ids[place] for place in suspects] if self.is_ready else ids
+        recorded: asyncio.Future[RecordOutcome] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(batch, journal, asked, recorded))
         if self._verifier is None:
             self._verifier = asyncio.create_task(self._verify())
@@ -136,7 +136,7 @@ class ClientIds:
             async with asyncio.timeout(self._engine.limits.wait_seconds):
                 await self._all_learned.wait()
         except TimeoutError:
-            journal.ledger.unavailable += batch.points
+            journal.counts.unavailable += batch.points
             message = f"The ids of {self._table} are still being read after the start."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from None
 
@@ -171,7 +171,7 @@ class ClientIds:
             await asyncio.gather(*(self._record_one(waiting, known) for waiting in wave))
             group = later
 
-    async def _record_one(self, waiting: _Waiting[Any], known: dict[str, First]) -> None:
+    async def _record_one(self, waiting: _Waiting[Any], known: dict[str, Original]) -> None:
         repeats: dict[int, str] = {}
         places: dict[str, int] = {}
         for place, row in enumerate(waiting.batch.rows):
@@ -181,25 +181,25 @@ class ClientIds:
                 repeats[place] = row.id
             else:
                 places[row.id] = place - len(repeats)
-        kept = waiting.batch.without(repeats) if repeats else waiting.batch
+        kept = waiting.batch.without_rows(repeats) if repeats else waiting.batch
         try:
             start = await _append(kept, waiting.journal)
         except Exception as error:  # noqa: BLE001 - its caller is told
             waiting.refuse(error, waiting.batch.points - kept.points)
             return
-        waiting.journal.ledger.duplicates += waiting.batch.points - kept.points
+        waiting.journal.counts.duplicates += waiting.batch.points - kept.points
         for id_, place in places.items():
             assert start  # noqa: S101 - a row of this batch was appended
             time = getattr(kept.rows[place], "timestamp", None)
-            known[id_] = First(
+            known[id_] = Original(
                 Position(start.batch, start.row + place),
                 Instant(self._numbers.now_ms() if time is None else time),
             )
         duplicates = {place: known[id_] for place, id_ in repeats.items()}
-        if not waiting.recorded.done():
-            waiting.recorded.set_result(Recorded(start, kept.points, duplicates))
+        if not waiting.outcome.done():
+            waiting.outcome.set_result(RecordOutcome(start, kept.points, duplicates))
 
-    async def _find(self, ids: set[str]) -> dict[str, First]:
+    async def _find(self, ids: set[str]) -> dict[str, Original]:
         """Return which of these ids the table has, and where."""
         found = {}
         asked = sorted(ids)
@@ -213,7 +213,7 @@ class ClientIds:
                 message = f"Ids of {self._table} can't be looked up now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
             for row in rows:
-                found[row.id] = First(Position(row.batch, row.row), Instant(row.at))
+                found[row.id] = Original(Position(row.batch, row.row), Instant(row.at))
         return found
 
     def _since(self) -> int:
@@ -235,21 +235,21 @@ class ClientIds:
 
     async def _learn(self) -> None:
         """Read the ids of the last days from the table."""
-        while not self.learned:
+        while not self.is_ready:
             try:
                 await self._all_loaded()
                 await self._find_start()
                 statement = queries.client_ids(self._table, PROJECT, self._stored_since)
                 async for lines in self._engine.pieces(statement):
                     if lines:
-                        self._seen.add(_learned(lines), self._now_ms())
+                        self._recent.add(_learned(lines), self._now_ms())
                 self._all_learned.set()
             except (AnalyticsError, EngineError) as error:
                 _LOG.warning("the ids of %s can't be read yet: %s", self._table, error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
 
-def _learned(lines: bytes) -> Fingerprints:
+def _learned(lines: bytes) -> IdHashes:
     """Return the fingerprints of some rows of `queries.client_ids`."""
     if b"\\" in lines:  # some id is escaped
         return of_ids([row.id for row in _OWN_IDS.decode_lines(lines)])

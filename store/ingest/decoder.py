@@ -14,9 +14,9 @@ import re2
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RowError
 from schema.scalars import Instant
-from store.ingest.id_hashes import Fingerprints, of_ids
-from store.ingest.row_errors import REST_NAMES, explained, refused, renamed
-from store.ingest.rows import MAX_POINTS, MAX_ROWS, Decoders, Kind, Row
+from store.ingest.id_hashes import IdHashes, of_ids
+from store.ingest.row_errors import REST_NAMES, explain, rename_field, row_error
+from store.ingest.rows import MAX_POINTS, MAX_ROWS, Decoders, Row, RowType
 from store.timestamps import Unit
 
 _OWN_ID: Final = operator.attrgetter("id")
@@ -34,19 +34,19 @@ class Batch(Generic[Row]):
     none has; `names` are those of the metrics or events, None if they are not known.
     """
 
-    kind: Kind[Row]
+    kind: RowType[Row]
     _rows: Sequence[Row] | None
     lines: bytes
     points: int
-    refused: Sequence[RowError] = ()
-    fingerprints: Fingerprints | None = None
+    errors: Sequence[RowError] = ()
+    id_hashes: IdHashes | None = None
     names: frozenset[str] | None = None
 
     @property
     def rows(self) -> Sequence[Row]:
         """The rows, read from the lines if nobody did it before."""
         if self._rows is None:
-            self._rows = self.kind.plain.one.decode_lines(self.lines)
+            self._rows = self.kind.plain.row.decode_lines(self.lines)
         return self._rows
 
     @property
@@ -54,14 +54,14 @@ class Batch(Generic[Row]):
         """The ids that clients gave."""
         return list(filter(None, map(_OWN_ID, self.rows)))
 
-    def without(self, duplicates: Container[int]) -> "Batch[Row]":
+    def without_rows(self, duplicates: Container[int]) -> "Batch[Row]":
         """Return the batch without the rows at these places."""
         rows = [row for place, row in enumerate(self.rows) if place not in duplicates]
-        return batch_of(self.kind, rows, self.refused)
+        return batch_of(self.kind, rows, self.errors)
 
 
 def batch_of(
-    kind: Kind[Row], rows: Sequence[Row], refused_rows: Sequence[RowError] = ()
+    kind: RowType[Row], rows: Sequence[Row], refused_rows: Sequence[RowError] = ()
 ) -> Batch[Row]:
     """Return rows that were checked as a batch."""
     ids = list(filter(None, map(_OWN_ID, rows)))
@@ -87,21 +87,21 @@ class _Unreadable:
 
 
 def read_one(
-    kind: Kind[Row], body: bytes, now: Instant, unit: Unit | None = None
+    kind: RowType[Row], body: bytes, now: Instant, unit: Unit | None = None
 ) -> tuple[Batch[Row], Instant]:
     """Return the single row in `body`, and its time (`now` if it has none).
 
     Raises `AnalyticsError` that names the field and the limit.
     """
     try:
-        row = kind.any_time.one.decode(body)
+        row = kind.any_time.row.decode(body)
         time = kind.stamp(row, now, unit)
         kind.check(row, doubtful=_may_have_control_characters(body))
         hashes = of_ids((row.id,)) if row.id else None
         names = frozenset((kind.name_of(row),))
         return Batch(kind, [row], kind.encoder.encode(row) + b"\n", 1, (), hashes, names), time
     except _UNREADABLE as error:
-        raise explained(error, REST_NAMES, body) from None
+        raise explain(error, REST_NAMES, body) from None
 
 
 def as_json(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -113,7 +113,7 @@ def as_json(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def read_batch(
-    kind: Kind[Row],
+    kind: RowType[Row],
     body: bytes,
     now: Instant,
     names: Mapping[str, str] = REST_NAMES,
@@ -143,11 +143,11 @@ def _check_number(of: str, number: int, limit: int) -> None:
         raise bad_input(None, "The batch has no rows.")
 
 
-def _read_plain(kind: Kind[Row], body: bytes, now: Instant) -> Batch[Row] | None:
+def _read_plain(kind: RowType[Row], body: bytes, now: Instant) -> Batch[Row] | None:
     """Return a batch whose times are usual ones and whose rows are all good, else None."""
     try:
         rows = _decoded(kind.plain, body)
-        if kind.timed:
+        if kind.has_timestamp:
             _stamp_plain(kind, rows, now, body)
         else:
             for row in rows:
@@ -158,7 +158,7 @@ def _read_plain(kind: Kind[Row], body: bytes, now: Instant) -> Batch[Row] | None
 
 
 def _read_any_time(
-    kind: Kind[Row], body: bytes, now: Instant, unit: Unit | None
+    kind: RowType[Row], body: bytes, now: Instant, unit: Unit | None
 ) -> Batch[Row] | None:
     """Return a batch whose rows are all good, else None."""
     try:
@@ -172,7 +172,7 @@ def _read_any_time(
 
 def _decoded(decoders: Decoders[Row], body: bytes) -> list[Row]:
     """Decode a batch in one go; raise when some row is bad, or when there are none or too many."""
-    rows = decoders.many.decode(body) if _is_array(body) else _lines(decoders, body)
+    rows = decoders.rows.decode(body) if _is_array(body) else _lines(decoders, body)
     _check_number("rows", len(rows), MAX_ROWS)
     return rows
 
@@ -195,7 +195,7 @@ _SAMPLE_BYTES: Final = 2_000
 """Of the beginning of a body, to tell in time which times its sender writes."""
 
 
-def _stamp_plain(kind: Kind[Row], rows: list[Row], now: Instant, body: bytes) -> None:
+def _stamp_plain(kind: RowType[Row], rows: list[Row], now: Instant, body: bytes) -> None:
     searched = False
     for row in rows:
         time = row.timestamp  # type: ignore[attr-defined]  # the kind is timed
@@ -207,7 +207,7 @@ def _stamp_plain(kind: Kind[Row], rows: list[Row], now: Instant, body: bytes) ->
             kind.stamp(row, now, None)
 
 
-def _checked(kind: Kind[Row], rows: list[Row], body: bytes) -> Batch[Row]:
+def _checked(kind: RowType[Row], rows: list[Row], body: bytes) -> Batch[Row]:
     doubtful = _may_have_control_characters(body)
     if doubtful or kind.always_check:
         for row in rows:
@@ -216,7 +216,7 @@ def _checked(kind: Kind[Row], rows: list[Row], body: bytes) -> Batch[Row]:
 
 
 def _read_row_by_row(
-    kind: Kind[Row], body: bytes, now: Instant, names: Mapping[str, str], unit: Unit | None
+    kind: RowType[Row], body: bytes, now: Instant, names: Mapping[str, str], unit: Unit | None
 ) -> Batch[Row]:
     """Keep the rows of a batch that are good, report those that are bad."""
     texts = _row_texts(body)
@@ -233,9 +233,9 @@ def _read_row_by_row(
             kind.check(row, doubtful=doubtful)
             good.append(row)
         except _UNREADABLE as error:
-            bad.append(refused(index, row, explained(error, names, text)))
+            bad.append(row_error(index, row, explain(error, names, text)))
         except AnalyticsError as error:
-            bad.append(refused(index, row, renamed(error, names)))
+            bad.append(row_error(index, row, rename_field(error, names)))
     return batch_of(kind, good, bad)
 
 
@@ -250,7 +250,7 @@ def _may_have_control_characters(body: bytes) -> bool:
 
 def _lines(decoders: Decoders[Row], body: bytes) -> list[Row]:
     """Decode NDJSON in one go; raise when a row is bad, or is not just one line."""
-    rows = decoders.one.decode_lines(body)
+    rows = decoders.row.decode_lines(body)
     if len(rows) != body.count(b"\n") + (not body.endswith(b"\n")):
         raise ValueError("a blank line, two rows in a line, or a row over several")
     return rows
@@ -265,7 +265,7 @@ def _row_texts(body: bytes) -> Sequence[bytes | msgspec.Raw]:
     except _UNREADABLE as error:
         texts = _array_items(body)
         if texts is None:
-            raise explained(error, REST_NAMES, body) from None
+            raise explain(error, REST_NAMES, body) from None
         return texts
 
 
@@ -286,12 +286,12 @@ def _no_number(name: str) -> None:
 
 
 def _decode(
-    kind: Kind[Row], text: bytes | msgspec.Raw, names: Mapping[str, str]
+    kind: RowType[Row], text: bytes | msgspec.Raw, names: Mapping[str, str]
 ) -> Row | _Unreadable:
     try:
-        return kind.any_time.one.decode(text)
+        return kind.any_time.row.decode(text)
     except _UNREADABLE as error:
         own_id = None
         with contextlib.suppress(*_UNREADABLE):
             own_id = _ID.decode(text).id
-        return _Unreadable(explained(error, names, text), own_id)
+        return _Unreadable(explain(error, names, text), own_id)

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Fingerprints: TypeAlias = npt.NDArray[np.uint64]
+IdHashes: TypeAlias = npt.NDArray[np.uint64]
 _Places: TypeAlias = npt.NDArray[np.intp]
 
 _BEFORE: Final = b'"id"'
@@ -33,7 +33,7 @@ _MANY: Final = 32
 """From here on numpy is faster: it takes 50 us for a few ids, Python 1.5 us for each."""
 
 
-def of_ids(ids: Sequence[str]) -> Fingerprints:
+def of_ids(ids: Sequence[str]) -> IdHashes:
     """Return the fingerprint of each id; equal ids have equal ones, up to their first quote."""
     texts = [id_.encode() for id_ in ids]
     if len(texts) < _MANY:
@@ -48,7 +48,7 @@ def ends_of(lines: bytes) -> _Places:
     return np.flatnonzero(np.frombuffer(lines, np.uint8) == _NEW_LINE)
 
 
-def in_lines(lines: bytes, ends: _Places) -> Fingerprints:
+def in_lines(lines: bytes, ends: _Places) -> IdHashes:
     """Return the same of the ids in compact JSON lines without escapes, given where the lines end.
 
     Each line has one `"id":`, its row's own.
@@ -71,7 +71,7 @@ def _behind_marks(lines: bytes) -> _Places:
     return begins
 
 
-def repeated(fingerprints: Fingerprints) -> bool:
+def has_repeats(fingerprints: IdHashes) -> bool:
     """Say whether any two are equal."""
     ordered = np.sort(fingerprints)
     return bool((ordered[1:] == ordered[:-1]).any())
@@ -88,12 +88,12 @@ def _hash(text: bytes) -> int:
     return mixed
 
 
-def _words(text: bytes) -> Fingerprints:
+def _words(text: bytes) -> IdHashes:
     """Return the eight bytes from each byte on."""
     return np.ndarray((len(text) + 1,), "<u8", text + bytes(_WORD), strides=(1,))
 
 
-def _hashed(words: Fingerprints, starts: _Places) -> Fingerprints:
+def _hashed(words: IdHashes, starts: _Places) -> IdHashes:
     """Hash what is between each start and the next quote, all of them a word at a time."""
     hashes = np.zeros(len(starts), np.uint64)
     longer: _Places | None = None  # which ids are not at their end yet; None: all

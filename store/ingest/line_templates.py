@@ -23,11 +23,11 @@ from store.clock import steady_ms
 from store.ingest.decoder import Batch, read_batch
 from store.ingest.id_hashes import ends_of, in_lines
 from store.ingest.row_errors import REST_NAMES
-from store.ingest.rows import MAX_NAME, MAX_ROWS, METRIC, TAGS_SORTED, Kind, MetricRow, Row
+from store.ingest.rows import MAX_NAME, MAX_ROWS, METRIC, TAGS_SORTED, MetricRow, Row, RowType
 from store.timestamps import MILLISECONDS, Unit
 
-MAX_FORMS: Final = 64
-MAX_FORM_BYTES: Final = 2_000
+MAX_TEMPLATES: Final = 64
+MAX_TEMPLATE_BYTES: Final = 2_000
 
 _LEAST_BYTES: Final = 4_096
 """Below it there is nothing to gain."""
@@ -57,7 +57,7 @@ _TAGS: Final = msgspec.json.Decoder(dict[str, str])
 _LINE: Final = msgspec.json.Decoder(dict[str, Any])
 
 
-class Form(NamedTuple):
+class LineTemplate(NamedTuple):
     """A pattern of lines; `fixed` bytes of a line are no part of any value.
 
     `marks`: whether it has a time, and an id. `sorted_tags`: whether its tags are in the order in
@@ -65,12 +65,12 @@ class Form(NamedTuple):
     """
 
     pattern: bytes
-    fixed: int
+    literal_bytes: int
     marks: tuple[bool, bool]
     sorted_tags: bool
 
 
-def form_of(line: bytes) -> Form | None:
+def template_of(line: bytes) -> LineTemplate | None:
     """Return the form that a line which was accepted as a row may have; None if it has none.
 
     Written in another way (spaces, an escape, a key twice, a time as a text) it has not that form.
@@ -90,8 +90,8 @@ def form_of(line: bytes) -> Form | None:
     marks = "timestamp" in fields, "id" in fields
     pattern = rb"\{" + b",".join(parts) + rb"\}"
     keys = list(fields.get("tags", ()))
-    form = Form(pattern, fixed, marks, sorted_tags=keys == sorted(keys))
-    return form if len(pattern) <= MAX_FORM_BYTES else None
+    form = LineTemplate(pattern, fixed, marks, sorted_tags=keys == sorted(keys))
+    return form if len(pattern) <= MAX_TEMPLATE_BYTES else None
 
 
 def _tags(tags: object) -> bytes | None:
@@ -115,24 +115,24 @@ def _compiled(patterns: list[bytes]) -> Any:  # noqa: ANN401 - re2 has no types
 class _Group:
     """Forms that may be mixed in one body."""
 
-    forms: dict[bytes, Form] = field(default_factory=dict)
+    forms: dict[bytes, LineTemplate] = field(default_factory=dict)
     pattern: Any = None
     longest: int = 0
 
-    def add(self, form: Form) -> None:
-        if len(self.forms) == MAX_FORMS:
+    def add(self, form: LineTemplate) -> None:
+        if len(self.forms) == MAX_TEMPLATES:
             self.forms.clear()
         self.forms[form.pattern] = form
         self.pattern = _compiled(list(self.forms))
         # In a line of this length no text can be longer than a name may be.
-        self.longest = MAX_NAME + min(each.fixed for each in self.forms.values())
+        self.longest = MAX_NAME + min(each.literal_bytes for each in self.forms.values())
 
     def matches(self, body: bytes, longest: int) -> bool:
         """Say whether each line has one of the forms; `longest` counts a line with its end."""
         return longest <= self.longest + 1 and bool(self.pattern.fullmatch(body))
 
 
-class Forms:
+class TemplateCache:
     """Reads batches, and remembers the forms of their lines."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class Forms:
 
     def read_batch(
         self,
-        kind: Kind[Row],
+        kind: RowType[Row],
         body: bytes,
         now: Instant,
         names: Mapping[str, str] = REST_NAMES,
@@ -154,16 +154,16 @@ class Forms:
         is_large = len(body) >= _LEAST_BYTES and body.startswith(b"{")
         if kind is not METRIC or not is_large or not in_milliseconds:
             return read_batch(kind, body, now, names, unit)
-        if recognised := self.recognised(body, now):
+        if recognised := self.match(body, now):
             return recognised  # type: ignore[return-value]  # the kind is METRIC
         batch = read_batch(kind, body, now, names, unit)
         steady = steady_ms()
-        if not batch.refused and steady >= self._learned_at + _LEARN_EVERY_MS:
+        if not batch.errors and steady >= self._learned_at + _LEARN_EVERY_MS:
             self._learned_at = steady
             self.learn(body)
         return batch
 
-    def recognised(self, body: bytes, now: Instant) -> Batch[MetricRow] | None:
+    def match(self, body: bytes, now: Instant) -> Batch[MetricRow] | None:
         """Return NDJSON as a batch if each of its lines has a known form."""
         marks = _marks(body[: body.find(b"\n")])
         sorted_tags, any_order = self._sorted.get(marks), self._any_order.get(marks)
@@ -198,14 +198,14 @@ class Forms:
             marks = _marks(line)
             known = (self._sorted.get(marks), self._any_order.get(marks))
             if not any(group and group.pattern.fullmatch(line + b"\n") for group in known):
-                form = form_of(line)
+                form = template_of(line)
                 if form is None or form in tried:
                     continue
                 tried.add(form)
                 if _compiled([form.pattern]).fullmatch(line + b"\n"):
                     self._add(form)
 
-    def _add(self, form: Form) -> None:
+    def _add(self, form: LineTemplate) -> None:
         """Keep a form. Bodies with sorted tags are the most, and must not pay for the others."""
         self._any_order.setdefault(form.marks, _Group()).add(form)
         if form.sorted_tags:

@@ -6,12 +6,12 @@ from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.ingest.decoder import Batch, batch_of, read_one
 from store.ingest.streams import Stream
-from store.journal.set_aside import SetAside
+from store.journal.set_aside import SetAsideLine
 from store.timestamps import MILLISECONDS
 
 
 def readable(
-    stream: Stream[Any], lines: list[SetAside], now: Instant
+    stream: Stream[Any], lines: list[SetAsideLine], now: Instant
 ) -> tuple[Batch[Any], list[bytes]]:
     """Return the rows that can be read by now, and the lines that can't.
 
@@ -21,11 +21,11 @@ def readable(
     left: list[bytes] = []
     for file, place, line in lines:
         try:
-            batch, _ = read_one(stream.kind, line, now, MILLISECONDS)
+            batch, _ = read_one(stream.row_type, line, now, MILLISECONDS)
         except AnalyticsError:
             left.append(line)
             continue
         row = batch.rows[0]
         row.id = row.id or f"set-aside-{file.stem}-{place}"
         rows.append(row)
-    return batch_of(stream.kind, rows), left
+    return batch_of(stream.row_type, rows), left

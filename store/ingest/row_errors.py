@@ -22,7 +22,7 @@ GRAPHQL_NAMES: Final[Mapping[str, str]] = {
 REST_NAMES: Final[Mapping[str, str]] = {}
 
 
-def refused(index: int, row: object, error: AnalyticsError) -> RowError:
+def row_error(index: int, row: object, error: AnalyticsError) -> RowError:
     return RowError(
         index=index,
         id=getattr(row, "id", None),
@@ -37,12 +37,12 @@ _NAMED: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
 _LIMIT: Final = re.compile(r"(?:<=|>=) (-?\d+)")
 
 
-def explained(
+def explain(
     error: Exception, names: Mapping[str, str], text: bytes | msgspec.Raw
 ) -> AnalyticsError:
     """Turn the error of decoding a text into one that names the field and the limit."""
     if isinstance(error, AnalyticsError):
-        return renamed(error, names)
+        return rename_field(error, names)
     if isinstance(error, RecursionError):
         return bad_input(None, f"nested too deeply (at most {MAX_DEPTH})", limit=MAX_DEPTH)
     if fault := utf8_fault(text):
@@ -56,7 +56,7 @@ def explained(
         field = named[1][:MAX_NAME]
     bound = int(limit[1]) if limit else None
     reason = (message[: at.start()] if at else message)[: 2 * MAX_NAME]
-    return renamed(bad_input(field, reason.replace("`", ""), limit=bound), names)
+    return rename_field(bad_input(field, reason.replace("`", ""), limit=bound), names)
 
 
 def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
@@ -71,7 +71,7 @@ def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
     return None
 
 
-def renamed(error: AnalyticsError, names: Mapping[str, str]) -> AnalyticsError:
+def rename_field(error: AnalyticsError, names: Mapping[str, str]) -> AnalyticsError:
     """Speak of the field in the words of the door."""
     if error.field is None or error.field not in names:
         return error

@@ -227,8 +227,8 @@ def _instants_of(array: msgspec.Raw, unit: Unit | None) -> list[int]:
 class Decoders(Generic[Row]):
     """Decoders of one row, and of a JSON array of rows."""
 
-    one: msgspec.json.Decoder[Row]
-    many: msgspec.json.Decoder[list[Row]]
+    row: msgspec.json.Decoder[Row]
+    rows: msgspec.json.Decoder[list[Row]]
 
     @classmethod
     def of_type(cls, row: type[Row]) -> "Decoders[Row]":
@@ -237,7 +237,7 @@ class Decoders(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Row]):
+class RowType(Generic[Row]):
     """One kind of row: its type, its decoders, and the check of what the type can't say.
 
     `plain` reads the usual times at once: numbers that can only be milliseconds, and texts with at
@@ -254,7 +254,7 @@ class Kind(Generic[Row]):
     plain: Decoders[Row]
     any_time: Decoders[Row]
     stamp: Callable[[Any, Instant, Unit | None], Instant] = _stamp
-    timed: bool = True
+    has_timestamp: bool = True
     points: Callable[[Sequence[Row]], int] = len
     encoder: msgspec.json.Encoder = TAGS_SORTED
     name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
@@ -262,24 +262,24 @@ class Kind(Generic[Row]):
 
 _SERIES_DECODERS: Final = Decoders.of_type(SeriesRow)
 
-METRIC: Final = Kind(
+METRIC: Final = RowType(
     MetricRow,
     _check_metric,
     always_check=False,
     plain=Decoders.of_type(MetricRow),
     any_time=Decoders[MetricRow].of_type(_AnyTimeMetricRow),
 )
-METRIC_SERIES: Final = Kind(
+METRIC_SERIES: Final = RowType(
     SeriesRow,
     _check_series,
     always_check=True,
     plain=_SERIES_DECODERS,
     any_time=_SERIES_DECODERS,
     stamp=_stamp_series,
-    timed=False,
+    has_timestamp=False,
     points=_points_of_series,
 )
-EVENT: Final = Kind(
+EVENT: Final = RowType(
     EventRow,
     _check_event,
     always_check=True,

@@ -8,9 +8,9 @@ from store.ingest.rows import (
     METRIC,
     METRIC_SERIES,
     EventRow,
-    Kind,
     MetricRow,
     Row,
+    RowType,
     SeriesRow,
 )
 from store.query.sql import Statement
@@ -94,7 +94,7 @@ class Stream(Generic[Row]):
     """
 
     name: str
-    kind: Kind[Row]
+    row_type: RowType[Row]
     table: str
     columns: str
     rows_text: str
@@ -126,11 +126,13 @@ class Stream(Generic[Row]):
         return Statement(f"SELECT max(batch) AS batch FROM {self.table}")
 
 
-METRICS: Final[Stream[MetricRow]] = Stream("metrics", METRIC, "metrics", _METRIC_COLUMNS, _METRICS)
-SERIES: Final[Stream[SeriesRow]] = Stream(
+METRIC_STREAM: Final[Stream[MetricRow]] = Stream(
+    "metrics", METRIC, "metrics", _METRIC_COLUMNS, _METRICS
+)
+SERIES_STREAM: Final[Stream[SeriesRow]] = Stream(
     "series", METRIC_SERIES, "metrics", _METRIC_COLUMNS, _SERIES
 )
-EVENTS: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _EVENT_COLUMNS, _EVENTS)
+EVENT_STREAM: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _EVENT_COLUMNS, _EVENTS)
 AnyStream: TypeAlias = Stream[MetricRow] | Stream[SeriesRow] | Stream[EventRow]
-STREAMS: Final[tuple[AnyStream, ...]] = (METRICS, SERIES, EVENTS)
+STREAMS: Final[tuple[AnyStream, ...]] = (METRIC_STREAM, SERIES_STREAM, EVENT_STREAM)
 TABLES: Final = tuple(dict.fromkeys(stream.table for stream in STREAMS))

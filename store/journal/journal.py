@@ -18,10 +18,10 @@ from typing import Final, TypeVar
 
 from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
-from store.journal.row_counts import Ledger
+from store.journal.row_counts import RowCounts
 from store.journal.row_ids import BatchNumbers, Position
 from store.journal.segments import cut, header, read_prefix
-from store.journal.set_aside import Refused, lines_of, replaced
+from store.journal.set_aside import SetAsideRows, blank_bad_lines, lines_of
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class _Open:
     path: Path
     batch: int
     fd: int
-    opened: float
+    since: float
     bytes: int = 0
     lines: int = 0
     rows: int = 0
@@ -81,7 +81,7 @@ class _Waiting:
     lines: bytes
     rows: int
     names: AbstractSet[str] | None
-    written: asyncio.Future[Position]
+    position: asyncio.Future[Position]
 
 
 class Journal:
@@ -94,22 +94,22 @@ class Journal:
         self._max_bytes = max_bytes
         self._current: _Open | None = None
         self._waiting: list[_Waiting] = []
-        self._taken = self._settled = 0
+        self._taken_count = self._settled_count = 0
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
         self._queued_bytes = 0
-        self._closed = False
+        self._is_closed = False
         self._mender: asyncio.Task[None] | None = None
-        self.ledger = Ledger()
+        self.counts = RowCounts()
         self.bytes = 0
         self.recovered_rows = 0
         self.loaded_rows = 0
         self.set_aside_rows = 0
-        self.refused = Refused(folder)
+        self.dead_letters = SetAsideRows(folder)
         self.failure: str | None = None
-        self.sealed: list[Segment] = []
+        self.sealed_segments: list[Segment] = []
         self.on_rows: Callable[[], None] = lambda: None
 
     @property
@@ -122,13 +122,15 @@ class Journal:
         current = self._current
         if current and current.rows and _may_share(current.names, names):
             return current.batch
-        found = (s.batch for s in reversed(self.sealed) if _may_share(s.names, names))
+        found = (s.batch for s in reversed(self.sealed_segments) if _may_share(s.names, names))
         return next(found, 0)
 
     @property
     def rows(self) -> int:
         """The number of acknowledged rows that are not loaded."""
-        return sum(s.rows for s in self.sealed) + (self._current.rows if self._current else 0)
+        return sum(s.rows for s in self.sealed_segments) + (
+            self._current.rows if self._current else 0
+        )
 
     @property
     def torn_bytes(self) -> int:
@@ -138,12 +140,12 @@ class Journal:
     @property
     def oldest(self) -> int:
         """The batch number of the oldest acknowledged row that is not loaded, or 0."""
-        return self.sealed[0].batch if self.sealed else self.newest
+        return self.sealed_segments[0].batch if self.sealed_segments else self.newest
 
     @property
-    def opened(self) -> float:
+    def open_since(self) -> float:
         """When the open segment got its first row, on the monotonic clock; now if there is none."""
-        return self._current.opened if self._current else time.monotonic()
+        return self._current.since if self._current else time.monotonic()
 
     def recover(self) -> list[str]:
         """Take over the segments that an earlier process left; return what had to be set aside."""
@@ -161,7 +163,7 @@ class Journal:
                     cut(path, valid)
             batch = int(path.stem)
             self._numbers.reserve(batch)
-            self.sealed.append(Segment(path, batch, rows, valid, leftover=True))
+            self.sealed_segments.append(Segment(path, batch, rows, valid, leftover=True))
             self.bytes += valid
             self.recovered_rows += rows
         sync_folder(self._folder)
@@ -176,26 +178,26 @@ class Journal:
         disk; then none of them is kept. Either way they are in the ledger, even if the caller goes
         away meanwhile.
         """
-        if self._closed:
-            self.ledger.unavailable += rows
+        if self._is_closed:
+            self.counts.unavailable += rows
             raise AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
         if self.bytes + self._queued_bytes + len(lines) > self._max_bytes:
-            self.ledger.unavailable += rows
+            self.counts.unavailable += rows
             message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
         written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(lines, rows, names, written))
-        self._taken += 1
+        self._taken_count += 1
         self._queued_bytes += len(lines)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting())
         return await written
 
-    async def flushed(self) -> None:
+    async def flush(self) -> None:
         """Return when all that was to be appended before is on the disk, or refused."""
-        if self._settled < self._taken:
+        if self._settled_count < self._taken_count:
             flushed = asyncio.get_running_loop().create_future()
-            self._flushes.append((self._taken, flushed))
+            self._flushes.append((self._taken_count, flushed))
             await flushed
 
     async def _write_waiting(self) -> None:
@@ -204,9 +206,9 @@ class Journal:
                 async with self._lock:
                     group = self._next_group()
                     await self._write_group(group)
-                    self._settled += len(group)
+                    self._settled_count += len(group)
                 for target, flushed in self._flushes:
-                    if self._settled >= target and not flushed.done():
+                    if self._settled_count >= target and not flushed.done():
                         flushed.set_result(None)
                 self._flushes = [(t, f) for t, f in self._flushes if not f.done()]
         finally:
@@ -237,12 +239,12 @@ class Journal:
             self._fail(group, error)
             return
         self.failure = None
-        self.ledger.stored += rows
+        self.counts.stored += rows
         position = current.lines + 1
         for waiting in group:
             current.add_names(waiting.names)
-            if not waiting.written.done():
-                waiting.written.set_result(Position(current.batch, position))
+            if not waiting.position.done():
+                waiting.position.set_result(Position(current.batch, position))
             position += waiting.rows  # where a line is a row; a series' points have no position
         current.lines += rows + 1
         current.rows += rows
@@ -262,10 +264,10 @@ class Journal:
         if self._mender is None:
             self._mender = asyncio.create_task(self._mend())
         for waiting in group:
-            self.ledger.unavailable += waiting.rows
-            if not waiting.written.done():
+            self.counts.unavailable += waiting.rows
+            if not waiting.position.done():
                 refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
-                waiting.written.set_exception(refusal)
+                waiting.position.set_exception(refusal)
 
     async def _mend(self) -> None:
         """Find out when writing works again: a caller who is told to stay away won't."""
@@ -301,14 +303,14 @@ class Journal:
             segment = Segment(
                 current.path, current.batch, current.rows, current.bytes, names=current.names
             )
-            self.sealed.append(segment)
+            self.sealed_segments.append(segment)
         with contextlib.suppress(OSError):  # all that counts is on the disk already
             os.close(current.fd)
         if not current.rows:
             with contextlib.suppress(OSError):  # it has no whole group: a start throws it away
                 current.path.unlink(missing_ok=True)
 
-    async def loaded(self, segment: Segment) -> None:
+    async def mark_loaded(self, segment: Segment) -> None:
         """Forget a segment that the engine has. To delete 60 MB takes a disk some time."""
         await asyncio.to_thread(segment.path.unlink, missing_ok=True)
         self.loaded_rows += segment.rows
@@ -316,7 +318,7 @@ class Journal:
 
     def set_aside(self, segment: Segment) -> Path:
         """Put a segment that the engine refuses where it blocks nothing and can be replayed."""
-        target = self.refused.put_segment(segment.path)
+        target = self.dead_letters.put_segment(segment.path)
         self.set_aside_rows += segment.rows
         self._drop(segment)
         return target
@@ -329,18 +331,18 @@ class Journal:
         from which the same lines will be taken again.
         """
         lines = lines_of(segment.path.read_bytes()[: segment.bytes])
-        self.refused.put(segment.path.name, [line for n, line in enumerate(lines) if n in bad])
-        kept = b"".join(replaced(lines[1:], bad, first=1))
+        self.dead_letters.put(segment.path.name, [line for n, line in enumerate(lines) if n in bad])
+        kept = b"".join(blank_bad_lines(lines[1:], bad, first=1))
         content = header(segment.batch, 0, kept, rows) + kept
         write_durably(segment.path, content)
         left = replace(segment, rows=rows, bytes=len(content))
-        self.sealed[self.sealed.index(segment)] = left
+        self.sealed_segments[self.sealed_segments.index(segment)] = left
         self.bytes += left.bytes - segment.bytes
         self.set_aside_rows += segment.rows - rows
         return left
 
     def _drop(self, segment: Segment) -> None:
-        self.sealed.remove(segment)
+        self.sealed_segments.remove(segment)
         self.bytes -= segment.bytes
 
     def forget_durably(self) -> None:
@@ -349,7 +351,7 @@ class Journal:
 
     async def close(self) -> None:
         """Finish what waits, and seal."""
-        self._closed = True
+        self._is_closed = True
         if self._mender:
             self._mender.cancel()
         while self._writer:

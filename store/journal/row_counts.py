@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 @dataclass(slots=True)
-class Ledger:
+class RowCounts:
     """One stream's rows since the start. Each received row is in exactly one of the others.
 
     `received = stored + duplicates + rejected + unavailable + pending`. `stored` are acknowledged
@@ -25,7 +25,7 @@ class Ledger:
         return self.received - settled
 
 
-class Account(NamedTuple):
+class StreamStats(NamedTuple):
     """A stream's ledger, and where its stored rows are by now.
 
     Since the start, `stored + recovered = loaded + waiting + set_aside`: rows that were found in
@@ -34,11 +34,11 @@ class Account(NamedTuple):
     """
 
     stream: str
-    ledger: Ledger
+    counts: RowCounts
     recovered: int
     loaded: int
     waiting: int
     set_aside: int
-    refused: int
+    set_aside_total: int
     journal_bytes: int
     torn_bytes: int

@@ -9,7 +9,7 @@ from store.durable_files import make_folder, sync_folder, write_durably
 HEADER_START: Final = b'{"crc":'
 
 
-class SetAside(NamedTuple):
+class SetAsideLine(NamedTuple):
     """A line that is set aside, and the file and the place there that make its id."""
 
     file: Path
@@ -17,7 +17,7 @@ class SetAside(NamedTuple):
     line: bytes
 
 
-class Refused:
+class SetAsideRows:
     """A journal's folder of lines that are set aside, one file for each segment they were in."""
 
     def __init__(self, journal_folder: Path) -> None:
@@ -26,7 +26,7 @@ class Refused:
         self._folder = journal_folder / "refused"
         self.rows = sum(1 for _ in self)
 
-    def __iter__(self) -> Iterator[SetAside]:
+    def __iter__(self) -> Iterator[SetAsideLine]:
         """Go through all lines, oldest segment first."""
         for file in self.files():
             yield from rows_of(file)
@@ -70,16 +70,16 @@ def lines_of(content: bytes) -> list[bytes]:
     return lines if last == b"\n" else [*lines, last]
 
 
-def rows_of(file: Path) -> list[SetAside]:
+def rows_of(file: Path) -> list[SetAsideLine]:
     """Return the lines of a file that are no headers of groups; no row begins as those do."""
     return [
-        SetAside(file, place, line)
+        SetAsideLine(file, place, line)
         for place, line in enumerate(lines_of(file.read_bytes()))
         if not line.startswith(HEADER_START)
     ]
 
 
-def replaced(lines: Sequence[bytes], bad: Container[int], first: int) -> list[bytes]:
+def blank_bad_lines(lines: Sequence[bytes], bad: Container[int], first: int) -> list[bytes]:
     """Put an empty object in the place of each header and each bad line, counted from `first`."""
     return [
         b"{}\n" if place in bad or line.startswith(HEADER_START) else line

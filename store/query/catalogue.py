@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from store.query.pages import METRICS, Span, between
-from store.query.queries import Rows
+from store.query.pages import METRIC_ORDER, Slice, within_slice
+from store.query.queries import RowSet
 from store.query.sql import Slots, Statement
 
 SUMMARY: Final = {
@@ -16,7 +16,7 @@ SUMMARY: Final = {
     "series": "uniqCombined(tags)",
 }
 """What can be computed of the rows that share a name."""
-DESCRIBED: Final = ("kind", "unit", "description")
+DESCRIPTION_COLUMNS: Final = ("kind", "unit", "description")
 """What people say of a metric; an empty text is nothing."""
 
 # Rows are sorted by name: read in that order, a page stops the scan where it ends. Measured at
@@ -44,23 +44,23 @@ class DescriptionRow(msgspec.Struct):
     description: str
 
 
-def search(rows: Rows, text: str | None) -> None:
+def search(rows: RowSet, text: str | None) -> None:
     """Narrow rows to names that contain a text, whatever its case."""
     if text:
         rows.conditions.append(contains(rows, "name", text))
 
 
-def contains(rows: Rows | Slots, column: str, text: str) -> str:
+def contains(rows: RowSet | Slots, column: str, text: str) -> str:
     """Return the test for a part of a text, whatever its case (full Unicode case folding)."""
     return _FOLDED.format(column=column, value=rows.bind("String", text))
 
 
-def named(rows: Rows, names: Sequence[str]) -> None:
+def in_names(rows: RowSet, names: Sequence[str]) -> None:
     """Narrow rows to these names."""
     rows.conditions.append(f"name IN {rows.bind('Array(String)', names)}")
 
 
-def of_kind(rows: Rows, kind: str, default: str) -> None:
+def with_kind(rows: RowSet, kind: str, default: str) -> None:
     """Narrow metrics to those of one kind; one of which nothing is said is of the default."""
     slot = rows.bind("String", kind)
     if kind == default:
@@ -72,16 +72,16 @@ def of_kind(rows: Rows, kind: str, default: str) -> None:
         )
 
 
-def summaries(rows: Rows, wanted: Collection[str], span: Span) -> Statement:
+def summaries(rows: RowSet, wanted: Collection[str], span: Slice) -> Statement:
     """List names with what is wanted of each; up to `count` + 1 `SummaryRow`s, one statement."""
-    rows = between(rows, METRICS, span)
+    rows = within_slice(rows, METRIC_ORDER, span)
     columns = ["name", *(f"{text} AS {key}" for key, text in SUMMARY.items() if key in wanted)]
-    order = METRICS.sorted(backward=span.backward)
+    order = METRIC_ORDER.order_by(backward=span.backward)
     found = rows.statement(
         f"SELECT {', '.join(columns)}",
         f"GROUP BY name\n{order}\nLIMIT {rows.bind('UInt32', span.count + 1)}\n{_IN_ORDER}",
     )
-    if not any(key in wanted for key in DESCRIBED):
+    if not any(key in wanted for key in DESCRIPTION_COLUMNS):
         return found
     text = (
         f"SELECT * FROM (\n{found.text}\n) AS found\n"
@@ -90,17 +90,17 @@ def summaries(rows: Rows, wanted: Collection[str], span: Span) -> Statement:
     return rows.slots.statement(text, (rows.table,))
 
 
-def first(rows: Rows) -> Statement:
+def first(rows: RowSet) -> Statement:
     """Read one name, without looking at the other rows; no or one `SummaryRow`."""
     return rows.statement("SELECT name", "LIMIT 1")
 
 
-def total(rows: Rows) -> Statement:
+def total(rows: RowSet) -> Statement:
     """Count names; one `CountRow`."""
     return rows.statement("SELECT uniqExact(name) AS rows")
 
 
-def _descriptions(rows: Rows) -> str:
+def _descriptions(rows: RowSet) -> str:
     """Select what is said of the metrics of a project, which is the first condition of all rows."""
     return (
         "SELECT name, kind, unit, description FROM metric_descriptions FINAL"
@@ -110,7 +110,7 @@ def _descriptions(rows: Rows) -> str:
 
 def description(project: str, name: str) -> Statement:
     """Read what is said of a metric; no or one `DescriptionRow`."""
-    rows = Rows("metric_descriptions", project)
+    rows = RowSet("metric_descriptions", project)
     text = f"{_descriptions(rows)} AND name = {rows.bind('String', name)}"
     return rows.slots.statement(text, ())
 
@@ -118,10 +118,12 @@ def description(project: str, name: str) -> Statement:
 def describe(project: str, name: str, said: Mapping[str, str]) -> Statement:
     """Say something of a metric; what is not said now stays as it was."""
     columns = [
-        f"{{{key}:String}}" if key in said else f"argMax({key}, version)" for key in DESCRIBED
+        f"{{{key}:String}}" if key in said else f"argMax({key}, version)"
+        for key in DESCRIPTION_COLUMNS
     ]
     return Statement(
-        f"INSERT INTO metric_descriptions (project, name, {', '.join(DESCRIBED)}, version)\n"
+        "INSERT INTO metric_descriptions\n"
+        f"(project, name, {', '.join(DESCRIPTION_COLUMNS)}, version)\n"
         f"SELECT {{p0:String}}, {{p1:String}}, {', '.join(columns)}, max(version) + 1\n"
         "FROM metric_descriptions WHERE project = {p0:String} AND name = {p1:String}",
         {"p0": project, "p1": name, **said},

@@ -13,7 +13,7 @@ import msgspec
 
 from store.query import facets
 from store.query.fields import json_fields
-from store.query.queries import Rows
+from store.query.queries import RowSet
 from store.query.sql import Statement
 
 SECONDS: Final = 3
@@ -45,7 +45,7 @@ class CountRow(msgspec.Struct):
     rows: int
 
 
-def present(rows: Rows, paths: Sequence[tuple[str, ...]]) -> Statement:
+def present(rows: RowSet, paths: Sequence[tuple[str, ...]]) -> Statement:
     """Find out which keys occur in any of some rows; the `PlaceRow`s of those that do.
 
     A path is that of a property, or the one key of a tag.
@@ -53,7 +53,7 @@ def present(rows: Rows, paths: Sequence[tuple[str, ...]]) -> Statement:
     return _together([_look(rows, place, path) for place, path in enumerate(paths)], rows)
 
 
-def _look(rows: Rows, place: int, path: tuple[str, ...]) -> str:
+def _look(rows: RowSet, place: int, path: tuple[str, ...]) -> str:
     some, slots = rows.copy(), rows.slots
     if rows.table == "metrics":
         (tag,) = path
@@ -66,7 +66,7 @@ def _look(rows: Rows, place: int, path: tuple[str, ...]) -> str:
     return some.text(f"SELECT {place} AS place", "LIMIT 1")
 
 
-def not_numbers(rows: Rows, paths: Sequence[tuple[tuple[str, ...], bool]]) -> Statement:
+def not_numbers(rows: RowSet, paths: Sequence[tuple[tuple[str, ...], bool]]) -> Statement:
     """Count rows, and the rows in which each property has a value that is no number.
 
     A path comes with whether texts are taken for numbers.
@@ -84,20 +84,20 @@ def not_numbers(rows: Rows, paths: Sequence[tuple[tuple[str, ...], bool]]) -> St
     return _together(counts, rows)
 
 
-def present_names(rows: Rows, names: Collection[str]) -> Statement:
+def present_names(rows: RowSet, names: Collection[str]) -> Statement:
     """Find out which names occur; their `NameRow`s."""
     rows = rows.copy()
     rows.conditions.append(f"name IN {rows.bind('Array(String)', sorted(names))}")
     return rows.statement("SELECT name", f"GROUP BY name\nSETTINGS {_BOUND}")
 
 
-def frequent_names(rows: Rows) -> Statement:
+def frequent_names(rows: RowSet) -> Statement:
     """List the most frequent names; `NameRow`s."""
     behind = f"GROUP BY name\nORDER BY count() DESC, name\nLIMIT {MAX_LISTED}\nSETTINGS {_BOUND}"
     return rows.statement("SELECT name", behind)
 
 
-def recent_keys(rows: Rows) -> Statement:
+def recent_keys(rows: RowSet) -> Statement:
     """List the keys in the newest rows, most frequent first; `KeyRow`s."""
     facet, column = (
         (facets.TAGS, "tags") if rows.table == "metrics" else (facets.PROPERTIES, "properties")
@@ -106,10 +106,10 @@ def recent_keys(rows: Rows) -> Statement:
         f"SELECT name, {column} AS text, 1 AS n",
         f"ORDER BY time DESC LIMIT {_SAMPLED_ROWS}",
     )
-    found = facets.keys(replace(facet, rows=sample), rows, ())
+    found = facets.facet_keys(replace(facet, rows=sample), rows, ())
     return replace(found, text=f"{found.text}, {_BOUND}")
 
 
-def _together(texts: Sequence[str], rows: Rows) -> Statement:
+def _together(texts: Sequence[str], rows: RowSet) -> Statement:
     joined = "\nUNION ALL\n".join(f"(\n{text}\n)" for text in texts)
     return rows.slots.statement(f"SELECT * FROM (\n{joined}\n)\n{_LOOK}", (rows.table,))

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from store.query.catalogue import contains
-from store.query.fields.canonical_json import UNTOLD, marked, unmarked
-from store.query.queries import Rows
+from store.query.fields.canonical_json import UNTOLD, mark, unmark
+from store.query.queries import RowSet
 from store.query.sql import Statement
 
-MAX_KEYS: Final = 1000
+MAX_LISTED_KEYS: Final = 1000
 MAX_KEY_BYTES: Final = 1000
 MAX_VALUE: Final = 1000
 
@@ -80,7 +80,7 @@ PROPERTIES: Final = Facet(
     pairs=(
         # Numbers of which the engine's own text says too little: they are rare.
         f"match(text, {UNTOLD}) AS is_marked,\n"
-        f"  JSONExtractKeysAndValuesRaw(if(is_marked, {marked('text')}, text)) AS level1,\n"
+        f"  JSONExtractKeysAndValuesRaw(if(is_marked, {mark('text')}, text)) AS level1,\n"
         f"  {_nested('level1')} AS level2,\n"
         f"  {_nested('level2')} AS level3,\n"
         "  arrayConcat(level1, level2, level3) AS pairs"
@@ -90,7 +90,7 @@ PROPERTIES: Final = Facet(
     distinct="uniqCombined(raw)",
     value="if(startsWith(raw, '\"'), JSONExtractString(raw), raw)",
     initial="ascii(raw)",
-    raw=f"if(is_marked, {unmarked('pair.2')}, pair.2)",
+    raw=f"if(is_marked, {unmark('pair.2')}, pair.2)",
     path=(
         f"if(is_marked AND pair.1 != {_EVERY_ROW},"
         " substring(replaceAll(pair.1, '\\xFFs', '\\xFF'), 2), pair.1)"
@@ -135,7 +135,7 @@ class ValueRow(msgspec.Struct):
     initial: int
 
 
-def keys(facet: Facet, rows: Rows, wanted: Collection[str]) -> Statement:
+def facet_keys(facet: Facet, rows: RowSet, wanted: Collection[str]) -> Statement:
     """List the most frequent keys of each name, at most `MAX_KEYS`; `KeyRow`s."""
     columns = [
         f"{text.format(facet=facet) if '{facet' in text else text} AS {key}"
@@ -148,11 +148,11 @@ def keys(facet: Facet, rows: Rows, wanted: Collection[str]) -> Statement:
         f"FROM (\n{_pairs(facet, rows)}\n)\n"
         f"WHERE path = {_EVERY_ROW} OR ({facet.is_set} AND length(path) <= {MAX_KEY_BYTES})\n"
         "GROUP BY name, path\n"
-        f"ORDER BY name, sum(n) DESC, path\nLIMIT {MAX_KEYS + 1} BY name\n{_BYTES}",
+        f"ORDER BY name, sum(n) DESC, path\nLIMIT {MAX_LISTED_KEYS + 1} BY name\n{_BYTES}",
     )
 
 
-def values(facet: Facet, rows: Rows, text: str | None, first: int) -> Statement:
+def facet_values(facet: Facet, rows: RowSet, text: str | None, first: int) -> Statement:
     """List the most frequent values of each key of each name; `ValueRow`s."""
     rows = rows.copy()
     pairs = _pairs(facet, rows)
@@ -169,7 +169,7 @@ def values(facet: Facet, rows: Rows, text: str | None, first: int) -> Statement:
     )
 
 
-def _pairs(facet: Facet, rows: Rows) -> str:
+def _pairs(facet: Facet, rows: RowSet) -> str:
     """Select a row for each key of each row, and one without a key, by which rows are counted."""
     inner = rows.statement(*facet.rows).text
     return (
@@ -180,5 +180,5 @@ def _pairs(facet: Facet, rows: Rows) -> str:
     )
 
 
-def _statement(rows: Rows, text: str) -> Statement:
+def _statement(rows: RowSet, text: str) -> Statement:
     return rows.slots.statement(text, (rows.table,))

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from store.query import queries
-from store.query.queries import Rows
+from store.query.queries import RowSet
 from store.query.sql import Statement
 
-Key: TypeAlias = tuple[Any, ...]
+SortKey: TypeAlias = tuple[Any, ...]
 """The sort key of an entry: its place in its list, whatever arrives or goes meanwhile."""
 
 _TIME: Final = "fromUnixTimestamp64Milli({}, 'UTC')"
@@ -25,7 +25,7 @@ _Row = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ListOrder:
     """How a list is sorted: columns with their types and the form of their slots.
 
     `cursor` is the type of what its cursors hold: the list's letter, then the key.
@@ -35,28 +35,32 @@ class Order:
     descending: bool
     cursor: Any
 
-    def sorted(self, *, backward: bool) -> str:
+    def order_by(self, *, backward: bool) -> str:
         """Return the ORDER BY for reading from one of the ends."""
         direction = "DESC" if self.descending != backward else "ASC"
         return "ORDER BY " + ", ".join(f"{name} {direction}" for name, _, _ in self.columns)
 
 
 _KEY: Final = (("time", "Int64", _TIME), ("batch", "UInt64", "{}"), ("row", "UInt32", "{}"))
-EVENTS: Final = Order(_KEY, descending=True, cursor=tuple[Literal["e"], _Time, _Batch, _Row])
-SAMPLES: Final = Order(_KEY, descending=True, cursor=tuple[Literal["s"], _Time, _Batch, _Row])
-METRICS: Final = Order(
+EVENT_ORDER: Final = ListOrder(
+    _KEY, descending=True, cursor=tuple[Literal["e"], _Time, _Batch, _Row]
+)
+SAMPLE_ORDER: Final = ListOrder(
+    _KEY, descending=True, cursor=tuple[Literal["s"], _Time, _Batch, _Row]
+)
+METRIC_ORDER: Final = ListOrder(
     (("name", "String", "{}"),), descending=False, cursor=tuple[Literal["m"], str]
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Slice:
     """A part of a list: between two keys, `count` entries from its beginning or its end."""
 
     count: int
     backward: bool = False
-    after: Key | None = None
-    before: Key | None = None
+    after: SortKey | None = None
+    before: SortKey | None = None
 
 
 class SampleRow(msgspec.Struct):
@@ -67,27 +71,27 @@ class SampleRow(msgspec.Struct):
     row: int
 
 
-def events_page(events: Rows, span: Span) -> Statement:
+def events_page(events: RowSet, span: Slice) -> Statement:
     """List events as lines; up to `count` + 1, from the end at which the span begins."""
-    rows, behind = _part(events, EVENTS, span)
+    rows, behind = _part(events, EVENT_ORDER, span)
     return queries.events(rows, behind)
 
 
-def samples_page(points: Rows, span: Span) -> Statement:
+def samples_page(points: RowSet, span: Slice) -> Statement:
     """List points; up to `count` + 1 `SampleRow`s, from the end at which the span begins."""
-    rows, behind = _part(points, SAMPLES, span)
+    rows, behind = _part(points, SAMPLE_ORDER, span)
     select = "SELECT value, tags, toUnixTimestamp64Milli(time) AS at, batch, row"
     return rows.statement(select, behind)
 
 
-def _part(rows: Rows, order: Order, span: Span) -> tuple[Rows, str]:
+def _part(rows: RowSet, order: ListOrder, span: Slice) -> tuple[RowSet, str]:
     """Return the rows of a span, and what sorts them and bounds them to one more than asked."""
-    rows = between(rows, order, span)
+    rows = within_slice(rows, order, span)
     limit = rows.bind("UInt32", span.count + 1)
-    return rows, f"{order.sorted(backward=span.backward)}\nLIMIT {limit}"
+    return rows, f"{order.order_by(backward=span.backward)}\nLIMIT {limit}"
 
 
-def between(rows: Rows, order: Order, span: Span) -> Rows:
+def within_slice(rows: RowSet, order: ListOrder, span: Slice) -> RowSet:
     """Narrow rows to those between the keys of a span."""
     rows = rows.copy()
     for side, key in (("after", span.after), ("before", span.before)):
@@ -96,14 +100,14 @@ def between(rows: Rows, order: Order, span: Span) -> Rows:
     return rows
 
 
-def beyond(rows: Rows, order: Order, side: str, key: Key) -> Statement:
+def exists_past(rows: RowSet, order: ListOrder, side: str, key: SortKey) -> Statement:
     """Look at a bound, and behind it on its side; one `CountRow` if anything is there, or none."""
     rows = rows.copy()
     _compare(rows, order, _OPPOSITE[_STRICT[side, order.descending]], key)
     return rows.statement("SELECT 1 AS rows", "LIMIT 1")
 
 
-def _compare(rows: Rows, order: Order, operator: str, key: Key) -> None:
+def _compare(rows: RowSet, order: ListOrder, operator: str, key: SortKey) -> None:
     """Compare the sort key; its first column also alone, which is what indexes understand."""
     slots = [
         form.format(rows.bind(type_name, value))

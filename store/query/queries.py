@@ -9,7 +9,7 @@ from schema.filters import EventFilter
 from schema.ranges import TimeRange
 from schema.scalars import MS_PER_HOUR
 from store.query.filters.conditions import event_condition
-from store.query.filters.row_set import Rows as Rows  # noqa: PLC0414 - queries.Rows is its name elsewhere
+from store.query.filters.row_set import RowSet as RowSet  # noqa: PLC0414 - queries.Rows is its name elsewhere
 from store.query.sql import Slots, Statement
 
 
@@ -74,9 +74,9 @@ _UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
-def metric_rows(project: str, name: str, span: TimeRange | None = None) -> Rows:
+def metric_rows(project: str, name: str, span: TimeRange | None = None) -> RowSet:
     """Return the points of one metric, in a range or ever."""
-    rows = Rows("metrics", project)
+    rows = RowSet("metrics", project)
     rows.conditions.append(f"name = {rows.bind('String', name)}")
     rows.add_range(span)
     return rows
@@ -87,12 +87,12 @@ def event_rows(
     tests: EventFilter,
     span: TimeRange | None = None,
     slots: Slots | None = None,
-) -> Rows:
+) -> RowSet:
     """Return the events that pass a filter, in a range or ever.
 
     Raises `AnalyticsError` that names the field of the filter which is wrong or too much.
     """
-    rows = Rows("events", project, slots)
+    rows = RowSet("events", project, slots)
     rows.add_range(span)
     rows.conditions.append(event_condition(tests, rows, span))
     return rows
@@ -126,17 +126,17 @@ def _named(name: str, slots: Slots) -> str:
     return f"\n  AND name = {slots.bind('String', name)}" if name else ""
 
 
-def names(rows: Rows) -> Statement:
+def names(rows: RowSet) -> Statement:
     """List the names that rows have, with their number, sorted; `NameRow`s."""
     return rows.statement("SELECT name, count() AS rows", "GROUP BY name\nORDER BY name")
 
 
-def count(rows: Rows) -> Statement:
+def count(rows: RowSet) -> Statement:
     """Count rows; one `CountRow`."""
     return rows.statement("SELECT count() AS rows")
 
 
-def at(rows: Rows, batch: int, row: int) -> Statement:
+def row_at(rows: RowSet, batch: int, row: int) -> Statement:
     """Read the event that stands at one place; no or one line of `EVENT_CELLS`."""
     rows = rows.copy()
     rows.conditions.append(f"batch = {rows.bind('UInt64', batch)}")
@@ -144,12 +144,12 @@ def at(rows: Rows, batch: int, row: int) -> Statement:
     return rows.statement(f"SELECT {_EVENT_COLUMNS}", "LIMIT 1")
 
 
-def events(rows: Rows, behind: str) -> Statement:
+def events(rows: RowSet, behind: str) -> Statement:
     """List events as lines of `EVENT_CELLS`; `behind` sorts and bounds them."""
     return rows.statement(f"SELECT {_EVENT_COLUMNS}", behind)
 
 
-def deletable(rows: Rows) -> Statement:
+def deletable(rows: RowSet) -> Statement:
     """Count rows, and find the batch up to which they are; one `DeletableRow`.
 
     The engine deletes part by part: it could have lost what the rest is still to be judged by.
@@ -157,7 +157,7 @@ def deletable(rows: Rows) -> Statement:
     return rows.statement("SELECT count() AS rows, max(batch) AS newest")
 
 
-def delete(rows: Rows, newest: int) -> Statement:
+def delete(rows: RowSet, newest: int) -> Statement:
     """Delete rows up to a batch; what arrives meanwhile stays."""
     rows = rows.copy()
     rows.conditions.append(f"batch <= {rows.bind('UInt64', newest)}")
@@ -183,7 +183,7 @@ def client_ids(table: str, project: str, since: int) -> Statement:
 
 def hours(table: str, project: str, since: int, most: int) -> Statement:
     """List the hours since 1970 in which batches were begun, from a batch on, newest first."""
-    rows = Rows(table, project)
+    rows = RowSet(table, project)
     rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
     return rows.statement(
         f"SELECT DISTINCT intDiv(bitShiftRight(batch, 12), {MS_PER_HOUR}) AS hour",
@@ -193,14 +193,14 @@ def hours(table: str, project: str, since: int, most: int) -> Statement:
 
 def newest_time(table: str, project: str, since: int, until: int) -> Statement:
     """Find the newest time up to one (ms) that rows have, from a batch on; one `NewestTimeRow`."""
-    rows = Rows(table, project)
+    rows = RowSet(table, project)
     rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
     rows.conditions.append(f"toUnixTimestamp64Milli(time) <= {rows.bind('Int64', until)}")
     return rows.statement("SELECT maxOrNull(toUnixTimestamp64Milli(time)) AS at")
 
 
-def _with_ids(table: str, project: str, since: int) -> Rows:
-    rows = Rows(table, project)
+def _with_ids(table: str, project: str, since: int) -> RowSet:
+    rows = RowSet(table, project)
     rows.conditions.append("client_id != ''")  # which stands for no id
     rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
     return rows

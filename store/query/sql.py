@@ -71,14 +71,14 @@ class Statement:
     params: Mapping[str, Value] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
-    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    names_by_table: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def for_console(self) -> str:
         """Return text that can be pasted into a ClickHouse console."""
-        values = [f"SET param_{name} = {_literal(text)};" for name, text in self.encoded().items()]
+        values = [f"SET param_{name} = {_literal(text)};" for name, text in self.encode().items()]
         return "\n".join([*values, self.text])
 
-    def encoded(self) -> dict[str, str]:
+    def encode(self) -> dict[str, str]:
         """Return the values in the text form that the engine expects for a typed parameter."""
         return {name: encode(value) for name, value in self.params.items()}
 

@@ -151,7 +151,7 @@ async def test_gone_at_any_moment(filled: Service, turns: int) -> None:
 async def test_a_statement_that_runs_is_stopped(filled: Service) -> None:
     """One that computes for minutes ends when its caller leaves, and its connection is free."""
     heavy = Statement("SELECT max(cityHash64(number)) AS rows FROM numbers(9000000000)")
-    questions = filled.context.for_request().questions
+    questions = filled.context.for_request().batch
     asking = [asyncio.create_task(questions.select(heavy, Rows)) for _ in range(2)]
     await asyncio.sleep(0.1)
     questions.stop()

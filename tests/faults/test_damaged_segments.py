@@ -59,7 +59,7 @@ async def write_segments(folder: Path, number: int) -> list[Whole]:
                 await log.append(lines(names[-1]), size)
                 ends.append(ends[-1] + log.bytes - before)
             await log.seal()
-            path = log.sealed[-1].path
+            path = log.sealed_segments[-1].path
             written.append(Whole(path, path.read_bytes(), ends, names))
     return written
 

@@ -18,7 +18,7 @@ from store.query.fields.json_fields import (
     tag_text,
 )
 from store.query.filters.conditions import event_condition, metric_condition
-from store.query.filters.row_set import Rows
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 from tests.harness.apis import ask, clear, record, refusal, said
 from tests.harness.filter_queries import made
@@ -183,7 +183,7 @@ class Explained(msgspec.Struct):
     explain: str
 
 
-async def granules(service: Service, rows: Rows) -> tuple[int, int]:
+async def granules(service: Service, rows: RowSet) -> tuple[int, int]:
     """Return how many granules a question reads, of how many."""
     asked = queries.count(rows)
     statement = Statement(f"EXPLAIN indexes = 1 {asked.text}", asked.params, asked.reads)
@@ -208,7 +208,7 @@ async def granules(service: Service, rows: Rows) -> tuple[int, int]:
 )
 async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None:
     """A test of name, user or session reads a part of the table only."""
-    one = queries.count(Rows("events", "default"))
+    one = queries.count(RowSet("events", "default"))
     (found,) = await service.context.store.select(one, queries.CountRow)
     if found.rows < 100_000:
         await service.context.store.engine.write(
@@ -230,7 +230,7 @@ async def test_metric_condition_names_its_own_field(service: Service) -> None:
         ({"tag": {"key": "", "string": {}}}, "input.where.tag.key"),
         ({"OR": [{"value": {"in": [1.0] * 1001}}]}, "input.where.OR[0].value.in"),
     ):
-        rows = Rows("metrics", "default")
+        rows = RowSet("metrics", "default")
         with pytest.raises(Exception, match=r"at most 1000|1 to 1000") as refused:
             metric_condition(made(MetricFilter, tests), rows, "input.where")
         assert getattr(refused.value, "field", None) == field
@@ -247,7 +247,7 @@ def test_no_value_is_in_the_text() -> None:
             "property": {"key": "a.b", "string": {"matches": word, "eq": word}},
             "performed": {"event": word, "where": {"userId": {"contains": word}}},
         }
-        rows = Rows("events", "default")
+        rows = RowSet("events", "default")
         texts.append(event_condition(made(EventFilter, where), rows, span))
     assert texts[0] == texts[1]
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from store.query.fields import json_fields
-from store.query.filters.row_set import Rows
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 from tests.harness.service import Service
 
@@ -48,7 +48,7 @@ class Tag(msgspec.Struct):
     has: int
 
 
-async def read(service: Service, column: str, value: object, parts: str, rows: Rows) -> bytes:
+async def read(service: Service, column: str, value: object, parts: str, rows: RowSet) -> bytes:
     """Return what expressions give for one JSON value in a column."""
     slot = rows.bind("String", msgspec.json.encode(value).decode() if value else "")
     text = f"WITH {slot} AS {column} SELECT {parts}"
@@ -89,7 +89,7 @@ def paths(value: Any) -> st.SearchStrategy[list[str]]:
 async def test_properties(service: Service, made: tuple[dict[str, Any], list[str]]) -> None:
     """A value has its own type and no other, whatever its key, and is found only at its path."""
     properties, keys = made
-    rows = Rows("events", "default")
+    rows = RowSet("events", "default")
     text = json_fields.property_text(rows.slots, keys)
     large = json_fields.property_is_large(rows.slots, keys)
     parts = {
@@ -124,7 +124,7 @@ async def test_properties(service: Service, made: tuple[dict[str, Any], list[str
 async def test_tags(service: Service, tags: dict[str, str], key: str, choose: int) -> None:
     """A tag is found by its whole key, and is what was sent."""
     key = sorted(tags)[choose] if choose < len(tags) else key
-    rows = Rows("metrics", "default")
+    rows = RowSet("metrics", "default")
     parts = {
         "text": json_fields.tag_text(rows.slots, key),
         "raw": json_fields.tag_raw(rows.slots, key),

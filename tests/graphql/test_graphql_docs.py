@@ -17,7 +17,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, 
 from api.graphql.schema import MAX_TOKENS
 from resolvers.event_series import MAX_BOUNDS
 from resolvers.formula import MAX_INPUTS
-from resolvers.series.request import MAX_CELLS, MAX_KEYS, MAX_SERIES
+from resolvers.series.request import MAX_CELLS, MAX_GROUP_KEYS, MAX_SERIES
 from schema.errors import STATUS
 from schema.paging import MAX_PAGE
 from schema.ranges import MAX_HOURS, MAX_YEARS
@@ -172,7 +172,16 @@ def test_every_limit_is_as_documented() -> None:
     section = TEXT.partition("## Limits")[2]
     numbers = re.findall(r"^\| .*? \| ([\d,]+)[^|]* \|$", section, re.MULTILINE)
     assert [int(number.replace(",", "")) for number in numbers] == [
-        *(MAX_HOURS, MAX_YEARS, MAX_BUCKETS, MAX_SERIES, MAX_CELLS, MAX_KEYS, MAX_BOUNDS, MAX_PAGE),
+        *(
+            MAX_HOURS,
+            MAX_YEARS,
+            MAX_BUCKETS,
+            MAX_SERIES,
+            MAX_CELLS,
+            MAX_GROUP_KEYS,
+            MAX_BOUNDS,
+            MAX_PAGE,
+        ),
         *(MAX_TESTS, MAX_DEPTH, MAX_ITEMS, MAX_PERFORMED, MAX_PATTERN),
         *(MAX_INPUTS, MAX_FORMULA, MAX_LEVELS, MAX_TOKENS),
     ]

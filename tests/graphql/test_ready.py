@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from resolvers.pages import Page
-from resolvers.series.values import Frame, Table
+from resolvers.series.values import BucketedRange, SeriesValues
 from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.buckets import Fill, Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
 from schema.series import instants
 from store.query.series.aggregates import NO_RESULTS, Result, Results
-from store.query.series.rows import lines
+from store.query.series.rows import series_rows
 from store.query.series.types import Branch
 from store.query.time.buckets import Buckets
 from tests.harness.apis import record
@@ -219,16 +219,16 @@ def test_unread_columns_are_those_that_were_read(
     text = (b"," + space).join(map(msgspec.json.encode, row))
     columns = Results(("avg", "count"), (Result(AVG, (0,), None), Result(COUNT, (1,), None)))
     branch = Branch(0, "", NO_RESULTS, columns)
-    (line,) = lines(b"[" + text + b"]\n", {0: branch})[0]
-    assert (line.part, line.series, line.keys, line.groups) == (row[1], 1, row[3], 1)
-    frame = Frame(
+    (line,) = series_rows(b"[" + text + b"]\n", {0: branch})[0]
+    assert (line.metric, line.series, line.keys, line.groups) == (row[1], 1, row[3], 1)
+    frame = BucketedRange(
         TimeRange(from_=Instant(0), to=Instant(count), granularity=Granularity.SECOND),
         Buckets(Granularity.SECOND, range(count), count, 1),
     )
-    table = Table(frozenset(), frozenset((AVG, COUNT)), fill, range(count), Instant(0))
+    table = SeriesValues(frozenset(), frozenset((AVG, COUNT)), fill, range(count), Instant(0))
     with pytest.MonkeyPatch.context() as patch:
         quick = table.columns(line, frame)
-        patch.setattr(Table, "_padded", lambda *_: None)
+        patch.setattr(SeriesValues, "_padded", lambda *_: None)
         slow = table.columns(line, frame)
     decoded = [
         {of: msgspec.json.decode(text) for of, text in each.items()} for each in (quick, slow)

@@ -11,7 +11,7 @@ from schema import filters
 from schema.filters import MetricFilter
 from schema.scalars import Instant, parse_instant, rfc3339
 from store.query.filters.conditions import metric_condition
-from store.query.filters.row_set import Rows
+from store.query.filters.row_set import RowSet
 from tests.harness.service import Service
 
 _QUERY = "query($where: EventFilter) {events(where: $where, first: 1000) {nodes {time}}}"
@@ -66,11 +66,11 @@ async def passing_events(service: Service, where: dict[str, Any]) -> set[int]:
 
 async def passing_metrics(service: Service, where: dict[str, Any]) -> set[int]:
     """Return the times of the points that pass a filter."""
-    rows = Rows("metrics", "default")
+    rows = RowSet("metrics", "default")
     rows.conditions.append(metric_condition(made(MetricFilter, where), rows))
     return await _times(service, rows)
 
 
-async def _times(service: Service, rows: Rows) -> set[int]:
+async def _times(service: Service, rows: RowSet) -> set[int]:
     statement = rows.statement("SELECT toUnixTimestamp64Milli(time) AS at")
     return {row.at for row in await service.context.store.select(statement, At)}

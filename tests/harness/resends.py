@@ -7,9 +7,9 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store.ingest.client_ids import Recorded
+from store.ingest.client_ids import RecordOutcome
 from store.ingest.decoder import read_batch
-from store.ingest.streams import METRICS, SERIES
+from store.ingest.streams import METRIC_STREAM, SERIES_STREAM
 from store.store import Store
 from tests.harness.stores import until
 
@@ -22,30 +22,34 @@ def row(key: str, own: str | None = None) -> dict[str, object]:
     return {"metric_name": "m", "value": 1, "tags": {"k": key}, **named}
 
 
-async def send(store: Store, *rows: dict[str, object]) -> Recorded:
+async def send(store: Store, *rows: dict[str, object]) -> RecordOutcome:
     """Record metric points as one batch."""
-    return await store.record(METRICS, read_batch(METRICS.kind, msgspec.json.encode(rows), NOW))
+    return await store.record(
+        METRIC_STREAM, read_batch(METRIC_STREAM.row_type, msgspec.json.encode(rows), NOW)
+    )
 
 
-async def send_series(store: Store, *ids: str) -> Recorded:
+async def send_series(store: Store, *ids: str) -> RecordOutcome:
     """Record a series of one point for each id, as one batch."""
     rows = [
         {"metric_name": "m", "tags": {"k": own}, "timestamps": [NOW], "values": [1], "id": own}
         for own in ids
     ]
-    return await store.record(SERIES, read_batch(SERIES.kind, msgspec.json.encode(rows), NOW))
+    return await store.record(
+        SERIES_STREAM, read_batch(SERIES_STREAM.row_type, msgspec.json.encode(rows), NOW)
+    )
 
 
 async def learned(store: Store) -> None:
     """Return when the ids that were stored before the start are known."""
-    await until(lambda: all(ids.learned for ids in store._ids.values()))
+    await until(lambda: all(ids.is_ready for ids in store._ids.values()))
 
 
-def split(results: list[Recorded | BaseException]) -> tuple[int, int, int]:
+def split(results: list[RecordOutcome | BaseException]) -> tuple[int, int, int]:
     """Count the requests that were accepted, known, and refused for now."""
     told = Counter[str]()
     for result in results:
-        if isinstance(result, Recorded):
+        if isinstance(result, RecordOutcome):
             told["accepted" if result.points else "known"] += 1
         else:
             assert isinstance(result, AnalyticsError), result

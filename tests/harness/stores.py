@@ -14,7 +14,7 @@ from store import Store
 from store.engine import Engine
 from store.ingest.decoder import Batch
 from store.ingest.rows import MetricRow
-from store.ingest.streams import METRICS, TABLES, AnyStream
+from store.ingest.streams import METRIC_STREAM, TABLES, AnyStream
 from store.journal.journal import Journal
 from store.journal.row_ids import BatchNumbers, Position
 from store.limits import Limits
@@ -79,9 +79,11 @@ async def record(store: Store, *keys: str) -> Position:
     return await append(store, lines(keys), len(keys))
 
 
-async def append(store: Store, text: bytes, rows: int, stream: AnyStream = METRICS) -> Position:
+async def append(
+    store: Store, text: bytes, rows: int, stream: AnyStream = METRIC_STREAM
+) -> Position:
     """Append journal lines as they are, checked by nobody."""
-    recorded = await store.record(stream, Batch(stream.kind, [_ANY] * rows, text, rows))
+    recorded = await store.record(stream, Batch(stream.row_type, [_ANY] * rows, text, rows))
     assert recorded.position
     return recorded.position
 
@@ -143,17 +145,17 @@ async def assert_accounted(
     `before`: how many each table had when the store was opened. `deleted`: how many in all were
     deleted since. To be asked while no request waits.
     """
-    for name, ledger in store.ledgers.items():
+    for name, ledger in store.row_counts.items():
         assert ledger.pending == 0, f"{name}: {ledger}"
         settled = (ledger.stored, ledger.duplicates, ledger.rejected, ledger.unavailable)
         assert ledger.received == sum(settled), f"{name}: {ledger}"
         assert min(settled) >= 0, f"{name}: {ledger}"
-    for account in store.accounts():
+    for account in store.stream_stats():
         there = account.loaded + account.waiting + account.set_aside
-        assert account.ledger.stored + account.recovered == there, account
+        assert account.counts.stored + account.recovered == there, account
     expected = sum(before.values()) - deleted
-    expected += sum(ledger.stored for ledger in store.ledgers.values())
-    assert sum((await counts(store)).values()) == expected, store.ledgers
+    expected += sum(ledger.stored for ledger in store.row_counts.values())
+    assert sum((await counts(store)).values()) == expected, store.row_counts
 
 
 async def counts(store: Store) -> dict[str, int]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.ingest.bloom_filter import WINDOW_MS, SeenIds
+from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.id_hashes import of_ids
 
 WORDS: Final = 2**14
@@ -29,7 +29,7 @@ def test_no_id_of_the_last_week_is_ever_new(
 ) -> None:
     """Whenever and in whatever company an id comes again within seven days, it is suspected."""
     now = 1_800_000_000_000
-    seen = SeenIds(memory)
+    seen = RecentIds(memory)
     added: dict[str, int] = {}
     for some, pause in steps:
         suspects = seen.add(of_ids(some), now)
@@ -44,7 +44,7 @@ def test_no_id_of_the_last_week_is_ever_new(
 @BOUNDED
 def test_ids_of_one_batch_are_not_suspected_of_one_another(some: list[str]) -> None:
     """An id that is twice in a batch, and was never there before, is new; afterwards it is not."""
-    seen = SeenIds(MEMORY)
+    seen = RecentIds(MEMORY)
     assert seen.add(of_ids(some), 0) == []
     assert seen.add(of_ids(some), 0) == list(range(len(some)))
 
@@ -52,7 +52,7 @@ def test_ids_of_one_batch_are_not_suspected_of_one_another(some: list[str]) -> N
 @pytest.mark.parametrize("number", [1, 1_000, 100_000])
 def test_ids_that_share_a_word_are_all_remembered(number: int) -> None:
     """However many ids of one batch fall into the same words, each of them is remembered."""
-    seen = SeenIds(1)
+    seen = RecentIds(1)
     some = numbered(0, number)
     seen.add(of_ids(some), 0)
     assert seen.add(of_ids(some), 0) == list(range(number))
@@ -60,7 +60,7 @@ def test_ids_that_share_a_word_are_all_remembered(number: int) -> None:
 
 def test_ids_are_forgotten_in_the_end() -> None:
     """A filter is kept until the last of its ids is a week old, and then makes room."""
-    seen = SeenIds(MEMORY)
+    seen = RecentIds(MEMORY)
     third = WINDOW_MS // 3
     seen.add(of_ids(["old"]), 0)
     seen.add(of_ids(["last of its filter"]), third)
@@ -75,7 +75,7 @@ def test_memory_is_all_used_and_never_grows() -> None:
     """Many ids at once, or few for long, get all of the filters; none takes more than it may."""
     for memory in (MEMORY, MEMORY + 1, 2 * MEMORY - 1, 10**6, 2**24):
         for pause, number in ((0, memory // 64), (WINDOW_MS // 7, 1000)):
-            seen = SeenIds(memory)
+            seen = RecentIds(memory)
             sizes = set()
             for turn in range(20):
                 seen.add(of_ids(numbered(turn * number, number)), turn * pause)
@@ -85,7 +85,7 @@ def test_memory_is_all_used_and_never_grows() -> None:
 
 def test_no_memory_without_ids() -> None:
     """Who sends no ids pays nothing for those who do."""
-    assert SeenIds(2**40)._filters == []
+    assert RecentIds(2**40)._filters == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_new_ids_are_rarely_suspected(per_word: float, rate: float, turns: int) 
     probes = 1_000_000
     suspects = 0
     for turn in range(turns):
-        seen = SeenIds(MEMORY)
+        seen = RecentIds(MEMORY)
         filled = int(WORDS * (3 + per_word))  # three filters have their share, the last the rest
         for start in range(0, filled, WORDS):
             some = numbered(turn * 10_000_000 + start, min(WORDS, filled - start))

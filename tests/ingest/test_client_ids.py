@@ -357,7 +357,7 @@ async def test_duplicates_wait_for_an_engine_that_cant_load(
     with monkeypatch.context() as patched:
         patched.setattr(store.engine, "write", fail)
         assert await send(service, table, "array", name, [a]) == (1, 0, 0)
-        await until(lambda: store._loaders[table].stuck)
+        await until(lambda: store._loaders[table].is_stuck)
         known = [rest_row(table, name, row) for row in (a, c)]
         bodies = {f"/{table}": known[0], f"/{table}/batch": known}
         for path, body in bodies.items():

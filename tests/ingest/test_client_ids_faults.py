@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from schema.errors import AnalyticsError
-from store.ingest.client_ids import ClientIds, First, Recorded
+from store.ingest.client_ids import ClientIds, Original, RecordOutcome
 from store.ingest.id_hashes import of_ids
 from store.loader import Loader
 from store.store import Store
@@ -52,7 +52,7 @@ async def test_row_that_was_not_written_is_not_remembered(
         if memory == "learned":
             await learned(store)
         if memory == "suspected":
-            store._ids["metrics"]._seen.add(of_ids(["x"]), 0)
+            store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
         await append(store, lines(["before"]), 1)
         monkeypatch.setattr(SYNC, FailingSync(*failing))
         for _ in range(4):
@@ -69,7 +69,7 @@ async def test_row_that_was_not_written_is_not_remembered(
             told = [
                 first.position
                 for result in results[:-1]
-                if isinstance(result, Recorded)
+                if isinstance(result, RecordOutcome)
                 for first in result.duplicates.values()
             ]
             assert len(set(told)) <= 1
@@ -98,7 +98,7 @@ async def test_resend_after_a_failed_write_is_accepted(
 async def test_refused_batch_leaves_nothing_though_others_came_with_it(tmp_path: Path) -> None:
     """Batches with common ids, one of which does not fit: none that is refused is stored."""
     async with opened(tmp_path / "data", cap=2_000) as store:
-        store._ids["metrics"]._seen.add(of_ids(["x"]), 0)
+        store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
         small = [row("x"), row("none", "")]
         large = [row("x"), *(row(f"large-{n}") for n in range(100))]
         first, second = await asyncio.gather(
@@ -118,7 +118,7 @@ async def test_refused_batch_leaves_nothing_though_the_other_journal_took_its_pa
 ) -> None:
     """Points and series share their ids, but not their disk: who is refused has stored nothing."""
     async with opened(tmp_path / "data") as store:
-        store._ids["metrics"]._seen.add(of_ids(["x"]), 0)
+        store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
         folder = store._journals["series"]._folder
         hidden = folder.rename(folder.with_name("hidden"))  # the journal of series can't write
         points, series = await asyncio.gather(
@@ -150,7 +150,7 @@ async def test_request_whose_caller_went_away_counts_once(
     async with opened(tmp_path / "data") as store:
         await learned(store)
         if suspected:
-            store._ids["metrics"]._seen.add(of_ids(["x"]), 0)
+            store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
         monkeypatch.setattr(SYNC, held)
         given_up = asyncio.create_task(send(store, row("x")))
         await until(entered.is_set)
@@ -198,7 +198,7 @@ async def test_ids_outlive_a_restart(
         assert len((await send(store, row("s1"), row("s2"))).duplicates) == 2
         assert (await send_series(store, "s2", "1", "s3")).points == 1
         if not known:
-            assert not any(ids.learned for ids in store._ids.values())
+            assert not any(ids.is_ready for ids in store._ids.values())
             go.set()
             await learned(store)
         assert not (await send(store, *rows)).points
@@ -217,7 +217,7 @@ async def test_many_ids_wait_until_those_before_the_start_are_learned(
         before = await counts(store)
     go, asked = held_back(monkeypatch), []
 
-    async def find(ids: ClientIds, some: set[str]) -> dict[str, First]:
+    async def find(ids: ClientIds, some: set[str]) -> dict[str, Original]:
         asked.append(len(some))
         return await look_up(ids, some)
 

@@ -14,7 +14,7 @@ import pytest
 
 from store.ingest.decoder import read_batch
 from store.ingest.id_hashes import of_ids
-from store.ingest.streams import METRICS, PROJECT
+from store.ingest.streams import METRIC_STREAM, PROJECT
 from store.query import queries
 from store.query.sql import Statement
 from tests.faults.form import either, tell, thrown
@@ -56,16 +56,16 @@ async def test_sparse_ids_are_all_learned(tmp_path: Path, wanted: list[int]) -> 
     async with opened(data) as store:
         for start in range(0, MANY, 50_000):
             body = b"".join(rows[start : start + 50_000])
-            await store.record(METRICS, read_batch(METRICS.kind, body, NOON))
+            await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, NOON))
         await assert_accounted(store)
         found = await read(store.engine.pieces(queries.client_ids("metrics", PROJECT, 0)))
         ids = [msgspec.json.decode(line)["id"] for line in found]
         assert sorted(ids) == sorted(f"id-{place}" for place in wanted)
     async with opened(data) as store:
         ids_of = store._ids["metrics"]
-        await until(lambda: ids_of.learned)
+        await until(lambda: ids_of.is_ready)
         texts = [f"id-{place}" for place in wanted]
-        assert ids_of._seen.add(of_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
+        assert ids_of._recent.add(of_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
 
 
 async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
     for some in (rows, rows[len(odd) :]):
         async with opened(data) as store:
             body = msgspec.json.encode(some)
-            await store.record(METRICS, read_batch(METRICS.kind, body, NOON))
+            await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, NOON))
     async with opened(data) as store:
         ids_of = store._ids["metrics"]
-        await until(lambda: ids_of.learned)
+        await until(lambda: ids_of.is_ready)
         texts = odd + plain
-        assert ids_of._seen.add(of_ids(texts), ids_of._now_ms()) == list(range(len(texts)))
+        assert ids_of._recent.add(of_ids(texts), ids_of._now_ms()) == list(range(len(texts)))
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])

@@ -8,14 +8,14 @@ import pytest
 
 from schema.errors import AnalyticsError
 from store.engine import EngineError
-from store.ingest.streams import METRICS, PROJECT, SERIES
+from store.ingest.streams import METRIC_STREAM, PROJECT, SERIES_STREAM
 from store.query import queries
 from store.query.sql import Statement
 from tests.harness.resends import learned, row, send, send_series, split
 from tests.harness.stores import assert_accounted, keys, opened, until
 
-LOAD_METRICS: Final = METRICS.load("", 0).text
-LOAD_SERIES: Final = SERIES.load("", 0).text
+LOAD_METRICS: Final = METRIC_STREAM.load("", 0).text
+LOAD_SERIES: Final = SERIES_STREAM.load("", 0).text
 
 
 async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
@@ -35,7 +35,7 @@ async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
         with monkeypatch.context() as patched:
             patched.setattr(store.engine, "write", fail)
             await send(store, row("a"))
-            await until(lambda: store._loaders["metrics"].stuck)
+            await until(lambda: store._loaders["metrics"].is_stuck)
             for ids in (("a",), ("b", "a")):
                 with pytest.raises(AnalyticsError) as refused:
                     await send_series(store, *ids)
@@ -74,7 +74,7 @@ async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
         monkeypatch.setattr(store.engine, "write", choked)
         await send(store, row("first"))
         await send(store, row("x"))
-        await until(lambda: store._loaders["metrics"].stuck)
+        await until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
         again = asyncio.create_task(send_series(store, "x"))
         await asyncio.sleep(0.05)
@@ -115,7 +115,7 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
         monkeypatch.setattr(store.engine, "write", choked)
         await send(store, row("first"))
         await send(store, row("x"))
-        await until(lambda: store._loaders["metrics"].stuck)
+        await until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
         everything = queries.delete(queries.metric_rows(PROJECT, "m"), 2**63)
         deletion = asyncio.create_task(store.delete(everything))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.ingest.id_hashes import in_lines, of_ids, repeated
+from store.ingest.id_hashes import has_repeats, in_lines, of_ids
 
 BOUNDED = settings(deadline=None, max_examples=300, print_blob=True)
 MANY: Final = 100  # numpy's way; that of a few is another
@@ -53,20 +53,20 @@ def test_every_character_counts(length: int) -> None:
     one = "a" * length
     others = [f"{one[:n]}b{one[n + 1 :]}" for n in range(length)]
     ids = [one, *others, f"{one}a", f"{one}b", *(one[:n] for n in range(length))]
-    assert not repeated(of_ids(ids))
-    assert not repeated(of_ids(ids + [f"{n}" for n in range(MANY)]))
+    assert not has_repeats(of_ids(ids))
+    assert not has_repeats(of_ids(ids + [f"{n}" for n in range(MANY)]))
 
 
 def test_a_million_ids_are_all_different() -> None:
     """Counted, as UUIDs are, or padded: 64 bits are enough for a million not to collide."""
     for form in ("{}", "{:032x}", "{:<200}", "événement-{}"):
-        assert not repeated(of_ids([form.format(number) for number in range(1_000_000)]))
+        assert not has_repeats(of_ids([form.format(number) for number in range(1_000_000)]))
 
 
 def test_repeats_are_told() -> None:
     """Two equal ids in a batch are told wherever they are, also those that share all but a word."""
     ids = [f"{n:040}" for n in range(MANY)]
     for place in range(MANY):
-        assert repeated(of_ids([*ids, ids[place]]))
-        assert repeated(of_ids([ids[place], ids[place]]))
-    assert not repeated(of_ids([]))
+        assert has_repeats(of_ids([*ids, ids[place]]))
+        assert has_repeats(of_ids([ids[place], ids[place]]))
+    assert not has_repeats(of_ids([]))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.ingest.decoder import read_batch
-from store.ingest.line_templates import MAX_FORMS, Forms, form_of
+from store.ingest.line_templates import MAX_TEMPLATES, TemplateCache, template_of
 from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC
 from tests.harness.apis import ask, get, metric_path
 from tests.harness.service import NOON, Service
@@ -33,31 +33,31 @@ def body_of(*lines: str, rows: int = 200) -> bytes:
     return "".join(f"{lines[n % len(lines)]}\n" for n in range(rows)).encode()
 
 
-def knowing(*lines: str) -> Forms:
+def knowing(*lines: str) -> TemplateCache:
     """Return forms that were learned from such bodies."""
-    forms = Forms()
+    forms = TemplateCache()
     for line in lines:
         forms.learn(body_of(line))
     return forms
 
 
-def assert_same(forms: Forms, body: bytes) -> bool:
+def assert_same(forms: TemplateCache, body: bytes) -> bool:
     """Check that a body that is recognised is what reading makes of it; say whether it is."""
-    recognised = forms.recognised(body, NOW)
+    recognised = forms.match(body, NOW)
     if recognised is None:
         return False
     read = read_batch(METRIC, body, NOW)
-    assert read.refused == ()
+    assert read.errors == ()
     assert [msgspec.to_builtins(row) for row in recognised.rows] == [
         msgspec.to_builtins(row) for row in read.rows
     ]
     for row in recognised.rows:
         assert list(row.tags or ()) == sorted(row.tags or ())
     assert (recognised.ids, recognised.points) == (read.ids, read.points)
-    if read.fingerprints is None or recognised.fingerprints is None:
-        assert recognised.fingerprints is read.fingerprints
+    if read.id_hashes is None or recognised.id_hashes is None:
+        assert recognised.id_hashes is read.id_hashes
     else:
-        assert recognised.fingerprints.tolist() == read.fingerprints.tolist()
+        assert recognised.id_hashes.tolist() == read.id_hashes.tolist()
     assert recognised.names == read.names
     assert recognised.lines.count(b"\n") == read.points
     return True
@@ -123,26 +123,26 @@ def test_what_has_to_be_read_is_not_recognised(line: str) -> None:
     for known in (LINE, TIMED, WITH_ID):
         lines = [known] * 200
         lines[100] = line
-        assert forms.recognised("\n".join(lines).encode(), NOW) is None
+        assert forms.match("\n".join(lines).encode(), NOW) is None
     with contextlib.suppress(AnalyticsError):  # nor does it teach a form by which it would be
         forms.read_batch(METRIC, body_of(line), NOW)
-    assert forms.recognised(body_of(line), NOW) is None
+    assert forms.match(body_of(line), NOW) is None
 
 
 def test_invalid_utf_8_is_not_recognised() -> None:
     """Bytes that are no text are found, half of a surrogate pair too."""
     for bad in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf"):
         body = body_of(LINE).replace(b"cpu", b"c" + bad, 1)
-        assert knowing(LINE).recognised(body, NOW) is None
+        assert knowing(LINE).match(body, NOW) is None
 
 
 def test_limits_hold() -> None:
     """A text that could be too long, and a batch that is, are left to who reads."""
     forms = knowing('{"metric_name":"a","value":1}', LINE)
     longest = LINE.replace("cpu", "c" * (MAX_NAME + 1))
-    assert forms.recognised(body_of(LINE, longest), NOW) is None
-    assert forms.recognised(body_of(LINE, rows=MAX_ROWS), NOW)
-    assert forms.recognised(body_of(LINE, rows=MAX_ROWS + 1), NOW) is None
+    assert forms.match(body_of(LINE, longest), NOW) is None
+    assert forms.match(body_of(LINE, rows=MAX_ROWS), NOW)
+    assert forms.match(body_of(LINE, rows=MAX_ROWS + 1), NOW) is None
 
 
 @pytest.mark.parametrize("key", ["id", "timestamp", "metric_name", 'x\\"id', '\\"metric_name'])
@@ -150,18 +150,18 @@ def test_tags_named_like_fields(key: str) -> None:
     """A tag that is named like a field, or ends like one, is not taken for it."""
     for known in (LINE, TIMED, WITH_ID):
         line = known.replace("host", key)
-        assert form_of(line.encode()) is None
+        assert template_of(line.encode()) is None
         assert not assert_same(knowing(line, LINE, TIMED, WITH_ID), body_of(line))
 
 
 def test_few_forms_are_kept() -> None:
     """Senders of endless forms cost no more than these forms; then it begins anew."""
-    forms = Forms()
-    for n in range(3 * MAX_FORMS + 1):
+    forms = TemplateCache()
+    for n in range(3 * MAX_TEMPLATES + 1):
         forms.learn(body_of(LINE.replace("host", f"h{n}"), rows=1))
     (group,) = forms._any_order.values()
     assert len(group.forms) == 1
-    assert form_of(LINE.replace("host", "h" * 3000).encode()) is None
+    assert template_of(LINE.replace("host", "h" * 3000).encode()) is None
 
 
 NAMES: Final = st.sampled_from(["cpu", "a b", "é", "}\n", '"', "\\", "x" * 200, "x" * 201, ""])
@@ -203,10 +203,10 @@ def test_any_body(rows: list[dict[str, Any]], edits: list[Any], seed: int) -> No
         fields = list(row.items())
         shuffled.shuffle(fields)
         lines.append(msgspec.json.encode(dict(fields)).decode("utf-8", "surrogatepass"))
-    forms = Forms()
+    forms = TemplateCache()
     body = body_of(*lines, rows=8)
     with contextlib.suppress(AnalyticsError):
-        if not read_batch(METRIC, body, NOW).refused:
+        if not read_batch(METRIC, body, NOW).errors:
             forms.learn(body)
     assert_same(forms, body)
     for place, removed, added in edits:
@@ -217,10 +217,10 @@ def test_any_body(rows: list[dict[str, Any]], edits: list[Any], seed: int) -> No
 
 def test_only_worthwhile_metrics_are_recognised() -> None:
     """Events, arrays and small bodies are read; what is read teaches the forms of the next."""
-    forms = Forms()
+    forms = TemplateCache()
     body = body_of(LINE)
     first = forms.read_batch(METRIC, body, NOW)
-    assert forms.recognised(body, NOW)
+    assert forms.match(body, NOW)
     second = forms.read_batch(METRIC, body, NOW)
     assert second._rows is None  # nobody has read them
     assert (second.points, second.rows) == (first.points, first.rows)
@@ -239,7 +239,7 @@ async def test_engine_reads_the_same(service: Service) -> None:
     ]
     body = body_of(*lines)
     await service.post("/metrics/batch", body)  # teaches
-    assert service.context.store.forms.recognised(body, NOON)
+    assert service.context.store.templates.match(body, NOON)
     stored = {}
     for name, sent in (
         ("known", body.replace(b"cpu", b"known")),
@@ -266,8 +266,8 @@ async def test_ids_of_recognised_bodies_count_once(service: Service) -> None:
     """A recognised body that is sent again is known row by row, also what it repeats itself."""
     line = '{"metric_name":"own","value":1,"id":"%d","tags":{"host":"a"}}'
     body = "".join(f"{line % (n // 2)}\n" for n in range(200)).encode()
-    service.context.store.forms.learn(body)
-    assert service.context.store.forms.recognised(body, NOON)
+    service.context.store.templates.learn(body)
+    assert service.context.store.templates.match(body, NOON)
     first = (await service.post("/metrics/batch", body)).json()
     assert (first["accepted"], first["duplicates"]) == (100, 100)
     again = (await service.post("/metrics/batch", body)).json()

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from schema.errors import AnalyticsError
 from schema.scalars import Instant, rfc3339
 from store.ingest.decoder import read_batch
-from store.ingest.line_templates import Forms
+from store.ingest.line_templates import TemplateCache
 from store.ingest.replay import readable
 from store.ingest.rows import METRIC
-from store.ingest.streams import METRICS
-from store.journal.set_aside import SetAside
+from store.ingest.streams import METRIC_STREAM
+from store.journal.set_aside import SetAsideLine
 from store.timestamps import MAX_TIME, UNITS
 from tests.harness.apis import ask, get, refusal, said
 from tests.harness.service import NOON, Service
@@ -192,7 +192,7 @@ EDGES: Final = st.sampled_from([0, 1, 10**11 - 1, 10**11, NOON, MAX_TIME, MAX_TI
 @settings(derandomize=True, deadline=None, max_examples=300)
 def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
     """A body of a known form is taken and refused by the same rule as a body that is read."""
-    forms = Forms()
+    forms = TemplateCache()
     forms.learn((LINE * 100 % ((NOON,) * 100)).encode())
     body = "".join(LINE % moments[n % len(moments)] for n in range(150)).encode()
 
@@ -212,9 +212,9 @@ def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
 def test_replay_takes_old_times() -> None:
     """A row that was accepted with a time soon after 1970, and set aside, can be replayed."""
     lines = [
-        SetAside(Path("1.ndjson"), n, b'{"metric_name":"m","value":1,"timestamp":%d}' % time)
+        SetAsideLine(Path("1.ndjson"), n, b'{"metric_name":"m","value":1,"timestamp":%d}' % time)
         for n, time in enumerate((0, 5, NOON))
     ]
-    batch, left = readable(METRICS, lines, NOON)
+    batch, left = readable(METRIC_STREAM, lines, NOON)
     assert [row.timestamp for row in batch.rows] == [0, 5, NOON]
     assert left == []

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from store.ingest.streams import METRICS
+from store.ingest.streams import METRIC_STREAM
 from store.migrate import FOLDER, migrate
 from store.query.sql import Statement
 from tests.harness.service import NOON
@@ -69,7 +69,8 @@ async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
         {"metric_name": "m", "value": 1, "tags": tags, "timestamp": NOON} for tags in ODD
     ]
     await left_behind(
-        data / "journal" / METRICS.name, (msgspec.json.Encoder().encode_lines(rows), len(rows))
+        data / "journal" / METRIC_STREAM.name,
+        (msgspec.json.Encoder().encode_lines(rows), len(rows)),
     )
     async with opened(data) as store:
         statement = Statement("SELECT tags FROM metrics ORDER BY row", reads=("metrics",))

@@ -96,7 +96,7 @@ def in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
             times: list[int | None] = [None] * len(texts)
             for row in batch.rows:
                 times[int(row.id)] = row.timestamp
-            assert {error.field for error in batch.refused} <= {"timestamp"}
+            assert {error.field for error in batch.errors} <= {"timestamp"}
             found.append(times)
     return found
 

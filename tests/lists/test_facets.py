@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.query import facets as sql
-from store.query.queries import Rows
+from store.query.queries import RowSet
 from tests.harness.apis import ask, clear, record, said
 from tests.harness.service import Service
 
@@ -269,7 +269,7 @@ async def test_too_expensive(service: Service, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_selected_is_computed() -> None:
     """The statement for keys has no column that nobody asked for."""
-    rows = Rows("metrics", "default")
-    assert "uniqCombined" not in sql.keys(sql.TAGS, rows, ()).text
-    assert "uniqCombined" in sql.keys(sql.TAGS, rows, ("cardinality",)).text
-    assert "ascii" not in sql.keys(sql.PROPERTIES, rows, ("cardinality",)).text
+    rows = RowSet("metrics", "default")
+    assert "uniqCombined" not in sql.facet_keys(sql.TAGS, rows, ()).text
+    assert "uniqCombined" in sql.facet_keys(sql.TAGS, rows, ("cardinality",)).text
+    assert "ascii" not in sql.facet_keys(sql.PROPERTIES, rows, ("cardinality",)).text

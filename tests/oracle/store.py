@@ -7,7 +7,7 @@ import msgspec
 
 from store.ingest.decoder import Batch
 from store.ingest.streams import TABLES, AnyStream
-from store.journal.row_counts import Ledger
+from store.journal.row_counts import RowCounts
 from store.journal.row_ids import Position
 from store.query.sql import Statement
 
@@ -64,7 +64,7 @@ class Model:
     live: dict[str, Line] = field(default_factory=dict)
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
     places: dict[str, Position] = field(default_factory=dict)
-    books: dict[str, Ledger] = field(default_factory=dict)
+    books: dict[str, RowCounts] = field(default_factory=dict)
 
     def add(self, line: Line) -> None:
         """Note a line that is stored; its id must be new."""

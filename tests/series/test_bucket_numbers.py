@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schema.buckets import Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
-from store.query.queries import Rows
+from store.query.queries import RowSet
 from store.query.sql import Statement
 from store.query.time.buckets import MAX_BUCKETS, Buckets, bucket_number
 from tests.harness.service import Service
@@ -29,7 +29,7 @@ class Numbered(msgspec.Struct):
 
 def numbers(cut: Buckets, moments: list[int]) -> Statement:
     """Ask for the bucket of each instant."""
-    rows = Rows("metrics", "")
+    rows = RowSet("metrics", "")
     slot = rows.bind("Array(Int64)", moments)
     number = bucket_number(cut, rows.bind)
     text = (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from schema.errors import AnalyticsError
-from store.query.series.formulas import parsed
+from store.query.series.formulas import parse_formula
 from tests.harness.apis import ask, clear, record, refusal
 from tests.harness.service import NOON, Service
 
@@ -60,7 +60,7 @@ def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> N
         expected = eval(text, {}, numbers)  # noqa: S307 - of our own making
     except (ZeroDivisionError, TypeError):
         expected = None
-    found = parsed(text, list(given)).compute(given)
+    found = parse_formula(text, list(given)).compute(given)
     if expected is None or any(given[name] is None for name in names):
         assert found is None
     else:
@@ -91,24 +91,24 @@ def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> N
 def test_what_is_no_formula(text: str) -> None:
     """Anything but + - * / ( ), numbers and the inputs' names is refused, by the field's name."""
     with pytest.raises(AnalyticsError) as refused:
-        parsed(text, ["a", "b"])
+        parse_formula(text, ["a", "b"])
     assert (refused.value.code, refused.value.field) == ("BAD_USER_INPUT", "formula")
 
 
 def test_deepest_formula() -> None:
     """A hundred levels are computed, one more is refused with the limit."""
-    assert parsed("a" + " + a" * 99, ["a"]).compute({"a": 1}) == 100
-    assert parsed("-" * 99 + "a", ["a"]).compute({"a": 1}) == -1
+    assert parse_formula("a" + " + a" * 99, ["a"]).compute({"a": 1}) == 100
+    assert parse_formula("-" * 99 + "a", ["a"]).compute({"a": 1}) == -1
     for text in ("a" + " + a" * 100, "-" * 100 + "a", "a" + "+a" * 499, "-" * 998 + "a"):
         with pytest.raises(AnalyticsError) as refused:
-            parsed(text, ["a"])
+            parse_formula(text, ["a"])
         assert (refused.value.field, refused.value.limit) == ("formula", 100)
 
 
 @pytest.mark.parametrize("text", ["9" * 999, "1e999", "a * 1e308 * 10", "1 / 0", "a / (a - a)"])
 def test_result_beyond_a_double_is_null(text: str) -> None:
     """What no double can hold is null, as JSON has no infinity."""
-    assert parsed(text, ["a"]).compute({"a": 2}) is None
+    assert parse_formula(text, ["a"]).compute({"a": 2}) is None
 
 
 async def test_formula_over_groups(service: Service) -> None:

@@ -50,7 +50,7 @@ async def sent(service: Service, name: str, path: str, tags: list[str]) -> None:
         await service.post("/metrics/batch", "\n".join(lines).encode())
     elif path == "known forms":
         body = "".join(f"{text}\n" for text in lines * 100).encode()
-        service.context.store.forms.learn(body)
+        service.context.store.templates.learn(body)
         await service.post("/metrics/batch", body)
     else:
         series = [

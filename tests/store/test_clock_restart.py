@@ -13,7 +13,7 @@ from resolvers.context import Context
 from schema.ranges import TimeRange
 from schema.scalars import Instant
 from store.ingest.decoder import read_batch
-from store.ingest.streams import METRICS
+from store.ingest.streams import METRIC_STREAM
 from tests.harness.clock import DAY, HOUR, Wall
 from tests.harness.resends import row, send
 from tests.harness.stores import keys, left_behind, opened
@@ -38,7 +38,7 @@ async def test_newest_arrival_survives_a_restart(tmp_path: Path, wall: Wall, cra
         for key in ("a", "b"):
             now = Context(store).now()
             body = msgspec.json.encode([row(key)])
-            await store.record(METRICS, read_batch(METRICS.kind, body, now), now)
+            await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, now), now)
             wall.wait(400)
         newest = store.arrivals._newest
         assert await keys(store) == ["a", "b"]

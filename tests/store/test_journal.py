@@ -152,7 +152,7 @@ async def test_full_segment_is_sealed(
     async with journal(tmp_path / "j") as log:
         for n in range(40):
             await append(log, f"{n:02}")
-        sealed = log.sealed
+        sealed = log.sealed_segments
         files = sorted((tmp_path / "j").glob("*.ndjson"))
         assert [s.path for s in sealed] == files[: len(sealed)]
         assert [s.bytes for s in sealed] == [s.path.stat().st_size for s in sealed]
@@ -193,10 +193,10 @@ def recovered(folder: Path, content: bytes) -> tuple[int, bytes, bytes, int]:
     log = Journal(folder, BatchNumbers(folder.parent / "node"), 2**30)
     reports = log.recover()
     left = path.read_bytes() if path.exists() else b""
-    assert sum(s.bytes for s in log.sealed) == len(left) == log.bytes
+    assert sum(s.bytes for s in log.sealed_segments) == len(left) == log.bytes
     aside = torn.read_bytes() if torn.exists() else b""
     assert bool(reports) == bool(aside)
-    return sum(s.rows for s in log.sealed), left, aside, len(log.sealed)
+    return sum(s.rows for s in log.sealed_segments), left, aside, len(log.sealed_segments)
 
 
 async def test_any_cut_keeps_the_whole_groups(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ async def test_segment_that_cant_begin_leaves_nothing_behind(
             for _ in range(5):
                 assert (await refusal(lambda: append(log, "bad"))).status == 503
         assert not [name for name in open_files() if name.startswith(str(tmp_path))]
-        assert [f.name for f in (tmp_path / "j").iterdir()] == [log.sealed[0].path.name]
+        assert [f.name for f in (tmp_path / "j").iterdir()] == [log.sealed_segments[0].path.name]
         await append(log, "after")
         assert kept(tmp_path / "j") == ["before", "after"]
 

@@ -13,11 +13,11 @@ import pytest
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
 from store.engine import EngineError
-from store.ingest.streams import EVENTS, METRICS
+from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
 from store.journal.journal import SEGMENT_ROWS, Journal, Segment
 from store.loader import Loader
 from store.query import queries
-from store.query.pages import Span, events_page
+from store.query.pages import Slice, events_page
 from store.query.sql import Statement
 from tests.harness.stores import (
     append,
@@ -60,7 +60,9 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
         places = {row.key: row.row for row in await stored(store)}
         assert (places["beside"], places["too"]) == (2, 4)
         assert (store._loaders["metrics"].failure, store.problems()) == (None, {})
-        assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
+        assert store.set_aside_problems() == {
+            "refused.metrics": "3 rows are set aside in the journal"
+        }
         await record(store, "more")
         assert await keys(store) == ["before", "beside", "too", "after", "more"]
     assert files(folder) == {}
@@ -68,7 +70,9 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
     assert files(folder / "refused") == {folder / "refused" / bad.name: 3 * poison}
     async with opened(data) as store:
         assert await keys(store) == ["before", "beside", "too", "after", "more"]
-        assert store.set_aside() == {"refused.metrics": "3 rows are set aside in the journal"}
+        assert store.set_aside_problems() == {
+            "refused.metrics": "3 rows are set aside in the journal"
+        }
 
 
 async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> None:
@@ -82,7 +86,7 @@ async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> Non
     async with opened(data) as store:
         half = tmp_path / "half"
         half.write_bytes(header + first)
-        await store.engine.write(METRICS.load(str(half), int(path.stem)))
+        await store.engine.write(METRIC_STREAM.load(str(half), int(path.stem)))
         assert await keys(store) == ["a"]
     path.write_bytes(segment)
     async with opened(data) as store:
@@ -108,7 +112,9 @@ async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
     async with opened(data) as store:
         await until(lambda: not store.problems())
         assert await keys(store) == ["after"]
-        assert store.set_aside() == {"refused.metrics": "1 rows are set aside in the journal"}
+        assert store.set_aside_problems() == {
+            "refused.metrics": "1 rows are set aside in the journal"
+        }
 
 
 async def test_reads_go_on_while_the_engine_cannot_load(
@@ -152,7 +158,7 @@ async def test_largest_segment_is_one_part(tmp_path: Path) -> None:
     async with journal(data / "journal" / "metrics") as log:
         for start in range(0, SEGMENT_ROWS, 50_000):
             await log.append(lines(map(str, range(start, start + 50_000))), 50_000)
-        assert [segment.rows for segment in log.sealed] == [SEGMENT_ROWS]
+        assert [segment.rows for segment in log.sealed_segments] == [SEGMENT_ROWS]
     text = """
 WITH toUInt32(simpleJSONExtractString(tags, 'k')) AS place
 SELECT uniqExact(_part) AS parts, count() AS rows,
@@ -174,7 +180,7 @@ async def test_refused_segment_is_told_without_its_rows(
     problems = []
     async with opened(data) as store:
         async with asyncio.timeout(30):
-            while not store.set_aside():
+            while not store.set_aside_problems():
                 problems.append(str(store.problems()))
                 await asyncio.sleep(0.01)
     told = "".join(problems) + caplog.text
@@ -191,9 +197,9 @@ async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
     data = tmp_path / "data"
     await left_behind(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
     async with opened(data) as store:
-        await append(store, NEW, 1, EVENTS)
+        await append(store, NEW, 1, EVENT_STREAM)
         rows = queries.event_rows("default", EventFilter(user_id=StringFilter(eq="u")))
-        answer = await store.answer(events_page(rows, Span(10)), "TSVRaw")
+        answer = await store.answer(events_page(rows, Slice(10)), "TSVRaw")
         found = sorted(line.split(b"\t")[:4] for line in answer.data.splitlines())
         new, old = (
             [b'"new"', b'"u"', b'"s"', b'{"a":1}'],

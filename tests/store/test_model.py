@@ -28,11 +28,11 @@ from schema.errors import AnalyticsError
 from schema.recording import DeleteEventsInput
 from schema.scalars import Instant
 from store.engine import EngineError
-from store.ingest.client_ids import Recorded
+from store.ingest.client_ids import RecordOutcome
 from store.ingest.decoder import Batch, read_batch
-from store.ingest.streams import SERIES, STREAMS, TABLES, AnyStream
+from store.ingest.streams import SERIES_STREAM, STREAMS, TABLES, AnyStream
 from store.journal import journal
-from store.journal.row_counts import Ledger
+from store.journal.row_counts import RowCounts
 from store.journal.row_ids import Position
 from store.query.sql import Statement
 from store.store import Store
@@ -122,7 +122,7 @@ class StoreMachine(RuleBasedStateMachine):
             for table in TABLES:
                 text = f"ALTER TABLE {table} MODIFY SETTING {UNSYNCED}"
                 await self.bench.engine.write(Statement(text))
-        self.model.books = {stream.name: Ledger() for stream in STREAMS}
+        self.model.books = {stream.name: RowCounts() for stream in STREAMS}
         return store
 
     def teardown(self) -> None:
@@ -142,30 +142,30 @@ class StoreMachine(RuleBasedStateMachine):
             shown: dict[str, object] = {} if own_id is None else {"id": own_id}
             if stream.table == "events":
                 shown |= {"event_name": name, "user_id": key}
-            elif stream is SERIES:
+            elif stream is SERIES_STREAM:
                 shown |= {"timestamps": [10**11] * points, "values": [1] * points}
             else:
                 shown |= {"value": 1}
             if stream.table == "metrics":
                 shown |= {"metric_name": name, "tags": {"k": key}}
-            many = points if stream is SERIES else 1
+            many = points if stream is SERIES_STREAM else 1
             lines.append(Line(key, stream.name, stream.table, name, own_id, many))
             made.append(shown)
         for _ in range(bad):
             made.insert(0, made[-1] | {f"{stream.table[:-1]}_name": ""})
-        batch: Batch[Any] = read_batch(stream.kind, msgspec.json.encode(made), NOW)
+        batch: Batch[Any] = read_batch(stream.row_type, msgspec.json.encode(made), NOW)
         return Request(stream, lines, bad, batch)
 
-    async def _send(self, sent: Request) -> Recorded:
+    async def _send(self, sent: Request) -> RecordOutcome:
         return await self.store.record(sent.stream, sent.batch)
 
-    def _accept(self, sent: list[Request], results: list[Recorded | BaseException]) -> None:
+    def _accept(self, sent: list[Request], results: list[RecordOutcome | BaseException]) -> None:
         """Note what became of requests that were made at once."""
         for request, result in zip(sent, results, strict=True):
             books = self.model.books[request.stream.name]
             books.received += request.points + request.bad
             books.rejected += request.bad
-            if not isinstance(result, Recorded):
+            if not isinstance(result, RecordOutcome):
                 assert isinstance(result, AnalyticsError), repr(result)
                 assert (result.code, bool(result.retry_after)) == ("UNAVAILABLE", True)
                 books.unavailable += request.points
@@ -175,7 +175,7 @@ class StoreMachine(RuleBasedStateMachine):
                 line = request.lines[number]
                 self.model.add(line)
                 assert result.position
-                if request.stream is not SERIES:
+                if request.stream is not SERIES_STREAM:
                     position = Position(result.position.batch, result.position.row + place)
                     self.model.places[line.key] = position
             accepted = sum(request.lines[number].points for number in new)
@@ -183,7 +183,9 @@ class StoreMachine(RuleBasedStateMachine):
             books.stored += accepted
             books.duplicates += request.points - accepted
         for request, result in zip(sent, results, strict=True):
-            for number, first in result.duplicates.items() if isinstance(result, Recorded) else ():
+            for number, first in (
+                result.duplicates.items() if isinstance(result, RecordOutcome) else ()
+            ):
                 line = request.lines[number]
                 assert line.id is not None
                 key = self.model.ids[line.table, line.id]  # what it repeats is stored
@@ -227,12 +229,12 @@ class StoreMachine(RuleBasedStateMachine):
         sent = [self._request(each) for each in drawn]
         well = self._well()
 
-        async def send() -> list[Recorded | BaseException]:
+        async def send() -> list[RecordOutcome | BaseException]:
             return await asyncio.gather(*map(self._send, sent), return_exceptions=True)
 
         results = self._run(send())
         if well:
-            assert not [result for result in results if not isinstance(result, Recorded)]
+            assert not [result for result in results if not isinstance(result, RecordOutcome)]
         self._accept(sent, results)
 
     @rule(name=names, table=st.sampled_from(TABLES))
@@ -263,7 +265,7 @@ class StoreMachine(RuleBasedStateMachine):
         ctx = Context(store=self.store)
         if table == "events":
             return (
-                await events.delete(ctx, DeleteEventsInput(where=events.named(name)))
+                await events.delete(ctx, DeleteEventsInput(where=events.name_filter(name)))
             ).matched_rows
         try:
             return (await metrics.delete(ctx, name)).matched_rows
@@ -296,7 +298,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def _recovered(self) -> None:
         async with asyncio.timeout(10):
-            while self.store.problems() or any(x.waiting for x in self.store.accounts()):
+            while self.store.problems() or any(x.waiting for x in self.store.stream_stats()):
                 await asyncio.sleep(0.001)
                 await self.store.select(EVERYTHING, Found)
 
@@ -342,12 +344,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.bench.faults.dead = False
         self.store = self._run(self._opened())
 
-    async def _die(self, sent: list[Request], moment: int) -> list[Recorded | BaseException | None]:
+    async def _die(
+        self, sent: list[Request], moment: int
+    ) -> list[RecordOutcome | BaseException | None]:
         tasks = [asyncio.create_task(self._send(each)) for each in sent]
         for n in range(moment):
             await asyncio.sleep(0.0003 if n % 5 == 4 else 0)
         self.bench.faults.dead = True
-        results: list[Recorded | BaseException | None] = [
+        results: list[RecordOutcome | BaseException | None] = [
             (task.exception() or task.result()) if task.done() else None for task in tasks
         ]
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -369,7 +373,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.bench.steps += 1
         well = self._well()
         found = self._run(self.store.select(EVERYTHING, Found))
-        waits = any(account.waiting for account in self.store.accounts())
+        waits = any(account.waiting for account in self.store.stream_stats())
         assert not (waits and well)
         if not (waits or well):  # it may have recovered only after it was asked
             found = self._run(self.store.select(EVERYTHING, Found))
@@ -387,11 +391,11 @@ class StoreMachine(RuleBasedStateMachine):
         for row in found:
             place = Position(row.batch, row.row)
             assert self.model.places.get(row.key, place) == place
-        for account in self.store.accounts():
-            assert account.ledger == self.model.books[account.stream], account
-            assert account.ledger.pending == 0
+        for account in self.store.stream_stats():
+            assert account.counts == self.model.books[account.stream], account
+            assert account.counts.pending == 0
             here = account.loaded + account.waiting + account.set_aside
-            assert account.ledger.stored + account.recovered == here, account
+            assert account.counts.stored + account.recovered == here, account
             assert account.set_aside == 0
 
     def _settle_doubts(self, rows: Counter[str]) -> None:

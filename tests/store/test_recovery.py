@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from store.ingest.streams import METRICS
+from store.ingest.streams import METRIC_STREAM
 from store.query import queries
 from store.query.sql import Statement
 from store.store import Store
@@ -62,7 +62,7 @@ async def test_interrupted_insert_is_finished_by_the_running_loader(
 
         async def write(statement: Statement) -> int:
             written = await insert(statement)
-            if statement.text == METRICS.load("", 0).text and next(failures, False):
+            if statement.text == METRIC_STREAM.load("", 0).text and next(failures, False):
                 raise RuntimeError("the connection broke, or so it seemed")
             return written
 

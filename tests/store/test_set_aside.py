@@ -9,7 +9,7 @@ import pytest
 from resolvers import ingestion
 from resolvers.context import Context
 from schema.errors import AnalyticsError
-from store.ingest.streams import METRICS
+from store.ingest.streams import METRIC_STREAM
 from tests.harness.stores import files, keys, left_behind, lines, opened
 
 POISON: Final = b'{"metric_name":"m","value":"1e","tags":{"k":"bad"},"timestamp":1800000000000}\n'
@@ -38,7 +38,7 @@ async def test_replay_stores_what_can_be_read_by_now(
         assert await keys(store) == ["good"]
         texts = await set_aside(data, ctx)
         assert texts == [POISON.decode().strip(), "garbage"]
-        (account,) = (a for a in store.accounts() if a.stream == METRICS.name)
+        (account,) = (a for a in store.stream_stats() if a.stream == METRIC_STREAM.name)
         assert (account.recovered, account.loaded, account.set_aside) == (3, 1, 2)
         assert vars_of(await ingestion.replay(ctx)) == (0, 0, 2)
         assert await set_aside(data, ctx) == texts
@@ -46,15 +46,17 @@ async def test_replay_stores_what_can_be_read_by_now(
     file.write_bytes(MENDED + b"garbage\n")
     async with opened(data) as store:
         ctx = Context(store)
-        leave = store._journals["metrics"].refused.leave
-        monkeypatch.setattr(store._journals["metrics"].refused, "leave", interrupt)
+        leave = store._journals["metrics"].dead_letters.leave
+        monkeypatch.setattr(store._journals["metrics"].dead_letters, "leave", interrupt)
         with pytest.raises(asyncio.CancelledError):
             await ingestion.replay(ctx)
-        monkeypatch.setattr(store._journals["metrics"].refused, "leave", leave)
+        monkeypatch.setattr(store._journals["metrics"].dead_letters, "leave", leave)
         assert vars_of(await ingestion.replay(ctx)) == (0, 1, 1)
         assert await keys(store) == ["good", "bad"]
         assert await set_aside(data, ctx) == ["garbage"]
-        assert store.set_aside() == {"refused.metrics": "1 rows are set aside in the journal"}
+        assert store.set_aside_problems() == {
+            "refused.metrics": "1 rows are set aside in the journal"
+        }
         with pytest.raises(AnalyticsError, match="not allowed in production"):
             await ingestion.replay(Context(store, production=True))
 

@@ -71,7 +71,7 @@ async def test_bodies_of_several_metrics(stopped: Service) -> None:
     body = line % b"one" * 100 + line % b"two"
     for _ in range(2):
         assert (await stopped.post("/metrics/batch", body)).is_success
-    assert stopped.context.store.forms.recognised(body, stopped.context.now())
+    assert stopped.context.store.templates.match(body, stopped.context.now())
     assert await waits(stopped, "two")
     assert not await waits(stopped, "known")
 

@@ -33,7 +33,7 @@ def canonical(raw: str, column: str, path: Sequence[str]) -> str:
     double = f"toFloat64OrZero({raw})"
     is_double = f"toString({double}) = {raw} AND JSONType({_at(column, path)}) = 'Double'"
     long = f"if({is_double}, printf('%.0f', {double}), {raw})"
-    exact = unmarked(_marked_at(column, path))
+    exact = unmark(_marked_at(column, path))
     others = (
         f"multiIf(match({raw}, '{_LONG}'), {long}, match({raw}, '{_MANY_DIGITS}'), {exact}, {raw})"
     )
@@ -59,8 +59,8 @@ def canonical_items(column: str, path: Sequence[str], inside: Sequence[str]) -> 
     With `inside` it is what is at that path in each. Null and what is not there are no items.
     """
     item = f"JSONExtractRaw({_at('i', _marked_keys(inside))})" if inside else "i"
-    items = f"JSONExtractArrayRaw({_at(marked(column), _marked_keys(path))})"
-    exact = f"arrayMap(i -> {unmarked(item)}, {items})"
+    items = f"JSONExtractArrayRaw({_at(mark(column), _marked_keys(path))})"
+    exact = f"arrayMap(i -> {unmark(item)}, {items})"
     texts = f"JSONExtractArrayRaw({_at(column, path)})"
     if inside:
         texts = f"arrayMap(i -> JSONExtractRaw({_at('i', inside)}), {texts})"
@@ -78,21 +78,21 @@ def _at(column: str, path: Sequence[str]) -> str:
 
 
 def _marked_at(column: str, path: Sequence[str]) -> str:
-    return f"JSONExtractRaw({_at(marked(column), _marked_keys(path))})"
+    return f"JSONExtractRaw({_at(mark(column), _marked_keys(path))})"
 
 
 def _marked_keys(keys: Sequence[str]) -> list[str]:
     return [f"concat('s', {key})" for key in keys]
 
 
-def marked(column: str) -> str:
+def mark(column: str) -> str:
     """Return JSON in which texts (also keys) and numbers are marked."""
     number = r"""replaceRegexpAll(t, '-?[0-9][-+.0-9Ee]*', '"n\\0"')"""
     text = """concat('"s', substring(t, 2))"""
     return _tokens(f"if(startsWith(t, '\"'), {text}, {number})", column)
 
 
-def unmarked(json: str) -> str:
+def unmark(json: str) -> str:
     """Return the canonical text of JSON that was marked."""
     number = _number("substring(t, 3, length(t) - 3)")
     text = "concat('\"', substring(t, 3))"

@@ -26,7 +26,7 @@ from schema.ranges import TimeRange
 from store.query.fields import array_items, json_fields
 from store.query.filters import operators, subjects
 from store.query.filters.operators import Operators
-from store.query.filters.row_set import Rows
+from store.query.filters.row_set import RowSet
 from store.query.filters.subjects import Large, Subject
 
 MAX_TESTS: Final = 500
@@ -43,7 +43,7 @@ AnyFilter: TypeAlias = MetricFilter | EventFilter
 Tests: TypeAlias = StringFilter | NumberFilter | BooleanFilter | DateTimeFilter | JsonFilter
 
 
-def metric_condition(tests: MetricFilter, rows: Rows, field: str = "where") -> str:
+def metric_condition(tests: MetricFilter, rows: RowSet, field: str = "where") -> str:
     """Return the condition that a filter means; its values are bound in `rows`.
 
     Raises `AnalyticsError` that names the part of `field` which is wrong or too much.
@@ -52,7 +52,7 @@ def metric_condition(tests: MetricFilter, rows: Rows, field: str = "where") -> s
 
 
 def event_condition(
-    tests: EventFilter, rows: Rows, span: TimeRange | None, field: str = "where"
+    tests: EventFilter, rows: RowSet, span: TimeRange | None, field: str = "where"
 ) -> str:
     """Do the same for events; `span` is the range in which `performed` looks."""
     return _Compiler(rows, span).tree(tests, field)
@@ -61,7 +61,7 @@ def event_condition(
 class _Compiler:
     """Goes through one filter, and counts what is in it."""
 
-    def __init__(self, rows: Rows, span: TimeRange | None) -> None:
+    def __init__(self, rows: RowSet, span: TimeRange | None) -> None:
         self._rows = rows
         self._span = span
         self._tests = 0
@@ -143,7 +143,7 @@ class _Compiler:
             message = f"is more than the {MAX_PERFORMED} that a filter can have"
             raise bad_input(field, message, limit=MAX_PERFORMED)
         self._count(field)
-        others = self._rows.beside()
+        others = self._rows.unfiltered()
         others.conditions.append(f"name = {others.bind('String', tests.event)}")
         others.add_range(self._span)
         others.conditions.append("user_id != ''")
@@ -168,7 +168,7 @@ class _Compiler:
         if tests.case_sensitive is False:
             return self._tested(subject, operators.ANY_CASE_OPERATORS, tests, field)
         if not subject.items:
-            subject = dataclasses.replace(subject, written=operators.WRITTEN)
+            subject = dataclasses.replace(subject, prefilter_slices=operators.PREFILTER_SLICE)
         return self._tested(subject, operators.STRING_OPERATORS, tests, field)
 
     def _tested(self, subject: Subject, table: Operators, tests: Tests, field: str) -> str:
@@ -209,8 +209,8 @@ class _Compiler:
             condition = subject.is_set
         else:
             condition = self._passes(subject, table[positive], (positive, given), field)
-            if positive in subject.written:
-                written = msgspec.json.encode(given).decode()[subject.written[positive]]
+            if positive in subject.prefilter_slices:
+                written = msgspec.json.encode(given).decode()[subject.prefilter_slices[positive]]
         if subject.has:
             condition = f"({subject.has(written)} AND {condition})"
         is_positive = given if operator == "is_set" else positive == operator

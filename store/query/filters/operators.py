@@ -89,7 +89,7 @@ LARGE_NUMBER_OPERATORS: Final[Mapping[str, str]] = {
 `more`, `less` and `same` compare an integer that is the same double with what is given.
 """
 
-WRITTEN: Final[Mapping[str, slice]] = {"eq": slice(None), "starts_with": slice(-1)}
+PREFILTER_SLICE: Final[Mapping[str, slice]] = {"eq": slice(None), "starts_with": slice(-1)}
 """Operators that only a JSON text passes which has what is given in it: how much of its JSON."""
 
 PATTERNS: Final = frozenset({"like", "matches"})

@@ -9,7 +9,7 @@ from store.query.sql import Slots, Statement, Value
 _RANGE: Final = (("gte", "from_"), ("lt", "to"))
 
 
-class Rows:
+class RowSet:
     """Some rows of one table: the conditions, and the values in them.
 
     Every statement begins with one, and so with the project.
@@ -20,15 +20,15 @@ class Rows:
         self.slots = slots or Slots()
         self.conditions = [f"project = {self.bind('String', project)}"]
 
-    def copy(self) -> "Rows":
+    def copy(self) -> "RowSet":
         """Return the same rows, to be narrowed further."""
-        twin = self.beside()
+        twin = self.unfiltered()
         twin.conditions = list(self.conditions)
         return twin
 
-    def beside(self) -> "Rows":
+    def unfiltered(self) -> "RowSet":
         """Return all rows of the same table, for a question inside of a statement about these."""
-        others = Rows(self.table, "", self.slots)
+        others = RowSet(self.table, "", self.slots)
         others.conditions = self.conditions[:1]
         return others
 

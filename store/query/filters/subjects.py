@@ -40,7 +40,7 @@ class Subject:
     is_set: str = TRUE
     passes: Callable[[Test, str], str] = lambda test, value: test(value)
     has: Callable[[str], str] | None = None
-    written: Mapping[str, slice] = field(default_factory=dict)
+    prefilter_slices: Mapping[str, slice] = field(default_factory=dict)
     large: Large | None = None
     unless: str = ""
     items: str = ""
@@ -95,7 +95,7 @@ def cast_number(slots: Slots, keys: Sequence[str]) -> Subject:
 def boolean(slots: Slots, keys: Sequence[str]) -> Subject:
     """Return a property as true or false."""
     subject = _property(slots, keys, json_fields.property_boolean(slots, keys), _or_false)
-    return dataclasses.replace(subject, written=operators.WRITTEN)
+    return dataclasses.replace(subject, prefilter_slices=operators.PREFILTER_SLICE)
 
 
 def instant(slots: Slots, keys: Sequence[str]) -> Subject:

@@ -64,11 +64,11 @@ class Recipe(NamedTuple):
 _COUNT: Final = Function("count", "{nullable}")
 _MIN: Final = Function("min", "{number}")
 _MAX: Final = Function("max", "{number}")
-_WINDOW: Final = (Function(*exact_sums.WHOLE), Function(*exact_sums.REST))
+_WINDOW: Final = (Function(*exact_sums.WHOLE_PART), Function(*exact_sums.FRACTION_PART))
 _NARROW_SUM: Final = Recipe(
     (*_WINDOW, Function(*exact_sums.OUTSIDE)), exact_sums.SUM, exact_sums.rounded_sum, 3
 )
-_WIDE_SUM: Final = Recipe((*_WINDOW, Function(*exact_sums.OTHERS)), exact_sums.WIDE_SUM)
+_WIDE_SUM: Final = Recipe((*_WINDOW, Function(*exact_sums.OUTSIDE_WINDOW)), exact_sums.WIDE_SUM)
 
 
 def _alone(name: str, argument: str) -> Recipe:
@@ -114,7 +114,7 @@ WIDE: Final = {
 }
 """Recipes of sums that hold any numbers; those in `RECIPES` throw if they can't: see `THROWN`."""
 
-THROWN: Final = 395
+THROW_IF_CODE: Final = 395
 """The engine's code of an error that a statement throws by itself."""
 
 EXACT: Final = {

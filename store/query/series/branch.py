@@ -6,7 +6,7 @@ from schema.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_double, property_group
 from store.query.filters.operators import TIME_OPERATORS
 from store.query.series.aggregates import Plan, Property, PropertyOf, Results
-from store.query.series.types import OTHER, OVERALL, Shape
+from store.query.series.types import OTHER_SERIES, OVERALL_SERIES, QueryShape
 from store.query.sql import Slots
 
 # The growth of a counter since its series' row before, in this range: after a reset it began at 0.
@@ -25,14 +25,14 @@ _STEPS: Final = """(
 )"""
 
 
-class Draft(NamedTuple):
+class BranchDraft(NamedTuple):
     """What a branch is made of: `part` and `source` are the SQL of its rows."""
 
     number: int
-    shape: Shape
-    wanted: Plan
-    shown: tuple[Aggregate, ...]
-    charted: tuple[Aggregate, ...]
+    shape: QueryShape
+    plan: Plan
+    total_aggregates: tuple[Aggregate, ...]
+    column_aggregates: tuple[Aggregate, ...]
     part: str
     source: str
     slots: Slots
@@ -43,20 +43,20 @@ class Draft(NamedTuple):
 
     def states(self, prefix: str = "s") -> str:
         """Select the states of a group of rows."""
-        return self.wanted.kept(prefix)
+        return self.plan.kept(prefix)
 
     @property
     def columns(self) -> Results:
         """The aggregates of each bucket, over the states that are kept."""
-        return self.wanted.finished_results(self.charted)
+        return self.plan.finished_results(self.column_aggregates)
 
     @property
     def totals(self) -> Results:
         """The totals over the states that are kept, or over the rows where none are."""
-        placed = self.shape.placed
-        if self.shape.ranked or self.charted or (placed and placed.overall):
-            return self.wanted.merged_results(self.shown)
-        return self.wanted.whole_results(self.shown)
+        placed = self.shape.ranked_groups
+        if self.shape.ranking or self.column_aggregates or (placed and placed.overall):
+            return self.plan.merged_results(self.total_aggregates)
+        return self.plan.whole_results(self.total_aggregates)
 
 
 def line_of(number: int, *values: str) -> str:
@@ -77,14 +77,14 @@ def properties(slots: Slots, *, wide: bool) -> PropertyOf:
     return of
 
 
-def source_of(shape: Shape, parts: frozenset[str], slots: Slots, *, steps: bool) -> str:
+def source_of(shape: QueryShape, parts: frozenset[str], slots: Slots, *, steps: bool) -> str:
     """Return what stands behind SELECT: the rows of a shape."""
     conditions = [shape.condition]
-    if shape.listed:
-        conditions.append(f"name IN (\n{shape.listed}\n)")
+    if shape.names_sql:
+        conditions.append(f"name IN (\n{shape.names_sql}\n)")
     elif shape.by_name:
         conditions.append(f"name IN {slots.bind('Array(String)', sorted(parts))}")
-    for operator, moment in zip(("gte", "lt"), shape.span, strict=True):
+    for operator, moment in zip(("gte", "lt"), shape.time_range, strict=True):
         type_name, template = TIME_OPERATORS[operator]
         conditions.append(template.format(column="time", value=slots.bind(type_name, moment)))
     where = "\n  AND ".join(conditions)
@@ -97,5 +97,5 @@ def with_overall(shown: str, number: str, *, others: bool) -> str:
     """Return the numbers of a row's series as rows: its own or the others', and that of all."""
     own = f"toInt64({number})"
     if others:
-        return f"arrayJoin([if({shown}, {own}, {OTHER}), {OVERALL}])"
-    return f"arrayJoin(if({shown}, [{own}, {OVERALL}], [{OVERALL}]))"
+        return f"arrayJoin([if({shown}, {own}, {OTHER_SERIES}), {OVERALL_SERIES}])"
+    return f"arrayJoin(if({shown}, [{own}, {OVERALL_SERIES}], [{OVERALL_SERIES}]))"

@@ -22,15 +22,18 @@ from typing import Final
 _UNIT: Final = 1002
 """The exponent, as in a double's bits, at which a significand counts the window's unit, 2^-73."""
 
-WHOLE: Final = (
+WHOLE_PART: Final = (
     "sum",
     (
         "toInt128(toInt64((if(abs({never_null}) BETWEEN 4.76837158203125e-7 AND 4503599627370496,"
         " {again} * 1024, 0) AS {window})))"
     ),
 )
-REST: Final = ("sum", "toInt128(toInt64(({window} - toInt64({window})) * 9223372036854775808))")
-OTHERS: Final = (
+FRACTION_PART: Final = (
+    "sum",
+    "toInt128(toInt64(({window} - toInt64({window})) * 9223372036854775808))",
+)
+OUTSIDE_WINDOW: Final = (
     "sumMapIf",
     (
         "[toUInt16(bitShiftRight(reinterpretAsUInt64({again}), 52))],"

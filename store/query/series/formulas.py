@@ -39,7 +39,7 @@ class Formula:
         return f"if(isFinite({value}), {value}, NULL)"
 
 
-def parsed(text: str, names: Sequence[str]) -> Formula:
+def parse_formula(text: str, names: Sequence[str]) -> Formula:
     """Read a formula over some names; Python's own parser knows its precedences.
 
     Raises `AnalyticsError` for anything that is no arithmetic.

@@ -9,9 +9,9 @@ import msgspec
 from schema.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_number
 from store.query.series.aggregates import NO_RESULTS, in_engine, needs_steps, plan
-from store.query.series.branch import Draft, properties, source_of
+from store.query.series.branch import BranchDraft, properties, source_of
 from store.query.series.statement import _counted, _series
-from store.query.series.types import Branch, Shape
+from store.query.series.types import Branch, QueryShape
 from store.query.sql import Slots, Statement
 
 _MS: Final = "toUnixTimestamp64Milli(time)"
@@ -32,7 +32,7 @@ class Window(NamedTuple):
     end: int
 
 
-def newest_rows(shape: Shape, part: str, paths: Sequence[str], slots: Slots) -> Statement:
+def newest_rows(shape: QueryShape, part: str, paths: Sequence[str], slots: Slots) -> Statement:
     """Find the newest rows of each series of a shape without buckets; `NewestRow`s."""
     draft = _draft(shape, part, frozenset(), slots)
     series, only = _series(draft)
@@ -47,14 +47,14 @@ GROUP BY series"""
 
 def values_in(
     windows: Mapping[int, Window],
-    shape: Shape,
+    shape: QueryShape,
     part: str,
     wanted: frozenset[Aggregate],
     slots: Slots,
 ) -> Branch:
     """Aggregate the rows of each series in its own window, as totals of a branch."""
     series, _ = _series(_draft(shape, part, frozenset(), slots))
-    first, behind = min(window.before for window in windows.values()), shape.span[1]
+    first, behind = min(window.before for window in windows.values()), shape.time_range[1]
     numbers = slots.bind("Array(UInt16)", list(windows))
 
     def since(moments: Sequence[int]) -> str:
@@ -66,20 +66,20 @@ def values_in(
     read = replace(
         shape,
         condition=f"{shape.condition}\n  AND {counted_from}",
-        span=(max(first, shape.span[0]), behind),
+        time_range=(max(first, shape.time_range[0]), behind),
     )
     draft = _draft(read, part, wanted, slots)
     draft = draft._replace(source=f"{draft.source}\n  AND {starts}")
     return Branch(draft.number, _counted(draft), draft.totals, NO_RESULTS)
 
 
-def _draft(shape: Shape, part: str, wanted: frozenset[Aggregate], slots: Slots) -> Draft:
-    return Draft(
+def _draft(shape: QueryShape, part: str, wanted: frozenset[Aggregate], slots: Slots) -> BranchDraft:
+    return BranchDraft(
         number=0,
         shape=shape,
-        wanted=plan(wanted, properties(slots, wide=True), in_sql=wanted, wide=True),
-        shown=tuple(sorted({in_engine(each) for each in wanted}, key=repr)),
-        charted=(),
+        plan=plan(wanted, properties(slots, wide=True), in_sql=wanted, wide=True),
+        total_aggregates=tuple(sorted({in_engine(each) for each in wanted}, key=repr)),
+        column_aggregates=(),
         part="name" if shape.by_name else "''",
         source=source_of(shape, frozenset({part}), slots, steps=needs_steps(wanted)),
         slots=slots,

@@ -7,31 +7,39 @@ from typing import Final, NamedTuple
 from schema.aggregates import ZERO_OF_NOTHING, AggregateKind
 from store.query.catalogue import contains
 from store.query.series.aggregates import in_engine, needs_steps, plan
-from store.query.series.branch import Draft, line_of, properties, source_of, with_overall
-from store.query.series.types import NO_VALUE, OTHER, Joined, JoinedInput, Key, Rank, Shape
+from store.query.series.branch import BranchDraft, line_of, properties, source_of, with_overall
+from store.query.series.types import (
+    NO_VALUE,
+    OTHER_SERIES,
+    FormulaGroups,
+    FormulaInput,
+    GroupColumn,
+    QueryShape,
+    Ranking,
+)
 from store.query.sql import Slots
 
 _UNION: Final = "\nUNION ALL\n"
 _MISSING: Final = "CAST(NULL, 'Nullable(Float64)')"
 
 
-def ranked_groups(draft: Draft) -> str:
+def ranked_groups(draft: BranchDraft) -> str:
     """The first groups by an aggregate, and the others as one: all from one pass over the rows."""
-    rank = draft.shape.ranked
+    rank = draft.shape.ranking
     assert rank  # noqa: S101 - that is why this is called
-    page = _Page.of(rank, draft.shape.keys, draft.slots)
-    series, only = f"if({page.shown}, {page.number}, {OTHER})", ""
+    page = _Page.of(rank, draft.shape.group_columns, draft.slots)
+    series, only = f"if({page.shown}, {page.number}, {OTHER_SERIES})", ""
     if rank.overall:
         series = with_overall(page.shown, page.number, others=rank.counts_all)
     elif not rank.counts_all:
         only = f"\nWHERE {page.shown}"
-    order = draft.wanted.finished(in_engine(rank.order.by))
+    order = draft.plan.finished(in_engine(rank.order.aggregate))
     return f"""\
 {draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.totals.expressions)}
 FROM (
     SELECT *, {page.columns(order, part="part")}
     FROM (
-        SELECT {draft.part} AS part, {_key_columns(draft.shape.keys)},
+        SELECT {draft.part} AS part, {_key_columns(draft.shape.group_columns)},
             {draft.states()}
         {draft.source}
         GROUP BY part, {page.names}
@@ -40,22 +48,22 @@ FROM (
 GROUP BY part, series"""
 
 
-def joined_groups(number: int, shape: Shape, slots: Slots) -> str:
+def joined_groups(number: int, shape: QueryShape, slots: Slots) -> str:
     """The first groups that any input of a formula has, by its value, with those of its inputs."""
-    joined, rank = shape.joined, shape.ranked
+    joined, rank = shape.formula_groups, shape.ranking
     assert joined is not None and rank is not None  # noqa: S101, PT018 - that is why this is called
-    grouped = [n for n, each in enumerate(joined.inputs) if each.grouped]
+    grouped = [n for n, each in enumerate(joined.inputs) if each.is_grouped]
     values = [
-        f"v{n}" if each.grouped else f"({_selection(shape, [n], [n], slots)})"
+        f"v{n}" if each.is_grouped else f"({_selection(shape, [n], [n], slots)})"
         for n, each in enumerate(joined.inputs)
     ]
-    page = _Page.of(rank, shape.keys, slots)
+    page = _Page.of(rank, shape.group_columns, slots)
     order = joined.formula.sql(_formula_columns(joined, values), slots.bind)
     same_rows: dict[tuple[str, str], list[int]] = {}
     for n in grouped:
-        same_rows.setdefault((joined.inputs[n].part, joined.inputs[n].condition), []).append(n)
+        same_rows.setdefault((joined.inputs[n].metric, joined.inputs[n].condition), []).append(n)
     groups = [_selection(shape, places, grouped, slots) for places in same_rows.values()]
-    series = f"if({page.shown}, {page.number}, {OTHER}) AS series"
+    series = f"if({page.shown}, {page.number}, {OTHER_SERIES}) AS series"
     shown = [f"any(v{n})" if n in grouped else value for n, value in enumerate(values)]
     return f"""\
 {line_of(number, "''", series, "any(keys)", "any(groups)", *shown)}
@@ -73,10 +81,12 @@ WHERE {1 if rank.counts_all else page.shown}
 GROUP BY series"""
 
 
-def _selection(shape: Shape, places: Sequence[int], columns: Sequence[int], slots: Slots) -> str:
+def _selection(
+    shape: QueryShape, places: Sequence[int], columns: Sequence[int], slots: Slots
+) -> str:
     """Select inputs of the same rows, with nulls in the columns of other ones."""
-    assert shape.joined  # noqa: S101 - that is why this is called
-    inputs = shape.joined.inputs
+    assert shape.formula_groups  # noqa: S101 - that is why this is called
+    inputs = shape.formula_groups.inputs
     first = inputs[places[0]]
     wanted = {in_engine(inputs[n].value) for n in places}
     made = plan(wanted, properties(slots, wide=shape.wide), in_sql=wanted, wide=shape.wide)
@@ -87,15 +97,15 @@ def _selection(shape: Shape, places: Sequence[int], columns: Sequence[int], slot
             cell = f"toNullable(toFloat64({made.whole(in_engine(inputs[n].value))}))"
         cells.append(f"{cell} AS u{n}")
     rows = replace(shape, condition=first.condition, by_name=True)
-    keys = [f"{key.sql} AS k{n}, " for n, key in enumerate(shape.keys) if first.grouped]
-    by = _key_names(shape.keys) if first.grouped else "name"
+    keys = [f"{key.sql} AS k{n}, " for n, key in enumerate(shape.group_columns) if first.is_grouped]
+    by = _key_names(shape.group_columns) if first.is_grouped else "name"
     return f"""\
 SELECT {"".join(keys)}{", ".join(cells)}
-{source_of(rows, frozenset({first.part}), slots, steps=needs_steps(wanted))}
+{source_of(rows, frozenset({first.metric}), slots, steps=needs_steps(wanted))}
 GROUP BY {by}"""
 
 
-def _formula_columns(joined: Joined, values: Sequence[str]) -> dict[str, str]:
+def _formula_columns(joined: FormulaGroups, values: Sequence[str]) -> dict[str, str]:
     """Return the SQL of each name in a formula, as it is shown: filled, and related to time."""
     return {
         each.name: _shown(joined, each, value)
@@ -103,24 +113,24 @@ def _formula_columns(joined: Joined, values: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _shown(joined: Joined, given: JoinedInput, value: str) -> str:
+def _shown(joined: FormulaGroups, given: FormulaInput, value: str) -> str:
     if given.value.kind is AggregateKind.RATE:
         value = f"if({joined.ms} > 0, {value} * {given.value.per} / {joined.ms}, NULL)"
-    is_zero = joined.zero if given.grouped else given.value.kind in ZERO_OF_NOTHING
+    is_zero = joined.zero if given.is_grouped else given.value.kind in ZERO_OF_NOTHING
     return f"ifNull({value}, 0)" if is_zero else value
 
 
 class _Page(NamedTuple):
     """A page of ranked groups: the test for those that are `shown`, and their `number` on it."""
 
-    rank: Rank
+    rank: Ranking
     names: str
     shown: str
     number: str
     found: str
 
     @classmethod
-    def of(cls, rank: Rank, keys: Sequence[Key], slots: Slots) -> "_Page":
+    def of(cls, rank: Ranking, keys: Sequence[GroupColumn], slots: Slots) -> "_Page":
         """Return the page that a rank says."""
         shown, number, found = f"place <= {slots.bind('UInt32', rank.limit)}", "place", ""
         if rank.offset:
@@ -147,15 +157,15 @@ class _Page(NamedTuple):
         ) AS place"""
 
 
-def _key_columns(keys: Sequence[Key]) -> str:
-    return ", ".join(f"{key.alone} AS k{n}" for n, key in enumerate(keys))
+def _key_columns(keys: Sequence[GroupColumn]) -> str:
+    return ", ".join(f"{key.row_text} AS k{n}" for n, key in enumerate(keys))
 
 
-def _key_names(keys: Sequence[Key]) -> str:
+def _key_names(keys: Sequence[GroupColumn]) -> str:
     return ", ".join(f"k{n}" for n in range(len(keys)))
 
 
-def _label(keys: Sequence[Key]) -> str:
+def _label(keys: Sequence[GroupColumn]) -> str:
     """Return the label of a group whose keys are `k0`, `k1`, …, as `resolvers` make it."""
     texts = []
     for n, key in enumerate(keys):

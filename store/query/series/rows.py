@@ -5,24 +5,24 @@ from typing import Any, Final
 
 import msgspec
 
-from store.query.series.types import Branch, Line
+from store.query.series.types import Branch, SeriesRow
 
 _HEAD: Final = msgspec.json.Decoder(list[Any])
 
 
-def lines(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[Line]]:
+def series_rows(answer: bytes, some: Mapping[int, Branch]) -> dict[int, list[SeriesRow]]:
     """Read an answer: the lines of each branch, by its number.
 
     Raises `OutsideWindowError` when the branches must be `wide`.
     """
-    found: dict[int, list[Line]] = {number: [] for number in some}
+    found: dict[int, list[SeriesRow]] = {number: [] for number in some}
     for text in filter(None, answer.split(b"\n")):
         branch = some[int(text[1 : text.index(b",")])]
         columns = branch.columns
         head, arrays = _cut(text, len(columns.expressions) + 1 if columns.results else 0)
         _, part, series, keys, groups, *values = _HEAD.decode(head)
         found[branch.number].append(
-            Line(
+            SeriesRow(
                 part,
                 series,
                 keys,

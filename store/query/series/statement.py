@@ -11,9 +11,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from schema.aggregates import Aggregate
 from store.query.series.aggregates import NO_RESULTS, in_engine, needs_steps, plan
-from store.query.series.branch import Draft, properties, source_of, with_overall
+from store.query.series.branch import BranchDraft, properties, source_of, with_overall
 from store.query.series.ranking import joined_groups, ranked_groups
-from store.query.series.types import OTHER, Branch, Key, Question, Shape
+from store.query.series.types import OTHER_SERIES, Branch, GroupColumn, QueryShape, SeriesQuery
 from store.query.sql import Slots, Statement
 from store.query.time.buckets import bucket_number
 
@@ -26,24 +26,28 @@ _SEPARATED: Final = ", '\\n', "
 
 
 def branches(
-    questions: Iterable[Question], slots: Slots, *, wide: bool = False
-) -> list[tuple[Branch, list[Question]]]:
+    questions: Iterable[SeriesQuery], slots: Slots, *, wide: bool = False
+) -> list[tuple[Branch, list[SeriesQuery]]]:
     """Fuse questions: same rows into one branch, parts that ask for the same into one branch.
 
     For `wide` see `Shape`.
     """
-    same_rows: dict[tuple[Shape, str], list[Question]] = {}
+    same_rows: dict[tuple[QueryShape, str], list[SeriesQuery]] = {}
     for question in questions:
-        same_rows.setdefault((question.shape, question.part), []).append(question)
-    fused: dict[tuple[Shape, _Aggregates, _Aggregates], list[Question]] = {}
+        same_rows.setdefault((question.shape, question.metric), []).append(question)
+    fused: dict[tuple[QueryShape, _Aggregates, _Aggregates], list[SeriesQuery]] = {}
     for (shape, _), asked in same_rows.items():
         totals = frozenset().union(*(question.totals for question in asked))
         columns = frozenset().union(*(question.columns for question in asked))
         fused.setdefault((shape, totals, columns), []).extend(asked)
     made = []
     for number, ((shape, totals, columns), asked) in enumerate(fused.items()):
-        parts = frozenset(question.part for question in asked)
-        read = replace(shape, wide=wide, keys=tuple(key.read(wide=wide) for key in shape.keys))
+        parts = frozenset(question.metric for question in asked)
+        read = replace(
+            shape,
+            wide=wide,
+            group_columns=tuple(key.read(wide=wide) for key in shape.group_columns),
+        )
         made.append((_branch(number, (read, parts, totals, columns), slots), asked))
     return made
 
@@ -61,45 +65,45 @@ def statement(
 
 
 def _branch(
-    number: int, of: tuple[Shape, frozenset[str], _Aggregates, _Aggregates], slots: Slots
+    number: int, of: tuple[QueryShape, frozenset[str], _Aggregates, _Aggregates], slots: Slots
 ) -> Branch:
     shape, parts, totals, columns = of
-    if shape.joined:
+    if shape.formula_groups:
         return Branch(number, joined_groups(number, shape, slots), NO_RESULTS, NO_RESULTS)
-    wanted = totals | columns | ({shape.ranked.order.by} if shape.ranked else set())
-    draft = Draft(
+    wanted = totals | columns | ({shape.ranking.order.aggregate} if shape.ranking else set())
+    draft = BranchDraft(
         number=number,
         shape=shape,
-        wanted=plan(
+        plan=plan(
             wanted,
             properties(slots, wide=shape.wide),
             in_sql=_finished_by_engine(shape, columns),
             wide=shape.wide,
         ),
-        shown=tuple(sorted({in_engine(each) for each in totals}, key=repr)),
-        charted=tuple(sorted({in_engine(each) for each in columns}, key=repr)),
+        total_aggregates=tuple(sorted({in_engine(each) for each in totals}, key=repr)),
+        column_aggregates=tuple(sorted({in_engine(each) for each in columns}, key=repr)),
         part="name" if shape.by_name else "''",
         source=source_of(shape, parts, slots, steps=needs_steps(wanted)),
         slots=slots,
     )
-    made = ranked_groups if shape.ranked else _charted if draft.charted else _counted
+    made = ranked_groups if shape.ranking else _charted if draft.column_aggregates else _counted
     return Branch(number, made(draft), draft.totals, draft.columns)
 
 
-def _finished_by_engine(shape: Shape, columns: _Aggregates) -> _Aggregates:
+def _finished_by_engine(shape: QueryShape, columns: _Aggregates) -> _Aggregates:
     """Return the aggregates that groups are ranked by, and those of many buckets."""
-    ranked_by = frozenset({shape.ranked.order.by} if shape.ranked else ())
-    series = len(shape.placed.groups) if shape.placed else 1
+    ranked_by = frozenset({shape.ranking.order.aggregate} if shape.ranking else ())
+    series = len(shape.ranked_groups.groups) if shape.ranked_groups else 1
     buckets = len(shape.buckets.starts) if shape.buckets else 0
     return ranked_by | columns if series * buckets > _MOST_COMPUTED else ranked_by
 
 
-def _series(draft: Draft) -> tuple[str, str]:
+def _series(draft: BranchDraft) -> tuple[str, str]:
     """Return the number of the series that a row belongs to, and what leaves out the others."""
-    placed = draft.shape.placed
+    placed = draft.shape.ranked_groups
     if placed is None:
         return "1", ""
-    told = _unmistakable(_by_item(draft.shape.keys))
+    told = _unmistakable(_by_item(draft.shape.group_columns))
     joined = [
         "\n".join([part, *(of.text(text) for of, text in zip(told, texts, strict=True))])
         for part, *texts in placed.groups
@@ -107,27 +111,27 @@ def _series(draft: Draft) -> tuple[str, str]:
     groups = draft.slots.bind("Array(String)", joined)
     texts = _SEPARATED.join([draft.part, *(of.sql for of in told)])
     numbers = f"range(1, {len(placed.groups) + 1})"
-    number = f"transform(concat({texts}), {groups}, {numbers}, {OTHER})"
-    arrays = [key for key in draft.shape.keys if key.is_array]
+    number = f"transform(concat({texts}), {groups}, {numbers}, {OTHER_SERIES})"
+    arrays = [key for key in draft.shape.group_columns if key.is_array]
     if arrays:
-        return _each_once(number, arrays, others=placed.others), ""
-    all_rows = placed.others or placed.overall
-    return number, "" if all_rows else f"\n  AND {number} != {OTHER}"
+        return _each_once(number, arrays, others=placed.other_group), ""
+    all_rows = placed.other_group or placed.overall
+    return number, "" if all_rows else f"\n  AND {number} != {OTHER_SERIES}"
 
 
-def _by_item(keys: Sequence[Key]) -> list[Key]:
+def _by_item(keys: Sequence[GroupColumn]) -> list[GroupColumn]:
     """Return keys with the name of an item in place of each array."""
     arrays = [key for key in keys if key.is_array]
     return [key._replace(sql=f"group{arrays.index(key)}") if key.is_array else key for key in keys]
 
 
-def _each_once(number: str, arrays: Sequence[Key], *, others: bool) -> str:
+def _each_once(number: str, arrays: Sequence[GroupColumn], *, others: bool) -> str:
     """Return the numbers of the series that a row is in as rows; it is in each once."""
     for place, key in reversed(list(enumerate(arrays))):
         number = f"arrayMap(group{place} -> {number}, {key.items})"
     numbers = f"arrayDistinct(arrayFlatten({number}))"
     if not others:
-        numbers = f"arrayFilter(number -> number != {OTHER}, {numbers})"
+        numbers = f"arrayFilter(number -> number != {OTHER_SERIES}, {numbers})"
     return f"arrayJoin({numbers})"
 
 
@@ -138,7 +142,7 @@ class _Told(NamedTuple):
     text: Callable[[str], str]
 
 
-def _unmistakable(keys: Sequence[Key]) -> list[_Told]:
+def _unmistakable(keys: Sequence[GroupColumn]) -> list[_Told]:
     """Tell where texts end, of which more than one could have line breaks; in JSON are none."""
     if sum(not key.is_json for key in keys) < 2:
         return [_Told(key.sql, str) for key in keys]
@@ -154,12 +158,12 @@ def _measured(text: str) -> str:
     return f"{len(text.encode())}:{text}"
 
 
-def _counted(draft: Draft) -> str:
+def _counted(draft: BranchDraft) -> str:
     """Series without columns: each aggregate over all its rows."""
     series, only = _series(draft)
-    placed = draft.shape.placed
+    placed = draft.shape.ranked_groups
     if placed and placed.overall:
-        numbers = with_overall(f"series != {OTHER}", "series", others=placed.others)
+        numbers = with_overall(f"series != {OTHER_SERIES}", "series", others=placed.other_group)
         return f"""\
 {draft.line("part", f"{numbers} AS number", "[]", "1", *draft.totals.expressions)}
 FROM (
@@ -176,7 +180,7 @@ GROUP BY part, number"""
 GROUP BY {by}"""
 
 
-def _charted(draft: Draft) -> str:
+def _charted(draft: BranchDraft) -> str:
     """Series with columns: the states of each bucket, and the totals merged from them."""
     ended = draft.columns.expressions
     merged = draft.totals.expressions
@@ -195,12 +199,12 @@ FROM (
 )"""
 
 
-def _cells(draft: Draft) -> str:
+def _cells(draft: BranchDraft) -> str:
     """Select the states of each bucket of each series."""
     assert draft.shape.buckets  # noqa: S101 - there are columns
     bucket = bucket_number(draft.shape.buckets, draft.slots.bind)
     series, only = _series(draft)
-    placed = draft.shape.placed
+    placed = draft.shape.ranked_groups
     overall = placed is not None and placed.overall
     number = "number" if overall else "series"
     cells = f"""\
@@ -210,8 +214,8 @@ def _cells(draft: Draft) -> str:
         GROUP BY part, {number}, bucket"""
     if placed is None or not overall:
         return cells
-    numbers = with_overall(f"number != {OTHER}", "number", others=placed.others)
-    states = enumerate(draft.wanted.states)
+    numbers = with_overall(f"number != {OTHER_SERIES}", "number", others=placed.other_group)
+    states = enumerate(draft.plan.states)
     regrouped = ", ".join(f"{state.regrouped(f'r{n}')} AS s{n}" for n, state in states)
     return f"""\
         SELECT part, {numbers} AS series, bucket, {regrouped}

@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from schema.aggregates import Aggregate, Order
+from schema.aggregates import Aggregate, SeriesOrder
 from schema.event_series import EventField
 from store.query.series.aggregates import Results
 from store.query.series.formulas import Formula
 from store.query.sql import Statement
 from store.query.time.buckets import Buckets
 
-OTHER: Final = 0
+OTHER_SERIES: Final = 0
 """The number of the series of all that has no series of its own."""
 
-OVERALL: Final = -1
+OVERALL_SERIES: Final = -1
 """The number of the series of all rows, whatever their groups."""
 
 NO_VALUE: Final = "(none)"
@@ -28,7 +28,7 @@ EVENT_FIELDS: Final = {
 """The columns of an event's fields, in which '' stands for none."""
 
 
-class Key(NamedTuple):
+class GroupColumn(NamedTuple):
     """A group key: its name, and its expression, which is JSON or a text; '' stands for none.
 
     `part` is what it is of, as filters have it: `tag`, `field`, `property` or `band`, which is one
@@ -40,14 +40,14 @@ class Key(NamedTuple):
     name: str
     sql: str
     is_json: bool
-    part: str
+    kind: str
     bounds: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
     cast: bool = False
     is_array: bool = False
     narrow: str = ""
 
-    def read(self, *, wide: bool) -> "Key":
+    def read(self, *, wide: bool) -> "GroupColumn":
         """Return the key with the expression for a shape that is `wide`, or not."""
         return self if wide or not self.narrow else self._replace(sql=self.narrow)
 
@@ -57,22 +57,22 @@ class Key(NamedTuple):
         return f"if(empty({self.sql}), [''], {self.sql})"
 
     @property
-    def alone(self) -> str:
+    def row_text(self) -> str:
         """Its text, for a row that there is once for each group that the row is in."""
         return f"arrayJoin({self.items})" if self.is_array else self.sql
 
 
 @dataclass(frozen=True, slots=True)
-class Rank:
+class Ranking:
     """Which groups become series: `limit` of them, after the first `offset`.
 
     With `search` only groups whose label has this text in it, in any case. `others`: whether all
     other groups are a series, too; `overall`: whether all groups together are.
     """
 
-    order: Order
+    order: SeriesOrder
     limit: int
-    others: bool
+    other_group: bool
     offset: int = 0
     search: str = ""
     overall: bool = False
@@ -80,46 +80,46 @@ class Rank:
     @property
     def counts_all(self) -> bool:
         """Whether there must be a line for the other groups, or their number would not be known."""
-        return self.others or bool(self.offset or self.search)
+        return self.other_group or bool(self.offset or self.search)
 
 
-class JoinedInput(NamedTuple):
+class FormulaInput(NamedTuple):
     """An input of a formula: an aggregate of a metric's rows, by their groups or over all."""
 
     name: str
-    part: str
+    metric: str
     condition: str
     value: Aggregate
-    grouped: bool
+    is_grouped: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class FormulaGroups:
     """Groups that any input of a formula has, by the value of the formula.
 
     `zero`: an input that lacks a group is 0 there. `ms` is the time that rates relate to.
     """
 
     formula: Formula
-    inputs: tuple[JoinedInput, ...]
+    inputs: tuple[FormulaInput, ...]
     zero: bool
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RankedGroups:
     """Groups whose series are numbered already, 1, 2, …: each as part and keys.
 
     `others` and `overall` as in `Rank`.
     """
 
     groups: tuple[tuple[str, ...], ...]
-    others: bool
+    other_group: bool
     overall: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class QueryShape:
     """Everything that questions must share to be one branch, except what they ask about.
 
     `condition` is text in the slots of the statement. With `by_name` the rows are those of some
@@ -131,56 +131,56 @@ class Shape:
 
     table: str
     condition: str
-    span: tuple[int, int]
+    time_range: tuple[int, int]
     by_name: bool
-    keys: tuple[Key, ...] = ()
+    group_columns: tuple[GroupColumn, ...] = ()
     buckets: Buckets | None = None
-    ranked: Rank | None = None
-    placed: Places | None = None
-    listed: str = ""
-    joined: Joined | None = None
+    ranking: Ranking | None = None
+    ranked_groups: RankedGroups | None = None
+    names_sql: str = ""
+    formula_groups: FormulaGroups | None = None
     wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SeriesQuery:
     """Aggregates of some rows as series: over the range, and (`columns`) for each bucket."""
 
-    shape: Shape
-    part: str
+    shape: QueryShape
+    metric: str
     totals: frozenset[Aggregate]
     columns: frozenset[Aggregate]
 
     @property
     def names(self) -> frozenset[str]:
         """The metrics whose rows it reads, if these are known."""
-        if self.shape.joined:
-            return frozenset(each.part for each in self.shape.joined.inputs)
-        return frozenset({self.part} if self.shape.by_name else ())
+        if self.shape.formula_groups:
+            return frozenset(each.metric for each in self.shape.formula_groups.inputs)
+        return frozenset({self.metric} if self.shape.by_name else ())
 
-    def asks_no_more_than(self, other: "Question") -> bool:
+    def is_covered_by(self, other: "SeriesQuery") -> bool:
         """Say whether another question of the same shape asks for all of this, too."""
         return self.totals <= other.totals and self.columns <= other.columns
 
-    def of_those_on(self, page: Statement) -> "Question":
+    def restricted_to(self, page: Statement) -> "SeriesQuery":
         """Return this question about the metrics that a statement names, as `name`."""
         names = f"SELECT name FROM (\n{page.text}\n)"
-        return replace(self, shape=replace(self.shape, listed=names))
+        return replace(self, shape=replace(self.shape, names_sql=names))
 
-    def of_all(self, others: "Iterable[Question]") -> "Question":
+    def union(self, others: "Iterable[SeriesQuery]") -> "SeriesQuery":
         """Return the question that asks for all that some of the same shape ask for."""
         totals = frozenset().union(*(each.totals for each in others))
         columns = frozenset().union(*(each.columns for each in others))
-        return Question(self.shape, self.part, totals, columns)
+        return SeriesQuery(self.shape, self.metric, totals, columns)
 
 
-class Line(NamedTuple):
+class SeriesRow(NamedTuple):
     """One series of an answer. `columns` are arrays aligned with `buckets`, still as text.
 
     A group of a formula has the `values` of its inputs instead.
     """
 
-    part: str
+    metric: str
     series: int
     keys: list[str]
     groups: int

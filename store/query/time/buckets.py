@@ -12,7 +12,7 @@ from schema.errors import bad_input
 from schema.ranges import TimeRange
 from schema.scalars import MS_PER_HOUR, Instant, Zone
 from store.query.sql import Value
-from store.query.time.ranges import known
+from store.query.time.ranges import has_bounds
 from store.query.time.zones import (
     DAYS,
     MONTHS,
@@ -122,7 +122,7 @@ def buckets(
         raise bad_input("maxPoints", f"must be from 1 to {MAX_BUCKETS}", limit=MAX_BUCKETS)
     if granularity is Granularity.AUTO:
         return _finest(span, max_points, zone, week_start)
-    if not known(span):
+    if not has_bounds(span):
         raise bad_input("granularity", "only works in the years 1900 to 2199")
     found = _cut(span, granularity, MAX_BUCKETS, zone, week_start)
     if found is None:
@@ -184,7 +184,7 @@ def _that_fits(span: TimeRange) -> Granularity:
 
 
 def _finest(span: TimeRange, most: int, zone: Zone, week_start: WeekStart) -> Buckets:
-    for granularity in _LONGEST if known(span) else ():
+    for granularity in _LONGEST if has_bounds(span) else ():
         found = _cut(span, granularity, most, zone, week_start)
         if found:
             return found

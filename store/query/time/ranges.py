@@ -41,7 +41,7 @@ class Extent(NamedTuple):
     newest: Instant
 
 
-EVER: Final = Extent(Instant(0), MAX_TIME)
+ALL_TIME: Final = Extent(Instant(0), MAX_TIME)
 """No row is older or newer."""
 
 _BOUNDS: Final = (
@@ -79,7 +79,7 @@ def resolve_range(
     asked: TimeRangeInput,
     now: Instant,
     zone: Zone = UTC_ZONE,
-    extent: Extent | None = EVER,
+    extent: Extent | None = ALL_TIME,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> TimeRange:
     """Return the instants that are meant; the millisecond of `now` itself is in the range.
@@ -138,7 +138,7 @@ def _between(asked: TimeBetweenInput, now: Instant, zone: Zone) -> TimeRange:
     end = Instant(now + 1) if asked.to is None else asked.to
     _check_length("between", start, end)
     span = TimeRange(from_=start, to=end, timezone=zone)
-    begins_day = known(span) and period_start(zone, start, Granularity.DAY) == start
+    begins_day = has_bounds(span) and period_start(zone, start, Granularity.DAY) == start
     return replace(span, period=Granularity.DAY if begins_day else None)
 
 
@@ -177,7 +177,7 @@ def _months_ago(moment: int, zone: Zone, months: int) -> int:
     return first_instants(zone, [months_before(wall_time(zone, moment), months)[0]])[0]
 
 
-def known(span: TimeRange) -> bool:
+def has_bounds(span: TimeRange) -> bool:
     """Tell whether a range is in the years 1900 to 2199, outside of which clocks are not known."""
     return span.from_ >= _BOUNDS[0] and span.to <= _BOUNDS[1]
 
@@ -187,7 +187,7 @@ def comparison(
     compare: CompareInput,
     zone: Zone,
     now: Instant,
-    extent: Extent | None = EVER,
+    extent: Extent | None = ALL_TIME,
     *,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> TimeRange:
@@ -211,7 +211,7 @@ def comparison(
 
 
 def _check_years(span: TimeRange) -> None:
-    if not known(span):
+    if not has_bounds(span):
         raise bad_input("compare", "only works in the years 1900 to 2199")
 
 
