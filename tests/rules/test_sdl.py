@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from graphql import GraphQLSchema, build_schema, is_specified_directive, validate_schema
+from strawberry.utils.str_converters import to_camel_case
 
 from api.graphql.schema import schema
+from schema.aggregates import AGGREGATES, AggregateKind
+from store.query.series.aggregates import EXACT, RECIPES
 
 SDL: Final = Path("schema/schema.graphql").read_text()
 
@@ -59,3 +62,24 @@ def test_each_missing_description_is_found() -> None:
         *("@cost", "@cost.points", "Filter", "Filter.eq", "Node", "Node.id"),
         *("Order", "Order.UP", "Query", "Query.node", "Query.node.id", "Zone"),
     ]
+
+
+def test_aggregates_are_declared_once() -> None:
+    """The enum, the API's types and the engine's recipes have the aggregates of the one table."""
+    assert list(AGGREGATES) == list(AggregateKind)
+    assert RECIPES.keys() == AGGREGATES.keys() - {AggregateKind.RATE}  # an increase, divided
+    fields = [field for spec in AGGREGATES.values() for field in (spec.metrics, spec.events)]
+    assert {argument for field in fields if field for argument in field.arguments} == {
+        *("q", "property", "exact", "cast", "per")
+    }
+    with_exact = {
+        kind
+        for kind, spec in AGGREGATES.items()
+        if any(field and "exact" in field.arguments for field in (spec.metrics, spec.events))
+    }
+    assert EXACT.keys() == with_exact
+    types: dict[str, Any] = dict(build_schema(SDL).type_map)
+    for table, name in (("metrics", "Metric"), ("events", "Event")):
+        kinds = [kind.name.lower() for kind, spec in AGGREGATES.items() if spec.field(table)]
+        for suffix in ("Aggregates", "Columns"):
+            assert list(types[name + suffix].fields) == list(map(to_camel_case, kinds))
