@@ -6,7 +6,7 @@ from typing import Final
 
 from resolvers import pages
 from resolvers.context import Context
-from resolvers.global_ids import EVENT_TYPE, name_in
+from resolvers.global_ids import EVENT_TYPE, name_from_id
 from resolvers.pages import ListQuery, Page
 from schema.catalogue import DEFAULT_KIND, DescribeMetricInput, DescribeMetricPayload, MetricKind
 from schema.errors import bad_input
@@ -17,10 +17,12 @@ from store.query.pages import METRIC_ORDER, Slice
 from store.query.queries import RowSet
 from store.query.series.types import SeriesQuery
 
-_SEEN: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
+_TIME_COLUMNS: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
 _SUMMARY: Final = {
-    "metrics": _SEEN | {"seriesCount": "series"} | {key: key for key in DESCRIPTION_COLUMNS},
-    "events": _SEEN | {"count": "count"},
+    "metrics": _TIME_COLUMNS
+    | {"seriesCount": "series"}
+    | {key: key for key in DESCRIPTION_COLUMNS},
+    "events": _TIME_COLUMNS | {"count": "count"},
 }
 """What a field of a metric or of an event type is computed as; others need nothing."""
 
@@ -29,18 +31,18 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ONE_LINE: Final = ("name", "unit")
 
 
-def summary_columns(table: str, selected: Collection[str]) -> set[str]:
+def summary_columns(table: str, field_names: Collection[str]) -> set[str]:
     """Return what must be computed for the fields that are selected."""
-    fields = _SUMMARY[table]
-    return {fields[name] for name in selected if name in fields}
+    columns = _SUMMARY[table]
+    return {columns[field] for field in field_names if field in columns}
 
 
 async def metrics(
     ctx: Context,
     chosen: tuple[str | None, MetricKind | None],
     paging: Paging,
-    asked: set[str],
-    questions: Sequence[SeriesQuery] = (),
+    columns: set[str],
+    queries: Sequence[SeriesQuery] = (),
 ) -> Page[SummaryRow]:
     """List metrics, sorted by name, with what is asked of each, in one statement.
 
@@ -52,69 +54,69 @@ async def metrics(
     catalogue.search(rows, search)
     if kind:
         catalogue.with_kind(rows, kind.name, DEFAULT_KIND.name)
-    of = ListQuery("m", rows, METRIC_ORDER, catalogue.total)
-    span = pages.slice_of(of, paging)
-    statement = catalogue.summaries(rows, asked, span)
-    if not questions:
-        found = await ctx.batch.select(statement, SummaryRow)
-        return pages.page(ctx, of, span, found, (_itself, _name))
-    found = await ctx.batch.select_with(statement, SummaryRow, questions)
-    found.sort(key=_name, reverse=span.backward)
-    return pages.page(ctx, of, span, found, (_itself, _name))
+    list_query = ListQuery("m", rows, METRIC_ORDER, catalogue.total)
+    list_slice = pages.parse_slice(list_query, paging)
+    statement = catalogue.summaries(rows, columns, list_slice)
+    if not queries:
+        summaries = await ctx.batch.select(statement, SummaryRow)
+        return pages.page(ctx, list_query, list_slice, summaries, (_itself, _sort_key))
+    summaries = await ctx.batch.select_with(statement, SummaryRow, queries)
+    summaries.sort(key=_sort_key, reverse=list_slice.backward)
+    return pages.page(ctx, list_query, list_slice, summaries, (_itself, _sort_key))
 
 
 async def event_types(
-    ctx: Context, search: str | None, first: int, after: str | None, asked: set[str]
+    ctx: Context, search: str | None, first: int, after: str | None, columns: set[str]
 ) -> list[SummaryRow]:
     """List the kinds of events after the one with an id, sorted by name, in one statement."""
     checked_count("first", first)
-    name = None if after is None else name_in(EVENT_TYPE, after)
+    name = None if after is None else name_from_id(EVENT_TYPE, after)
     if after is not None and name is None:
         raise bad_input("after", "is not the id of an event type")
     rows = RowSet("events", ctx.project)
     catalogue.search(rows, search)
-    span = Slice(first, after=None if name is None else (name,))
-    found = await ctx.batch.select(catalogue.summaries(rows, asked, span), SummaryRow)
-    return found[:first]
+    list_slice = Slice(first, after=None if name is None else (name,))
+    summaries = await ctx.batch.select(catalogue.summaries(rows, columns, list_slice), SummaryRow)
+    return summaries[:first]
 
 
 def _itself(row: SummaryRow) -> SummaryRow:
     return row
 
 
-def _name(row: SummaryRow) -> tuple[str]:
+def _sort_key(row: SummaryRow) -> tuple[str]:
     return (row.name,)
 
 
-async def summary(ctx: Context, table: str, name: str, asked: set[str]) -> SummaryRow | None:
+async def summary(ctx: Context, table: str, name: str, columns: set[str]) -> SummaryRow | None:
     """Return what is asked of one name of a table; None if it has no rows."""
     rows = RowSet(table, ctx.project)
     catalogue.in_names(rows, [name])
-    statement = catalogue.summaries(rows, asked, Slice(1)) if asked else catalogue.first(rows)
-    found = await ctx.batch.select(statement, SummaryRow)
-    return found[0] if found else None
+    statement = catalogue.summaries(rows, columns, Slice(1)) if columns else catalogue.first(rows)
+    summaries = await ctx.batch.select(statement, SummaryRow)
+    return summaries[0] if summaries else None
 
 
-async def describe(ctx: Context, said: DescribeMetricInput) -> DescribeMetricPayload:
+async def describe(ctx: Context, metric: DescribeMetricInput) -> DescribeMetricPayload:
     """Store what is said of a metric, durably; it is in the next answer."""
     texts = {
         key: text
-        for key, text in (("unit", said.unit), ("description", said.description))
+        for key, text in (("unit", metric.unit), ("description", metric.description))
         if text is not None
     }
-    _check({"name": said.name} | texts)
-    if not said.name:
+    _check({"name": metric.name} | texts)
+    if not metric.name:
         raise bad_input("name", "must not be empty")
-    if said.kind:
-        texts["kind"] = said.kind.name
-    await ctx.store.write(catalogue.describe(ctx.project, said.name, texts))
-    statement = catalogue.description(ctx.project, said.name)
-    (found,) = await ctx.batch.select(statement, DescriptionRow)
+    if metric.kind:
+        texts["kind"] = metric.kind.name
+    await ctx.store.write(catalogue.describe(ctx.project, metric.name, texts))
+    statement = catalogue.description(ctx.project, metric.name)
+    (row,) = await ctx.batch.select(statement, DescriptionRow)
     return DescribeMetricPayload(
-        name=said.name,
-        kind=kind_of(found.kind),
-        unit=found.unit or None,
-        description=found.description or None,
+        name=metric.name,
+        kind=kind_of(row.kind),
+        unit=row.unit or None,
+        description=row.description or None,
     )
 
 

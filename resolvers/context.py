@@ -30,16 +30,16 @@ class Context:
         """Begin without questions."""
         object.__setattr__(self, "batch", QueryBatch(self.store))
 
-    def up_to_latest(self, span: TimeRange) -> TimeRange:
+    def up_to_latest(self, time_range: TimeRange) -> TimeRange:
         """Return a range; one that ends now ends with the newest arrival, if that is later.
 
         It is later after the wall clock was put back.
         """
         now = self.now()
-        if span.to != now + 1:
-            return span
+        if time_range.to != now + 1:
+            return time_range
         latest = self.store.arrivals.latest(now) if self.latest is None else self.latest
-        return replace(span, to=Instant(latest + 1))
+        return replace(time_range, to=Instant(latest + 1))
 
     def for_request(self) -> "Context":
         """Return the context of one request: its questions are its own, and its time stands."""

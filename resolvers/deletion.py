@@ -14,7 +14,7 @@ def check_allowed(ctx: Context) -> None:
 async def delete(ctx: Context, rows: queries.RowSet) -> int:
     """Delete rows; return how many there were."""
     check_allowed(ctx)
-    (found,) = await ctx.batch.select(queries.deletable(rows), queries.DeletableRow)
-    if found.rows:
-        await ctx.store.delete(queries.delete(rows, found.newest))
-    return found.rows
+    (deletable,) = await ctx.batch.select(queries.deletable(rows), queries.DeletableRow)
+    if deletable.rows:
+        await ctx.store.delete(queries.delete(rows, deletable.newest))
+    return deletable.rows

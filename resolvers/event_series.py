@@ -30,52 +30,56 @@ MAX_BOUNDS: Final = 100
 
 
 async def query(
-    ctx: Context, tests: EventFilter | None, asked: SeriesArguments, wanted: SeriesSelection
+    ctx: Context, where: EventFilter | None, arguments: SeriesArguments, selection: SeriesSelection
 ) -> EventResult:
     """Answer with series of the events that pass a filter."""
-    _check_paths(asked, wanted)
+    _check_paths(arguments, selection)
 
-    def condition(span: TimeRange | None) -> str:
-        rows = queries.RowSet("events", ctx.project, ctx.batch.slots)
-        rows.conditions.append(event_condition(tests or EventFilter(), rows, span))
-        return rows.condition
+    def condition(time_range: TimeRange | None) -> str:
+        source = queries.RowSet("events", ctx.project, ctx.batch.slots)
+        source.conditions.append(event_condition(where or EventFilter(), source, time_range))
+        return source.condition
 
-    rows = SeriesSource("events", condition, "", "Events")
-    result, meta = await run_series(ctx, rows, asked, wanted)
-    if wanted.warnings:
-        where = tests or EventFilter()
-        meta.warnings += await warnings.of_events(ctx, where, asked, wanted, meta.range)
+    source = SeriesSource("events", condition, "", "Events")
+    result, meta = await run_series(ctx, source, arguments, selection)
+    if selection.warnings:
+        where = where or EventFilter()
+        meta.warnings += await warnings.event_warnings(ctx, where, arguments, selection, meta.range)
     return EventResult(result=result, meta=meta)
 
 
-def _check_paths(asked: SeriesArguments, wanted: SeriesSelection) -> None:
-    for field, some in (
-        ("property", wanted.totals | wanted.columns),
-        ("orderBy.property", {asked.order.aggregate}),
+def _check_paths(arguments: SeriesArguments, selection: SeriesSelection) -> None:
+    for field, aggregates in (
+        ("property", selection.totals | selection.columns),
+        ("orderBy.property", {arguments.order.aggregate}),
     ):
-        for path in sorted(each.property for each in some if each.property is not None):
+        for path in sorted(
+            aggregate.property for aggregate in aggregates if aggregate.property is not None
+        ):
             keys_of(path, field)
 
 
-def keys(ctx: Context, asked: Sequence[GroupByInput]) -> tuple[GroupColumn, ...]:
+def group_columns(ctx: Context, group_inputs: Sequence[GroupByInput]) -> tuple[GroupColumn, ...]:
     """Return the group keys that are asked for.
 
     Raises `AnalyticsError` for bands that are none.
     """
-    return tuple(_key(ctx, each) for each in asked)
+    return tuple(_group_column(ctx, group_input) for group_input in group_inputs)
 
 
-def _key(ctx: Context, asked: GroupByInput) -> GroupColumn:
-    if asked.property is not None and asked.property is not UNSET:
-        return _property(ctx.batch.slots, asked.property)
-    if asked.field:
-        return GroupColumn(asked.field.name, EVENT_FIELDS[asked.field], is_json=False, kind="field")
-    if asked.bucket_number:
-        return _bands(ctx, asked.bucket_number)
+def _group_column(ctx: Context, group_input: GroupByInput) -> GroupColumn:
+    if group_input.property is not None and group_input.property is not UNSET:
+        return _property_column(ctx.batch.slots, group_input.property)
+    if group_input.field:
+        return GroupColumn(
+            group_input.field.name, EVENT_FIELDS[group_input.field], is_json=False, kind="field"
+        )
+    if group_input.bucket_number:
+        return _band_column(ctx, group_input.bucket_number)
     raise bad_input("groupBy", "needs one of property, field, bucketNumber")
 
 
-def _property(slots: Slots, path: str) -> GroupColumn:
+def _property_column(slots: Slots, path: str) -> GroupColumn:
     field = "groupBy.property"
     if array := items_of(path, field):
         sql = property_items(slots, array)
@@ -85,22 +89,22 @@ def _property(slots: Slots, path: str) -> GroupColumn:
     return GroupColumn(path, wide, is_json=True, kind="property", narrow=narrow)
 
 
-def _bands(ctx: Context, asked: NumberBucketInput) -> GroupColumn:
-    bounds = asked.bounds
+def _band_column(ctx: Context, band_input: NumberBucketInput) -> GroupColumn:
+    bounds = band_input.bounds
     if not 1 <= len(bounds) <= MAX_BOUNDS:
         raise bad_input("bounds", f"takes 1 to {MAX_BOUNDS} bounds", limit=MAX_BOUNDS)
     if any(low >= high for low, high in pairwise(bounds)):
         raise bad_input("bounds", "must be ascending")
-    texts = [repr(bound).removesuffix(".0") for bound in bounds]
+    texts = [repr(lower_bound).removesuffix(".0") for lower_bound in bounds]
     labels = [f"< {texts[0]}", *(f"[{a}, {b})" for a, b in pairwise(texts)), f">= {texts[-1]}"]
     slots = ctx.batch.slots
-    keys = keys_of(asked.property, "groupBy.bucketNumber.property")
-    cast = asked.cast is not None
+    keys = keys_of(band_input.property, "groupBy.bucketNumber.property")
+    cast = band_input.cast is not None
     number = property_any_number(slots, keys, cast)
-    over = f"arrayCount(bound -> {number} >= bound, {slots.bind('Array(Float64)', bounds)})"
-    label = f"{slots.bind('Array(String)', labels)}[1 + {over}]"
+    bounds_below = f"arrayCount(bound -> {number} >= bound, {slots.bind('Array(Float64)', bounds)})"
+    label = f"{slots.bind('Array(String)', labels)}[1 + {bounds_below}]"
     return GroupColumn(
-        asked.property,
+        band_input.property,
         f"if(isNull({number}), '', {label})",
         is_json=False,
         kind="band",

@@ -28,21 +28,21 @@ from store.query.queries import EVENT
 PREFIX: Final = "event_"
 
 _FIRST: Final = Paging()
-_AT, _BATCH, _ROW = map(EVENT.index, ("at", "batch", "row"))
+_TIME_INDEX, _BATCH_INDEX, _ROW_INDEX = map(EVENT.index, ("at", "batch", "row"))
 _decode: Final = msgspec.json.Decoder().decode
 
 
 async def page(
     ctx: Context,
-    tests: EventFilter,
-    span: TimeRange | None = None,
+    where: EventFilter,
+    time_range: TimeRange | None = None,
     paging: Paging = _FIRST,
 ) -> Page[Event]:
     """List events that pass a filter, newest first."""
-    of = ListQuery("e", queries.event_rows(ctx.project, tests, span), EVENT_ORDER)
-    part = pages.slice_of(of, paging)
-    found = await ctx.batch.cells(events_page(of.rows, part))
-    return pages.page(ctx, of, part, found, (_event, _key), columns=_columns)
+    list_query = ListQuery("e", queries.event_rows(ctx.project, where, time_range), EVENT_ORDER)
+    list_slice = pages.parse_slice(list_query, paging)
+    rows = await ctx.batch.cells(events_page(list_query.rows, list_slice))
+    return pages.page(ctx, list_query, list_slice, rows, (_event, _sort_key), columns=_columns)
 
 
 async def find(ctx: Context, event_id: str) -> Event | None:
@@ -51,30 +51,30 @@ async def find(ctx: Context, event_id: str) -> Event | None:
     if not position or not event_id.startswith(PREFIX):
         return None
     rows = queries.event_rows(ctx.project, EventFilter())
-    found = await ctx.batch.cells(queries.row_at(rows, *position))
-    return _event(found[0]) if found else None
+    cells = await ctx.batch.cells(queries.row_at(rows, *position))
+    return _event(cells[0]) if cells else None
 
 
-async def total(ctx: Context, tests: EventFilter) -> int:
+async def total(ctx: Context, where: EventFilter) -> int:
     """Count all events that pass a filter."""
-    rows = queries.event_rows(ctx.project, tests)
-    (found,) = await ctx.batch.select(queries.count(rows), queries.CountRow)
-    return found.rows
+    rows = queries.event_rows(ctx.project, where)
+    (row,) = await ctx.batch.select(queries.count(rows), queries.CountRow)
+    return row.rows
 
 
-async def delete(ctx: Context, selected: DeleteEventsInput) -> DeletePayload:
+async def delete(ctx: Context, selection: DeleteEventsInput) -> DeletePayload:
     """Delete the events that pass a filter, or all; none is fine.
 
     Raises `AnalyticsError` that names the part of the filter which selects every event or none.
     """
     deletion.check_allowed(ctx)
-    if selected.where is not None and selected.all:
+    if selection.where is not None and selection.all:
         raise bad_input("all", "must not be given together with `where`")
-    if selected.where is None and not selected.all:
+    if selection.where is None and not selection.all:
         raise bad_input("where", "is needed; to delete every event, say `all: true`")
-    rows = queries.event_rows(ctx.project, selected.where or EventFilter())
-    if selected.where is not None:
-        check_selective(selected.where, "where")
+    rows = queries.event_rows(ctx.project, selection.where or EventFilter())
+    if selection.where is not None:
+        check_selective(selection.where, "where")
     return DeletePayload(matched_rows=Long(await deletion.delete(ctx, rows)))
 
 
@@ -84,22 +84,22 @@ def name_filter(name: str | None) -> EventFilter:
 
 
 def _event(cells: Sequence[bytes]) -> Event:
-    told = dict(zip(EVENT, cells, strict=True))
+    columns = dict(zip(EVENT, cells, strict=True))
     return Event(
         id=strawberry.ID(event_id(_position(cells))),
-        name=_decode(told["name"]),
-        time=Instant(int(told["at"])),
-        user_id=_decode(told["userId"]),
-        session_id=_decode(told["sessionId"]),
+        name=_decode(columns["name"]),
+        time=Instant(int(columns["at"])),
+        user_id=_decode(columns["userId"]),
+        session_id=_decode(columns["sessionId"]),
         # Already JSON, so it is passed through instead of parsed and written again.
-        properties=Json(msgspec.Raw(told["properties"])),
-        at_path=lambda path: _at_path(told["properties"], path),
+        properties=Json(msgspec.Raw(columns["properties"])),
+        at_path=lambda path: _at_path(columns["properties"], path),
     )
 
 
 def _at_path(properties: bytes, path: str) -> Json | None:
-    found = property_reader(path, "key")(properties)
-    return Json(msgspec.Raw(found)) if found else None
+    value = property_reader(path, "key")(properties)
+    return Json(msgspec.Raw(value)) if value else None
 
 
 def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
@@ -119,8 +119,12 @@ def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
 def _ids(columns: Mapping[str, Sequence[bytes]]) -> Cells:
     """Write ids: what goes before the row is the same for a whole batch."""
     batches = columns["batch"]
-    begun = {batch: f'"{event_id(Position(int(batch), 0))[:-8]}'.encode() for batch in set(batches)}
-    return [begun[batch] + row + b'"' for batch, row in zip(batches, columns["row"], strict=True)]
+    prefixes = {
+        batch: f'"{event_id(Position(int(batch), 0))[:-8]}'.encode() for batch in set(batches)
+    }
+    return [
+        prefixes[batch] + row + b'"' for batch, row in zip(batches, columns["row"], strict=True)
+    ]
 
 
 def event_id(position: Position) -> str:
@@ -128,9 +132,9 @@ def event_id(position: Position) -> str:
     return f"{PREFIX}{row_id(position)}"
 
 
-def _key(cells: Sequence[bytes]) -> SortKey:
-    return int(cells[_AT]), *_position(cells)
+def _sort_key(cells: Sequence[bytes]) -> SortKey:
+    return int(cells[_TIME_INDEX]), *_position(cells)
 
 
 def _position(cells: Sequence[bytes]) -> Position:
-    return Position(int(cells[_BATCH]), int(cells[_ROW], 16))
+    return Position(int(cells[_BATCH_INDEX]), int(cells[_ROW_INDEX], 16))

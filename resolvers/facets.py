@@ -36,20 +36,20 @@ class Facets:
         self._ctx = ctx
         self._facet = facet
         self._names = names
-        self._asked: dict[Hashable, asyncio.Task[Any]] = {}
+        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
 
-    async def list_keys(self, name: str, selected: set[str]) -> tuple[list[KeyRow], int]:
+    async def list_keys(self, name: str, fields: set[str]) -> tuple[list[KeyRow], int]:
         """List the most frequent keys that rows of a name have, sorted; and count those rows."""
-        wanted = frozenset(
-            column for field in selected for column in COLUMNS_OF_FIELD.get(field, ())
+        columns = frozenset(
+            column for field in fields for column in COLUMNS_OF_FIELD.get(field, ())
         )
 
         def statement(rows: RowSet) -> Statement:
-            return facets.facet_keys(self._facet, rows, wanted)
+            return facets.facet_keys(self._facet, rows, columns)
 
-        found = (await self._once(wanted, statement, KeyRow, _name)).get(name, [])
-        everything = sum(row.rows for row in found if row.key is None)
-        return sorted((row for row in found if row.key is not None), key=_key), everything
+        key_rows = (await self._select_once(columns, statement, KeyRow, _name)).get(name, [])
+        row_count = sum(row.rows for row in key_rows if row.key is None)
+        return sorted((row for row in key_rows if row.key is not None), key=_key), row_count
 
     async def values(self, name: str, key: str, search: str | None, first: int) -> list[TagValue]:
         """List the most frequent values of a key, or those that contain a text."""
@@ -58,39 +58,39 @@ class Facets:
         def statement(rows: RowSet) -> Statement:
             return facets.facet_values(self._facet, rows, search, first)
 
-        question = (search or None, first)
-        found = await self._once(question, statement, ValueRow, _name_and_key)
-        rows = found.get((name, key), [])
-        return [_value(row) for row in rows]
+        cache_key = (search or None, first)
+        rows_by_key = await self._select_once(cache_key, statement, ValueRow, _name_and_key)
+        rows = rows_by_key.get((name, key), [])
+        return [_tag_value(row) for row in rows]
 
-    async def _once(
+    async def _select_once(
         self,
-        question: Hashable,
+        cache_key: Hashable,
         statement: Callable[[RowSet], Statement],
-        row: type[R],
+        row_type: type[R],
         group: Callable[[R], Hashable],
     ) -> dict[Hashable, list[R]]:
         """Ask for all names, unless that is being done; return the rows in groups."""
 
-        async def ask() -> dict[Hashable, list[R]]:
+        async def select() -> dict[Hashable, list[R]]:
             rows = RowSet(self._facet.table, self._ctx.project)
             catalogue.in_names(rows, self._names)
-            found: dict[Hashable, list[R]] = defaultdict(list)
-            for line in await self._ctx.batch.select(statement(rows), row):
-                found[group(line)].append(line)
-            return found
+            rows_by_group: dict[Hashable, list[R]] = defaultdict(list)
+            for facet_row in await self._ctx.batch.select(statement(rows), row_type):
+                rows_by_group[group(facet_row)].append(facet_row)
+            return rows_by_group
 
-        if question not in self._asked:
-            self._asked[question] = asyncio.ensure_future(ask())
-        answer: dict[Hashable, list[R]] = await self._asked[question]
-        return answer
+        if cache_key not in self._tasks:
+            self._tasks[cache_key] = asyncio.ensure_future(select())
+        result: dict[Hashable, list[R]] = await self._tasks[cache_key]
+        return result
 
 
 def _key(row: KeyRow) -> str:
     return row.key or ""
 
 
-def _value(row: ValueRow) -> TagValue:
+def _tag_value(row: ValueRow) -> TagValue:
     kind = VALUE_TYPES[row.initial]
     value = display_text(row.value) if kind is PropertyType.NUMBER else row.value
     return TagValue(value=value, count=Long(row.count), type=kind)
@@ -109,7 +109,7 @@ def property_type(row: KeyRow) -> PropertyType:
     types = {VALUE_TYPES[initial] for initial in row.initials or ()}
     if len(types) != 1:
         return PropertyType.MIXED
-    (only,) = types
-    if only is PropertyType.STRING and row.instants == row.rows:
+    (value_type,) = types
+    if value_type is PropertyType.STRING and row.instants == row.rows:
         return PropertyType.DATETIME
-    return only
+    return value_type

@@ -10,18 +10,18 @@ METRIC: Final = "metric"
 EVENT_TYPE: Final = "eventType"
 
 
-def named_id(kind: str, name: str) -> strawberry.ID:
+def global_id(kind: str, name: str) -> strawberry.ID:
     """Return the id of something that has a name: `metric:` and the name in base64url."""
     text = base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
     return strawberry.ID(f"{kind}:{text}")
 
 
-def name_in(kind: str, text: str) -> str | None:
+def name_from_id(kind: str, text: str) -> str | None:
     """Return the name in such an id; None if it is none."""
-    encoded = text.removeprefix(f"{kind}:")
+    encoded_name = text.removeprefix(f"{kind}:")
     try:
-        padded = encoded.encode("ascii") + b"=" * (-len(encoded) % 4)
-        name = base64.b64decode(padded, b"-_", validate=True).decode()
+        padded_name = encoded_name.encode("ascii") + b"=" * (-len(encoded_name) % 4)
+        name = base64.b64decode(padded_name, b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         return None
-    return name if named_id(kind, name) == text else None
+    return name if global_id(kind, name) == text else None

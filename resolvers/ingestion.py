@@ -17,19 +17,19 @@ def stream_stats(ctx: Context) -> list[StreamStats]:
     """Return what became of the rows of each stream since the start."""
     return [
         StreamStats(
-            stream=account.stream,
-            received=Long(account.counts.received),
-            stored=Long(account.counts.stored),
-            duplicates=Long(account.counts.duplicates),
-            rejected=Long(account.counts.rejected),
-            unavailable=Long(account.counts.unavailable),
-            pending=Long(account.counts.pending),
-            recovered=Long(account.recovered),
-            loaded=Long(account.loaded),
-            waiting=Long(account.waiting),
-            set_aside=Long(account.set_aside),
+            stream=stats.stream,
+            received=Long(stats.counts.received),
+            stored=Long(stats.counts.stored),
+            duplicates=Long(stats.counts.duplicates),
+            rejected=Long(stats.counts.rejected),
+            unavailable=Long(stats.counts.unavailable),
+            pending=Long(stats.counts.pending),
+            recovered=Long(stats.recovered),
+            loaded=Long(stats.loaded),
+            waiting=Long(stats.waiting),
+            set_aside=Long(stats.set_aside),
         )
-        for account in ctx.store.stream_stats()
+        for stats in ctx.store.stream_stats()
     ]
 
 
@@ -54,5 +54,5 @@ async def replay(ctx: Context) -> ReplayPayload:
     if ctx.production:
         raise AnalyticsError("FORBIDDEN", "Replaying is not allowed in production.")
     stored, duplicates = await ctx.store.replay(ctx.now())
-    left = sum(account.set_aside_total for account in ctx.store.stream_stats())
-    return ReplayPayload(stored=Long(stored), duplicates=Long(duplicates), left=Long(left))
+    remaining = sum(stats.set_aside_total for stats in ctx.store.stream_stats())
+    return ReplayPayload(stored=Long(stored), duplicates=Long(duplicates), left=Long(remaining))

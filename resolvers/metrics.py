@@ -35,15 +35,15 @@ from store.timestamps import MAX_TIME
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
-    everything = queries.RowSet("metrics", ctx.project)
-    rows = await ctx.batch.select(queries.names(everything), queries.NameRow)
-    return [row.name for row in rows]
+    rows = queries.RowSet("metrics", ctx.project)
+    name_rows = await ctx.batch.select(queries.names(rows), queries.NameRow)
+    return [row.name for row in name_rows]
 
 
-async def check_known(ctx: Context, name: str) -> None:
+async def check_exists(ctx: Context, name: str) -> None:
     """Raise NOT_FOUND if there is no such metric; UNAVAILABLE if that can't be said now."""
-    ever = QueryShape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
-    reply = await ctx.batch.run(SeriesQuery(ever, name, frozenset({COUNT}), frozenset()))
+    shape = QueryShape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
+    reply = await ctx.batch.run(SeriesQuery(shape, name, frozenset({COUNT}), frozenset()))
     if not reply.rows:
         raise _missing(ctx, name)
 
@@ -53,70 +53,72 @@ def _missing(ctx: Context, name: str) -> AnalyticsError:
     if ctx.store.problems():
         message = "The metric may be among the rows that can't be loaded now."
         return AnalyticsError("UNAVAILABLE", message, retry_after=5)
-    return unknown(name)
+    return unknown_metric(name)
 
 
 async def find(
-    ctx: Context, name: str, fields: set[str], questions: Sequence[SeriesQuery]
+    ctx: Context, name: str, fields: set[str], queries: Sequence[SeriesQuery]
 ) -> SummaryRow:
     """Return a metric with what is wanted of it; NOT_FOUND if there is none.
 
     `questions`, which it will be asked below, are asked at once. An answer to one that has rows
     is the proof that there is such a metric, at no cost.
     """
-    early = [ctx.batch.prefetch(question) for question in questions]
-    if fields or not questions:
+    prefetches = [ctx.batch.prefetch(query) for query in queries]
+    if fields or not queries:
         summary = catalogue.summary(ctx, "metrics", name, fields)
-        row, _ = await asyncio.gather(summary, asyncio.gather(*early))
+        row, _ = await asyncio.gather(summary, asyncio.gather(*prefetches))
         if row is None:
             raise _missing(ctx, name)
         return row
-    if not any(await asyncio.gather(*early)):
-        await check_known(ctx, name)
+    if not any(await asyncio.gather(*prefetches)):
+        await check_exists(ctx, name)
     return SummaryRow(name)
 
 
 async def query(
     ctx: Context,
     name: str,
-    tests: MetricFilter | None,
-    asked: SeriesArguments,
-    wanted: SeriesSelection,
+    where: MetricFilter | None,
+    arguments: SeriesArguments,
+    selection: SeriesSelection,
     *,
-    known: bool = False,
+    is_known: bool = False,
 ) -> MetricResult:
     """Answer with series of one metric; NOT_FOUND if it is not known to be there, and is not."""
-    rows = rows_of(ctx, name, tests)
-    result, meta = await run_series(ctx, rows, asked, wanted)
-    if not (result.has_rows or known):
-        await check_known(ctx, name)
-    if wanted.warnings:
-        kinds = warnings.kinds_of(asked, wanted)
-        meta.warnings += await warnings.of_metric(ctx, name, tests, asked.group_columns, kinds)
+    source = metric_source(ctx, name, where)
+    result, meta = await run_series(ctx, source, arguments, selection)
+    if not (result.has_rows or is_known):
+        await check_exists(ctx, name)
+    if selection.warnings:
+        kinds = warnings.aggregate_kinds(arguments, selection)
+        meta.warnings += await warnings.metric_warnings(
+            ctx, name, where, arguments.group_columns, kinds
+        )
     return MetricResult(result=result, meta=meta)
 
 
-def rows_of(ctx: Context, name: str, tests: MetricFilter | None) -> SeriesSource:
+def metric_source(ctx: Context, name: str, where: MetricFilter | None) -> SeriesSource:
     """Return the points of a metric that pass a filter."""
-    condition = _condition(ctx, tests)
+    condition = _condition(ctx, where)
     return SeriesSource("metrics", lambda _: condition, name, name)
 
 
 def first_queries(
     ctx: Context,
     name: str,
-    tests: MetricFilter | None,
-    asked: SeriesArguments,
-    wanted: SeriesSelection,
+    where: MetricFilter | None,
+    arguments: SeriesArguments,
+    selection: SeriesSelection,
 ) -> list[SeriesQuery]:
     """Return what `query` asks of a metric first; nothing if it would refuse."""
     try:
-        return run.first_queries(ctx, rows_of(ctx, name, tests), asked, wanted)
+        return run.first_queries(ctx, metric_source(ctx, name, where), arguments, selection)
     except AnalyticsError:
         return []
 
 
-def keys(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
+def tag_columns(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
     """Return group keys for tags."""
     return tuple(
         GroupKey(tag, tag_raw(ctx.batch.slots, tag), is_json=True, kind="tag") for tag in tags
@@ -126,18 +128,20 @@ def keys(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
 async def samples(
     ctx: Context,
     name: str,
-    span: TimeRange,
-    tests: MetricFilter | None,
+    time_range: TimeRange,
+    where: MetricFilter | None,
     paging: Paging,
 ) -> Page[Sample]:
     """List the points of one metric in a range, newest first."""
-    rows = queries.metric_rows(ctx.project, name, span)
-    if tests:
-        rows.conditions.append(metric_condition(tests, rows))
-    of = ListQuery("s", rows, SAMPLE_ORDER)
-    part = pages.slice_of(of, paging)
-    found = await ctx.batch.select(samples_page(of.rows, part), SampleRow)
-    return pages.page(ctx, of, part, found, (_sample, _key), columns=_columns)
+    rows = queries.metric_rows(ctx.project, name, time_range)
+    if where:
+        rows.conditions.append(metric_condition(where, rows))
+    list_query = ListQuery("s", rows, SAMPLE_ORDER)
+    list_slice = pages.parse_slice(list_query, paging)
+    sample_rows = await ctx.batch.select(samples_page(list_query.rows, list_slice), SampleRow)
+    return pages.page(
+        ctx, list_query, list_slice, sample_rows, (_sample, _sort_key), columns=_columns
+    )
 
 
 def _sample(row: SampleRow) -> Sample:
@@ -147,10 +151,10 @@ def _sample(row: SampleRow) -> Sample:
 
 
 def _columns(rows: Sequence[SampleRow]) -> Columns:
-    return lambda field: _CELLS[field.name](rows)
+    return lambda field: _SAMPLE_CELLS[field.name](rows)
 
 
-_CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
+_SAMPLE_CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
     "time": lambda rows: items(instants([row.at for row in rows])),
     "value": lambda rows: items(msgspec.json.encode([row.value for row in rows])),
     "tags": lambda rows: [row.tags.encode() or b"{}" for row in rows],
@@ -158,25 +162,25 @@ _CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
 """Each field of a `Sample`, as `_sample` has it, written for many rows at once."""
 
 
-def _key(row: SampleRow) -> SortKey:
+def _sort_key(row: SampleRow) -> SortKey:
     return row.at, row.batch, row.row
 
 
 async def delete(ctx: Context, name: str) -> DeletePayload:
     """Delete all points of a metric; NOT_FOUND if there are none."""
-    matched = await deletion.delete(ctx, queries.metric_rows(ctx.project, name))
-    if matched == 0:
-        raise unknown(name)
-    return DeletePayload(matched_rows=Long(matched))
+    deleted_rows = await deletion.delete(ctx, queries.metric_rows(ctx.project, name))
+    if deleted_rows == 0:
+        raise unknown_metric(name)
+    return DeletePayload(matched_rows=Long(deleted_rows))
 
 
-def _condition(ctx: Context, tests: MetricFilter | None = None) -> str:
+def _condition(ctx: Context, where: MetricFilter | None = None) -> str:
     rows = queries.RowSet("metrics", ctx.project, ctx.batch.slots)
-    if tests:
-        rows.conditions.append(metric_condition(tests, rows))
+    if where:
+        rows.conditions.append(metric_condition(where, rows))
     return rows.condition
 
 
-def unknown(name: str) -> AnalyticsError:
+def unknown_metric(name: str) -> AnalyticsError:
     """Return the refusal of a metric that is not there."""
     return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.")

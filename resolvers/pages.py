@@ -43,9 +43,9 @@ class Page(Generic[T]):
 
     ctx: Context
     list_query: ListQuery
-    span: Slice
+    list_slice: Slice
     rows: Sequence[Any]
-    key_at: Callable[[int], SortKey]
+    sort_key_at: Callable[[int], SortKey]
     present: Callable[[Any], T]
     has_more: bool
     columns: Callable[[Any], Columns] | None = None
@@ -58,25 +58,25 @@ class Page(Generic[T]):
     @property
     def cursors(self) -> list[str]:
         """The cursor of each entry."""
-        return [cursor(self.list_query.letter, self.key_at(n)) for n in range(len(self.rows))]
+        return [cursor(self.list_query.letter, self.sort_key_at(n)) for n in range(len(self.rows))]
 
-    def cursor_at(self, place: int) -> str | None:
+    def cursor_at(self, index: int) -> str | None:
         """Return the cursor of the first (0) or of the last entry (-1), if there is any."""
-        return cursor(self.list_query.letter, self.key_at(place)) if self.rows else None
+        return cursor(self.list_query.letter, self.sort_key_at(index)) if self.rows else None
 
     async def has_next(self) -> bool:
         """Say whether anything follows the last entry."""
-        return (self.has_more and not self.span.backward) or await self._beyond(
-            "before", self.span.before
+        return (self.has_more and not self.list_slice.backward) or await self._exists_past(
+            "before", self.list_slice.before
         )
 
     async def has_previous(self) -> bool:
         """Say whether anything comes before the first entry."""
-        return (self.has_more and self.span.backward) or await self._beyond(
-            "after", self.span.after
+        return (self.has_more and self.list_slice.backward) or await self._exists_past(
+            "after", self.list_slice.after
         )
 
-    async def _beyond(self, side: str, key: SortKey | None) -> bool:
+    async def _exists_past(self, side: str, key: SortKey | None) -> bool:
         if key is None:
             return False
         statement = pages.exists_past(self.list_query.rows, self.list_query.order, side, key)
@@ -85,39 +85,45 @@ class Page(Generic[T]):
     async def total(self) -> int:
         """Count the whole list."""
         statement = self.list_query.count(self.list_query.rows)
-        (found,) = await self.ctx.batch.select(statement, queries.CountRow)
-        return found.rows
+        (row,) = await self.ctx.batch.select(statement, queries.CountRow)
+        return row.rows
 
     def with_entries(self, entries: list[U]) -> "Page[U]":
         """Return the page with what its entries are presented as."""
         return Page(
-            self.ctx, self.list_query, self.span, entries, self.key_at, _itself, self.has_more
+            self.ctx,
+            self.list_query,
+            self.list_slice,
+            entries,
+            self.sort_key_at,
+            identity,
+            self.has_more,
         )
 
 
 def page(
     ctx: Context,
-    of: ListQuery,
-    span: Slice,
-    found: Sequence[R],
+    list_query: ListQuery,
+    list_slice: Slice,
+    slice_rows: Sequence[R],
     shown: tuple[Callable[[R], T], Callable[[R], SortKey]],
     *,
     columns: Callable[[Sequence[R]], Columns] | None = None,
 ) -> Page[T]:
     """Make a page of the rows that were found, in the order of the span."""
-    more = len(found) > span.count
-    rows = list(found[: span.count])
-    if span.backward:
+    has_more = len(slice_rows) > list_slice.count
+    rows = list(slice_rows[: list_slice.count])
+    if list_slice.backward:
         rows.reverse()
     entry, key = shown
-    return Page(ctx, of, span, rows, lambda n: key(rows[n]), entry, more, columns)
+    return Page(ctx, list_query, list_slice, rows, lambda n: key(rows[n]), entry, has_more, columns)
 
 
-def _itself(entry: T) -> T:
+def identity(entry: T) -> T:
     return entry
 
 
-def slice_of(of: ListQuery, paging: Paging) -> Slice:
+def parse_slice(list_query: ListQuery, paging: Paging) -> Slice:
     """Return the part of a list that is asked for.
 
     Raises BAD_USER_INPUT that names the argument: a number, or a cursor of another list.
@@ -125,8 +131,8 @@ def slice_of(of: ListQuery, paging: Paging) -> Slice:
     return Slice(
         count=paging.count(),
         backward=paging.last is not None,
-        after=_read("after", of, paging.after),
-        before=_read("before", of, paging.before),
+        after=_parse_cursor("after", list_query, paging.after),
+        before=_parse_cursor("before", list_query, paging.before),
     )
 
 
@@ -135,13 +141,13 @@ def cursor(letter: str, key: SortKey) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode((letter, *key))).decode().rstrip("=")
 
 
-def _read(field: str, of: ListQuery, text: str | None) -> SortKey | None:
+def _parse_cursor(field: str, list_query: ListQuery, text: str | None) -> SortKey | None:
     if text is None:
         return None
     try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        content = base64.b64decode(padded, b"-_", validate=True)
-        letter, *key = msgspec.json.decode(content, type=of.order.cursor)
+        padded_text = text.encode("ascii") + b"=" * (-len(text) % 4)
+        content = base64.b64decode(padded_text, b"-_", validate=True)
+        letter, *key = msgspec.json.decode(content, type=list_query.order.cursor)
         if cursor(letter, tuple(key)) == text:
             return tuple(key)
     except (binascii.Error, ValueError, msgspec.MsgspecError):

@@ -31,7 +31,7 @@ class StatementRun(NamedTuple):
     """A statement that was run: milliseconds until its answer was there, and the rows it read."""
 
     statement: Statement
-    ms: float
+    elapsed_ms: float
     rows_read: int
 
 
@@ -43,31 +43,31 @@ class Reply(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Waiting:
-    question: SeriesQuery
+class _WaitingQuery:
+    query: SeriesQuery
     reply: asyncio.Future[Reply]
 
 
-class _Named(msgspec.Struct):
+class _NameRow(msgspec.Struct):
     name: str
 
 
-_NAMES: Final = msgspec.json.Decoder(_Named)
+_NAMES: Final = msgspec.json.Decoder(_NameRow)
 
 
-class _Known(NamedTuple):
+class _PagePrefetch(NamedTuple):
     """What was asked of all metrics of a list: the answers are there before the questions."""
 
-    question: SeriesQuery
-    parts: frozenset[str]
-    lines: list[SeriesRow]
-    ran: StatementRun
+    query: SeriesQuery
+    metrics: frozenset[str]
+    rows: list[SeriesRow]
+    run: StatementRun
 
 
-class _Early(NamedTuple):
+class _Prefetch(NamedTuple):
     """A question that was asked before the field that asks it was executed."""
 
-    question: SeriesQuery
+    query: SeriesQuery
     reply: asyncio.Task[Reply]
 
 
@@ -78,156 +78,187 @@ class QueryBatch:
     store: Store
     slots: Slots = field(default_factory=Slots)
     runs: list[StatementRun] = field(default_factory=list)
-    _waiting: list[_Waiting] = field(default_factory=list)
-    _known: dict[QueryShape, _Known] = field(default_factory=dict)
-    _early: list[_Early] = field(default_factory=list)
-    _asking: asyncio.Task[None] | None = None
-    _running: set[asyncio.Task[Answer]] = field(default_factory=set)
-    _stopped: bool = False
+    _waiting_queries: list[_WaitingQuery] = field(default_factory=list)
+    _page_prefetches: dict[QueryShape, _PagePrefetch] = field(default_factory=dict)
+    _prefetches: list[_Prefetch] = field(default_factory=list)
+    _dispatch_task: asyncio.Task[None] | None = None
+    _statement_tasks: set[asyncio.Task[Answer]] = field(default_factory=set)
+    _is_stopped: bool = False
 
-    async def select(self, asked: Statement, row: type[T]) -> list[T]:
+    async def select(self, statement: Statement, row_type: type[T]) -> list[T]:
         """Run one statement at once; return its rows."""
-        return msgspec.json.Decoder(row).decode_lines((await self._run(asked, "JSONEachRow"))[0])
+        return msgspec.json.Decoder(row_type).decode_lines(
+            (await self._run_statement(statement, "JSONEachRow"))[0]
+        )
 
-    async def cells(self, asked: Statement) -> list[list[bytes]]:
+    async def cells(self, statement: Statement) -> list[list[bytes]]:
         """Run one statement at once; return the cells of its rows as the texts that they are."""
-        answer = (await self._run(asked, "TSVRaw"))[0]
+        answer = (await self._run_statement(statement, "TSVRaw"))[0]
         return [line.split(b"\t") for line in answer.split(b"\n")[:-1]]
 
     async def select_with(
-        self, page: Statement, row: type[T], questions: Sequence[SeriesQuery]
+        self, page_statement: Statement, row_type: type[T], queries: Sequence[SeriesQuery]
     ) -> list[T]:
         """Run a page of metrics, and ask these questions of all of them, by one statement.
 
         The values of the page must be in `slots`. Whoever asks one of the questions of a metric
         on the page later is answered at once. When it is too much for one, only the page is run.
         """
-        listed = [each.restricted_to(page) for each in questions]
-        fused = branches(listed, self.slots)
-        made = statement([b for b, _ in fused], [*page.reads, "metrics"], self.slots, page)
+        page_queries = [query.restricted_to(page_statement) for query in queries]
+        fused_branches = branches(page_queries, self.slots)
+        fused_statement = statement(
+            [branch for branch, _ in fused_branches],
+            [*page_statement.reads, "metrics"],
+            self.slots,
+            page_statement,
+        )
         try:
-            answer, ran = await self._run(made, "TSVRaw")
+            answer, run = await self._run_statement(fused_statement, "TSVRaw")
         except (AnalyticsError, EngineError):
-            return await self.select(page, row)
-        parts = answer.splitlines()
-        of_page = [line for line in parts if line.startswith(b"{")]
-        others = b"\n".join(line for line in parts if not line.startswith(b"{"))
-        found = series_rows(others, {branch.number: branch for branch, _ in fused})
-        names = frozenset(each.name for each in _NAMES.decode_lines(b"\n".join(of_page)))
-        for branch, asked in fused:
-            whole = asked[0].union(asked)
-            shape = replace(whole.shape, names_sql="")
-            self._known[shape] = _Known(whole, names, found[branch.number], ran)
-        return msgspec.json.Decoder(row).decode_lines(b"\n".join(of_page))
+            return await self.select(page_statement, row_type)
+        lines = answer.splitlines()
+        page_lines = [line for line in lines if line.startswith(b"{")]
+        series_lines = b"\n".join(line for line in lines if not line.startswith(b"{"))
+        rows_by_branch = series_rows(
+            series_lines, {branch.number: branch for branch, _ in fused_branches}
+        )
+        metrics = frozenset(query.name for query in _NAMES.decode_lines(b"\n".join(page_lines)))
+        for branch, branch_queries in fused_branches:
+            union = branch_queries[0].union(branch_queries)
+            shape = replace(union.shape, names_sql="")
+            self._page_prefetches[shape] = _PagePrefetch(
+                union, metrics, rows_by_branch[branch.number], run
+            )
+        return msgspec.json.Decoder(row_type).decode_lines(b"\n".join(page_lines))
 
-    async def prefetch(self, question: SeriesQuery) -> bool:
+    async def prefetch(self, query: SeriesQuery) -> bool:
         """Ask what a field below will ask, which then has its reply at once.
 
         Say whether any rows were found; True as well if that can't be said: the field will say why.
         """
-        reply = asyncio.create_task(self.run(question))
-        self._early.append(_Early(question, reply))
+        reply = asyncio.create_task(self.run(query))
+        self._prefetches.append(_Prefetch(query, reply))
         try:
             return bool((await reply).rows)
         except (AnalyticsError, EngineError):
             return True
 
-    async def run(self, question: SeriesQuery) -> Reply:
+    async def run(self, query: SeriesQuery) -> Reply:
         """Answer a question, together with those that are asked meanwhile.
 
         Raises `AnalyticsError` when this one is too expensive, whatever becomes of the others.
         """
-        known = self._known.get(question.shape)
-        if known and question.metric in known.parts and question.is_covered_by(known.question):
-            mine = [line for line in known.lines if line.metric == question.metric]
-            return Reply(mine, known.ran)
-        for early in self._early:
-            same = (early.question.shape, early.question.metric) == (
-                question.shape,
-                question.metric,
+        page_prefetch = self._page_prefetches.get(query.shape)
+        if (
+            page_prefetch
+            and query.metric in page_prefetch.metrics
+            and query.is_covered_by(page_prefetch.query)
+        ):
+            rows = [row for row in page_prefetch.rows if row.metric == query.metric]
+            return Reply(rows, page_prefetch.run)
+        for prefetch in self._prefetches:
+            is_same_shape = (prefetch.query.shape, prefetch.query.metric) == (
+                query.shape,
+                query.metric,
             )
-            if same and early.reply.done() and question.is_covered_by(early.question):
-                return early.reply.result()
-        waiting = _Waiting(question, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask_all())
-        return await waiting.reply
+            if is_same_shape and prefetch.reply.done() and query.is_covered_by(prefetch.query):
+                return prefetch.reply.result()
+        waiting_query = _WaitingQuery(query, asyncio.get_running_loop().create_future())
+        self._waiting_queries.append(waiting_query)
+        if self._dispatch_task is None:
+            self._dispatch_task = asyncio.create_task(self._dispatch())
+        return await waiting_query.reply
 
-    async def _ask_all(self) -> None:
+    async def _dispatch(self) -> None:
         try:
-            while self._waiting:
-                known = 0
-                while known < len(self._waiting):
-                    known = len(self._waiting)
+            while self._waiting_queries:
+                count = 0
+                while count < len(self._waiting_queries):
+                    count = len(self._waiting_queries)
                     for _ in range(_QUIET_TURNS):
                         await asyncio.sleep(0)
-                group, self._waiting = self._waiting, []
-                await self._ask_group(group)
+                waiting_queries, self._waiting_queries = self._waiting_queries, []
+                await self._run_batch(waiting_queries)
         finally:
-            self._asking = None
+            self._dispatch_task = None
 
-    async def _ask_group(self, group: Sequence[_Waiting]) -> None:
+    async def _run_batch(self, waiting_queries: Sequence[_WaitingQuery]) -> None:
         try:
-            fused = branches([waiting.question for waiting in group], self.slots)
-            if not await self._answer(group, fused):
+            fused_branches = branches(
+                [waiting_query.query for waiting_query in waiting_queries], self.slots
+            )
+            if not await self._run_branches(waiting_queries, fused_branches):
                 # Any of them may have been too much; each is asked alone, so that one fails alone.
-                for one in fused:
-                    await self._answer(group, [one])
+                for fused_branch in fused_branches:
+                    await self._run_branches(waiting_queries, [fused_branch])
         except Exception as error:  # noqa: BLE001 - who asked is told
-            _refuse(group, error)
+            _fail(waiting_queries, error)
 
-    async def _answer(
-        self, group: Sequence[_Waiting], some: Sequence[tuple[Branch, list[SeriesQuery]]]
+    async def _run_branches(
+        self,
+        batch: Sequence[_WaitingQuery],
+        fused_branches: Sequence[tuple[Branch, list[SeriesQuery]]],
     ) -> bool:
         """Ask some branches, tell who asked; return False if one of several can't be answered."""
-        number_of = {id(q): branch.number for branch, questions in some for q in questions}
-        waiting = [each for each in group if id(each.question) in number_of]
-        tables = [each.question.shape.table for each in waiting]
-        made = statement([branch for branch, _ in some], tables, self.slots)
-        names = frozenset().union(*(q.names for _, questions in some for q in questions))
-        made = replace(made, names_by_table={"metrics": names})
+        branch_numbers = {
+            id(query): branch.number for branch, queries in fused_branches for query in queries
+        }
+        waiting_queries = [
+            waiting_query for waiting_query in batch if id(waiting_query.query) in branch_numbers
+        ]
+        tables = [waiting_query.query.shape.table for waiting_query in waiting_queries]
+        fused_statement = statement([branch for branch, _ in fused_branches], tables, self.slots)
+        names = frozenset().union(
+            *(query.names for _, queries in fused_branches for query in queries)
+        )
+        fused_statement = replace(fused_statement, names_by_table={"metrics": names})
         try:
-            answer, ran = await self._run(made, "TSVRaw")
-            found = series_rows(answer, {branch.number: branch for branch, _ in some})
+            answer, run = await self._run_statement(fused_statement, "TSVRaw")
+            rows_by_branch = series_rows(
+                answer, {branch.number: branch for branch, _ in fused_branches}
+            )
         except (AnalyticsError, EngineError, OutsideWindowError) as error:
             if _needs_wide(error):
-                questions = [question for _, asked in some for question in asked]
-                return await self._answer(group, branches(questions, self.slots, wide=True))
-            if len(some) > 1:
+                queries = [question for _, queries in fused_branches for question in queries]
+                return await self._run_branches(batch, branches(queries, self.slots, wide=True))
+            if len(fused_branches) > 1:
                 return False
-            _refuse(waiting, error)
+            _fail(waiting_queries, error)
             return True
-        for each in waiting:
-            part = each.question.metric
-            mine = [line for line in found[number_of[id(each.question)]] if line.metric == part]
-            if not each.reply.done():
-                each.reply.set_result(Reply(mine, ran))
+        for waiting_query in waiting_queries:
+            metric = waiting_query.query.metric
+            rows = [
+                row
+                for row in rows_by_branch[branch_numbers[id(waiting_query.query)]]
+                if row.metric == metric
+            ]
+            if not waiting_query.reply.done():
+                waiting_query.reply.set_result(Reply(rows, run))
         return True
 
     def stop(self) -> None:
         """End the statements that run, and begin no other: who asked has gone away."""
-        self._stopped = True
-        for running in self._running:
-            running.cancel()
+        self._is_stopped = True
+        for task in self._statement_tasks:
+            task.cancel()
 
-    async def _run(self, asked: Statement, output: str) -> tuple[bytes, StatementRun]:
-        if self._stopped:
-            raise _gone()
+    async def _run_statement(self, statement: Statement, output: str) -> tuple[bytes, StatementRun]:
+        if self._is_stopped:
+            raise _client_closed_request()
         began = time.perf_counter()
-        running = asyncio.create_task(self.store.answer(asked, output))
-        self._running.add(running)
+        task = asyncio.create_task(self.store.answer(statement, output))
+        self._statement_tasks.add(task)
         try:
-            answer = await running
+            answer = await task
         except asyncio.CancelledError:
-            if self._stopped:
-                raise _gone() from None
+            if self._is_stopped:
+                raise _client_closed_request() from None
             raise
         finally:
-            self._running.remove(running)
-        ran = StatementRun(asked, (time.perf_counter() - began) * 1000, answer.rows_read)
-        self.runs.append(ran)
-        return answer.data, ran
+            self._statement_tasks.remove(task)
+        run = StatementRun(statement, (time.perf_counter() - began) * 1000, answer.rows_read)
+        self.runs.append(run)
+        return answer.data, run
 
 
 def _needs_wide(error: Exception) -> bool:
@@ -236,12 +267,12 @@ def _needs_wide(error: Exception) -> bool:
     return isinstance(error, OutsideWindowError)
 
 
-def _gone() -> AnalyticsError:
+def _client_closed_request() -> AnalyticsError:
     return AnalyticsError("CLIENT_CLOSED_REQUEST", "The client did not wait for the answer.")
 
 
-def _refuse(waiting: Sequence[_Waiting], error: Exception) -> None:
+def _fail(waiting_queries: Sequence[_WaitingQuery], error: Exception) -> None:
     """Tell those who still wait."""
-    for each in waiting:
-        if not each.reply.done():
-            each.reply.set_exception(error)
+    for waiting_query in waiting_queries:
+        if not waiting_query.reply.done():
+            waiting_query.reply.set_exception(error)

@@ -40,8 +40,8 @@ MAX_KEYS: Final = 20
 
 _Names: TypeAlias = frozenset[str]
 
-_ANY: Final[_Names] = frozenset()
-_LEVELS: Final = frozenset(
+_ANY_NAME: Final[_Names] = frozenset()
+_LEVEL_KINDS: Final = frozenset(
     {
         AggregateKind.SUM,
         AggregateKind.AVG,
@@ -52,10 +52,10 @@ _LEVELS: Final = frozenset(
     }
 )
 """The aggregates that say little of a counter, and take only the numbers of a property."""
-_GROWTH: Final = frozenset({AggregateKind.INCREASE, AggregateKind.RATE})
+_GROWTH_KINDS: Final = frozenset({AggregateKind.INCREASE, AggregateKind.RATE})
 
-_TOO_MUCH: Final = frozenset({"QUERY_TOO_EXPENSIVE", "UNAVAILABLE"})
-_LONGEST_SHOWN: Final = 100
+_EXPENSIVE_CODES: Final = frozenset({"QUERY_TOO_EXPENSIVE", "UNAVAILABLE"})
+_MAX_QUOTED: Final = 100
 
 _Cast: TypeAlias = tuple[str, bool]
 """A property's path, and whether texts are taken for numbers."""
@@ -67,7 +67,7 @@ class _KeyUse:
 
     key: str
     field: str
-    events: _Names = _ANY
+    events: _Names = _ANY_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,78 +78,82 @@ class _EventUse:
     field: str
 
 
-async def of_metric(
+async def metric_warnings(
     ctx: Context,
     name: str,
-    tests: MetricFilter | None,
-    keys: Sequence[GroupColumn],
+    where: MetricFilter | None,
+    group_columns: Sequence[GroupColumn],
     kinds: Collection[AggregateKind],
 ) -> list[Caveat]:
     """Return the warnings about a question to one metric, for some kinds of aggregates."""
-    uses = [*_key_uses(tests, "where", _ANY), *_group_uses(keys, _ANY)]
+    uses = [*_key_uses(where, "where", _ANY_NAME), *_group_uses(group_columns, _ANY_NAME)]
     rows = queries.metric_rows(ctx.project, name)
-    sentence = f"No point of {_shown(name)} ever had the tag"
+    sentence = f"No point of {_quote(name)} ever had the tag"
     try:
-        found = await _unknown_keys(ctx, rows, uses, sentence)
-        return found + await _of_kind(ctx, name, kinds)
+        key_warnings = await _unknown_keys(ctx, rows, uses, sentence)
+        return key_warnings + await _unsuitable_aggregates(ctx, name, kinds)
     except AnalyticsError as error:
-        return _nothing_if_dear(error)
+        return _no_warnings_if_expensive(error)
 
 
-async def of_events(
+async def event_warnings(
     ctx: Context,
-    tests: EventFilter,
-    asked: SeriesArguments,
-    wanted: SeriesSelection,
-    span: TimeRange,
+    where: EventFilter,
+    arguments: SeriesArguments,
+    selection: SeriesSelection,
+    time_range: TimeRange,
 ) -> list[Caveat]:
     """Return the warnings about a question to events in a range."""
-    events = _event_names(tests)
-    aggregates = _with_fields(asked, wanted)
-    uses = [*_key_uses(tests, "where", events), *_group_uses(asked.group_columns, events)]
+    events = _event_names(where)
+    aggregate_fields = _aggregate_fields(arguments, selection)
+    uses = [*_key_uses(where, "where", events), *_group_uses(arguments.group_columns, events)]
     uses += [
         _KeyUse(path, field, events)
-        for path, field in dict.fromkeys((each.property, field) for each, field in aggregates)
+        for path, field in dict.fromkeys(
+            (aggregate.property, field) for aggregate, field in aggregate_fields
+        )
         if path is not None
     ]
-    numbers = {
-        (each.property or "", each.cast): field
-        for each, field in aggregates[::-1]
-        if each.kind in _LEVELS
+    numeric_fields = {
+        (aggregate.property or "", aggregate.cast): field
+        for aggregate, field in aggregate_fields[::-1]
+        if aggregate.kind in _LEVEL_KINDS
     }
     try:
-        found = await _unknown_events(ctx, list(_event_uses(tests, "where")))
+        caveats = await _unknown_events(ctx, list(_event_uses(where, "where")))
         for names in dict.fromkeys(use.events for use in uses):
             rows = RowSet("events", ctx.project)
             if names:
                 catalogue.in_names(rows, sorted(names))
-            sentence = f"No event{_named(names)} ever had the property"
-            of_these = [use for use in uses if use.events == names]
-            found += await _unknown_keys(ctx, rows, of_these, sentence)
-        return found + await _not_numeric(
-            ctx, queries.event_rows(ctx.project, tests, span), numbers
+            sentence = f"No event{_name_clause(names)} ever had the property"
+            name_uses = [use for use in uses if use.events == names]
+            caveats += await _unknown_keys(ctx, rows, name_uses, sentence)
+        return caveats + await _not_numeric(
+            ctx, queries.event_rows(ctx.project, where, time_range), numeric_fields
         )
     except AnalyticsError as error:
-        return _nothing_if_dear(error)
+        return _no_warnings_if_expensive(error)
 
 
-def kinds_of(asked: SeriesArguments, wanted: SeriesSelection) -> set[AggregateKind]:
+def aggregate_kinds(arguments: SeriesArguments, selection: SeriesSelection) -> set[AggregateKind]:
     """Return the kinds of aggregates that a question selects or orders by."""
-    return {each.kind for each, _ in _with_fields(asked, wanted)}
+    return {aggregate.kind for aggregate, _ in _aggregate_fields(arguments, selection)}
 
 
-def _with_fields(asked: SeriesArguments, wanted: SeriesSelection) -> list[tuple[Aggregate, str]]:
+def _aggregate_fields(
+    arguments: SeriesArguments, selection: SeriesSelection
+) -> list[tuple[Aggregate, str]]:
     """List the aggregates that are selected, then that of the order, with their argument."""
-    whole = wanted.single_series
-    selected = sorted(whole.totals | whole.columns, key=repr)
-    found = [(each, "property") for each in selected]
-    if asked.group_columns and asked.order.aggregate not in selected:
-        found.append((asked.order.aggregate, "orderBy.property"))
-    return found
+    single_series = selection.single_series
+    aggregates = sorted(single_series.totals | single_series.columns, key=repr)
+    aggregate_fields = [(aggregate, "property") for aggregate in aggregates]
+    if arguments.group_columns and arguments.order.aggregate not in aggregates:
+        aggregate_fields.append((arguments.order.aggregate, "orderBy.property"))
+    return aggregate_fields
 
 
-def _nothing_if_dear(error: AnalyticsError) -> list[Caveat]:
-    if error.code in _TOO_MUCH:
+def _no_warnings_if_expensive(error: AnalyticsError) -> list[Caveat]:
+    if error.code in _EXPENSIVE_CODES:
         return []
     raise error
 
@@ -162,15 +166,15 @@ async def _unknown_keys(
     if not keys:
         return []
     statement = evidence.present(rows, [_path(rows, key) for key in keys])
-    present = await ctx.batch.select(statement, PlaceRow)
-    gone = set(keys) - {keys[row.place] for row in present}
-    recent = await ctx.batch.select(evidence.recent_keys(rows), KeyRow) if gone else []
-    known = list(dict.fromkeys(row.key for row in recent if row.key is not None))
+    key_rows = await ctx.batch.select(statement, PlaceRow)
+    missing_keys = set(keys) - {keys[row.place] for row in key_rows}
+    recent = await ctx.batch.select(evidence.recent_keys(rows), KeyRow) if missing_keys else []
+    known_keys = list(dict.fromkeys(row.key for row in recent if row.key is not None))
     return [
-        _unknown("UNKNOWN_KEY", f"{sentence} {_shown(use.key)}", use.field, near)
+        _unknown_name("UNKNOWN_KEY", f"{sentence} {_quote(use.key)}", use.field, suggestions)
         for use in uses
-        if use.key in gone and recent
-        for near in [near_names(use.key, known)]
+        if use.key in missing_keys and recent
+        for suggestions in [near_names(use.key, known_keys)]
     ]
 
 
@@ -187,42 +191,54 @@ async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Cavea
         return []
     rows = RowSet("events", ctx.project)
     names = {use.name for use in uses}
-    present = await ctx.batch.select(evidence.present_names(rows, names), NameRow)
-    gone = names - {row.name for row in present}
-    frequent = await ctx.batch.select(evidence.frequent_names(rows), NameRow) if gone else []
-    known = [row.name for row in frequent]
+    name_rows = await ctx.batch.select(evidence.present_names(rows, names), NameRow)
+    missing_names = names - {row.name for row in name_rows}
+    frequent = (
+        await ctx.batch.select(evidence.frequent_names(rows), NameRow) if missing_names else []
+    )
+    known_names = [row.name for row in frequent]
     return [
-        _unknown("UNKNOWN_EVENT", f"There was never an event{_named([use.name])}", use.field, near)
+        _unknown_name(
+            "UNKNOWN_EVENT",
+            f"There was never an event{_name_clause([use.name])}",
+            use.field,
+            suggestions,
+        )
         for use in uses
-        if use.name in gone
-        for near in [near_names(use.name, known)]
+        if use.name in missing_names
+        for suggestions in [near_names(use.name, known_names)]
     ][:MAX_KEYS]
 
 
-def _unknown(code: str, sentence: str, field: str, near: list[str]) -> Caveat:
-    meant = f"; did you mean {' or '.join(map(_shown, near))}?" if near else "."
-    return Caveat(code=code, message=sentence + meant, field=field, suggestions=near)
+def _unknown_name(code: str, sentence: str, field: str, suggestions: list[str]) -> Caveat:
+    ending = f"; did you mean {' or '.join(map(_quote, suggestions))}?" if suggestions else "."
+    return Caveat(code=code, message=sentence + ending, field=field, suggestions=suggestions)
 
 
-async def _of_kind(ctx: Context, name: str, kinds: Collection[AggregateKind]) -> list[Caveat]:
+async def _unsuitable_aggregates(
+    ctx: Context, name: str, kinds: Collection[AggregateKind]
+) -> list[Caveat]:
     """Warn of aggregates that don't suit what a metric was described as."""
-    levels, growth = _sorted(_LEVELS.intersection(kinds)), _sorted(_GROWTH.intersection(kinds))
+    levels, growth = (
+        _kind_list(_LEVEL_KINDS.intersection(kinds)),
+        _kind_list(_GROWTH_KINDS.intersection(kinds)),
+    )
     if not (levels or growth):
         return []
     statement = catalogue.description(ctx.project, name)
-    described = await ctx.batch.select(statement, DescriptionRow)
-    kind = described[0].kind if described else ""
+    descriptions = await ctx.batch.select(statement, DescriptionRow)
+    kind = descriptions[0].kind if descriptions else ""
     if kind == MetricKind.COUNTER.name and levels:
-        message = f"{_shown(name)} is a counter, of which {levels} says little;"
+        message = f"{_quote(name)} is a counter, of which {levels} says little;"
         message += " ask for increase or rate."
         return [Caveat(code="COUNTER_LEVEL", message=message, suggestions=["increase", "rate"])]
     if kind == MetricKind.GAUGE.name and growth:
-        message = f"{_shown(name)} is a gauge: {growth} takes each fall for a restart from 0."
+        message = f"{_quote(name)} is a gauge: {growth} takes each fall for a restart from 0."
         return [Caveat(code="GAUGE_GROWTH", message=message)]
     return []
 
 
-def _sorted(kinds: Collection[AggregateKind]) -> str:
+def _kind_list(kinds: Collection[AggregateKind]) -> str:
     return ", ".join(sorted(kind.name.lower() for kind in kinds))
 
 
@@ -238,87 +254,95 @@ async def _not_numeric(ctx: Context, rows: RowSet, fields: Mapping[_Cast, str]) 
         Caveat(
             code="NOT_NUMERIC",
             message=(
-                f"{_shown(path)} is no number in {count} of {counts[0]} events; aggregates of"
+                f"{_quote(path)} is no number in {count} of {counts[0]} events; aggregates of"
                 " numbers leave them out."
             ),
             field=fields[path, cast],
         )
-        for place, (path, cast) in enumerate(properties, 1)
-        if (count := counts[place])
+        for index, (path, cast) in enumerate(properties, 1)
+        if (count := counts[index])
     ]
 
 
-def _group_uses(keys: Sequence[GroupColumn], events: _Names) -> list[_KeyUse]:
+def _group_uses(group_columns: Sequence[GroupColumn], events: _Names) -> list[_KeyUse]:
     return [
-        _KeyUse(key.name, f"groupBy[{place}]", events)
-        for place, key in enumerate(keys)
-        if key.sql not in EVENT_FIELDS.values()
+        _KeyUse(column.name, f"groupBy[{index}]", events)
+        for index, column in enumerate(group_columns)
+        if column.sql not in EVENT_FIELDS.values()
     ]
 
 
-def _key_uses(tests: Any, field: str, events: _Names) -> Iterator[_KeyUse]:  # noqa: ANN401
+def _key_uses(where: Any, field: str, events: _Names) -> Iterator[_KeyUse]:  # noqa: ANN401
     """Go through the keys in a filter, of any type, and in those that are nested in it."""
-    match tests:
+    match where:
         case TagFilter(key=key) | PropertyFilter(key=key):
             yield _KeyUse(key, f"{field}.key", events)
         case PerformedFilter(event=event, where=where):
             yield from _key_uses(where, f"{field}.where", frozenset({event}))
         case list():
-            for place, part in enumerate(tests):
-                yield from _key_uses(part, f"{field}[{place}]", events)
+            for index, member in enumerate(where):
+                yield from _key_uses(member, f"{field}[{index}]", events)
         case EventFilter() | MetricFilter():
-            for name, part in _parts(tests):
-                yield from _key_uses(part, f"{field}.{name}", _event_names(tests) or events)
+            for name, member in _filter_members(where):
+                yield from _key_uses(member, f"{field}.{name}", _event_names(where) or events)
 
 
-def _event_uses(tests: Any, field: str) -> Iterator[_EventUse]:  # noqa: ANN401 - an input
+def _event_uses(where: Any, field: str) -> Iterator[_EventUse]:  # noqa: ANN401 - an input
     """Go through the names of events in a filter, and in those that are nested in it."""
-    match tests:
+    match where:
         case PerformedFilter(event=event, where=where):
             yield _EventUse(event, f"{field}.event")
             yield from _event_uses(where, f"{field}.where")
         case list():
-            for place, part in enumerate(tests):
-                yield from _event_uses(part, f"{field}[{place}]")
+            for index, member in enumerate(where):
+                yield from _event_uses(member, f"{field}[{index}]")
         case EventFilter():
-            if tests.name:
-                yield from _texts(tests.name, f"{field}.name")
-            for name, part in _parts(tests):
-                yield from _event_uses(part, f"{field}.{name}")
+            if where.name:
+                yield from _name_uses(where.name, f"{field}.name")
+            for name, member in _filter_members(where):
+                yield from _event_uses(member, f"{field}.{name}")
 
 
-def _texts(tests: StringFilter, field: str) -> Iterator[_EventUse]:
+def _name_uses(string_filter: StringFilter, field: str) -> Iterator[_EventUse]:
     """Go through the texts that a name is, or is not."""
-    if tests.case_sensitive is False:
+    if string_filter.case_sensitive is False:
         return
     for operator in ("eq", "neq"):
-        if (text := getattr(tests, operator)) is not None:
+        if (text := getattr(string_filter, operator)) is not None:
             yield _EventUse(text, f"{field}.{operator}")
-    for shown, texts in (("in", tests.in_), ("notIn", tests.not_in)):
-        yield from (_EventUse(text, f"{field}.{shown}") for text in texts or ())
+    for operator, texts in (("in", string_filter.in_), ("notIn", string_filter.not_in)):
+        yield from (_EventUse(text, f"{field}.{operator}") for text in texts or ())
 
 
-def _event_names(tests: EventFilter | MetricFilter) -> _Names:
+def _event_names(where: EventFilter | MetricFilter) -> _Names:
     """Return the names that all events have which pass a filter; none if it does not say."""
-    if not isinstance(tests, EventFilter):
-        return _ANY
-    name = tests.name
-    if name and name.case_sensitive is not False and (name.eq is not None or name.in_):
-        return frozenset(name.in_ or ()) if name.eq is None else frozenset({name.eq})
-    return next(filter(None, map(_event_names, tests.and_ or ())), _ANY)
+    if not isinstance(where, EventFilter):
+        return _ANY_NAME
+    name_filter = where.name
+    if (
+        name_filter
+        and name_filter.case_sensitive is not False
+        and (name_filter.eq is not None or name_filter.in_)
+    ):
+        return (
+            frozenset(name_filter.in_ or ())
+            if name_filter.eq is None
+            else frozenset({name_filter.eq})
+        )
+    return next(filter(None, map(_event_names, where.and_ or ())), _ANY_NAME)
 
 
-def _parts(tests: EventFilter | MetricFilter) -> Iterator[tuple[str, Any]]:
+def _filter_members(where: EventFilter | MetricFilter) -> Iterator[tuple[str, Any]]:
     """Go through the parts of a filter that are given, with their names in GraphQL."""
-    fields: Sequence[Any] = dataclasses.fields(tests)
-    for part in fields:
-        if (given := getattr(tests, part.name)) is not None:
-            yield part.graphql_name or to_camel_case(part.python_name), given
+    fields: Sequence[Any] = dataclasses.fields(where)
+    for member in fields:
+        if (value := getattr(where, member.name)) is not None:
+            yield member.graphql_name or to_camel_case(member.python_name), value
 
 
-def _named(names: Collection[str]) -> str:
-    return f" named {' or '.join(map(_shown, sorted(names)))}" if names else ""
+def _name_clause(names: Collection[str]) -> str:
+    return f" named {' or '.join(map(_quote, sorted(names)))}" if names else ""
 
 
-def _shown(text: str) -> str:
-    return f"`{text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '…'}`"
+def _quote(text: str) -> str:
+    return f"`{text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + '…'}`"

@@ -82,7 +82,7 @@ def metric_series_arguments(ctx: Context, **given: Any) -> trends.SeriesArgument
         week_start=given["week_start"],
         granularity=given["granularity"],
         max_points=given["max_points"],
-        group_columns=metrics.keys(ctx, given["group_by"] or []),
+        group_columns=metrics.tag_columns(ctx, given["group_by"] or []),
         order=series_order("metrics", given["order_by"]),
         limit=given["limit"],
         offset=given["offset"],

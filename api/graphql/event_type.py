@@ -11,7 +11,7 @@ from api.graphql.arguments import (
 from api.graphql.info import ContextInfo, selected_names, selected_value
 from resolvers.context import Context
 from resolvers.facets import Facets, property_type
-from resolvers.global_ids import EVENT_TYPE, named_id
+from resolvers.global_ids import EVENT_TYPE, global_id
 from schema.catalogue import PropertyType, TagValue
 from schema.node import Node
 from schema.scalars import Instant, Long
@@ -86,6 +86,6 @@ def event_types_of(ctx: Context, rows: Sequence[SummaryRow]) -> list[EventType]:
     """Present kinds of events of one list, which ask for their properties together."""
     keys = Facets(ctx, PROPERTIES, [row.name for row in rows])
     return [
-        EventType(id=named_id(EVENT_TYPE, row.name), name=row.name, summary=row, keys=keys)
+        EventType(id=global_id(EVENT_TYPE, row.name), name=row.name, summary=row, keys=keys)
         for row in rows
     ]

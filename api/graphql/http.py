@@ -129,6 +129,6 @@ def _measured(ctx: Context) -> dict[str, Any]:
         "statementCount": len(ran),
         "rowsRead": sum(each.rows_read for each in ran),
         "statements": [
-            {"elapsedMs": round(each.ms, 3), "rowsRead": each.rows_read} for each in ran
+            {"elapsedMs": round(each.elapsed_ms, 3), "rowsRead": each.rows_read} for each in ran
         ],
     }

@@ -29,7 +29,7 @@ from resolvers import metrics
 from resolvers.catalogue import kind_of
 from resolvers.context import Context
 from resolvers.facets import Facets
-from resolvers.global_ids import METRIC, named_id
+from resolvers.global_ids import METRIC, global_id
 from resolvers.series import request as trends
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind, Sample, TagValue
@@ -137,7 +137,7 @@ class Metric(Node):
             compare=compare,
         )
         wanted = trends.SeriesSelection.from_fields("metrics", selected_fields(info._raw_info))  # noqa: SLF001
-        return await metrics.query(info.context, self.name, where, asked, wanted, known=True)
+        return await metrics.query(info.context, self.name, where, asked, wanted, is_known=True)
 
     @strawberry.field(description="Its points in a range, newest first.")
     async def samples(
@@ -164,5 +164,6 @@ def metrics_of(ctx: Context, rows: Sequence[SummaryRow]) -> list[Metric]:
     """Present metrics of one list, which ask for their tags together."""
     keys = Facets(ctx, TAGS, [row.name for row in rows])
     return [
-        Metric(id=named_id(METRIC, row.name), name=row.name, summary=row, keys=keys) for row in rows
+        Metric(id=global_id(METRIC, row.name), name=row.name, summary=row, keys=keys)
+        for row in rows
     ]

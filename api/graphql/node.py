@@ -8,7 +8,7 @@ from api.graphql.info import ContextInfo, selected_names
 from api.graphql.metric import metrics_of
 from resolvers import catalogue, events
 from resolvers.context import Context
-from resolvers.global_ids import EVENT_TYPE, METRIC, name_in
+from resolvers.global_ids import EVENT_TYPE, METRIC, name_from_id
 from schema.node import Node
 from store.query.catalogue import SummaryRow
 
@@ -28,7 +28,7 @@ async def find(info: ContextInfo, id: str) -> Node | None:  # noqa: A002
     if kind not in _NAMED:
         return await events.find(info.context, id)
     table, presented = _NAMED[kind]
-    name = name_in(kind, id)
+    name = name_from_id(kind, id)
     if name is None:
         return None
     asked = catalogue.summary_columns(table, selected_names(info))

@@ -171,7 +171,7 @@ class Query:
             week_start=week_start,
             granularity=granularity,
             max_points=max_points,
-            group_columns=event_series.keys(info.context, group_by or []),
+            group_columns=event_series.group_columns(info.context, group_by or []),
             order=series_order("events", order_by),
             limit=limit,
             offset=offset,
@@ -218,7 +218,12 @@ class Query:
         fields = {one.name for of in selected_fields(info._raw_info) for one in (of, *of.fields)}  # noqa: SLF001
         columns = bool(fields & {"times", "previousTimes", "values", "previousValues"})
         return await formulas.query(
-            info.context, formula, inputs, asked, columns=columns, warned="warnings" in fields
+            info.context,
+            formula,
+            inputs,
+            asked,
+            with_columns=columns,
+            with_warnings="warnings" in fields,
         )
 
     @strawberry.field(description="What became of all rows, by stream; also `/internal/metrics`.")

@@ -73,61 +73,65 @@ class SeriesSelection:
     warnings: bool = False
 
     @classmethod
-    def from_fields(cls, table: str, selected: Iterable[SelectedField]) -> "SeriesSelection":
+    def from_fields(cls, table: str, fields: Iterable[SelectedField]) -> "SeriesSelection":
         """Read it from what is selected below a result."""
-        parts: dict[str, list[SelectedField]] = defaultdict(list)
-        for one in selected:
-            parts[one.name].append(one)
-        series = cls._of_series(table, [part for one in parts["series"] for part in one.fields])
-        whole = [part for one in parts["overall"] for part in one.fields]
+        by_name: dict[str, list[SelectedField]] = defaultdict(list)
+        for field in fields:
+            by_name[field.name].append(field)
+        series = cls._of_series(
+            table, [subfield for field in by_name["series"] for subfield in field.fields]
+        )
+        overall_fields = [subfield for field in by_name["overall"] for subfield in field.fields]
         shares = {
-            _shared(table, part.arguments)
-            for one in (*parts["series"], *parts["overall"])
-            for part in one.fields
-            if part.name == "share"
+            _share_aggregate(table, subfield.arguments)
+            for field in (*by_name["series"], *by_name["overall"])
+            for subfield in field.fields
+            if subfield.name == "share"
         }
         overall = None
-        if parts["overall"] or shares:
-            overall = cls._of_series(table, whole)
+        if by_name["overall"] or shares:
+            overall = cls._of_series(table, overall_fields)
             overall = replace(overall, totals=overall.totals | shares)
             series = replace(series, totals=series.totals | shares)
         times = (
-            bool(parts["times"] or parts["previousTimes"])
+            bool(by_name["times"] or by_name["previousTimes"])
             or series.times
             or bool(overall and overall.times)
         )
         partial = series.partial or bool(overall and overall.partial)
         warnings = any(
-            part.name == "warnings" for one in parts.get("meta", ()) for part in one.fields
+            subfield.name == "warnings"
+            for field in by_name.get("meta", ())
+            for subfield in field.fields
         )
         return replace(series, times=times, partial=partial, overall=overall, warnings=warnings)
 
     @classmethod
-    def _of_series(cls, table: str, parts: Iterable[SelectedField]) -> "SeriesSelection":
+    def _of_series(cls, table: str, fields: Iterable[SelectedField]) -> "SeriesSelection":
         totals: set[Aggregate] = set()
         columns: set[Aggregate] = set()
         times = partial = False
-        for part in parts:
-            match part.name:
+        for field in fields:
+            match field.name:
                 case "total" | "previousTotal":
-                    totals |= _aggregates(table, part.fields)
+                    totals |= _aggregates(table, field.fields)
                 case "change":
-                    totals.add(_named(table, part.arguments))
+                    totals.add(_change_aggregate(table, field.arguments))
                 case "columns" | "previousColumns":
-                    columns |= _aggregates(table, part.fields)
+                    columns |= _aggregates(table, field.fields)
                 case "points":
                     times = True
-                    for values in part.fields:
-                        partial |= values.name == "isPartial"
-                        columns |= _aggregates(table, values.fields)
+                    for subfield in field.fields:
+                        partial |= subfield.name == "isPartial"
+                        columns |= _aggregates(table, subfield.fields)
         return cls(frozenset(totals), frozenset(columns), times or bool(columns), partial)
 
     @property
     def single_series(self) -> "SeriesSelection":
         """What is wanted when all rows are the one series."""
-        whole = self.overall or SeriesSelection()
+        overall = self.overall or SeriesSelection()
         return replace(
-            self, totals=self.totals | whole.totals, columns=self.columns | whole.columns
+            self, totals=self.totals | overall.totals, columns=self.columns | overall.columns
         )
 
     @property
@@ -136,24 +140,26 @@ class SeriesSelection:
 
         Then it is asked for by itself: else each group would have to have that, too.
         """
-        whole = self.overall
-        return whole is not None and not (
-            whole.totals <= self.totals and whole.columns <= self.columns
+        overall = self.overall
+        return overall is not None and not (
+            overall.totals <= self.totals and overall.columns <= self.columns
         )
 
 
 def _aggregates(table: str, fields: Iterable[SelectedField]) -> set[Aggregate]:
     return {
-        field_aggregate(table, one.name, one.arguments) for one in fields if one.name != TYPENAME
+        field_aggregate(table, field.name, field.arguments)
+        for field in fields
+        if field.name != TYPENAME
     }
 
 
-def _named(table: str, arguments: Mapping[str, Any]) -> Aggregate:
+def _change_aggregate(table: str, arguments: Mapping[str, Any]) -> Aggregate:
     kind = AggregateKind(arguments["aggregate"])
     path, q, cast = (arguments.get(name) for name in ("property", "q", "cast"))
     return aggregate(table, kind, path, q, cast=cast)
 
 
-def _shared(table: str, arguments: Mapping[str, Any]) -> Aggregate:
+def _share_aggregate(table: str, arguments: Mapping[str, Any]) -> Aggregate:
     kind = AggregateKind(arguments["aggregate"])
     return additive(table, kind, arguments.get("property"), arguments.get("cast"))

@@ -61,12 +61,12 @@ class RangeAnswer:
     keys: dict[int, list[str]] = field(default_factory=dict)
     carried_values: dict[int, dict[Aggregate, Value]] = field(default_factory=dict)
     runs: list[StatementRun] = field(default_factory=list)
-    groups: int = 1
+    total_groups: int = 1
 
     def add(self, reply: Reply) -> None:
         """Take the lines of a reply."""
         self.runs.append(reply.run)
-        self.rows |= {line.series: line for line in reply.rows}
+        self.rows |= {row.series: row for row in reply.rows}
 
     def add_overall(self, reply: Reply) -> None:
         """Take a reply about all rows."""
@@ -75,17 +75,17 @@ class RangeAnswer:
             zip([OVERALL_SERIES], reply.rows, strict=False)
         )  # none if there are no rows
 
-    def add_ranking(self, reply: Reply, *, is_all: bool) -> None:
+    def add_ranking(self, reply: Reply, *, is_complete: bool) -> None:
         """Take a reply that says which groups come first; `is_all`: nothing else is asked of them.
 
         Else the lines are those of the next reply: until then, rows may be deleted.
         """
         self.runs.append(reply.run)
-        self.groups = max((line.groups for line in reply.rows), default=0)
-        ranked = sorted(reply.rows, key=operator.attrgetter("series"))
-        self.keys = {line.series: line.keys for line in ranked if line.series > OTHER_SERIES}
-        if is_all:
-            self.rows |= {line.series: line for line in ranked}
+        self.total_groups = max((row.groups for row in reply.rows), default=0)
+        rows = sorted(reply.rows, key=operator.attrgetter("series"))
+        self.keys = {row.series: row.keys for row in rows if row.series > OTHER_SERIES}
+        if is_complete:
+            self.rows |= {row.series: row for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,130 +107,162 @@ class Answers:
 
 
 def present(
-    rows: SeriesSource,
-    asked: SeriesArguments,
-    wanted: SeriesSelection,
-    frames: BucketedRanges,
-    found: Answers,
+    source: SeriesSource,
+    arguments: SeriesArguments,
+    selection: SeriesSelection,
+    ranges: BucketedRanges,
+    answers: Answers,
 ) -> SeriesResult:
     """Return the series of an answer, with their gaps filled."""
-    frame, other = frames.current, frames.comparison
-    numbers = _numbers(asked, found)
-    whole = OVERALL_SERIES if asked.group_columns else 1
-    seen = [*numbers, *([whole] if wanted.overall and wanted.overall.columns else [])]
-    lines = [answer.rows.get(number) for answer in found.pair for number in seen]
-    cuts = [each.buckets if each else None for each in (frame, other)]
-    shown, old_shown = visible_buckets(cuts, lines, asked.fill)
-    times = times_of(frame, shown) if wanted.times else b"[]"
+    current, comparison = ranges.current, ranges.comparison
+    series_numbers = _series_numbers(arguments, answers)
+    overall_number = OVERALL_SERIES if arguments.group_columns else 1
+    visible_numbers = [
+        *series_numbers,
+        *([overall_number] if selection.overall and selection.overall.columns else []),
+    ]
+    rows = [
+        answer.rows.get(series_number)
+        for answer in answers.pair
+        for series_number in visible_numbers
+    ]
+    buckets_by_range = [
+        bucketed_range.buckets if bucketed_range else None
+        for bucketed_range in (current, comparison)
+    ]
+    indexes, previous_indexes = visible_buckets(buckets_by_range, rows, arguments.fill)
+    times = bucket_times(current, indexes) if selection.times else b"[]"
     partial = (
-        frame.buckets.partial(frame.time_range, frames.now)
-        if frame.buckets and wanted.partial
+        current.buckets.partial(current.time_range, ranges.now)
+        if current.buckets and selection.partial
         else []
     )
-    partial_text = msgspec.json.encode(visible_values(partial, shown) if partial else [])
-    compared = min(len(shown), len(old_shown))
-    whole_table = SeriesValues(frozenset(), frozenset(), asked.fill, shown, frames.data_end)
-    if wanted.overall:
-        whole_table = replace(
-            whole_table, wanted_totals=wanted.overall.totals, wanted_columns=wanted.overall.columns
+    partial_text = msgspec.json.encode(visible_values(partial, indexes) if partial else [])
+    compared_count = min(len(indexes), len(previous_indexes))
+    overall_values = SeriesValues(
+        frozenset(), frozenset(), arguments.fill, indexes, ranges.data_end
+    )
+    if selection.overall:
+        overall_values = replace(
+            overall_values,
+            total_aggregates=selection.overall.totals,
+            column_aggregates=selection.overall.columns,
         )
-    overall_totals = whole_table.totals(found.current.rows.get(whole), frame)
+    overall_totals = overall_values.totals(answers.current.rows.get(overall_number), current)
 
-    def one(number: int, table: SeriesValues, *, is_other: bool = False) -> Series:
-        line, old_line = (answer.rows.get(number) for answer in found.pair)
-        before, old_before = (answer.carried_values.get(number, {}) for answer in found.pair)
-        old_table = replace(table, visible=old_shown)
-        keys = group_keys(asked.group_columns, found.current.keys.get(number))
+    def series(series_number: int, values: SeriesValues, *, is_other: bool = False) -> Series:
+        row, previous_row = (answer.rows.get(series_number) for answer in answers.pair)
+        carried_values, previous_carried_values = (
+            answer.carried_values.get(series_number, {}) for answer in answers.pair
+        )
+        previous_values = replace(values, bucket_indexes=previous_indexes)
+        keys = group_keys(arguments.group_columns, answers.current.keys.get(series_number))
         return Series(
-            table=rows.table,
+            table=source.table,
             keys=keys,
-            label=_OTHER_LABEL if is_other else label(keys) if keys else rows.label,
+            label=_OTHER_LABEL if is_other else group_label(keys) if keys else source.label,
             is_other=is_other,
-            totals=table.totals(line, frame),
+            totals=values.totals(row, current),
             overall_totals=overall_totals,
-            previous_totals=old_table.totals(old_line, other) if other else None,
-            texts=table.columns(line, frame, before),
-            previous_texts=old_table.columns(old_line, other, old_before) if other else None,
-            compared_count=compared,
+            previous_totals=previous_values.totals(previous_row, comparison)
+            if comparison
+            else None,
+            texts=values.columns(row, current, carried_values),
+            previous_texts=previous_values.columns(
+                previous_row, comparison, previous_carried_values
+            )
+            if comparison
+            else None,
+            compared_count=compared_count,
             times=times,
             partial=partial_text,
         )
 
-    table = replace(whole_table, wanted_totals=wanted.totals, wanted_columns=wanted.columns)
-    made = [
-        one(number, table, is_other=bool(asked.group_columns) and number == OTHER_SERIES)
-        for number in numbers
+    values = replace(
+        overall_values, total_aggregates=selection.totals, column_aggregates=selection.columns
+    )
+    group_series = [
+        series(
+            series_number,
+            values,
+            is_other=bool(arguments.group_columns) and series_number == OTHER_SERIES,
+        )
+        for series_number in series_numbers
     ]
-    overall = one(whole, whole_table) if wanted.overall else None
+    overall = series(overall_number, overall_values) if selection.overall else None
     return SeriesResult(
         times,
-        made,
-        has_rows=bool(found.current.rows),
+        group_series,
+        has_rows=bool(answers.current.rows),
         overall=overall,
-        previous_times=times_of(other, old_shown) if other else None,
+        previous_times=bucket_times(comparison, previous_indexes) if comparison else None,
     )
 
 
-def times_of(frame: BucketedRange, shown: Sequence[int]) -> bytes:
+def bucket_times(bucketed_range: BucketedRange, indexes: Sequence[int]) -> bytes:
     """Return when the shown buckets of a range begin, as the text of an array."""
-    return instants(visible_values(frame.buckets.starts, shown) if frame.buckets else ())
-
-
-def visible_values(of: Sequence[T], shown: Sequence[int]) -> Sequence[T]:
-    """Return what belongs to the shown buckets: all, most often."""
-    return of if shown == range(len(of)) else [of[n] for n in shown]
-
-
-def _numbers(asked: SeriesArguments, found: Answers) -> list[int]:
-    """List the series in their order: the groups as they were ranked, then all others."""
-    if not asked.group_columns:
-        return [1]
-    others = asked.other_group and any(
-        OTHER_SERIES in of.rows for of in (found.current, found.previous)
+    return instants(
+        visible_values(bucketed_range.buckets.starts, indexes) if bucketed_range.buckets else ()
     )
-    return [*found.current.keys, *([OTHER_SERIES] if others else [])]
 
 
-def label(keys: Sequence[GroupKey]) -> str:
+def visible_values(values: Sequence[T], indexes: Sequence[int]) -> Sequence[T]:
+    """Return what belongs to the shown buckets: all, most often."""
+    return values if indexes == range(len(values)) else [values[index] for index in indexes]
+
+
+def _series_numbers(arguments: SeriesArguments, answers: Answers) -> list[int]:
+    """List the series in their order: the groups as they were ranked, then all others."""
+    if not arguments.group_columns:
+        return [1]
+    has_other_group = arguments.other_group and any(
+        OTHER_SERIES in answer.rows for answer in (answers.current, answers.previous)
+    )
+    return [*answers.current.keys, *([OTHER_SERIES] if has_other_group else [])]
+
+
+def group_label(keys: Sequence[GroupKey]) -> str:
     """Return what a legend calls a group."""
     return ", ".join(NO_VALUE if key.value is None else key.value for key in keys)
 
 
 def result_meta(
     ctx: Context,
-    asked: SeriesArguments,
-    frames: BucketedRanges,
-    ran: Sequence[StatementRun],
-    groups: int,
+    arguments: SeriesArguments,
+    ranges: BucketedRanges,
+    runs: Sequence[StatementRun],
+    total_groups: int,
 ) -> ResultMeta:
     """Say how an answer was made."""
-    distinct = list({id(each): each for each in ran}.values())
-    beyond = 0 if asked.other_group else max(0, groups - asked.offset - asked.limit)
+    distinct_runs = list({id(run): run for run in runs}.values())
+    omitted_groups = (
+        0 if arguments.other_group else max(0, total_groups - arguments.offset - arguments.limit)
+    )
     return ResultMeta(
-        range=frames.current.time_range,
-        comparison_range=frames.comparison.time_range if frames.comparison else None,
-        total_groups=Long(groups),
-        truncated=beyond > 0,
-        rows_read=Long(sum(each.rows_read for each in distinct)),
-        elapsed_ms=round(sum(each.ms for each in distinct), 3),
+        range=ranges.current.time_range,
+        comparison_range=ranges.comparison.time_range if ranges.comparison else None,
+        total_groups=Long(total_groups),
+        truncated=omitted_groups > 0,
+        rows_read=Long(sum(run.rows_read for run in distinct_runs)),
+        elapsed_ms=round(sum(run.elapsed_ms for run in distinct_runs), 3),
         fresh_as_of=ctx.now(),
-        warnings=_warnings(ctx, asked, frames, beyond),
+        warnings=_warnings(ctx, arguments, ranges, omitted_groups),
         sql=None
         if ctx.production
-        else "\n\n".join(each.statement.for_console() for each in distinct),
+        else "\n\n".join(run.statement.for_console() for run in distinct_runs),
     )
 
 
 def _warnings(
-    ctx: Context, asked: SeriesArguments, frames: BucketedRanges, beyond: int
+    ctx: Context, arguments: SeriesArguments, ranges: BucketedRanges, omitted_groups: int
 ) -> list[Caveat]:
     warnings = []
-    if beyond:
-        message = f"{beyond} groups are left out (limit {asked.limit})."
+    if omitted_groups:
+        message = f"{omitted_groups} groups are left out (limit {arguments.limit})."
         warnings.append(Caveat(code="TRUNCATED", message=message))
-    if frames.data_end - frames.now > CLOCK_TOLERANCE_MS:
+    if ranges.data_end - ranges.now > CLOCK_TOLERANCE_MS:
         message = (
-            f"The newest row is {_length(frames.data_end - frames.now)} ahead of the clock here."
+            f"The newest row is {_length(ranges.data_end - ranges.now)} ahead of the clock here."
         )
         warnings.append(Caveat(code="CLOCK_AHEAD", message=message))
     if ctx.store.problems():

@@ -21,8 +21,8 @@ from store.query.time.buckets import Buckets
 
 Value: TypeAlias = int | float | None
 
-_NOTHING: Final[Mapping[Aggregate, Value]] = {}
-_NOT_FILLED: Final = (Fill.NULL, Fill.NONE)
+_NO_VALUES: Final[Mapping[Aggregate, Value]] = {}
+_NULL_FILLS: Final = (Fill.NULL, Fill.NONE)
 _INDEXES: Final = msgspec.json.Decoder(list[int])
 _COLUMN: Final = msgspec.json.Decoder(list[Value])
 
@@ -36,106 +36,124 @@ class BucketedRange:
 
 
 def visible_buckets(
-    cuts: Sequence[Buckets | None], lines: Sequence[SeriesRow | None], fill: Fill
+    buckets_by_range: Sequence[Buckets | None], rows: Sequence[SeriesRow | None], fill: Fill
 ) -> list[Sequence[int]]:
     """Return which buckets of each range are shown: all, or those in which any line has rows.
 
     Buckets of two ranges belong together by their number, and are shown together.
     """
     if fill is not Fill.NONE:
-        return [range(len(cut.starts) if cut else 0) for cut in cuts]
+        return [range(len(buckets.starts) if buckets else 0) for buckets in buckets_by_range]
     present: set[int] = set()
-    for line in lines:
-        if line and line.buckets is not None:
-            present.update(_INDEXES.decode(line.buckets))
-    shown = sorted(present)
-    return [shown[: bisect_left(shown, len(cut.starts) if cut else 0)] for cut in cuts]
+    for row in rows:
+        if row and row.buckets is not None:
+            present.update(_INDEXES.decode(row.buckets))
+    visible = sorted(present)
+    return [
+        visible[: bisect_left(visible, len(buckets.starts) if buckets else 0)]
+        for buckets in buckets_by_range
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesValues:
     """Makes the cells that are wanted out of the lines of the engine's answers."""
 
-    wanted_totals: frozenset[Aggregate]
-    wanted_columns: frozenset[Aggregate]
+    total_aggregates: frozenset[Aggregate]
+    column_aggregates: frozenset[Aggregate]
     fill: Fill
-    visible: Sequence[int]
+    bucket_indexes: Sequence[int]
     now: Instant
 
-    def totals(self, line: SeriesRow | None, frame: BucketedRange) -> Totals:
+    def totals(self, row: SeriesRow | None, bucketed_range: BucketedRange) -> Totals:
         """Return the aggregates over a range; without a line there were no rows."""
-        ms = min(frame.time_range.to, self.now + 1) - frame.time_range.from_
+        ms = min(bucketed_range.time_range.to, self.now + 1) - bucketed_range.time_range.from_
         return {
-            each: as_rate(each, line.totals[in_engine(each)] if line else empty_value(each), ms)
-            for each in self.wanted_totals
+            aggregate: as_rate(
+                aggregate, row.totals[in_engine(aggregate)] if row else empty_value(aggregate), ms
+            )
+            for aggregate in self.total_aggregates
         }
 
     def columns(
         self,
-        line: SeriesRow | None,
-        frame: BucketedRange,
-        before: Mapping[Aggregate, Value] = _NOTHING,
+        row: SeriesRow | None,
+        bucketed_range: BucketedRange,
+        carried_values: Mapping[Aggregate, Value] = _NO_VALUES,
     ) -> dict[Aggregate, bytes]:
         """Return the aggregates of each shown bucket, as the texts of arrays.
 
         `before` has the values that PREVIOUS carries into the first bucket.
         """
-        if frame.buckets is None:
+        if bucketed_range.buckets is None:
             return {}
-        buckets = line.buckets if line and line.buckets is not None else b"[]"
-        run = _run(buckets)
-        present: list[int] | None = None
+        index_text = row.buckets if row and row.buckets is not None else b"[]"
+        contiguous = _contiguous_indexes(index_text)
+        indexes: list[int] | None = None
         widths: Sequence[int] = ()
-        found = {}
-        for each in self.wanted_columns:
-            text = line.columns[in_engine(each)] if line else b"[]"
-            if padded := self._padded(each, text, run):
-                found[each] = padded
+        columns = {}
+        for aggregate in self.column_aggregates:
+            text = row.columns[in_engine(aggregate)] if row else b"[]"
+            if padded_text := self._pad(aggregate, text, contiguous):
+                columns[aggregate] = padded_text
                 continue
-            present = _INDEXES.decode(buckets) if present is None else present
-            values = dict(zip(present, _COLUMN.decode(text), strict=True))
-            if each.kind is AggregateKind.RATE:
-                widths = widths or frame.buckets.widths(frame.time_range, self.now)
-                values = {n: as_rate(each, value, widths[n]) for n, value in values.items()}
-            cells = [values.get(n) for n in self.visible]
-            starts = [frame.buckets.starts[n] for n in self.visible]
-            filled = self._filled(each, cells, starts, before.get(each))
-            found[each] = msgspec.json.encode(filled)
-        return found
+            indexes = _INDEXES.decode(index_text) if indexes is None else indexes
+            values = dict(zip(indexes, _COLUMN.decode(text), strict=True))
+            if aggregate.kind is AggregateKind.RATE:
+                widths = widths or bucketed_range.buckets.widths(
+                    bucketed_range.time_range, self.now
+                )
+                values = {
+                    index: as_rate(aggregate, value, widths[index])
+                    for index, value in values.items()
+                }
+            cells = [values.get(index) for index in self.bucket_indexes]
+            starts = [bucketed_range.buckets.starts[index] for index in self.bucket_indexes]
+            filled_cells = self._fill_gaps(aggregate, cells, starts, carried_values.get(aggregate))
+            columns[aggregate] = msgspec.json.encode(filled_cells)
+        return columns
 
-    def _padded(self, of: Aggregate, text: bytes, run: range | None) -> bytes | None:
+    def _pad(self, aggregate: Aggregate, text: bytes, contiguous: range | None) -> bytes | None:
         """Fill the gaps before and after buckets that follow one another; null if that is not it.
 
         The text that the engine made is not read.
         """
-        shown = self.visible
-        if run is None or not isinstance(shown, range) or of.kind is AggregateKind.RATE:
+        visible = self.bucket_indexes
+        if (
+            contiguous is None
+            or not isinstance(visible, range)
+            or aggregate.kind is AggregateKind.RATE
+        ):
             return None
-        before, after = run.start - shown.start, shown.stop - run.stop
-        if before < 0 or after < 0:
+        cells_before, cells_after = contiguous.start - visible.start, visible.stop - contiguous.stop
+        if cells_before < 0 or cells_after < 0:
             return None
-        zero = of.kind in COUNTS or self.fill is Fill.ZERO
-        if (before or after) and not zero and self.fill not in _NOT_FILLED:
+        is_zero_filled = aggregate.kind in COUNTS or self.fill is Fill.ZERO
+        if (cells_before or cells_after) and not is_zero_filled and self.fill not in _NULL_FILLS:
             return None
-        if (zero or self.fill not in _NOT_FILLED) and b"n" in text:  # a null
+        if (is_zero_filled or self.fill not in _NULL_FILLS) and b"n" in text:  # a null
             return None
-        cell = b"0" if zero else b"null"
-        parts = [*repeat(cell, before), *([text[1:-1]] if run else []), *repeat(cell, after)]
+        cell = b"0" if is_zero_filled else b"null"
+        parts = [
+            *repeat(cell, cells_before),
+            *([text[1:-1]] if contiguous else []),
+            *repeat(cell, cells_after),
+        ]
         return b"[" + b",".join(parts) + b"]"
 
-    def _filled(
-        self, of: Aggregate, cells: list[Value], starts: Sequence[int], before: Value
+    def _fill_gaps(
+        self, aggregate: Aggregate, cells: list[Value], starts: Sequence[int], carried_value: Value
     ) -> list[Value]:
-        if of.kind in COUNTS or self.fill is Fill.ZERO:
+        if aggregate.kind in COUNTS or self.fill is Fill.ZERO:
             return [0 if cell is None else cell for cell in cells]
         if self.fill is Fill.PREVIOUS:
-            return _carried(cells, before, bisect_right(starts, self.now))
+            return _carry_forward(cells, carried_value, bisect_right(starts, self.now))
         if self.fill is Fill.LINEAR:
-            return _interpolated(cells, starts)
+            return _interpolate(cells, starts)
         return cells
 
 
-def _run(text: bytes) -> range | None:
+def _contiguous_indexes(text: bytes) -> range | None:
     """Return the numbers in the text of an ascending array if each is the one before plus 1."""
     if text == b"[]":
         return range(0)
@@ -144,43 +162,43 @@ def _run(text: bytes) -> range | None:
     return range(first, last + 1) if last - first == text.count(b",") else None
 
 
-def empty_value(each: Aggregate) -> Value:
+def empty_value(aggregate: Aggregate) -> Value:
     """Return an aggregate's value where there are no rows."""
-    return 0 if each.kind in ZERO_OF_NOTHING else None
+    return 0 if aggregate.kind in ZERO_OF_NOTHING else None
 
 
-def as_rate(each: Aggregate, value: Value, ms: float) -> Value:
+def as_rate(aggregate: Aggregate, value: Value, ms: float) -> Value:
     """Relate growth to time, if that is what is wanted."""
-    if each.kind is not AggregateKind.RATE or value is None:
+    if aggregate.kind is not AggregateKind.RATE or value is None:
         return value
-    return finite(value * each.per / ms) if ms > 0 else None
+    return finite(value * aggregate.per / ms) if ms > 0 else None
 
 
-def _carried(cells: Sequence[Value], before: Value, begun: int) -> list[Value]:
+def _carry_forward(cells: Sequence[Value], carried_value: Value, start_count: int) -> list[Value]:
     """Fill gaps with the value before them, in the buckets that have begun."""
-    last = before
-    carried = list(cells)
-    for n, cell in enumerate(cells[:begun]):
-        last = last if cell is None else cell
-        carried[n] = last
-    return carried
+    value = carried_value
+    filled_cells = list(cells)
+    for index, cell in enumerate(cells[:start_count]):
+        value = value if cell is None else cell
+        filled_cells[index] = value
+    return filled_cells
 
 
-def _interpolated(cells: Sequence[Value], starts: Sequence[int]) -> list[Value]:
+def _interpolate(cells: Sequence[Value], starts: Sequence[int]) -> list[Value]:
     """Fill gaps between two values on a straight line over the times at which buckets start.
 
     A gap without a value on one side stays.
     """
-    filled = list(cells)
-    known = [n for n, cell in enumerate(cells) if cell is not None]
-    for left, right in pairwise(known):
-        start, end = cells[left], cells[right]
+    filled_cells = list(cells)
+    value_indexes = [index for index, cell in enumerate(cells) if cell is not None]
+    for left_index, right_index in pairwise(value_indexes):
+        start, end = cells[left_index], cells[right_index]
         assert start is not None and end is not None  # noqa: S101, PT018 - they are known
-        whole = starts[right] - starts[left]
-        for n in range(left + 1, right):
-            elapsed = starts[n] - starts[left]
-            value = start + (end - start) * elapsed / whole
+        gap_ms = starts[right_index] - starts[left_index]
+        for index in range(left_index + 1, right_index):
+            elapsed_ms = starts[index] - starts[left_index]
+            value = start + (end - start) * elapsed_ms / gap_ms
             if not math.isfinite(value):  # the difference is beyond a double
-                value = start * (1 - elapsed / whole) + end * (elapsed / whole)
-            filled[n] = value
-    return filled
+                value = start * (1 - elapsed_ms / gap_ms) + end * (elapsed_ms / gap_ms)
+            filled_cells[index] = value
+    return filled_cells

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.global_ids import name_in, named_id
+from resolvers.global_ids import global_id, name_from_id
 from store.journal.row_ids import Position, position_of, row_id
 from store.query.sql import Statement
 from store.store import Store
@@ -90,15 +90,15 @@ async def test_ids_that_nothing_has(service: Service) -> None:
             "metric:YR",
         ),
         *(event.upper(), f" {event}", f"{event} ", event.replace("-", ""), event[6:], point),
-        *("metric:" + base64.urlsafe_b64encode(b"\xff").decode(), named_id("event", "e")),
-        *(named_id("metric", "e"), named_id("eventType", "m"), "x" * 100_000),
+        *("metric:" + base64.urlsafe_b64encode(b"\xff").decode(), global_id("event", "e")),
+        *(global_id("metric", "e"), global_id("eventType", "m"), "x" * 100_000),
     ]
     for of in [*near, *bad]:
         assert await node(service, of) is None, of
     assert (await node(service, event))["id"] == event
     await clear(service)
     assert await node(service, event) is None
-    assert await node(service, named_id("metric", "m")) is None
+    assert await node(service, global_id("metric", "m")) is None
 
 
 async def test_nodes_are_of_a_project(service: Service) -> None:
@@ -112,7 +112,7 @@ async def test_nodes_are_of_a_project(service: Service) -> None:
         text = f"INSERT INTO {table} SELECT * REPLACE('other' AS project) FROM {table}"  # noqa: S608
         await store.engine.write(Statement(text))
     await clear(service)
-    for of in (event, named_id("eventType", "e"), named_id("metric", "m")):
+    for of in (event, global_id("eventType", "e"), global_id("metric", "m")):
         assert await node(service, of) is None
     data = await ask(service, "{metrics {totalCount} events {totalCount} eventTypes {id}}")
     assert data == {"metrics": {"totalCount": 0}, "events": {"totalCount": 0}, "eventTypes": []}
@@ -131,13 +131,13 @@ def test_only_ids_are_read(text: str) -> None:
     """Nothing but an id is read as one: what is read is written the same."""
     position = position_of(text)
     assert position is None or row_id(position) == text
-    name = name_in("metric", text)
-    assert name is None or named_id("metric", name) == text
+    name = name_from_id("metric", text)
+    assert name is None or global_id("metric", name) == text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_in_ids(name: str) -> None:
     """A name is in its id, and of one kind only."""
-    of = named_id("metric", name)
-    assert name_in("metric", of) == name
-    assert name_in("eventType", of) is None
+    of = global_id("metric", name)
+    assert name_from_id("metric", of) == name
+    assert name_from_id("eventType", of) is None
