@@ -1,14 +1,16 @@
-"""What every resolver is given: who asks, and of what."""
+"""The context of resolvers: store, project, clock, and the query batch of one request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from resolvers.query_batch import QueryBatch
-from schema.ranges import TimeRange
-from schema.scalars import Instant
+from schema.buckets import WeekStart
+from schema.ranges import CompareInput, TimeRange, TimeRangeInput
+from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
 from store.clock import wall_ms
 from store.ingest.streams import PROJECT
+from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
 
 
 def _clock() -> Instant:
@@ -17,7 +19,10 @@ def _clock() -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One for the service until keys tell callers apart, and one for each request that asks."""
+    """The service's context, or its copy for one request.
+
+    `latest` is the time of the newest arrival; a request reads it once.
+    """
 
     store: Store
     production: bool = False
@@ -27,21 +32,51 @@ class Context:
     batch: QueryBatch = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin without questions."""
+        """Give the context an empty query batch."""
         object.__setattr__(self, "batch", QueryBatch(self.store))
 
-    def up_to_latest(self, time_range: TimeRange) -> TimeRange:
-        """Return a range; one that ends now ends with the newest arrival, if that is later.
+    def for_request(self) -> "Context":
+        """Return a context for one request, with its own query batch and a clock that stands."""
+        moment = self.now()
+        return replace(self, now=lambda: moment, latest=self.store.arrivals.latest(moment))
 
-        It is later after the wall clock was put back.
+    def resolve_range(
+        self,
+        range_input: TimeRangeInput,
+        zone: Zone = UTC_ZONE,
+        week_start: WeekStart = WeekStart.MONDAY,
+        extent: Extent | None = ALL_TIME,
+    ) -> TimeRange:
+        """Return the time range of a `range` argument; a range up to now has every arrival.
+
+        `extent` has the oldest and the newest row; only ALL_TIME reads it, None means no rows.
+        Raises `AnalyticsError` for a range that is empty or too long.
         """
         now = self.now()
+        return self._up_to_latest(resolve_range(range_input, now, zone, extent, week_start), now)
+
+    def resolve_comparison(
+        self,
+        time_range: TimeRange,
+        compare: CompareInput,
+        zone: Zone,
+        week_start: WeekStart,
+        extent: Extent | None,
+    ) -> TimeRange:
+        """Return the time range of a `compare` argument; a range up to now has every arrival.
+
+        Raises `AnalyticsError` for a range that can't be resolved, or not in 1900 to 2199.
+        """
+        now = self.now()
+        other = comparison(time_range, compare, zone, now, extent, week_start=week_start)
+        return self._up_to_latest(other, now)
+
+    def _up_to_latest(self, time_range: TimeRange, now: Instant) -> TimeRange:
+        """Move the end of a range up to now to the newest arrival.
+
+        The newest arrival is later than now after the wall clock was put back.
+        """
         if time_range.to != now + 1:
             return time_range
         latest = self.store.arrivals.latest(now) if self.latest is None else self.latest
         return replace(time_range, to=Instant(latest + 1))
-
-    def for_request(self) -> "Context":
-        """Return the context of one request: its questions are its own, and its time stands."""
-        moment = self.now()
-        return replace(self, now=lambda: moment, latest=self.store.arrivals.latest(moment))

@@ -1,21 +1,22 @@
-"""Formulas: arithmetic over aggregates of metrics, series by series and bucket by bucket."""
+"""Formulas over metrics: arithmetic over aggregates, for each group and for each bucket."""
 
 import asyncio
 import keyword
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from resolvers import metrics, warnings
 from resolvers.context import Context
+from resolvers.formula_evaluator import ComputedSeries, Evaluator, InputSeries
 from resolvers.series.group_keys import group_keys
 from resolvers.series.lookback import Lookback
-from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
+from resolvers.series.queries import SeriesQueries
+from resolvers.series.request import SeriesArguments, SeriesSelection
 from resolvers.series.result import (
-    Answers,
     BucketedRanges,
     RangeAnswer,
     bucket_times,
@@ -23,20 +24,14 @@ from resolvers.series.result import (
     result_meta,
     visible_values,
 )
-from resolvers.series.run import (
-    SeriesQueries,
-    check_arguments,
-    check_cells,
-    fetch_series,
-    resolve_ranges,
-)
-from resolvers.series.values import BucketedRange, SeriesValues, Value
+from resolvers.series.run import check_arguments, check_cells, fetch_series, resolve_ranges
+from resolvers.series.values import BucketedRange, Value
 from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
 from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
 from schema.ready import Encoded
-from schema.results import Caveat, Change, GroupKey
+from schema.results import Caveat, Change, ResultMeta
 from store.query.series.aggregates import in_engine
 from store.query.series.formulas import Formula, parse_formula
 from store.query.series.types import (
@@ -54,139 +49,58 @@ from store.query.series.types import (
 MAX_INPUTS: Final = 20
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_COLUMN: Final = msgspec.json.Decoder(list[Value])
-_INDEXES: Final = msgspec.json.Decoder(list[int])
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """An input of a formula, and what is found for it; `keys` are empty if it has no groups."""
-
-    name: str
-    source: SeriesSource
-    aggregate: Aggregate
-    group_columns: tuple[GroupColumn, ...]
-    answers: Answers = field(default_factory=Answers)
-
-    def has_series(self, number: int) -> bool:
-        """Say whether it has rows of a group in the range; without groups it stands beside all."""
-        return not self.group_columns or number in self.answers.current.rows
-
-    def row(self, answer: RangeAnswer, number: int) -> SeriesRow | None:
-        """Return its line of a group."""
-        return answer.rows.get(number if self.group_columns else 1)
 
 
 async def query(
     ctx: Context,
     formula: str,
-    inputs: Sequence[NamedMetricInput],
+    metric_inputs: Sequence[NamedMetricInput],
     arguments: SeriesArguments,
     *,
     with_columns: bool,
     with_warnings: bool = False,
 ) -> FormulaResult:
-    """Answer a formula: one range, one set of buckets and one order of groups for all inputs.
+    """Evaluate a formula: all inputs share one range, one set of buckets, one order of groups.
 
-    Raises `AnalyticsError` that names the input or the place in the formula.
+    Raises `AnalyticsError` that names the input, or the position in the formula.
     """
-    _check_inputs(inputs)
-    parsed_formula = parse_formula(formula, [formula_input.as_ for formula_input in inputs])
-    formula_inputs = [_formula_input(ctx, formula_input) for formula_input in inputs]
-    arguments = replace(
-        arguments,
-        group_columns=next(
-            (
-                formula_input.group_columns
-                for formula_input in formula_inputs
-                if formula_input.group_columns
-            ),
-            (),
-        ),
-    )
+    _check_inputs(metric_inputs)
+    parsed_formula = parse_formula(formula, [metric_input.as_ for metric_input in metric_inputs])
+    inputs = [_input_series(ctx, metric_input) for metric_input in metric_inputs]
+    arguments = replace(arguments, group_columns=_group_columns(inputs))
     check_arguments(arguments)
-    ranges = await resolve_ranges(
-        ctx,
-        [formula_input.source for formula_input in formula_inputs],
-        arguments,
-        with_buckets=with_columns,
-    )
-    groups = await _rank_groups(ctx, parsed_formula, formula_inputs, arguments, ranges)
-    check_cells(ranges, len(groups.keys) if arguments.group_columns else 1)
-    await asyncio.gather(
-        *(
-            _fetch(ctx, formula_input, arguments, ranges, groups, columns=with_columns)
-            for formula_input in formula_inputs
-        )
-    )
-    await _check_metrics_exist(ctx, formula_inputs)
-    evaluator = _Evaluator(parsed_formula, formula_inputs, ranges, arguments.fill, with_columns)
-    series_numbers = list(groups.keys) if arguments.group_columns else [1]
-    computed_series = [evaluator.row(series_number) for series_number in series_numbers]
-    indexes, previous_indexes = _visible_buckets(computed_series, ranges, arguments.fill)
-    runs = [
-        *groups.runs,
-        *(runs for formula_input in formula_inputs for runs in formula_input.answers.runs),
-    ]
-    meta = result_meta(ctx, arguments, ranges, runs, groups.total_groups)
+    sources = [input_series.source for input_series in inputs]
+    ranges = await resolve_ranges(ctx, sources, arguments, with_buckets=with_columns)
+    ranking = await _rank_groups(ctx, parsed_formula, inputs, arguments, ranges)
+    check_cells(ranges, len(ranking.keys) if arguments.group_columns else 1)
+    await _fetch(ctx, inputs, arguments, ranges, ranking, with_columns=with_columns)
+    await _check_metrics_exist(ctx, inputs)
+    meta = _meta(ctx, inputs, arguments, ranges, ranking)
     if with_warnings:
-        meta.warnings += await _warnings(ctx, inputs, formula_inputs)
-    previous_times = (
-        bucket_times(ranges.comparison, previous_indexes) if ranges.comparison else None
-    )
-    return FormulaResult(
-        begins=Encoded(msgspec.Raw(bucket_times(ranges.current, indexes))),
-        previous_begins=None if previous_times is None else Encoded(msgspec.Raw(previous_times)),
-        series=[
-            _series(
-                series,
-                (indexes, previous_indexes),
-                group_keys(arguments.group_columns, groups.keys.get(series_number)),
-                formula,
-            )
-            for series_number, series in zip(series_numbers, computed_series, strict=True)
-        ],
-        meta=meta,
-    )
+        meta.warnings += await _warnings(ctx, metric_inputs, inputs)
+    evaluator = Evaluator(parsed_formula, inputs, ranges, arguments.fill, with_columns)
+    groups = list(ranking.keys) if arguments.group_columns else [1]
+    series = [evaluator.series(group, ranking.keys.get(group)) for group in groups]
+    return _present(series, formula, arguments, ranges, meta)
 
 
-async def _warnings(
-    ctx: Context, inputs: Sequence[NamedMetricInput], formula_inputs: Sequence[_Input]
-) -> list[Caveat]:
-    """Return the warnings about each input, which name its arguments."""
-    warnings_by_input = await asyncio.gather(
-        *(
-            warnings.metric_warnings(
-                ctx,
-                metric_input.metric,
-                metric_input.where,
-                formula_input.group_columns,
-                [formula_input.aggregate.kind],
-            )
-            for metric_input, formula_input in zip(inputs, formula_inputs, strict=True)
-        )
-    )
-    return [
-        replace(caveat, field=f"inputs[{index}].{caveat.field or 'aggregate'}")
-        for index, caveats in enumerate(warnings_by_input)
-        for caveat in caveats
-    ]
-
-
-def _check_inputs(inputs: Sequence[NamedMetricInput]) -> None:
-    if not 1 <= len(inputs) <= MAX_INPUTS:
+def _check_inputs(metric_inputs: Sequence[NamedMetricInput]) -> None:
+    if not 1 <= len(metric_inputs) <= MAX_INPUTS:
         raise bad_input("inputs", f"must be 1 to {MAX_INPUTS}", limit=MAX_INPUTS)
-    names = [metric_input.as_ for metric_input in inputs]
+    names = [metric_input.as_ for metric_input in metric_inputs]
     if not all(_NAME.fullmatch(name) and not keyword.iskeyword(name) for name in names):
         raise bad_input("inputs.as", "must be letters, digits and underscores, and no Python word")
     if len(set(names)) != len(names):
         raise bad_input("inputs.as", "must differ from one another")
-    if len({tuple(metric_input.group_by) for metric_input in inputs if metric_input.group_by}) > 1:
+    groupings = {
+        tuple(metric_input.group_by) for metric_input in metric_inputs if metric_input.group_by
+    }
+    if len(groupings) > 1:
         raise bad_input("inputs.groupBy", "must be the same for all inputs that have any")
 
 
-def _formula_input(ctx: Context, metric_input: NamedMetricInput) -> _Input:
-    return _Input(
+def _input_series(ctx: Context, metric_input: NamedMetricInput) -> InputSeries:
+    return InputSeries(
         name=metric_input.as_,
         source=metrics.metric_source(ctx, metric_input.metric, metric_input.where),
         aggregate=aggregate("metrics", metric_input.aggregate, q=metric_input.q, at="inputs."),
@@ -194,33 +108,23 @@ def _formula_input(ctx: Context, metric_input: NamedMetricInput) -> _Input:
     )
 
 
+def _group_columns(inputs: Sequence[InputSeries]) -> tuple[GroupColumn, ...]:
+    """Return the group columns of the inputs that have any, which are the same for all of them."""
+    return next(filter(None, (input_series.group_columns for input_series in inputs)), ())
+
+
 async def _rank_groups(
     ctx: Context,
     formula: Formula,
-    inputs: Sequence[_Input],
+    inputs: Sequence[InputSeries],
     arguments: SeriesArguments,
     ranges: BucketedRanges,
 ) -> RangeAnswer:
-    """Find the groups that are shown, in their order, and the totals of the inputs there."""
-    groups = RangeAnswer()
+    """Rank the groups by the formula; return their keys, and give the inputs their totals."""
+    ranking = RangeAnswer()
     if not arguments.group_columns:
-        return groups
+        return ranking
     time_range = ranges.current.time_range
-    formula_groups = FormulaGroups(
-        formula=formula,
-        inputs=tuple(
-            FormulaInput(
-                formula_input.name,
-                formula_input.source.metric,
-                formula_input.source.condition(time_range),
-                formula_input.aggregate,
-                bool(formula_input.group_columns),
-            )
-            for formula_input in inputs
-        ),
-        zero=arguments.fill is Fill.ZERO,
-        ms=min(time_range.to, ranges.data_end + 1) - time_range.from_,
-    )
     shape = QueryShape(
         table="metrics",
         condition="",
@@ -234,218 +138,200 @@ async def _rank_groups(
             arguments.offset,
             arguments.search,
         ),
-        formula_groups=formula_groups,
+        formula_groups=_formula_groups(formula, inputs, arguments, ranges),
     )
     reply = await ctx.batch.run(SeriesQuery(shape, "", frozenset(), frozenset()))
-    groups.add_ranking(reply, is_complete=False)
+    ranking.add_ranking(reply, is_complete=False)
     for row in reply.rows:
         if row.series != OTHER_SERIES:
-            _take_totals(inputs, row)
-    return groups
+            _add_totals(inputs, row)
+    return ranking
 
 
-def _take_totals(inputs: Sequence[_Input], group: SeriesRow) -> None:
-    for formula_input, value in zip(inputs, group.values, strict=True):
-        if value is not None:
-            series_number = group.series if formula_input.group_columns else 1
-            total = SeriesRow(
-                formula_input.source.metric,
-                series_number,
-                [],
-                1,
-                {in_engine(formula_input.aggregate): float(value)},
-                None,
-                {},
+def _formula_groups(
+    formula: Formula,
+    inputs: Sequence[InputSeries],
+    arguments: SeriesArguments,
+    ranges: BucketedRanges,
+) -> FormulaGroups:
+    time_range = ranges.current.time_range
+    return FormulaGroups(
+        formula=formula,
+        inputs=tuple(
+            FormulaInput(
+                input_series.name,
+                input_series.source.metric,
+                input_series.source.condition(time_range),
+                input_series.aggregate,
+                bool(input_series.group_columns),
             )
-            formula_input.answers.current.rows[series_number] = total
+            for input_series in inputs
+        ),
+        zero=arguments.fill is Fill.ZERO,
+        ms=min(time_range.to, ranges.data_end + 1) - time_range.from_,
+    )
+
+
+def _add_totals(inputs: Sequence[InputSeries], group: SeriesRow) -> None:
+    """Give each input its total in a ranked group."""
+    for input_series, value in zip(inputs, group.values, strict=True):
+        if value is not None:
+            number = input_series.series_number(group.series)
+            totals: dict[Aggregate, Value] = {in_engine(input_series.aggregate): float(value)}
+            row = SeriesRow(input_series.source.metric, number, [], 1, totals, None, {})
+            input_series.answers.current.rows[number] = row
 
 
 async def _fetch(
     ctx: Context,
-    formula_input: _Input,
+    inputs: Sequence[InputSeries],
     arguments: SeriesArguments,
     ranges: BucketedRanges,
-    groups: RangeAnswer,
+    ranking: RangeAnswer,
     *,
-    columns: bool,
+    with_columns: bool,
 ) -> None:
-    """Ask for the columns of an input, and for its totals where these are not known yet."""
-    if arguments.group_columns and not groups.keys:
+    """Fetch the series of all inputs; their queries share statements."""
+    await asyncio.gather(
+        *(
+            _fetch_input(ctx, input_series, arguments, ranges, ranking, with_columns=with_columns)
+            for input_series in inputs
+        )
+    )
+
+
+async def _fetch_input(
+    ctx: Context,
+    input_series: InputSeries,
+    arguments: SeriesArguments,
+    ranges: BucketedRanges,
+    ranking: RangeAnswer,
+    *,
+    with_columns: bool,
+) -> None:
+    """Fetch the columns of an input, and its totals unless the ranking returned them."""
+    if arguments.group_columns and not ranking.keys:
         return
-    selection = SeriesSelection(
-        frozenset({formula_input.aggregate}),
-        frozenset({formula_input.aggregate} if columns else ()),
-        times=columns,
-    )
-    series_queries = SeriesQueries.for_groups(
-        formula_input.source,
-        replace(arguments, group_columns=formula_input.group_columns),
-        selection,
-    )
+    source, answers = input_series.source, input_series.answers
+    with_current = with_columns or not arguments.group_columns
+    if with_current:
+        answers.current.rows.clear()
+    arguments = replace(arguments, group_columns=input_series.group_columns)
+    aggregates = frozenset({input_series.aggregate})
+    columns = aggregates if with_columns else frozenset()
+    selection = SeriesSelection(aggregates, columns, times=with_columns)
     ranked_groups = None
-    if formula_input.group_columns:
-        group_texts = tuple((formula_input.source.metric, *texts) for texts in groups.keys.values())
-        ranked_groups = RankedGroups(group_texts, other_group=False)
-    current = columns or not arguments.group_columns
-    if current:
-        formula_input.answers.current.rows.clear()
+    if input_series.group_columns:
+        groups = tuple((source.metric, *texts) for texts in ranking.keys.values())
+        ranked_groups = RankedGroups(groups, other_group=False)
+    series_queries = SeriesQueries.for_groups(source, arguments, selection)
     await fetch_series(
-        ctx, series_queries, ranges, formula_input.answers, ranked_groups, current=current
+        ctx, series_queries, ranges, answers, ranked_groups, with_current=with_current
     )
-    arguments = replace(arguments, group_columns=formula_input.group_columns)
-    lookback = Lookback(
-        ctx, formula_input.source, arguments, ranges, selection.columns, ranked_groups
-    )
-    await lookback.add_to(formula_input.answers)
+    await Lookback(ctx, source, arguments, ranges, columns, ranked_groups).add_to(answers)
 
 
-async def _check_metrics_exist(ctx: Context, inputs: Sequence[_Input]) -> None:
-    """Raise NOT_FOUND for an input of which nothing was found because there is no such metric."""
+async def _check_metrics_exist(ctx: Context, inputs: Sequence[InputSeries]) -> None:
+    """Raise NOT_FOUND if an input without rows names a metric that does not exist."""
     names = dict.fromkeys(
-        formula_input.source.metric
-        for formula_input in inputs
-        if not formula_input.answers.current.rows
+        input_series.source.metric
+        for input_series in inputs
+        if not input_series.answers.current.rows
     )
     await asyncio.gather(*(metrics.check_exists(ctx, name) for name in names))
 
 
-@dataclass(frozen=True, slots=True)
-class _ComputedSeries:
-    """A series of a formula, over all buckets; in the `present` ones it has a value."""
+def _meta(
+    ctx: Context,
+    inputs: Sequence[InputSeries],
+    arguments: SeriesArguments,
+    ranges: BucketedRanges,
+    ranking: RangeAnswer,
+) -> ResultMeta:
+    runs = [*ranking.runs, *(run for input_series in inputs for run in input_series.answers.runs)]
+    return result_meta(ctx, arguments, ranges, runs, ranking.total_groups)
 
-    total: Value
-    column: list[Value]
-    previous_total: Value
-    previous_column: list[Value]
-    compared: bool
-    present: frozenset[int]
 
-
-@dataclass(frozen=True, slots=True)
-class _Evaluator:
-    """Computes a formula from the inputs' values, which are joined by group and by bucket."""
-
-    formula: Formula
-    inputs: Sequence[_Input]
-    frames: BucketedRanges
-    fill: Fill
-    columns: bool
-
-    def row(self, series_number: int) -> _ComputedSeries:
-        """Compute the series of a group."""
-        frames = self.frames
-        current = {
-            formula_input.name: formula_input.answers.current for formula_input in self.inputs
-        }
-        previous = {
-            formula_input.name: formula_input.answers.previous for formula_input in self.inputs
-        }
-        total, column = self._computed(series_number, current, frames.current)
-        previous_total_and_column = (
-            self._computed(series_number, previous, frames.comparison)
-            if frames.comparison
-            else (None, [])
-        )
-        present = {
-            n
-            for answers, values in ((current, column), (previous, previous_total_and_column[1]))
-            for n in self._present(series_number, answers)
-            if values[n] is not None
-        }
-        return _ComputedSeries(
-            total,
-            column,
-            *previous_total_and_column,
-            frames.comparison is not None,
-            frozenset(present),
-        )
-
-    def _present(self, series_number: int, answers: Mapping[str, RangeAnswer]) -> set[int]:
-        """Return the buckets in which an input has rows, where others are to be left out."""
-        present: set[int] = set()
-        for formula_input in self.inputs if self.fill is Fill.NONE else ():
-            row = formula_input.row(answers[formula_input.name], series_number)
-            if row and row.buckets is not None:
-                present.update(_INDEXES.decode(row.buckets))
-        return present
-
-    def _computed(
-        self, series_number: int, answers: Mapping[str, RangeAnswer], bucketed_range: BucketedRange
-    ) -> tuple[Value, list[Value]]:
-        """Compute the total and the column over one range."""
-        totals: dict[str, Value] = {}
-        columns: dict[str, list[Value]] = {}
-        for formula_input in self.inputs:
-            total, column = self._values(
-                formula_input, series_number, answers[formula_input.name], bucketed_range
+async def _warnings(
+    ctx: Context, metric_inputs: Sequence[NamedMetricInput], inputs: Sequence[InputSeries]
+) -> list[Caveat]:
+    """Return the warnings about each input; their fields are paths from `inputs` on."""
+    warnings_by_input = await asyncio.gather(
+        *(
+            warnings.metric_warnings(
+                ctx,
+                metric_input.metric,
+                metric_input.where,
+                input_series.group_columns,
+                [input_series.aggregate.kind],
             )
-            totals[formula_input.name] = total
-            columns[formula_input.name] = column
-        rows = zip(*columns.values(), strict=True)
-        values = [self.formula.compute(dict(zip(columns, row, strict=True))) for row in rows]
-        return self.formula.compute(totals), values
-
-    def _values(
-        self,
-        formula_input: _Input,
-        series_number: int,
-        answer: RangeAnswer,
-        bucketed_range: BucketedRange,
-    ) -> tuple[Value, list[Value]]:
-        """Return the total and the column of an input, filled."""
-        range_buckets = bucketed_range.buckets
-        count = len(range_buckets.starts) if range_buckets and self.columns else 0
-        row = formula_input.row(answer, series_number)
-        if row is None and not formula_input.has_series(series_number):
-            missing = 0 if self.fill is Fill.ZERO else None
-            return missing, [missing] * count
-        fill = Fill.NULL if self.fill is Fill.NONE else self.fill
-        value = frozenset({formula_input.aggregate})
-        columns = value if count else frozenset()
-        series_values = SeriesValues(value, columns, fill, range(count), self.frames.data_end)
-        carried_values = answer.carried_values.get(
-            series_number if formula_input.group_columns else 1, {}
+            for metric_input, input_series in zip(metric_inputs, inputs, strict=True)
         )
-        texts = series_values.columns(row, bucketed_range, carried_values)
-        column = _COLUMN.decode(texts[formula_input.aggregate]) if count else []
-        return series_values.totals(row, bucketed_range)[formula_input.aggregate], column
-
-
-def _visible_buckets(
-    rows: Iterable[_ComputedSeries], ranges: BucketedRanges, fill: Fill
-) -> list[Sequence[int]]:
-    """Return which buckets of both ranges are shown: without filling, those with a value.
-
-    Buckets of two ranges belong together by their number, and are shown together.
-    """
-    buckets_by_range = [
-        bucketed_range.buckets if bucketed_range else None
-        for bucketed_range in (ranges.current, ranges.comparison)
+    )
+    return [
+        replace(caveat, field=f"inputs[{index}].{caveat.field or 'aggregate'}")
+        for index, caveats in enumerate(warnings_by_input)
+        for caveat in caveats
     ]
-    counts = [len(buckets.starts) if buckets else 0 for buckets in buckets_by_range]
-    if fill is not Fill.NONE:
-        return [range(count) for count in counts]
-    present = sorted({index for row in rows for index in row.present})
-    return [[index for index in present if index < count] for count in counts]
 
 
-def _series(
-    series: _ComputedSeries,
-    bucket_indexes: tuple[Sequence[int], Sequence[int]],
-    keys: list[GroupKey],
-    text: str,
-) -> FormulaSeries:
-    return FormulaSeries(
-        key=keys,
-        label=group_label(keys) if keys else text,
-        total=series.total,
-        change=Change.from_values(series.total, series.previous_total) if series.compared else None,
-        column=_encode_column(series.column, bucket_indexes[0]),
-        previous_column=_encode_column(series.previous_column, bucket_indexes[1])
-        if series.compared
-        else None,
+def _present(
+    series: Sequence[ComputedSeries],
+    formula: str,
+    arguments: SeriesArguments,
+    ranges: BucketedRanges,
+    meta: ResultMeta,
+) -> FormulaResult:
+    """Return the result of a formula; a series without groups has the formula as its label."""
+    indexes, previous_indexes = _visible_buckets(series, ranges, arguments.fill)
+    has_comparison = ranges.comparison is not None
+    times = bucket_times(ranges.current, indexes)
+    previous_times = (
+        bucket_times(ranges.comparison, previous_indexes) if ranges.comparison else None
+    )
+
+    def formula_series(computed: ComputedSeries) -> FormulaSeries:
+        keys = group_keys(arguments.group_columns, computed.texts)
+        total, previous_total = computed.total, computed.previous_total
+        previous_column = _encode_column(computed.previous_column, previous_indexes)
+        return FormulaSeries(
+            key=keys,
+            label=group_label(keys) if keys else formula,
+            total=total,
+            change=Change.from_values(total, previous_total) if has_comparison else None,
+            column=_encode_column(computed.column, indexes),
+            previous_column=previous_column if has_comparison else None,
+        )
+
+    return FormulaResult(
+        begins=Encoded(msgspec.Raw(times)),
+        previous_begins=None if previous_times is None else Encoded(msgspec.Raw(previous_times)),
+        series=[formula_series(computed) for computed in series],
+        meta=meta,
     )
 
 
-def _encode_column(column: Sequence[Value], bucket_indexes: Sequence[int]) -> Encoded:
-    return Encoded(msgspec.Raw(msgspec.json.encode(visible_values(column, bucket_indexes))))
+def _visible_buckets(
+    series: Iterable[ComputedSeries], ranges: BucketedRanges, fill: Fill
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the indexes of the visible buckets of the current and of the comparison range.
+
+    With `fill: NONE` a bucket is visible if it is present in any series; else all are visible.
+    Buckets of two ranges with the same index are visible together.
+    """
+    count, previous_count = _bucket_count(ranges.current), _bucket_count(ranges.comparison)
+    if fill is not Fill.NONE:
+        return range(count), range(previous_count)
+    present = sorted({index for computed in series for index in computed.present})
+    return (
+        [index for index in present if index < count],
+        [index for index in present if index < previous_count],
+    )
+
+
+def _bucket_count(bucketed_range: BucketedRange | None) -> int:
+    return len(bucketed_range.buckets.starts) if bucketed_range and bucketed_range.buckets else 0
+
+
+def _encode_column(column: Sequence[Value], indexes: Sequence[int]) -> Encoded:
+    return Encoded(msgspec.Raw(msgspec.json.encode(visible_values(column, indexes))))

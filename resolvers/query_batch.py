@@ -1,10 +1,14 @@
-"""What one request asks of the engine: asked together, answered by as few statements as can be."""
+"""A batch of series queries: the queries of one request, run in as few SQL statements as possible.
+
+Queries that arrive in the same turns of the event loop share a statement. A query whose rows were
+prefetched gets its reply without a statement.
+"""
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,15 +24,18 @@ from store.query.sql import Slots, Statement
 
 T = TypeVar("T")
 
+_Branches: TypeAlias = Sequence[tuple[Branch, list[SeriesQuery]]]
+"""Branches of a statement, each with the queries that it answers."""
+
 _QUIET_TURNS: Final = 4
-"""Turns of the event loop without a new question after which those that wait are asked.
+"""Turns of the event loop without a new query after which a batch is dispatched.
 
 graphql-core resolves fields of one depth in one turn, and needs a few for each level.
 """
 
 
 class StatementRun(NamedTuple):
-    """A statement that was run: milliseconds until its answer was there, and the rows it read."""
+    """A statement that ran: milliseconds until its answer arrived, and the rows that it read."""
 
     statement: Statement
     elapsed_ms: float
@@ -36,7 +43,7 @@ class StatementRun(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a question: its series, and the statement that found them."""
+    """The answer to a series query: its rows, and the statement that returned them."""
 
     rows: list[SeriesRow]
     run: StatementRun
@@ -52,28 +59,39 @@ class _NameRow(msgspec.Struct):
     name: str
 
 
-_NAMES: Final = msgspec.json.Decoder(_NameRow)
+_NAME_DECODER: Final = msgspec.json.Decoder(_NameRow)
 
 
 class _PagePrefetch(NamedTuple):
-    """What was asked of all metrics of a list: the answers are there before the questions."""
+    """Rows of a query for all metrics on a page, read by the statement of the page."""
 
     query: SeriesQuery
     metrics: frozenset[str]
     rows: list[SeriesRow]
     run: StatementRun
 
+    def reply(self, query: SeriesQuery) -> Reply | None:
+        """Return the reply to a query of the same shape; None if the page does not cover it."""
+        if query.metric not in self.metrics or not query.is_covered_by(self.query):
+            return None
+        return Reply(_rows_of_metric(self.rows, query.metric), self.run)
+
 
 class _Prefetch(NamedTuple):
-    """A question that was asked before the field that asks it was executed."""
+    """A query that runs before its GraphQL field is executed."""
 
     query: SeriesQuery
     reply: asyncio.Task[Reply]
 
+    def covers(self, query: SeriesQuery) -> bool:
+        """Say whether the reply is there and contains the answer to another query."""
+        is_same_source = (self.query.shape, self.query.metric) == (query.shape, query.metric)
+        return is_same_source and self.reply.done() and query.is_covered_by(self.query)
+
 
 @dataclass(slots=True)
 class QueryBatch:
-    """Collects the questions of a request; those that come at the same time share a statement."""
+    """Collects the series queries of a request; queries that wait together share a statement."""
 
     store: Store
     slots: Slots = field(default_factory=Slots)
@@ -85,56 +103,51 @@ class QueryBatch:
     _statement_tasks: set[asyncio.Task[Answer]] = field(default_factory=set)
     _is_stopped: bool = False
 
-    async def select(self, statement: Statement, row_type: type[T]) -> list[T]:
+    async def select(self, query: Statement, row_type: type[T]) -> list[T]:
         """Run one statement at once; return its rows."""
-        return msgspec.json.Decoder(row_type).decode_lines(
-            (await self._run_statement(statement, "JSONEachRow"))[0]
-        )
+        answer, _ = await self._run_statement(query, "JSONEachRow")
+        return msgspec.json.Decoder(row_type).decode_lines(answer)
 
-    async def cells(self, statement: Statement) -> list[list[bytes]]:
-        """Run one statement at once; return the cells of its rows as the texts that they are."""
-        answer = (await self._run_statement(statement, "TSVRaw"))[0]
+    async def cells(self, query: Statement) -> list[list[bytes]]:
+        """Run one statement at once; return the cells of its rows as raw texts."""
+        answer, _ = await self._run_statement(query, "TSVRaw")
         return [line.split(b"\t") for line in answer.split(b"\n")[:-1]]
 
     async def select_with(
-        self, page_statement: Statement, row_type: type[T], queries: Sequence[SeriesQuery]
+        self, page: Statement, row_type: type[T], queries: Sequence[SeriesQuery]
     ) -> list[T]:
-        """Run a page of metrics, and ask these questions of all of them, by one statement.
+        """Select a page of metrics, and prefetch queries for all of them in the same statement.
 
-        The values of the page must be in `slots`. Whoever asks one of the questions of a metric
-        on the page later is answered at once. When it is too much for one, only the page is run.
+        The values of the page must be in `slots`. A later query of one metric on the page has its
+        reply at once. If the engine refuses the statement, only the page is selected.
         """
-        page_queries = [query.restricted_to(page_statement) for query in queries]
-        fused_branches = branches(page_queries, self.slots)
-        fused_statement = statement(
-            [branch for branch, _ in fused_branches],
-            [*page_statement.reads, "metrics"],
-            self.slots,
-            page_statement,
+        page_queries = [query.restricted_to(page) for query in queries]
+        page_branches = branches(page_queries, self.slots)
+        with_page = statement(
+            [branch for branch, _ in page_branches], [*page.reads, "metrics"], self.slots, page
         )
         try:
-            answer, run = await self._run_statement(fused_statement, "TSVRaw")
+            answer, run = await self._run_statement(with_page, "TSVRaw")
         except (AnalyticsError, EngineError):
-            return await self.select(page_statement, row_type)
-        lines = answer.splitlines()
-        page_lines = [line for line in lines if line.startswith(b"{")]
-        series_lines = b"\n".join(line for line in lines if not line.startswith(b"{"))
-        rows_by_branch = series_rows(
-            series_lines, {branch.number: branch for branch, _ in fused_branches}
-        )
-        metrics = frozenset(query.name for query in _NAMES.decode_lines(b"\n".join(page_lines)))
-        for branch, branch_queries in fused_branches:
-            union = branch_queries[0].union(branch_queries)
+            return await self.select(page, row_type)
+        page_text, series_text = _split_page(answer)
+        self._keep_page_prefetches(page_branches, page_text, series_text, run)
+        return msgspec.json.Decoder(row_type).decode_lines(page_text)
+
+    def _keep_page_prefetches(
+        self, page_branches: _Branches, page_text: bytes, series_text: bytes, run: StatementRun
+    ) -> None:
+        rows = series_rows(series_text, {branch.number: branch for branch, _ in page_branches})
+        metrics = frozenset(row.name for row in _NAME_DECODER.decode_lines(page_text))
+        for branch, queries in page_branches:
+            union = queries[0].union(queries)
             shape = replace(union.shape, names_sql="")
-            self._page_prefetches[shape] = _PagePrefetch(
-                union, metrics, rows_by_branch[branch.number], run
-            )
-        return msgspec.json.Decoder(row_type).decode_lines(b"\n".join(page_lines))
+            self._page_prefetches[shape] = _PagePrefetch(union, metrics, rows[branch.number], run)
 
     async def prefetch(self, query: SeriesQuery) -> bool:
-        """Ask what a field below will ask, which then has its reply at once.
+        """Run a query before its GraphQL field is executed; the field then has its reply at once.
 
-        Say whether any rows were found; True as well if that can't be said: the field will say why.
+        Return whether the query has rows. Return True if it fails: the field raises the error.
         """
         reply = asyncio.create_task(self.run(query))
         self._prefetches.append(_Prefetch(query, reply))
@@ -144,109 +157,98 @@ class QueryBatch:
             return True
 
     async def run(self, query: SeriesQuery) -> Reply:
-        """Answer a question, together with those that are asked meanwhile.
+        """Run a query together with the queries that arrive meanwhile.
 
-        Raises `AnalyticsError` when this one is too expensive, whatever becomes of the others.
+        Raises `AnalyticsError` if this query is too expensive; others do not fail with it.
         """
-        page_prefetch = self._page_prefetches.get(query.shape)
-        if (
-            page_prefetch
-            and query.metric in page_prefetch.metrics
-            and query.is_covered_by(page_prefetch.query)
-        ):
-            rows = [row for row in page_prefetch.rows if row.metric == query.metric]
-            return Reply(rows, page_prefetch.run)
-        for prefetch in self._prefetches:
-            is_same_shape = (prefetch.query.shape, prefetch.query.metric) == (
-                query.shape,
-                query.metric,
-            )
-            if is_same_shape and prefetch.reply.done() and query.is_covered_by(prefetch.query):
-                return prefetch.reply.result()
+        if reply := self._prefetched_reply(query):
+            return reply
         waiting_query = _WaitingQuery(query, asyncio.get_running_loop().create_future())
         self._waiting_queries.append(waiting_query)
         if self._dispatch_task is None:
             self._dispatch_task = asyncio.create_task(self._dispatch())
         return await waiting_query.reply
 
+    def _prefetched_reply(self, query: SeriesQuery) -> Reply | None:
+        page_prefetch = self._page_prefetches.get(query.shape)
+        if page_prefetch and (reply := page_prefetch.reply(query)):
+            return reply
+        for prefetch in self._prefetches:
+            if prefetch.covers(query):
+                return prefetch.reply.result()
+        return None
+
     async def _dispatch(self) -> None:
+        """Run batches of waiting queries until no query waits."""
         try:
             while self._waiting_queries:
-                count = 0
-                while count < len(self._waiting_queries):
-                    count = len(self._waiting_queries)
-                    for _ in range(_QUIET_TURNS):
-                        await asyncio.sleep(0)
-                waiting_queries, self._waiting_queries = self._waiting_queries, []
-                await self._run_batch(waiting_queries)
+                await self._until_no_query_arrives()
+                batch, self._waiting_queries = self._waiting_queries, []
+                await self._run_batch(batch)
         finally:
             self._dispatch_task = None
 
-    async def _run_batch(self, waiting_queries: Sequence[_WaitingQuery]) -> None:
+    async def _until_no_query_arrives(self) -> None:
+        count = 0
+        while count < len(self._waiting_queries):
+            count = len(self._waiting_queries)
+            for _ in range(_QUIET_TURNS):
+                await asyncio.sleep(0)
+
+    async def _run_batch(self, batch: Sequence[_WaitingQuery]) -> None:
         try:
-            fused_branches = branches(
-                [waiting_query.query for waiting_query in waiting_queries], self.slots
-            )
-            if not await self._run_branches(waiting_queries, fused_branches):
-                # Any of them may have been too much; each is asked alone, so that one fails alone.
-                for fused_branch in fused_branches:
-                    await self._run_branches(waiting_queries, [fused_branch])
-        except Exception as error:  # noqa: BLE001 - who asked is told
-            _fail(waiting_queries, error)
+            batch_branches = branches([waiting.query for waiting in batch], self.slots)
+            if not await self._run_branches(batch, batch_branches):
+                # Any branch may have been too expensive: alone, only that branch fails.
+                for branch in batch_branches:
+                    await self._run_branches(batch, [branch])
+        except Exception as error:  # noqa: BLE001 - the waiting queries raise it
+            _fail(batch, error)
 
     async def _run_branches(
-        self,
-        batch: Sequence[_WaitingQuery],
-        fused_branches: Sequence[tuple[Branch, list[SeriesQuery]]],
+        self, batch: Sequence[_WaitingQuery], batch_branches: _Branches
     ) -> bool:
-        """Ask some branches, tell who asked; return False if one of several can't be answered."""
-        branch_numbers = {
-            id(query): branch.number for branch, queries in fused_branches for query in queries
-        }
-        waiting_queries = [
-            waiting_query for waiting_query in batch if id(waiting_query.query) in branch_numbers
-        ]
-        tables = [waiting_query.query.shape.table for waiting_query in waiting_queries]
-        fused_statement = statement([branch for branch, _ in fused_branches], tables, self.slots)
-        names = frozenset().union(
-            *(query.names for _, queries in fused_branches for query in queries)
-        )
-        fused_statement = replace(fused_statement, names_by_table={"metrics": names})
+        """Run some branches and resolve their queries; return False if one of several fails."""
+        branch_of = {id(q): branch.number for branch, queries in batch_branches for q in queries}
+        waiting_queries = [waiting for waiting in batch if id(waiting.query) in branch_of]
+        combined = self._combine(batch_branches)
         try:
-            answer, run = await self._run_statement(fused_statement, "TSVRaw")
-            rows_by_branch = series_rows(
-                answer, {branch.number: branch for branch, _ in fused_branches}
-            )
+            answer, run = await self._run_statement(combined, "TSVRaw")
+            rows = series_rows(answer, {branch.number: branch for branch, _ in batch_branches})
         except (AnalyticsError, EngineError, OutsideWindowError) as error:
             if _needs_wide(error):
-                queries = [question for _, queries in fused_branches for question in queries]
+                queries = [query for _, queries in batch_branches for query in queries]
                 return await self._run_branches(batch, branches(queries, self.slots, wide=True))
-            if len(fused_branches) > 1:
+            if len(batch_branches) > 1:
                 return False
             _fail(waiting_queries, error)
             return True
-        for waiting_query in waiting_queries:
-            metric = waiting_query.query.metric
-            rows = [
-                row
-                for row in rows_by_branch[branch_numbers[id(waiting_query.query)]]
-                if row.metric == metric
-            ]
-            if not waiting_query.reply.done():
-                waiting_query.reply.set_result(Reply(rows, run))
+        for waiting in waiting_queries:
+            if not waiting.reply.done():
+                branch_rows = rows[branch_of[id(waiting.query)]]
+                metric_rows = _rows_of_metric(branch_rows, waiting.query.metric)
+                waiting.reply.set_result(Reply(metric_rows, run))
         return True
 
+    def _combine(self, batch_branches: _Branches) -> Statement:
+        """Return one statement of some branches, which waits for rows of its metrics only."""
+        queries = [query for _, queries in batch_branches for query in queries]
+        tables = [query.shape.table for query in queries]
+        combined = statement([branch for branch, _ in batch_branches], tables, self.slots)
+        metrics = frozenset().union(*(query.names for query in queries))
+        return replace(combined, names_by_table={"metrics": metrics})
+
     def stop(self) -> None:
-        """End the statements that run, and begin no other: who asked has gone away."""
+        """Cancel the running statements and start no other; call it when the client has gone."""
         self._is_stopped = True
         for task in self._statement_tasks:
             task.cancel()
 
-    async def _run_statement(self, statement: Statement, output: str) -> tuple[bytes, StatementRun]:
+    async def _run_statement(self, query: Statement, output: str) -> tuple[bytes, StatementRun]:
         if self._is_stopped:
             raise _client_closed_request()
-        began = time.perf_counter()
-        task = asyncio.create_task(self.store.answer(statement, output))
+        start = time.perf_counter()
+        task = asyncio.create_task(self.store.answer(query, output))
         self._statement_tasks.add(task)
         try:
             answer = await task
@@ -256,12 +258,25 @@ class QueryBatch:
             raise
         finally:
             self._statement_tasks.remove(task)
-        run = StatementRun(statement, (time.perf_counter() - began) * 1000, answer.rows_read)
+        run = StatementRun(query, (time.perf_counter() - start) * 1000, answer.rows_read)
         self.runs.append(run)
         return answer.data, run
 
 
+def _split_page(answer: bytes) -> tuple[bytes, bytes]:
+    """Split an answer into the rows of the page (JSON objects) and the rows of series (arrays)."""
+    lines = answer.splitlines()
+    page_lines = [line for line in lines if line.startswith(b"{")]
+    series_lines = [line for line in lines if not line.startswith(b"{")]
+    return b"\n".join(page_lines), b"\n".join(series_lines)
+
+
+def _rows_of_metric(rows: Iterable[SeriesRow], metric: str) -> list[SeriesRow]:
+    return [row for row in rows if row.metric == metric]
+
+
 def _needs_wide(error: Exception) -> bool:
+    """Say whether a statement failed because its numbers need the wide way to sum."""
     if isinstance(error, EngineError):
         return error.code == THROW_IF_CODE
     return isinstance(error, OutsideWindowError)
@@ -272,7 +287,7 @@ def _client_closed_request() -> AnalyticsError:
 
 
 def _fail(waiting_queries: Sequence[_WaitingQuery], error: Exception) -> None:
-    """Tell those who still wait."""
-    for waiting_query in waiting_queries:
-        if not waiting_query.reply.done():
-            waiting_query.reply.set_exception(error)
+    """Raise an error in all queries that still wait."""
+    for waiting in waiting_queries:
+        if not waiting.reply.done():
+            waiting.reply.set_exception(error)

@@ -40,7 +40,6 @@ from schema.scalars import UTC_ZONE, Instant, Long
 from schema.selection import selected_fields
 from store.query.catalogue import SummaryRow
 from store.query.facets import TAGS, KeyRow
-from store.query.time.ranges import resolve_range
 
 
 @strawberry.type(description="A tag that points of a metric have.")
@@ -154,8 +153,7 @@ class Metric(Node):
         before: BeforeCursor = None,
     ) -> Connection[Sample] | None:
         paging = Paging(first, after, last, before)
-        span = resolve_range(range, info.context.now(), timezone, week_start=week_start)
-        span = info.context.up_to_latest(span)
+        span = info.context.resolve_range(range, timezone, week_start)
         found = await metrics.samples(info.context, self.name, span, where, paging)
         return Connection.from_page(found)
 

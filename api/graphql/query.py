@@ -47,7 +47,6 @@ from schema.recording import (
 )
 from schema.scalars import UTC_ZONE
 from schema.selection import selected_fields
-from store.query.time.ranges import resolve_range
 
 Name = Annotated[str, argument(description="Its whole name.")]
 AtMost = Annotated[int, argument(description="At most so many, 1 to 1000.")]
@@ -120,8 +119,7 @@ class Query:
         paging = Paging(first, after, last, before)
         span = None
         if range:
-            span = resolve_range(range, info.context.now(), timezone, week_start=week_start)
-            span = info.context.up_to_latest(span)
+            span = info.context.resolve_range(range, timezone, week_start)
         page = await events.page(info.context, where or EventFilter(), span, paging)
         return Connection.from_page(page)
 

@@ -1,8 +1,8 @@
-"""The keys of a group, as they are shown, and the filters that choose its rows."""
+"""Group keys of a series: their display values, and filters that select the rows of a group."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -12,43 +12,48 @@ from schema.scalars import Json
 from store.query.series.types import GroupColumn
 
 _SAFE_DIGITS: Final = 15
-"""An integer of so many digits is a double, for any client."""
+"""Every integer of up to 15 digits is exact as a double, in any client."""
 
-Tests = dict[str, Any]
+_Filter: TypeAlias = dict[str, Any]
+"""A filter as JSON, in the form of the `where` argument."""
 
 
-def group_keys(keys: Sequence[GroupColumn], texts: Sequence[str] | None) -> list[GroupKey]:
-    """Return a group's keys by their texts in the engine; none for the series of all others."""
+def group_keys(columns: Sequence[GroupColumn], texts: Sequence[str] | None) -> list[GroupKey]:
+    """Return the keys of a group from the engine's texts; no keys for the other group (None)."""
     if texts is None:
         return []
-    return [_group_key(key, text) for key, text in zip(keys, texts, strict=True)]
+    return [_group_key(column, text) for column, text in zip(columns, texts, strict=True)]
 
 
-def _group_key(key: GroupColumn, text: str) -> GroupKey:
-    kind = _type_of(key, text)
-    tests = _FILTERS[key.kind](key, text, kind)
-    return GroupKey(name=key.name, value=_value(key, text, kind), type=kind, filter=Json(tests))
+def _group_key(column: GroupColumn, text: str) -> GroupKey:
+    value_type = _value_type(column, text)
+    group_filter = _FILTERS[column.kind](column, text, value_type)
+    return GroupKey(
+        name=column.name,
+        value=_display_value(column, text, value_type),
+        type=value_type,
+        filter=Json(group_filter),
+    )
 
 
-def _type_of(key: GroupColumn, text: str) -> PropertyType | None:
+def _value_type(column: GroupColumn, text: str) -> PropertyType | None:
+    """Return the type of a key's value; None where the value is missing."""
     if not text:
         return None
-    if key.bounds:
+    if column.bounds:
         return PropertyType.NUMBER
-    return VALUE_TYPES[ord(text[0])] if key.is_json else PropertyType.STRING
+    return VALUE_TYPES[ord(text[0])] if column.is_json else PropertyType.STRING
 
 
-def _value(key: GroupColumn, text: str, kind: PropertyType | None) -> str | None:
-    """Return a key's value: null where there is none, a text as such, all else as its JSON."""
-    if kind is None:
+def _display_value(column: GroupColumn, text: str, value_type: PropertyType | None) -> str | None:
+    """Return a value for display: null if it is missing, a string as such, else its JSON."""
+    if value_type is None:
         return None
-    if not key.is_json:
-        return text
-    return display_text(text)
+    return display_text(text) if column.is_json else text
 
 
 def display_text(text: str) -> str:
-    """Return a canonical text as it is shown: a text as such, a number with all its digits."""
+    """Return a canonical JSON text for display: a string as such, a number with all its digits."""
     if text.startswith('"'):
         value: str = msgspec.json.decode(text)
         return value
@@ -57,22 +62,23 @@ def display_text(text: str) -> str:
     return text
 
 
-def _of_tag(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
-    tests = {"isSet": False} if kind is None else {"eq": display_text(text)}
-    return {"tag": {"key": key.name, "string": tests}}
+def _tag_filter(column: GroupColumn, text: str, value_type: PropertyType | None) -> _Filter:
+    tests = {"isSet": False} if value_type is None else {"eq": display_text(text)}
+    return {"tag": {"key": column.name, "string": tests}}
 
 
-def _of_field(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
-    return {_FIELDS[key.name]: {"isSet": False} if kind is None else {"eq": text}}
+def _field_filter(column: GroupColumn, text: str, value_type: PropertyType | None) -> _Filter:
+    tests = {"isSet": False} if value_type is None else {"eq": text}
+    return {_FIELDS[column.name]: tests}
 
 
-def _of_property(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
-    return {"property": {"key": key.name} | _tests(text, kind)}
+def _property_filter(column: GroupColumn, text: str, value_type: PropertyType | None) -> _Filter:
+    return {"property": {"key": column.name} | _value_test(text, value_type)}
 
 
-def _tests(text: str, kind: PropertyType | None) -> Tests:
-    """Return the tests that one value passes; what JavaScript can't hold it gets as a text."""
-    match kind:
+def _value_test(text: str, value_type: PropertyType | None) -> _Filter:
+    """Return the test that one value passes; a number that JavaScript rounds is tested as JSON."""
+    match value_type:
         case None:
             return {"string": {"isSet": False}}
         case PropertyType.STRING:
@@ -85,29 +91,31 @@ def _tests(text: str, kind: PropertyType | None) -> Tests:
 
 
 def _is_safe(number: str) -> bool:
+    """Say whether a number has the same value in any client."""
     is_integer = number.lstrip("-").isdigit()
     return len(number.lstrip("-")) <= _SAFE_DIGITS if is_integer else "e" not in number
 
 
-def _of_band(key: GroupColumn, text: str, kind: PropertyType | None) -> Tests:
-    bounds = key.bounds
-    edges = [{"lt": bounds[0]}, *({"gte": a, "lt": b} for a, b in pairwise(bounds))]
-    edges.append({"gte": bounds[-1]})
-    if kind is None:
-        return {"NOT": {"OR": [_band(key, {"lt": bounds[0]}), _band(key, {"gte": bounds[0]})]}}
-    return _band(key, edges[key.labels.index(text)])
+def _band_filter(column: GroupColumn, text: str, value_type: PropertyType | None) -> _Filter:
+    bounds = column.bounds
+    if value_type is None:
+        below, above = {"lt": bounds[0]}, {"gte": bounds[0]}
+        return {"NOT": {"OR": [_number_filter(column, below), _number_filter(column, above)]}}
+    bands = [{"lt": bounds[0]}, *({"gte": low, "lt": high} for low, high in pairwise(bounds))]
+    bands.append({"gte": bounds[-1]})
+    return _number_filter(column, bands[column.labels.index(text)])
 
 
-def _band(key: GroupColumn, tests: Mapping[str, float]) -> Tests:
-    cast = {"cast": "NUMBER"} if key.cast else {}
-    return {"property": {"key": key.name, "number": dict(tests)} | cast}
+def _number_filter(column: GroupColumn, tests: Mapping[str, float]) -> _Filter:
+    cast = {"cast": "NUMBER"} if column.cast else {}
+    return {"property": {"key": column.name, "number": dict(tests)} | cast}
 
 
 _FIELDS: Final = {"NAME": "name", "USER_ID": "userId", "SESSION_ID": "sessionId"}
-_FILTERS: Final[Mapping[str, Callable[[GroupColumn, str, PropertyType | None], Tests]]] = {
-    "tag": _of_tag,
-    "field": _of_field,
-    "property": _of_property,
-    "band": _of_band,
+_FILTERS: Final[Mapping[str, Callable[[GroupColumn, str, PropertyType | None], _Filter]]] = {
+    "tag": _tag_filter,
+    "field": _field_filter,
+    "property": _property_filter,
+    "band": _band_filter,
 }
-"""The filter of a group, by what it is a group of."""
+"""The filter of a group, by the kind of its column."""

@@ -1,4 +1,4 @@
-"""A request for series: the rows, how series are made of them, and what of these is wanted."""
+"""Values of a series query: the source of its rows, its arguments, and the selected aggregates."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -27,9 +27,10 @@ MAX_CELLS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SeriesSource:
-    """Rows to be asked about: a metric's (`part` is its name), or events (one part, '').
+    """The rows of a series query: rows of one metric, or events (with the metric '').
 
-    `condition` is what they must pass, which may depend on the range that is asked about.
+    `condition` returns the SQL condition of the rows in a time range; None means any time. `label`
+    is the label of the series without groups.
     """
 
     table: str
@@ -40,7 +41,7 @@ class SeriesSource:
 
 @dataclass(frozen=True, slots=True)
 class SeriesArguments:
-    """How series are to be made: the arguments of the API."""
+    """Parsed arguments of a series query."""
 
     range: TimeRangeInput
     zone: Zone = UTC_ZONE
@@ -59,10 +60,11 @@ class SeriesArguments:
 
 @dataclass(frozen=True, slots=True)
 class SeriesSelection:
-    """What of series is wanted: aggregates over the range, and bucket by bucket.
+    """Aggregates selected as totals over the range, and as columns with a cell per bucket.
 
-    `overall`: what is wanted of the series of all rows, if that is. `warnings`: whether the answer
-    is to be searched for what misleads.
+    `times` and `partial`: the times of buckets, and the flags of partial buckets, are selected.
+    `overall`: the selection of the series of all rows; None if that series is not selected.
+    `warnings`: warnings are selected, and must be looked for.
     """
 
     totals: frozenset[Aggregate] = frozenset()
@@ -74,40 +76,34 @@ class SeriesSelection:
 
     @classmethod
     def from_fields(cls, table: str, fields: Iterable[SelectedField]) -> "SeriesSelection":
-        """Read it from what is selected below a result."""
+        """Return the selection of the fields that are selected below a result."""
         by_name: dict[str, list[SelectedField]] = defaultdict(list)
         for field in fields:
             by_name[field.name].append(field)
-        series = cls._of_series(
-            table, [subfield for field in by_name["series"] for subfield in field.fields]
-        )
-        overall_fields = [subfield for field in by_name["overall"] for subfield in field.fields]
+        series_fields = _subfields(by_name["series"])
+        overall_fields = _subfields(by_name["overall"])
+        series = cls._from_series_fields(table, series_fields)
         shares = {
-            _share_aggregate(table, subfield.arguments)
-            for field in (*by_name["series"], *by_name["overall"])
-            for subfield in field.fields
-            if subfield.name == "share"
+            _share_aggregate(table, field.arguments)
+            for field in (*series_fields, *overall_fields)
+            if field.name == "share"
         }
         overall = None
         if by_name["overall"] or shares:
-            overall = cls._of_series(table, overall_fields)
+            overall = cls._from_series_fields(table, overall_fields)
             overall = replace(overall, totals=overall.totals | shares)
             series = replace(series, totals=series.totals | shares)
-        times = (
-            bool(by_name["times"] or by_name["previousTimes"])
-            or series.times
-            or bool(overall and overall.times)
+        has_times = bool(by_name["times"] or by_name["previousTimes"])
+        return replace(
+            series,
+            times=has_times or series.times or bool(overall and overall.times),
+            partial=series.partial or bool(overall and overall.partial),
+            overall=overall,
+            warnings=any(field.name == "warnings" for field in _subfields(by_name["meta"])),
         )
-        partial = series.partial or bool(overall and overall.partial)
-        warnings = any(
-            subfield.name == "warnings"
-            for field in by_name.get("meta", ())
-            for subfield in field.fields
-        )
-        return replace(series, times=times, partial=partial, overall=overall, warnings=warnings)
 
     @classmethod
-    def _of_series(cls, table: str, fields: Iterable[SelectedField]) -> "SeriesSelection":
+    def _from_series_fields(cls, table: str, fields: Iterable[SelectedField]) -> "SeriesSelection":
         totals: set[Aggregate] = set()
         columns: set[Aggregate] = set()
         times = partial = False
@@ -128,7 +124,7 @@ class SeriesSelection:
 
     @property
     def single_series(self) -> "SeriesSelection":
-        """What is wanted when all rows are the one series."""
+        """The selection of a query without groups, whose one series is also the overall series."""
         overall = self.overall or SeriesSelection()
         return replace(
             self, totals=self.totals | overall.totals, columns=self.columns | overall.columns
@@ -136,14 +132,18 @@ class SeriesSelection:
 
     @property
     def overall_needs_own_query(self) -> bool:
-        """Whether the series of all rows has to have more than the series of groups.
+        """Whether the overall series has aggregates that the series of groups do not have.
 
-        Then it is asked for by itself: else each group would have to have that, too.
+        A query of its own computes them once, instead of once for each group.
         """
         overall = self.overall
         return overall is not None and not (
             overall.totals <= self.totals and overall.columns <= self.columns
         )
+
+
+def _subfields(fields: Iterable[SelectedField]) -> list[SelectedField]:
+    return [subfield for field in fields for subfield in field.fields]
 
 
 def _aggregates(table: str, fields: Iterable[SelectedField]) -> set[Aggregate]:

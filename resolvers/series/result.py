@@ -1,8 +1,8 @@
-"""What is answered about series: their keys and labels, and how the answer was made."""
+"""The result of a series query: answers for its ranges, presented series, and the result's meta."""
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,13 +15,16 @@ from resolvers.series.values import BucketedRange, SeriesValues, Value, visible_
 from schema.aggregates import Aggregate
 from schema.results import Caveat, GroupKey, ResultMeta
 from schema.scalars import Instant, Long
-from schema.series import Series, SeriesResult, instants
+from schema.series import Series, SeriesResult, Totals, instants
 from store.query.series.types import NO_VALUE, OTHER_SERIES, OVERALL_SERIES, SeriesRow
 
 T = TypeVar("T")
 
 CLOCK_TOLERANCE_MS: Final = 1000
-"""Rows may be so much ahead without a warning: clocks differ, and rows come in meanwhile."""
+"""The newest row may be 1000 ms ahead without a warning.
+
+Clocks differ, and rows arrive while a query runs.
+"""
 
 _OTHER_LABEL: Final = "Other"
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
@@ -29,9 +32,9 @@ _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s
 
 @dataclass(frozen=True, slots=True)
 class BucketedRanges:
-    """The range of an answer and the one that it is compared with, if any.
+    """The time range of a query, and the range that it is compared with, if any.
 
-    `newest` is the time of the newest row, where that was looked for.
+    `newest` is the time of the newest row; only ALL_TIME reads it.
     """
 
     now: Instant
@@ -39,22 +42,23 @@ class BucketedRanges:
     current: BucketedRange
     comparison: BucketedRange | None
 
-    @property
-    def ranges(self) -> list[BucketedRange]:
-        """The ranges that there are."""
-        return [self.current, self.comparison] if self.comparison else [self.current]
+    def __iter__(self) -> Iterator[BucketedRange]:
+        """Go through the one or two ranges, the current range first."""
+        yield self.current
+        if self.comparison:
+            yield self.comparison
 
     @property
     def data_end(self) -> Instant:
-        """Up to when there can be rows: rows may be ahead of the clock."""
+        """The latest time that a row can have: rows may be ahead of the clock."""
         return self.now if self.newest is None else max(self.now, self.newest)
 
 
 @dataclass(slots=True)
 class RangeAnswer:
-    """What was found for the series of one range.
+    """The answer for one time range: rows, group keys and carried values by series number.
 
-    `before` are the values that go before the first buckets of series.
+    `carried_values` fill the first buckets of a series with `fill: PREVIOUS`.
     """
 
     rows: dict[int, SeriesRow] = field(default_factory=dict)
@@ -64,21 +68,20 @@ class RangeAnswer:
     total_groups: int = 1
 
     def add(self, reply: Reply) -> None:
-        """Take the lines of a reply."""
+        """Add the rows of a reply."""
         self.runs.append(reply.run)
         self.rows |= {row.series: row for row in reply.rows}
 
     def add_overall(self, reply: Reply) -> None:
-        """Take a reply about all rows."""
+        """Add a reply without groups as the overall series; it has one row, or none."""
         self.runs.append(reply.run)
-        self.rows |= dict(
-            zip([OVERALL_SERIES], reply.rows, strict=False)
-        )  # none if there are no rows
+        if reply.rows:
+            self.rows[OVERALL_SERIES] = reply.rows[0]
 
     def add_ranking(self, reply: Reply, *, is_complete: bool) -> None:
-        """Take a reply that says which groups come first; `is_all`: nothing else is asked of them.
+        """Add the keys of ranked groups; add their rows only if the ranking `is_complete`.
 
-        Else the lines are those of the next reply: until then, rows may be deleted.
+        Otherwise the rows come with the next reply: rows may be deleted between the two.
         """
         self.runs.append(reply.run)
         self.total_groups = max((row.groups for row in reply.rows), default=0)
@@ -90,20 +93,90 @@ class RangeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was found for a range and for the one that it is compared with."""
+    """The answers for the current range and for the range that it is compared with."""
 
     current: RangeAnswer = field(default_factory=RangeAnswer)
     previous: RangeAnswer = field(default_factory=RangeAnswer)
 
     @property
     def pair(self) -> tuple[RangeAnswer, RangeAnswer]:
-        """The answers, that of the range first."""
+        """The answers, that for the current range first."""
         return self.current, self.previous
 
     @property
     def runs(self) -> list[StatementRun]:
-        """The statements that found it, some of them more than once."""
+        """The statements that ran; a statement that answered several queries is repeated."""
         return [*self.current.runs, *self.previous.runs]
+
+
+@dataclass(frozen=True, slots=True)
+class _SeriesBuilder:
+    """Builds the series of a result from the answers.
+
+    `indexes` are the visible buckets of the current range, `previous_indexes` of the comparison.
+    """
+
+    source: SeriesSource
+    arguments: SeriesArguments
+    ranges: BucketedRanges
+    answers: Answers
+    indexes: Sequence[int]
+    previous_indexes: Sequence[int]
+    times: bytes
+    partial: bytes
+
+    def series(
+        self, number: int, selection: SeriesSelection, overall_totals: Totals | None = None
+    ) -> Series:
+        """Return a series by its number; without `overall_totals` it is the overall series."""
+        answers, ranges = self.answers, self.ranges
+        totals, texts = self._values(
+            number, selection, answers.current, ranges.current, self.indexes
+        )
+        previous_totals = previous_texts = None
+        if ranges.comparison:
+            previous_totals, previous_texts = self._values(
+                number, selection, answers.previous, ranges.comparison, self.previous_indexes
+            )
+        is_other = number == OTHER_SERIES
+        keys = group_keys(self.arguments.group_columns, answers.current.keys.get(number))
+        return Series(
+            table=self.source.table,
+            keys=keys,
+            label=_OTHER_LABEL if is_other else group_label(keys) if keys else self.source.label,
+            is_other=is_other,
+            totals=totals,
+            overall_totals=totals if overall_totals is None else overall_totals,
+            previous_totals=previous_totals,
+            texts=texts,
+            previous_texts=previous_texts,
+            compared_count=min(len(self.indexes), len(self.previous_indexes)),
+            times=self.times,
+            partial=self.partial,
+        )
+
+    def _values(
+        self,
+        number: int,
+        selection: SeriesSelection,
+        answer: RangeAnswer,
+        bucketed_range: BucketedRange,
+        indexes: Sequence[int],
+    ) -> tuple[Totals, dict[Aggregate, bytes]]:
+        """Return the totals and the columns of a series in one range."""
+        values = SeriesValues(
+            selection.totals,
+            selection.columns,
+            self.arguments.fill,
+            indexes,
+            self.ranges.data_end,
+        )
+        row = answer.rows.get(number)
+        carried_values = answer.carried_values.get(number, {})
+        return (
+            values.totals(row, bucketed_range),
+            values.columns(row, bucketed_range, carried_values),
+        )
 
 
 def present(
@@ -113,116 +186,69 @@ def present(
     ranges: BucketedRanges,
     answers: Answers,
 ) -> SeriesResult:
-    """Return the series of an answer, with their gaps filled."""
-    current, comparison = ranges.current, ranges.comparison
+    """Return the series of the answers, in their order and with filled gaps."""
     series_numbers = _series_numbers(arguments, answers)
     overall_number = OVERALL_SERIES if arguments.group_columns else 1
-    visible_numbers = [
-        *series_numbers,
-        *([overall_number] if selection.overall and selection.overall.columns else []),
-    ]
-    rows = [
-        answer.rows.get(series_number)
-        for answer in answers.pair
-        for series_number in visible_numbers
-    ]
-    buckets_by_range = [
-        bucketed_range.buckets if bucketed_range else None
-        for bucketed_range in (current, comparison)
-    ]
-    indexes, previous_indexes = visible_buckets(buckets_by_range, rows, arguments.fill)
-    times = bucket_times(current, indexes) if selection.times else b"[]"
-    partial = (
-        current.buckets.partial(current.time_range, ranges.now)
-        if current.buckets and selection.partial
-        else []
+    has_overall_columns = bool(selection.overall and selection.overall.columns)
+    column_numbers = [*series_numbers, *([overall_number] if has_overall_columns else [])]
+    indexes, previous_indexes = visible_buckets(
+        [ranges.current.buckets, ranges.comparison.buckets if ranges.comparison else None],
+        [answer.rows.get(number) for answer in answers.pair for number in column_numbers],
+        arguments.fill,
     )
-    partial_text = msgspec.json.encode(visible_values(partial, indexes) if partial else [])
-    compared_count = min(len(indexes), len(previous_indexes))
-    overall_values = SeriesValues(
-        frozenset(), frozenset(), arguments.fill, indexes, ranges.data_end
+    builder = _SeriesBuilder(
+        source,
+        arguments,
+        ranges,
+        answers,
+        indexes,
+        previous_indexes,
+        times=bucket_times(ranges.current, indexes) if selection.times else b"[]",
+        partial=_partial_flags(ranges, indexes) if selection.partial else b"[]",
     )
-    if selection.overall:
-        overall_values = replace(
-            overall_values,
-            total_aggregates=selection.overall.totals,
-            column_aggregates=selection.overall.columns,
-        )
-    overall_totals = overall_values.totals(answers.current.rows.get(overall_number), current)
-
-    def series(series_number: int, values: SeriesValues, *, is_other: bool = False) -> Series:
-        row, previous_row = (answer.rows.get(series_number) for answer in answers.pair)
-        carried_values, previous_carried_values = (
-            answer.carried_values.get(series_number, {}) for answer in answers.pair
-        )
-        previous_values = replace(values, bucket_indexes=previous_indexes)
-        keys = group_keys(arguments.group_columns, answers.current.keys.get(series_number))
-        return Series(
-            table=source.table,
-            keys=keys,
-            label=_OTHER_LABEL if is_other else group_label(keys) if keys else source.label,
-            is_other=is_other,
-            totals=values.totals(row, current),
-            overall_totals=overall_totals,
-            previous_totals=previous_values.totals(previous_row, comparison)
-            if comparison
-            else None,
-            texts=values.columns(row, current, carried_values),
-            previous_texts=previous_values.columns(
-                previous_row, comparison, previous_carried_values
-            )
-            if comparison
-            else None,
-            compared_count=compared_count,
-            times=times,
-            partial=partial_text,
-        )
-
-    values = replace(
-        overall_values, total_aggregates=selection.totals, column_aggregates=selection.columns
-    )
-    group_series = [
-        series(
-            series_number,
-            values,
-            is_other=bool(arguments.group_columns) and series_number == OTHER_SERIES,
-        )
-        for series_number in series_numbers
-    ]
-    overall = series(overall_number, overall_values) if selection.overall else None
+    overall = builder.series(overall_number, selection.overall) if selection.overall else None
+    overall_totals = overall.totals if overall else {}
     return SeriesResult(
-        times,
-        group_series,
+        builder.times,
+        [builder.series(number, selection, overall_totals) for number in series_numbers],
         has_rows=bool(answers.current.rows),
         overall=overall,
-        previous_times=bucket_times(comparison, previous_indexes) if comparison else None,
+        previous_times=(
+            bucket_times(ranges.comparison, previous_indexes) if ranges.comparison else None
+        ),
     )
 
 
 def bucket_times(bucketed_range: BucketedRange, indexes: Sequence[int]) -> bytes:
-    """Return when the shown buckets of a range begin, as the text of an array."""
-    return instants(
-        visible_values(bucketed_range.buckets.starts, indexes) if bucketed_range.buckets else ()
-    )
+    """Return the start times of the visible buckets, as the text of a JSON array."""
+    buckets = bucketed_range.buckets
+    return instants(visible_values(buckets.starts, indexes) if buckets else ())
+
+
+def _partial_flags(ranges: BucketedRanges, indexes: Sequence[int]) -> bytes:
+    """Return whether each visible bucket is partial, as the text of a JSON array."""
+    current = ranges.current
+    flags = current.buckets.partial(current.time_range, ranges.now) if current.buckets else []
+    return msgspec.json.encode(visible_values(flags, indexes) if flags else [])
 
 
 def visible_values(values: Sequence[T], indexes: Sequence[int]) -> Sequence[T]:
-    """Return what belongs to the shown buckets: all, most often."""
+    """Return the values at the indexes of visible buckets; no copy if all are visible."""
     return values if indexes == range(len(values)) else [values[index] for index in indexes]
 
 
 def _series_numbers(arguments: SeriesArguments, answers: Answers) -> list[int]:
-    """List the series in their order: the groups as they were ranked, then all others."""
+    """List the numbers of the series in their order: ranked groups, then the other group."""
     if not arguments.group_columns:
         return [1]
     has_other_group = arguments.other_group and any(
-        OTHER_SERIES in answer.rows for answer in (answers.current, answers.previous)
+        OTHER_SERIES in answer.rows for answer in answers.pair
     )
     return [*answers.current.keys, *([OTHER_SERIES] if has_other_group else [])]
 
 
 def group_label(keys: Sequence[GroupKey]) -> str:
-    """Return what a legend calls a group."""
+    """Return the label of a group in a legend."""
     return ", ".join(NO_VALUE if key.value is None else key.value for key in keys)
 
 
@@ -233,7 +259,10 @@ def result_meta(
     runs: Sequence[StatementRun],
     total_groups: int,
 ) -> ResultMeta:
-    """Say how an answer was made."""
+    """Return the meta of a result: ranges, groups, costs, warnings, and the SQL outside production.
+
+    A statement that answered several queries counts once.
+    """
     distinct_runs = list({id(run): run for run in runs}.values())
     omitted_groups = (
         0 if arguments.other_group else max(0, total_groups - arguments.offset - arguments.limit)
@@ -247,10 +276,12 @@ def result_meta(
         elapsed_ms=round(sum(run.elapsed_ms for run in distinct_runs), 3),
         fresh_as_of=ctx.now(),
         warnings=_warnings(ctx, arguments, ranges, omitted_groups),
-        sql=None
-        if ctx.production
-        else "\n\n".join(run.statement.for_console() for run in distinct_runs),
+        sql=None if ctx.production else _console_text(distinct_runs),
     )
+
+
+def _console_text(runs: Sequence[StatementRun]) -> str:
+    return "\n\n".join(run.statement.for_console() for run in runs)
 
 
 def _warnings(
@@ -260,10 +291,9 @@ def _warnings(
     if omitted_groups:
         message = f"{omitted_groups} groups are left out (limit {arguments.limit})."
         warnings.append(Caveat(code="TRUNCATED", message=message))
-    if ranges.data_end - ranges.now > CLOCK_TOLERANCE_MS:
-        message = (
-            f"The newest row is {_length(ranges.data_end - ranges.now)} ahead of the clock here."
-        )
+    ahead_ms = ranges.data_end - ranges.now
+    if ahead_ms > CLOCK_TOLERANCE_MS:
+        message = f"The newest row is {_duration(ahead_ms)} ahead of the clock here."
         warnings.append(Caveat(code="CLOCK_AHEAD", message=message))
     if ctx.store.problems():
         message = "Rows that were acknowledged may be missing: the engine can't load them now."
@@ -271,11 +301,11 @@ def _warnings(
     return warnings
 
 
-def _length(ms: int) -> str:
-    """Return a length of time in its two largest units: 1 d 3 h."""
-    parts = []
-    for unit, name in _UNITS:
-        count, ms = divmod(ms, unit)
+def _duration(ms: int) -> str:
+    """Return a duration in its two largest units, such as `1 d 3 h`."""
+    texts = []
+    for unit_ms, unit in _UNITS:
+        count, ms = divmod(ms, unit_ms)
         if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+            texts.append(f"{count} {unit}")
+    return " ".join(texts[:2])

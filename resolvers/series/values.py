@@ -1,4 +1,4 @@
-"""The cells of an answer: totals and columns of a series, with its gaps filled."""
+"""Cells of a series: totals and columns made from engine rows, with gaps filled."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -29,7 +29,7 @@ _COLUMN: Final = msgspec.json.Decoder(list[Value])
 
 @dataclass(frozen=True, slots=True)
 class BucketedRange:
-    """A range with its buckets."""
+    """A time range with its buckets; None if no buckets are selected."""
 
     time_range: TimeRange
     buckets: Buckets | None
@@ -38,26 +38,28 @@ class BucketedRange:
 def visible_buckets(
     buckets_by_range: Sequence[Buckets | None], rows: Sequence[SeriesRow | None], fill: Fill
 ) -> list[Sequence[int]]:
-    """Return which buckets of each range are shown: all, or those in which any line has rows.
+    """Return the indexes of the visible buckets of each range.
 
-    Buckets of two ranges belong together by their number, and are shown together.
+    With `fill: NONE` a bucket is visible if any row has data in it; else all buckets are visible.
+    Buckets of two ranges with the same index are visible together.
     """
+    counts = [len(buckets.starts) if buckets else 0 for buckets in buckets_by_range]
     if fill is not Fill.NONE:
-        return [range(len(buckets.starts) if buckets else 0) for buckets in buckets_by_range]
+        return [range(count) for count in counts]
     present: set[int] = set()
     for row in rows:
         if row and row.buckets is not None:
             present.update(_INDEXES.decode(row.buckets))
     visible = sorted(present)
-    return [
-        visible[: bisect_left(visible, len(buckets.starts) if buckets else 0)]
-        for buckets in buckets_by_range
-    ]
+    return [visible[: bisect_left(visible, count)] for count in counts]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesValues:
-    """Makes the cells that are wanted out of the lines of the engine's answers."""
+    """Turns engine rows into totals and columns, and fills gaps.
+
+    `bucket_indexes` are the visible buckets. `now` is the end of the data.
+    """
 
     total_aggregates: frozenset[Aggregate]
     column_aggregates: frozenset[Aggregate]
@@ -66,11 +68,14 @@ class SeriesValues:
     now: Instant
 
     def totals(self, row: SeriesRow | None, bucketed_range: BucketedRange) -> Totals:
-        """Return the aggregates over a range; without a line there were no rows."""
-        ms = min(bucketed_range.time_range.to, self.now + 1) - bucketed_range.time_range.from_
+        """Return the aggregates over a range; None as the row means a range without rows."""
+        time_range = bucketed_range.time_range
+        ms = min(time_range.to, self.now + 1) - time_range.from_
         return {
             aggregate: as_rate(
-                aggregate, row.totals[in_engine(aggregate)] if row else empty_value(aggregate), ms
+                aggregate,
+                row.totals[in_engine(aggregate)] if row else empty_value(aggregate),
+                ms,
             )
             for aggregate in self.total_aggregates
         }
@@ -81,9 +86,9 @@ class SeriesValues:
         bucketed_range: BucketedRange,
         carried_values: Mapping[Aggregate, Value] = _NO_VALUES,
     ) -> dict[Aggregate, bytes]:
-        """Return the aggregates of each shown bucket, as the texts of arrays.
+        """Return the aggregates of each visible bucket, as the texts of JSON arrays.
 
-        `before` has the values that PREVIOUS carries into the first bucket.
+        PREVIOUS carries the `carried_values` into the first buckets.
         """
         if bucketed_range.buckets is None:
             return {}
@@ -114,9 +119,9 @@ class SeriesValues:
         return columns
 
     def _pad(self, aggregate: Aggregate, text: bytes, contiguous: range | None) -> bytes | None:
-        """Fill the gaps before and after buckets that follow one another; null if that is not it.
+        """Pad the engine's text of a column with cells before and after it, without decoding it.
 
-        The text that the engine made is not read.
+        Return None if the column needs more: its buckets have gaps, or its cells change.
         """
         visible = self.bucket_indexes
         if (
@@ -125,24 +130,27 @@ class SeriesValues:
             or aggregate.kind is AggregateKind.RATE
         ):
             return None
-        cells_before, cells_after = contiguous.start - visible.start, visible.stop - contiguous.stop
+        cells_before = contiguous.start - visible.start
+        cells_after = visible.stop - contiguous.stop
         if cells_before < 0 or cells_after < 0:
             return None
         is_zero_filled = aggregate.kind in COUNTS or self.fill is Fill.ZERO
-        if (cells_before or cells_after) and not is_zero_filled and self.fill not in _NULL_FILLS:
+        needs_values = not is_zero_filled and self.fill not in _NULL_FILLS
+        if needs_values and (cells_before or cells_after):
             return None
-        if (is_zero_filled or self.fill not in _NULL_FILLS) and b"n" in text:  # a null
+        if (is_zero_filled or needs_values) and b"n" in text:  # a null
             return None
         cell = b"0" if is_zero_filled else b"null"
-        parts = [
-            *repeat(cell, cells_before),
-            *([text[1:-1]] if contiguous else []),
-            *repeat(cell, cells_after),
-        ]
-        return b"[" + b",".join(parts) + b"]"
+        inner_text = [text[1:-1]] if contiguous else []
+        cells = [*repeat(cell, cells_before), *inner_text, *repeat(cell, cells_after)]
+        return b"[" + b",".join(cells) + b"]"
 
     def _fill_gaps(
-        self, aggregate: Aggregate, cells: list[Value], starts: Sequence[int], carried_value: Value
+        self,
+        aggregate: Aggregate,
+        cells: list[Value],
+        starts: Sequence[int],
+        carried_value: Value,
     ) -> list[Value]:
         if aggregate.kind in COUNTS or self.fill is Fill.ZERO:
             return [0 if cell is None else cell for cell in cells]
@@ -154,7 +162,7 @@ class SeriesValues:
 
 
 def _contiguous_indexes(text: bytes) -> range | None:
-    """Return the numbers in the text of an ascending array if each is the one before plus 1."""
+    """Return the indexes in an ascending JSON array as a range; None if the indexes have gaps."""
     if text == b"[]":
         return range(0)
     first = int(text[1 : text.find(b",")] if b"," in text else text[1:-1])
@@ -163,42 +171,45 @@ def _contiguous_indexes(text: bytes) -> range | None:
 
 
 def empty_value(aggregate: Aggregate) -> Value:
-    """Return an aggregate's value where there are no rows."""
+    """Return the value of an aggregate over no rows."""
     return 0 if aggregate.kind in ZERO_OF_NOTHING else None
 
 
 def as_rate(aggregate: Aggregate, value: Value, ms: float) -> Value:
-    """Relate growth to time, if that is what is wanted."""
+    """Return growth per unit of time for RATE; return the value of any other aggregate as it is."""
     if aggregate.kind is not AggregateKind.RATE or value is None:
         return value
     return finite(value * aggregate.per / ms) if ms > 0 else None
 
 
-def _carry_forward(cells: Sequence[Value], carried_value: Value, start_count: int) -> list[Value]:
-    """Fill gaps with the value before them, in the buckets that have begun."""
+def _carry_forward(cells: Sequence[Value], carried_value: Value, count: int) -> list[Value]:
+    """Fill gaps with the value before them, in the first `count` cells: later buckets are future.
+
+    `carried_value` fills a gap at the beginning.
+    """
     value = carried_value
     filled_cells = list(cells)
-    for index, cell in enumerate(cells[:start_count]):
+    for index, cell in enumerate(cells[:count]):
         value = value if cell is None else cell
         filled_cells[index] = value
     return filled_cells
 
 
 def _interpolate(cells: Sequence[Value], starts: Sequence[int]) -> list[Value]:
-    """Fill gaps between two values on a straight line over the times at which buckets start.
+    """Fill gaps between two values on a straight line over the start times of the buckets.
 
-    A gap without a value on one side stays.
+    A gap at the beginning or at the end stays.
     """
     filled_cells = list(cells)
     value_indexes = [index for index, cell in enumerate(cells) if cell is not None]
-    for left_index, right_index in pairwise(value_indexes):
-        start, end = cells[left_index], cells[right_index]
-        assert start is not None and end is not None  # noqa: S101, PT018 - they are known
-        gap_ms = starts[right_index] - starts[left_index]
-        for index in range(left_index + 1, right_index):
-            elapsed_ms = starts[index] - starts[left_index]
-            value = start + (end - start) * elapsed_ms / gap_ms
-            if not math.isfinite(value):  # the difference is beyond a double
-                value = start * (1 - elapsed_ms / gap_ms) + end * (elapsed_ms / gap_ms)
+    for left, right in pairwise(value_indexes):
+        first, last = cells[left], cells[right]
+        assert first is not None and last is not None  # noqa: S101, PT018 - for the type checker
+        gap_ms = starts[right] - starts[left]
+        for index in range(left + 1, right):
+            elapsed_ms = starts[index] - starts[left]
+            value = first + (last - first) * elapsed_ms / gap_ms
+            if not math.isfinite(value):  # the difference exceeds a double
+                value = first * (1 - elapsed_ms / gap_ms) + last * (elapsed_ms / gap_ms)
             filled_cells[index] = value
     return filled_cells
