@@ -38,7 +38,7 @@ def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
     checked_count("first", first)
     return [
         SetAsideRow(
-            id=strawberry.ID(f"{stream}-{row.file.stem}-{row.place}"),
+            id=strawberry.ID(f"{stream}-{row.file.stem}-{row.line_index}"),
             stream=stream,
             text=row.line.decode(errors="replace").rstrip("\n")[:MAX_TEXT],
         )

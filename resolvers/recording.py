@@ -11,7 +11,7 @@ from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
 from schema.scalars import Instant
 from store.clock import is_plausible
-from store.ingest.decoder import as_json, read_batch, read_one
+from store.ingest.decoder import encode_rows, read_batch, read_one
 from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import Stream
@@ -61,7 +61,7 @@ async def record_batch(
     which the caller knows those fields, `unit` is that of numeric timestamps (None if the caller
     gave none). Raises `AnalyticsError` when no row is good.
     """
-    body = rows if isinstance(rows, bytes) else as_json(rows)
+    body = rows if isinstance(rows, bytes) else encode_rows(rows)
     now = ctx.now()
     # Lines of a known form are not read again until somebody asks, and a wrong time can't be read.
     read = ctx.store.templates.read_batch if is_plausible(now) else read_batch

@@ -10,7 +10,7 @@ from schema.errors import AnalyticsError
 from schema.scalars import MS_PER_HOUR, Instant
 from store.timestamps import MAX_TIME
 
-MOST_AHEAD_MS = 24 * MS_PER_HOUR
+MAX_AHEAD_MS = 24 * MS_PER_HOUR
 """How far behind the newest arrival the wall clock may be for ranges to end with that arrival.
 
 A clock set to local time instead of UTC is at most 14 hours wrong. A range that reached further
@@ -35,9 +35,9 @@ def is_plausible(ms: int) -> bool:
 
 def wrong_clock(ms: int) -> AnalyticsError:
     """Return the refusal of rows that would get the time of a clock that is wrong."""
-    said = time.strftime("%Y-%m-%d", time.gmtime(ms // 1000))
+    date = time.strftime("%Y-%m-%d", time.gmtime(ms // 1000))
     message = (
-        f"The server's clock is wrong: it says {said}. Rows without a timestamp are refused until"
+        f"The server's clock is wrong: it says {date}. Rows without a timestamp are refused until"
         " it says a day from 1970 to 2099."
     )
     return AnalyticsError("UNAVAILABLE", message, retry_after=60)
@@ -60,4 +60,4 @@ class Arrivals:
 
     def latest(self, now: Instant) -> Instant:
         """Return the last instant of a range that ends now: `now`, or the newest arrival."""
-        return Instant(self._newest) if now < self._newest <= now + MOST_AHEAD_MS else now
+        return Instant(self._newest) if now < self._newest <= now + MAX_AHEAD_MS else now

@@ -18,12 +18,12 @@ def write_durably(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def make_folder(folder: Path, below: Path) -> None:
+def make_folder(folder: Path, root: Path) -> None:
     """Create a folder, and make each step from `below` down to it durable."""
     folder.mkdir(parents=True, exist_ok=True)
     for step in folder.parents:
         sync_folder(step)
-        if step == below.parent:
+        if step == root.parent:
             break
 
 

@@ -23,10 +23,10 @@ _CODE: Final = re.compile(r"Code: (\d+)\.")
 _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
 
 _MERGE_THREADS: Final = "MergeMutate\n"
-_MORE_NICENESS: Final = 5  # than the process has
+_MERGE_NICENESS: Final = 5  # than the process has
 
-_NOTHING: Final = Statement("SELECT 1")
-_RINSES: Final = 20
+_SELECT_ONE: Final = Statement("SELECT 1")
+_DRAIN_TRIES: Final = 20
 
 # chDB replaces these with a handler that sleeps 300 s: a crash would hang the service.
 _FATAL_SIGNALS: Final = (
@@ -38,7 +38,7 @@ _FATAL_SIGNALS: Final = (
 )
 
 # A filter of 500 tests, each of a property 20 objects deep, is 0.5 MB of SQL.
-_LARGEST_FILTER: Final = {
+_QUERY_SIZE_LIMITS: Final = {
     "max_query_size": "2000000",
     "max_ast_elements": "1000000",
     "max_expanded_ast_elements": "2000000",
@@ -88,18 +88,18 @@ class _Connection:
         try:
             return self._query(statement, output)
         except EngineError:
-            self.rinse()
+            self.drain()
             raise
 
-    def rinse(self) -> None:
+    def drain(self) -> None:
         """Throw away what a failed or stopped query has left: else the next one's answer has it.
 
         Of two that fail after a part of them was ready, one leaves it behind; of some thousand
         that are stopped, one leaves rows, or an end that the next query takes for its own.
         """
-        for _ in range(_RINSES):
+        for _ in range(_DRAIN_TRIES):
             with contextlib.suppress(EngineError):
-                if bytes(self._query(_NOTHING, "TSV").bytes()) == b"1\n":
+                if bytes(self._query(_SELECT_ONE, "TSV").bytes()) == b"1\n":
                     return
 
     def _query(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
@@ -143,7 +143,7 @@ class Engine:
             pool.put_nowait(connection)
 
     def _connect(self) -> None:
-        with _zone_that_loads():
+        with _utc_environment():
             # Costs 0.2 s and 200 MB, which a reloader's parent process must not pay.
             import chdb  # noqa: PLC0415
 
@@ -167,7 +167,7 @@ class Engine:
                 )
                 raise EngineError(f"{message} {' '.join(str(error).split())}") from None
             self._connections.append(connection)
-            settings = {"log_comment": f"'{name}'"} | _LARGEST_FILTER
+            settings = {"log_comment": f"'{name}'"} | _QUERY_SIZE_LIMITS
             if name.startswith("reader"):
                 settings |= self._reader_settings()
             for key, value in settings.items():
@@ -195,7 +195,7 @@ class Engine:
         While writes keep all cores busy that takes an eighth off a query's time. The engine has a
         setting for it, which does nothing in a process that may not raise its priority again.
         """
-        niceness = os.getpriority(os.PRIO_PROCESS, 0) + _MORE_NICENESS
+        niceness = os.getpriority(os.PRIO_PROCESS, 0) + _MERGE_NICENESS
         for task in Path("/proc/self/task").glob("*"):  # none where there is no /proc
             with contextlib.suppress(OSError):  # a thread has ended
                 if (task / "comm").read_text() == _MERGE_THREADS:
@@ -212,12 +212,12 @@ class Engine:
         Raises `AnalyticsError` when it breaks a limit or no connection gets free in time.
         """
         try:
-            return await self._run(self._readers, statement, output, _answer_of)
+            return await self._run(self._readers, statement, output, _read_answer)
         except EngineError as error:
-            refusal = self._refusal(error)
-            if refusal is None:
+            limit_error = self._limit_error(error)
+            if limit_error is None:
                 raise
-            raise refusal from error
+            raise limit_error from error
 
     async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
         """Run a query whose answer may be long; yield it piece by piece, as whole JSON lines."""
@@ -225,7 +225,7 @@ class Engine:
             stream = await self._wait_for(connection, lambda: connection.stream(statement))
             try:
                 while (
-                    piece := await self._wait_for(connection, lambda: _next(stream))
+                    piece := await self._wait_for(connection, lambda: _next_piece(stream))
                 ) is not None:
                     yield piece
             finally:
@@ -233,7 +233,7 @@ class Engine:
 
     async def write(self, statement: Statement) -> int:
         """Run a statement that changes data or tables; return the number of rows it wrote."""
-        return await self._run(self._writers, statement, "Null", _written_rows)
+        return await self._run(self._writers, statement, "Null", _read_written_rows)
 
     async def close(self) -> None:
         """Stop what is running, wait for it, close. An exit during a query crashes the process."""
@@ -267,7 +267,7 @@ class Engine:
                 with contextlib.suppress(asyncio.CancelledError, AnalyticsError):
                     await self._kill(connection)
                     await asyncio.wait([work], timeout=0.2)
-            await _end(self._in_thread(connection.rinse))
+            await _await_end(self._in_thread(connection.drain))
             work.exception()
             raise
 
@@ -295,29 +295,29 @@ class Engine:
             killing = self._in_thread(
                 lambda: control.run(Statement(text, {"name": target.name}), "Null")
             )
-            await _end(killing)
+            await _await_end(killing)
             with contextlib.suppress(EngineError):
                 killing.result()
 
-    def _refusal(self, error: EngineError) -> AnalyticsError | None:
+    def _limit_error(self, error: EngineError) -> AnalyticsError | None:
         """Return what to tell the author of a query that broke a limit (engine codes)."""
         limits = self.limits
-        broken: dict[int, tuple[str, float]] = {
+        limits_by_code: dict[int, tuple[str, float]] = {
             158: ("reads too many rows", limits.rows_to_read),
             159: ("takes too many seconds", limits.seconds),
             160: ("would take too many seconds", limits.seconds),
             241: ("needs too many bytes of memory", limits.query_memory_bytes),
             396: ("returns too many rows", limits.result_rows),
         }
-        if error.code not in broken:
+        if error.code not in limits_by_code:
             return None
-        reason, limit = broken[error.code]
+        reason, limit = limits_by_code[error.code]
         message = f"This query {reason} (limit {limit}); narrow its range or its filter."
         return AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit)
 
 
 @contextlib.contextmanager
-def _zone_that_loads() -> Iterator[None]:
+def _utc_environment() -> Iterator[None]:
     """Set TZ to UTC: the engine only starts with the name of a zone, not with JST-9."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
@@ -330,22 +330,22 @@ def _zone_that_loads() -> Iterator[None]:
             os.environ["TZ"] = before
 
 
-async def _end(work: asyncio.Future[Any]) -> None:
+async def _await_end(work: asyncio.Future[Any]) -> None:
     """Return when some work is done, which takes a millisecond, even if the caller is cancelled."""
     while not work.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([work])
 
 
-def _answer_of(result: Any) -> Answer:  # noqa: ANN401 - untyped driver
+def _read_answer(result: Any) -> Answer:  # noqa: ANN401 - untyped driver
     return Answer(bytes(result.bytes()), result.storage_rows_read())
 
 
-def _next(stream: Any) -> bytes | None:  # noqa: ANN401 - untyped driver
+def _next_piece(stream: Any) -> bytes | None:  # noqa: ANN401 - untyped driver
     with _engine_errors():
         piece = stream.fetch()
         return None if piece is None else bytes(piece.bytes())
 
 
-def _written_rows(result: Any) -> int:  # noqa: ANN401 - untyped driver
+def _read_written_rows(result: Any) -> int:  # noqa: ANN401 - untyped driver
     return int(result.rows_written())

@@ -41,23 +41,25 @@ class Limits:
         )
 
 
-def available_memory(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+def available_memory(
+    cgroups: Path = _CGROUPS, own_cgroups: Path = Path("/proc/self/cgroup")
+) -> int:
     """Return the bytes of memory of this process's cgroup (v1 or v2), or else of the machine.
 
     The engine looks at the machine only, so inside a container it would grow until it is killed.
     """
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _limit_files(cgroups, own):
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in _limit_files(cgroups, own_cgroups):
         with contextlib.suppress(OSError, ValueError):  # absent, or "max"
-            found.append(int(file.read_text()))
-    return min(found)
+            limits.append(int(file.read_text()))
+    return min(limits)
 
 
-def _limit_files(cgroups: Path, own: Path) -> list[Path]:
+def _limit_files(cgroups: Path, own_cgroups: Path) -> list[Path]:
     """List the files that may limit this process: its own group's and those of every parent."""
     files = [cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"]
     with contextlib.suppress(OSError):
-        for line in own.read_text().splitlines():
+        for line in own_cgroups.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             v2 = not controllers
             if not v2 and "memory" not in controllers.split(","):

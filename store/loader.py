@@ -15,20 +15,20 @@ import msgspec
 from store.engine import Engine, EngineError
 from store.ingest.streams import SERIES_STREAM, AnyStream
 from store.journal.journal import Journal, Segment
-from store.journal.segments import cut
-from store.journal.set_aside import HEADER_START, blank_bad_lines, lines_of
+from store.journal.segments import split_torn_end
+from store.journal.set_aside import HEADER_PREFIX, blank_bad_lines, split_lines
 
 _LOG: Final = logging.getLogger("analytics.loader")
 
 INTERVAL: Final = 1.0
 """Seconds for which rows gather when nobody asks for them: each load is one part to merge."""
 
-_MOST_REST: Final = 0.05
+_MAX_PAUSE: Final = 0.05
 """Seconds between two loads at the most; else it is as long as the last load took."""
 _BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
-_TRIES_OF_BAD_DATA: Final = 3
+_MAX_UNREADABLE_TRIES: Final = 3
 _TRIES_UNTIL_STUCK: Final = 4
-_MOST_BAD_LINES: Final = 1000
+_MAX_BAD_LINES: Final = 1000
 """With more of them a segment is set aside as a whole: finding each takes some milliseconds."""
 
 # Parse and conversion errors: the segment itself is bad, and no later try will be better.
@@ -57,7 +57,7 @@ class Loader:
         self._wake = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._not_before = 0.0
+        self._next_load_at = 0.0
         self.failure: str | None = None
         self.is_stuck = False
         self.has_recovered = False
@@ -77,14 +77,14 @@ class Loader:
         When the loader is stuck (the disk is full, say) it returns at once: answers then lack the
         rows that wait in the journal, which health and readiness tell.
         """
-        target = self._journal.newest_of(names)
+        target = self._journal.newest_batch_with(names)
         if target == 0 or self.is_stuck:
             return target == 0
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((target, loaded))
         self._wake.set()
         await loaded
-        oldest = self._journal.oldest
+        oldest = self._journal.oldest_batch
         return not oldest or target < oldest
 
     async def stop(self, seconds: float) -> None:
@@ -106,22 +106,24 @@ class Loader:
             for segment in list(self._journal.sealed_segments):
                 await self._load(segment)
             self.has_recovered = True
-            if self._journal.newest:
+            if self._journal.newest_batch:
                 self._rows.set()
-            self._pass_on()
+            self._wake_queries()
 
-    def _pass_on(self) -> None:
+    def _wake_queries(self) -> None:
         """Wake the queries whose rows are all loaded by now, or all when that may take long."""
-        oldest = 0 if self.is_stuck else self._journal.oldest
-        ready = [loaded for target, loaded in self._waiting if not oldest or target < oldest]
+        oldest = 0 if self.is_stuck else self._journal.oldest_batch
+        settled_queries = [
+            loaded for target, loaded in self._waiting if not oldest or target < oldest
+        ]
         self._waiting = [(t, loaded) for t, loaded in self._waiting if oldest and t >= oldest]
-        for loaded in ready:
+        for loaded in settled_queries:
             if not loaded.done():
                 loaded.set_result(None)
 
     async def _gather(self) -> None:
         """Wait until a query wants the rows or they are old, and never load back to back."""
-        await asyncio.sleep(self._not_before - time.monotonic())
+        await asyncio.sleep(self._next_load_at - time.monotonic())
         if self._journal.sealed_segments:
             return
         age = time.monotonic() - self._journal.open_since
@@ -135,10 +137,10 @@ class Loader:
         leftover = segment.leftover
         while True:
             try:
-                if unreadable < _TRIES_OF_BAD_DATA:
+                if unreadable < _MAX_UNREADABLE_TRIES:
                     await self._insert(segment, leftover=leftover)
-                elif salvaged := await self._salvaged(segment):
-                    segment = salvaged
+                elif readable_segment := await self._salvage(segment):
+                    segment = readable_segment
                     unreadable = 0
                     continue
                 break
@@ -146,7 +148,7 @@ class Loader:
                 tries += 1
                 unreadable += _is_bad_data(error)
                 leftover = True
-                reason = _reason(error)
+                reason = _loggable_reason(error)
                 self.failure = f"The engine can't load {self._stream.name}: {reason}"
                 _LOG.error(
                     "load failed: %s",
@@ -156,83 +158,85 @@ class Loader:
                 )
                 if tries >= _TRIES_UNTIL_STUCK:
                     self.is_stuck = True
-                    self._pass_on()
+                    self._wake_queries()
                 await asyncio.sleep(_BACKOFF[min(tries, len(_BACKOFF)) - 1])
         self.failure = None
         self.is_stuck = False
-        self._pass_on()
+        self._wake_queries()
 
-    async def _salvaged(self, segment: Segment) -> Segment | None:
+    async def _salvage(self, segment: Segment) -> Segment | None:
         """Set aside what the engine can't read in a segment; return what is left of it, if any."""
-        lines = lines_of(await asyncio.to_thread(segment.path.read_bytes))
-        bad = await self._bad_lines(lines)
-        if not bad or len(bad) > _MOST_BAD_LINES:
+        lines = split_lines(await asyncio.to_thread(segment.path.read_bytes))
+        bad_indexes = await self._find_bad_lines(lines)
+        if not bad_indexes or len(bad_indexes) > _MAX_BAD_LINES:
             target = self._journal.set_aside(segment)
             _LOG.error("set aside %s", target, extra={"rows": segment.rows})
             return None
-        rows = await self._readable_rows(blank_bad_lines(lines, bad, first=0))
-        _LOG.error("set aside lines of %s", segment.path, extra={"rows": len(bad)})
-        return self._journal.set_lines_aside(segment, bad, rows or 0)
+        rows = await self._count_readable_rows(blank_bad_lines(lines, bad_indexes, first=0))
+        _LOG.error("set aside lines of %s", segment.path, extra={"rows": len(bad_indexes)})
+        return self._journal.set_lines_aside(segment, bad_indexes, rows or 0)
 
-    async def _bad_lines(self, lines: Sequence[bytes]) -> set[int]:
+    async def _find_bad_lines(self, lines: Sequence[bytes]) -> set[int]:
         """Find the lines that are not exactly one row to the engine, by halves."""
-        bad: set[int] = set()
+        bad_indexes: set[int] = set()
         pieces = [(0, len(lines))]
-        while pieces and len(bad) <= _MOST_BAD_LINES:
+        while pieces and len(bad_indexes) <= _MAX_BAD_LINES:
             start, end = pieces.pop()
             piece = lines[start:end]
-            expected = sum(not line.startswith(HEADER_START) for line in piece)
-            rows = await self._readable_rows(piece)
+            expected = sum(not line.startswith(HEADER_PREFIX) for line in piece)
+            rows = await self._count_readable_rows(piece)
             if rows == expected or (self._stream is SERIES_STREAM and rows and rows > expected):
                 continue
             if end - start == 1:
-                bad.add(start)
+                bad_indexes.add(start)
             else:
                 middle = (start + end) // 2
                 pieces += [(middle, end), (start, middle)]
-        return bad
+        return bad_indexes
 
-    async def _readable_rows(self, lines: Sequence[bytes]) -> int | None:
+    async def _count_readable_rows(self, lines: Sequence[bytes]) -> int | None:
         """Return how many rows the engine reads in some lines, or None if it can't read them."""
         with tempfile.TemporaryFile() as file:
             file.write(b"".join(lines))
             file.flush()
             path = f"/dev/fd/{file.fileno()}"
             try:
-                found = await self._engine.select(self._stream.readable(path), _Count)
+                counts = await self._engine.select(self._stream.count_readable(path), _Count)
             except EngineError as error:
                 if error.code in _BAD_DATA:
                     return None
                 raise
-        return found[0].rows
+        return counts[0].rows
 
     async def _insert(self, segment: Segment, *, leftover: bool) -> None:
         """Insert a segment's rows, each exactly once, even if an earlier try got anywhere."""
         if leftover:
-            stored = await self._engine.select(self._stream.count_batch(segment.batch), _Count)
-            if stored[0].rows == segment.rows:
+            counts = await self._engine.select(self._stream.count_batch(segment.batch), _Count)
+            if counts[0].rows == segment.rows:
                 await self._journal.mark_loaded(segment)
                 return
-            if stored[0].rows:
+            if counts[0].rows:
                 await self._engine.write(self._stream.delete_batch(segment.batch))
         if segment.path.stat().st_size > segment.bytes:
             if segment.leftover:  # a torn end that could not be set aside at the start
-                cut(segment.path, segment.bytes)
+                split_torn_end(segment.path, segment.bytes)
             else:  # a failed write that could not be undone
                 os.truncate(segment.path, segment.bytes)
-        began = time.monotonic()
+        start = time.monotonic()
         fd = os.open(segment.path, os.O_RDONLY)
         try:
             # By descriptor: in a path the engine would take * ? { } for a pattern.
             load = self._stream.load(f"/dev/fd/{fd}", segment.batch, leftover=segment.leftover)
-            written = await self._engine.write(load)
+            inserted_rows = await self._engine.write(load)
         finally:
             os.close(fd)
-        if written != segment.rows:
+        if inserted_rows != segment.rows:
             await self._engine.write(self._stream.delete_batch(segment.batch))
-            raise _WrongCountError(f"{segment.rows} rows were to be loaded, {written} were written")
-        ended = time.monotonic()
-        self._not_before = ended + min(_MOST_REST, ended - began)
+            raise _WrongCountError(
+                f"{segment.rows} rows were to be loaded, {inserted_rows} were written"
+            )
+        end = time.monotonic()
+        self._next_load_at = end + min(_MAX_PAUSE, end - start)
         await self._journal.mark_loaded(segment)
 
 
@@ -242,7 +246,7 @@ def _is_bad_data(error: Exception) -> bool:
     )
 
 
-def _reason(error: Exception) -> str:
+def _loggable_reason(error: Exception) -> str:
     """Say what went wrong; the engine quotes the rows that it can't read, so not in its words."""
     if isinstance(error, EngineError) and error.code in _BAD_DATA:
         return f"{error.name} (code {error.code})"

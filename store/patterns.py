@@ -10,7 +10,7 @@ from schema.errors import bad_input
 from store.engine import Engine, EngineError
 from store.query.sql import Statement
 
-_TRY: Final = (
+_TEST: Final = (
     "SELECT match('', {pattern:String}) AS exactly,"
     " match('', concat('(?i)', {pattern:String})) AS in_any_case"
 )
@@ -25,10 +25,10 @@ async def check_patterns(engine: Engine, statement: Statement) -> None:
         patterns.setdefault(statement.params[name], field)
     for pattern, field in patterns.items():
         try:
-            await engine.select(Statement(_TRY, {"pattern": str(pattern)}), dict[str, int])
+            await engine.select(Statement(_TEST, {"pattern": str(pattern)}), dict[str, int])
         except EngineError as error:
             if error.code != _CANNOT_COMPILE:
                 raise
-            reason = _REASON.search(str(error))
-            said = reason[1] if reason else "RE2 refuses it"
-            raise bad_input(field, f"is no regular expression: {said}") from None
+            match = _REASON.search(str(error))
+            reason = match[1] if match else "RE2 refuses it"
+            raise bad_input(field, f"is no regular expression: {reason}") from None

@@ -21,13 +21,13 @@ from store.engine_folder import EngineFolder, StoreFolderError
 from store.ingest.client_ids import ClientIds, RecordOutcome
 from store.ingest.decoder import Batch
 from store.ingest.line_templates import TemplateCache
-from store.ingest.replay import readable
+from store.ingest.replay import read_set_aside
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.journal import Journal
 from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
-from store.journal.set_aside import SetAsideLine, rows_of
+from store.journal.set_aside import SetAsideLine, read_rows
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
@@ -43,14 +43,14 @@ _NO_SPACE: Final = 243  # the engine's code
 _SEGMENT_MS: Final = 60_000
 """A segment is not older when it gets its last row, but while the engine can't load."""
 
-_EVERYTHING: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
+_ALL_NAMES: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 class StoreInUseError(RuntimeError):
     """Another process has the data folder."""
 
 
-class _Batch(msgspec.Struct):
+class _NewestBatch(msgspec.Struct):
     batch: int
 
 
@@ -92,20 +92,20 @@ class Store:
             ) from None
 
     async def _open(self) -> None:
-        make_folder(self._data, below=self._data)
+        make_folder(self._data, root=self._data)
         self._lock()
         numbers = BatchNumbers(self._data / "node")
         await self._open_engine()
         self.engine.lower_merge_priority()
         for stream in STREAMS:
-            newest = await self.engine.select(stream.newest_batch(), _Batch)
+            newest = await self.engine.select(stream.newest_batch(), _NewestBatch)
             numbers.reserve(newest[0].batch)
             folder = self._data / "journal" / stream.name
-            make_folder(folder, below=self._data)
+            make_folder(folder, root=self._data)
             journal = Journal(folder, numbers, self._journal_bytes)
-            for part in journal.recover():
+            for message in journal.recover():
                 _LOG.warning(
-                    "the end of a journal segment was not whole and is set aside: %s", part
+                    "the end of a journal segment was not whole and is set aside: %s", message
                 )
             self._journals[stream.name] = journal
             self._loaders[stream.name] = Loader(self.engine, journal, stream)
@@ -120,11 +120,11 @@ class Store:
 
     async def _find_arrivals(self, newest_ms: int) -> None:
         """Find the newest time of arrival in what an earlier process left."""
-        since, until = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
+        first_batch, end_batch = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
         for table in TABLES:
-            statement = queries.newest_time(table, PROJECT, since, until)
-            (found,) = await self.engine.select(statement, queries.NewestTimeRow)
-            self.arrivals.add(found.at or 0)
+            statement = queries.newest_time(table, PROJECT, first_batch, end_batch)
+            (newest,) = await self.engine.select(statement, queries.NewestTimeRow)
+            self.arrivals.add(newest.at or 0)
         for journal in self._journals.values():
             for segment in journal.sealed_segments:
                 self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
@@ -132,14 +132,14 @@ class Store:
     async def _open_engine(self) -> None:
         """Open the engine on the whole store of this data folder; bring its tables up to date."""
         folder = EngineFolder(self.engine.folder)
-        note = self._data / "store.uuid"
+        owner_file = self._data / "store.uuid"
         for link in await asyncio.to_thread(folder.repair):
             _LOG.warning("a link of the store was missing or wrong, and is repaired: %s", link)
-        folder.check_owner(note)
+        folder.check_owner(owner_file)
         await self.engine.open()
         folder.check_parts()
         await migrate(self.engine)
-        folder.note_owner(note)  # the engine makes the database with its first table
+        folder.note_owner(owner_file)  # the engine makes the database with its first table
 
     def _lock(self) -> None:
         """Refuse to share the data folder; the lock goes with the process, however it ends."""
@@ -231,13 +231,13 @@ class Store:
         """
         points = duplicates = 0
         for stream in STREAMS:
-            refused = self._journals[stream.name].dead_letters
-            for file in refused.files():
-                batch, left = readable(stream, rows_of(file), now)
-                recorded = await self.record(stream, batch, now)
-                points += recorded.points
-                duplicates += batch.points - recorded.points
-                refused.leave(file, left)
+            dead_letters = self._journals[stream.name].dead_letters
+            for file in dead_letters.files():
+                batch, unreadable = read_set_aside(stream, read_rows(file), now)
+                outcome = await self.record(stream, batch, now)
+                points += outcome.points
+                duplicates += batch.points - outcome.points
+                dead_letters.keep_only(file, unreadable)
         return points, duplicates
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
@@ -258,7 +258,7 @@ class Store:
     async def delete(self, statement: Statement) -> None:
         """Run a deletion on everything that was acknowledged before."""
         # What still waits would come back after the deletion.
-        await self._settle(statement.reads, must=True)
+        await self._settle(statement.reads, is_required=True)
         try:
             for stream in _streams_of(statement.reads):
                 await asyncio.to_thread(self._journals[stream.name].forget_durably)
@@ -283,19 +283,19 @@ class Store:
     async def _settle(
         self,
         tables: Sequence[str],
-        only: Mapping[str, frozenset[str]] = _EVERYTHING,
+        names_by_table: Mapping[str, frozenset[str]] = _ALL_NAMES,
         *,
-        must: bool = False,
+        is_required: bool = False,
     ) -> None:
         for stream in _streams_of(tables):
             loader = self._loaders[stream.name]
             try:
                 async with asyncio.timeout(self.engine.limits.wait_seconds):
-                    settled = await loader.settle(only.get(stream.table))
+                    is_settled = await loader.settle(names_by_table.get(stream.table))
             except TimeoutError:
                 reason = loader.failure or f"Rows of {stream.name} are still being loaded"
                 raise AnalyticsError("UNAVAILABLE", f"{reason}.", retry_after=1) from None
-            if must and not settled:
+            if is_required and not is_settled:
                 message = f"Rows of {stream.name} can't be loaded now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
 
@@ -303,20 +303,20 @@ class Store:
         """Return when the engine has all that was to be recorded before, or fail."""
         for stream in _streams_of((table,)):
             await self._journals[stream.name].flush()
-        await self._settle((table,), must=True)
+        await self._settle((table,), is_required=True)
 
     def problems(self) -> dict[str, str]:
         """Name what does not work now, by part; empty when all is well."""
-        found = {}
+        problems = {}
         for name, journal in self._journals.items():
             if journal.failure:
-                found[f"journal.{name}"] = journal.failure
+                problems[f"journal.{name}"] = journal.failure
         for name, loader in self._loaders.items():
             if loader.failure:
-                found[f"loader.{name}"] = loader.failure
+                problems[f"loader.{name}"] = loader.failure
             elif not loader.has_recovered:
-                found[f"loader.{name}"] = "Rows from before the restart are still being loaded"
-        return found
+                problems[f"loader.{name}"] = "Rows from before the restart are still being loaded"
+        return problems
 
     def set_aside_problems(self) -> dict[str, str]:
         """Name the streams that have acknowledged rows which the engine could not read."""

@@ -48,7 +48,7 @@ def instant_of(field: str, value: str | float, unit: Unit | None) -> Instant:
         except ValueError as error:
             raise bad_input(field, str(error)) from None
         if not 0 <= moment <= MAX_TIME:
-            raise untimely(field)
+            raise time_out_of_range(field)
         return Instant(moment)
     return _instant_of_number(field, value, unit)
 
@@ -65,11 +65,11 @@ def _instant_of_number(field: str, value: float, unit: Unit | None) -> Instant:
         raise bad_input(field, message, limit=MIN_BARE_NUMBER)
     moment = sent_in.milliseconds(number)
     if not 0 <= moment <= MAX_TIME:
-        raise untimely(field, _hint(number, sent_in))
+        raise time_out_of_range(field, _finer_unit_hint(number, sent_in))
     return Instant(moment)
 
 
-def _hint(number: int, sent_in: Unit) -> str:
+def _finer_unit_hint(number: int, sent_in: Unit) -> str:
     """Name the finer unit in which a number that is too large would be a timestamp of today."""
     for unit in UNITS.values():
         is_finer = unit.per_second > sent_in.per_second
@@ -78,6 +78,6 @@ def _hint(number: int, sent_in: Unit) -> str:
     return ""
 
 
-def untimely(field: str, hint: str = "") -> AnalyticsError:
+def time_out_of_range(field: str, hint: str = "") -> AnalyticsError:
     """Return the refusal of a time that is too early or too late."""
     return bad_input(field, f"must be from 1970 to 2099{hint}", limit=MAX_TIME)

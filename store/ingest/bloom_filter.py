@@ -13,21 +13,21 @@ from store.ingest.id_hashes import IdHashes
 WINDOW_MS: Final = 7 * 24 * 3_600_000
 """How long an id is remembered at the least, in milliseconds."""
 
-_FILTERS: Final = 4
-_FEWEST_WORDS: Final = 1024
-_BITS: Final = 6
-_HALF: Final = np.uint64(32)
-_ONE: Final = np.uint64(1)
-_SIX: Final = np.uint64(63)
+_MAX_FILTERS: Final = 4
+_MIN_WORDS: Final = 1024
+_BITS_PER_WORD: Final = 6
+_HALF_WORD: Final = np.uint64(32)
+_BIT: Final = np.uint64(1)
+_BIT_MASK: Final = np.uint64(63)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)  # odd: a hash of its own (splitmix64)
 
 _Words: TypeAlias = npt.NDArray[np.uint64]
-_Places: TypeAlias = npt.NDArray[np.int64]
+_Indexes: TypeAlias = npt.NDArray[np.int64]
 _Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class _Filter:
+class _BloomFilter:
     """A Bloom filter of the ids that came in a span of time.
 
     `places` and `bits` say in which words some ids are, and by which bits. Each is one array, first
@@ -39,20 +39,22 @@ class _Filter:
     newest_ms: int
     ids: int = 0
 
-    def covers(self, places: _Places, bits: _Words) -> _Flags:
+    def contains(self, indexes: _Indexes, bits: _Words) -> _Flags:
         """Say for each id whether all of its bits are set in its two words."""
-        covered = (self.words.take(places) & bits) == bits
-        number = len(covered) // 2
-        both: _Flags = covered[:number] & covered[number:]
-        return both
+        matches = (self.words.take(indexes) & bits) == bits
+        count = len(matches) // 2
+        flags: _Flags = matches[:count] & matches[count:]
+        return flags
 
-    def add(self, places: _Places, bits: _Words, now_ms: int) -> None:
+    def add(self, indexes: _Indexes, bits: _Words, now_ms: int) -> None:
         """Set the bits of these ids."""
-        self.words[places] |= bits
-        lost = (self.words.take(places) & bits) != bits  # to another id that has the same word
-        if lost.any():
-            np.bitwise_or.at(self.words, places[lost], bits[lost])
-        self.ids += len(places) // 2
+        self.words[indexes] |= bits
+        conflicts = (
+            self.words.take(indexes) & bits
+        ) != bits  # to another id that has the same word
+        if conflicts.any():
+            np.bitwise_or.at(self.words, indexes[conflicts], bits[conflicts])
+        self.ids += len(indexes) // 2
         self.newest_ms = max(self.newest_ms, now_ms)
 
 
@@ -72,48 +74,48 @@ class RecentIds:
 
     def __init__(self, memory_bytes: int) -> None:
         """Use at most so much memory, and none before there are ids."""
-        self._words = max(_FEWEST_WORDS, memory_bytes // (_FILTERS * 8))
-        self._filters: list[_Filter] = []
+        self._words = max(_MIN_WORDS, memory_bytes // (_MAX_FILTERS * 8))
+        self._filters: list[_BloomFilter] = []
         # Drawn anew in each process, so that nobody can aim at a word.
         self._key = np.uint64(secrets.randbits(64) | 1)
 
-    def add(self, ids: IdHashes, now_ms: int) -> list[int]:
+    def add(self, hashes: IdHashes, now_ms: int) -> list[int]:
         """Remember these ids; return the places of those that may have been here before.
 
         `now_ms` is of a clock that only moves forward.
         An id that is twice among them and was never here before is not reported.
         """
-        places, bits = self._spots(ids)
-        seen = np.zeros(len(ids), np.bool_)
+        indexes, bits = self._positions(hashes)
+        flags = np.zeros(len(hashes), np.bool_)
         self._filters = [f for f in self._filters if f.newest_ms >= now_ms - WINDOW_MS]
-        for each in self._filters:
-            seen |= each.covers(places, bits)
-        self._open(now_ms).add(places, bits, now_ms)
-        return np.flatnonzero(seen).tolist()
+        for bloom_filter in self._filters:
+            flags |= bloom_filter.contains(indexes, bits)
+        self._current_filter(now_ms).add(indexes, bits, now_ms)
+        return np.flatnonzero(flags).tolist()
 
-    def _open(self, now_ms: int) -> _Filter:
+    def _current_filter(self, now_ms: int) -> _BloomFilter:
         """Return the filter that takes ids now."""
         last = self._filters[-1] if self._filters else None
-        slice_ms = WINDOW_MS // (_FILTERS - 1)
+        slice_ms = WINDOW_MS // (_MAX_FILTERS - 1)
         is_full = last and (last.ids >= self._words or now_ms - last.oldest_ms > slice_ms)
-        if last is None or (is_full and len(self._filters) < _FILTERS):
+        if last is None or (is_full and len(self._filters) < _MAX_FILTERS):
             # Not np.zeros: its pages are of 2 MiB, and to clear all of them for the first thousand
             # ids takes half a second.
             words = np.frombuffer(mmap.mmap(-1, self._words * 8), np.uint64)
-            last = _Filter(words, now_ms, now_ms)
+            last = _BloomFilter(words, now_ms, now_ms)
             self._filters.append(last)
         return last
 
-    def _spots(self, ids: IdHashes) -> tuple[_Places, _Words]:
+    def _positions(self, id_hashes: IdHashes) -> tuple[_Indexes, _Words]:
         """Return the places of ids in any filter, and their bits."""
-        first = ids * self._key
-        first ^= first >> _HALF
+        first = id_hashes * self._key
+        first ^= first >> _HALF_WORD
         second = first * _MIX
-        second ^= second >> _HALF
+        second ^= second >> _HALF_WORD
         hashes = np.concatenate((first, second))
         bits = np.zeros(len(hashes), np.uint64)
-        for n in range(_BITS):
-            bits |= _ONE << ((hashes >> np.uint64(6 * n)) & _SIX)
+        for byte in range(_BITS_PER_WORD):
+            bits |= _BIT << ((hashes >> np.uint64(6 * byte)) & _BIT_MASK)
         # The upper half of a hash, as a fraction of 2^32, of all words (Lemire 2016).
-        places = ((hashes >> _HALF) * np.uint64(self._words)) >> _HALF
-        return places.view(np.int64), bits
+        indexes = ((hashes >> _HALF_WORD) * np.uint64(self._words)) >> _HALF_WORD
+        return indexes.view(np.int64), bits

@@ -14,7 +14,7 @@ from schema.scalars import MS_PER_HOUR, Instant
 from store.engine import Engine, EngineError
 from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.decoder import Batch
-from store.ingest.id_hashes import IdHashes, ends_of, has_repeats, in_lines, of_ids
+from store.ingest.id_hashes import IdHashes, has_repeats, hash_ids, hash_ids_in_lines, line_ends
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT
 from store.journal.journal import Journal
@@ -23,18 +23,18 @@ from store.query import queries
 
 _LOG: Final = logging.getLogger("analytics.ids")
 
-_IDS_AT_ONCE: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
-_FEW_IDS: Final = 100  # to look up: 0.4 s at 20 million rows, as much as to look all up
+_MAX_IDS_PER_QUERY: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
+_MAX_LOOKUP_IDS: Final = 100  # to look up: 0.4 s at 20 million rows, as much as to look all up
 _RETRY_SECONDS: Final = 5.0
 _HOURS: Final = WINDOW_MS // MS_PER_HOUR + 24
-_LONGEST_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
+_MAX_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
 """How far back ids are looked for after a start: a clock that jumped by a month hides no id."""
 
-_LONGEST_SEGMENT_MS: Final = 24 * MS_PER_HOUR
+_MAX_SEGMENT_MS: Final = 24 * MS_PER_HOUR
 """How long a segment may take rows while the engine can't load any."""
 
 _OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
-_NONE: Final[Mapping[int, "Original"]] = MappingProxyType({})
+_NO_DUPLICATES: Final[Mapping[int, "Original"]] = MappingProxyType({})
 
 
 class Original(NamedTuple):
@@ -52,16 +52,16 @@ class RecordOutcome(NamedTuple):
 
     position: Position | None
     points: int
-    duplicates: Mapping[int, Original] = _NONE
+    duplicates: Mapping[int, Original] = _NO_DUPLICATES
 
 
 @dataclass(slots=True)
-class _Waiting(Generic[Row]):
+class _UnverifiedBatch(Generic[Row]):
     """A batch some of whose ids may have been here before."""
 
     batch: Batch[Row]
     journal: Journal
-    suspects: Sequence[str]
+    ids: Sequence[str]
     outcome: asyncio.Future[RecordOutcome]
 
     def refuse(self, error: Exception, points: int) -> None:
@@ -91,33 +91,33 @@ class ClientIds:
         self._all_loaded = all_loaded
         self._numbers = numbers
         self._now_ms = numbers.steady_ms
-        self._stored_since = first_batch_at(numbers.newest_ms - _LONGEST_GAP_MS)
+        self._stored_since = first_batch_at(numbers.newest_ms - _MAX_GAP_MS)
         self._recent = RecentIds(engine.limits.id_memory_bytes)
-        self._waiting: list[_Waiting[Any]] = []
+        self._waiting: list[_UnverifiedBatch[Any]] = []
         self._verifier: asyncio.Task[None] | None = None
-        self._learner: asyncio.Task[None] | None = None
-        self._all_learned = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._all_read = asyncio.Event()
 
     @property
     def is_ready(self) -> bool:
         """Whether the memory has all ids of the last days; until then each id is looked up."""
-        return self._all_learned.is_set()
+        return self._all_read.is_set()
 
     def start(self) -> None:
         """Begin to learn the ids that are stored."""
-        self._learner = asyncio.create_task(self._learn())
+        self._reader = asyncio.create_task(self._read_stored_ids())
 
     async def stop(self) -> None:
         """Leave what is not learned."""
-        if self._learner:
-            self._learner.cancel()
-            await asyncio.wait([self._learner])
+        if self._reader:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
 
     async def record(self, batch: Batch[Row], journal: Journal) -> RecordOutcome:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
         if batch.id_hashes is None:
             return RecordOutcome(await _append(batch, journal), batch.points)
-        if len(batch.id_hashes) > _FEW_IDS and not self.is_ready:
+        if len(batch.id_hashes) > _MAX_LOOKUP_IDS and not self.is_ready:
             await self._await_memory(batch, journal)
         suspects = self._recent.add(batch.id_hashes, self._now_ms())
         if not suspects and self.is_ready and not has_repeats(batch.id_hashes):
@@ -125,7 +125,7 @@ class ClientIds:
         ids = batch.ids
         asked = [ids[place] for place in suspects] if self.is_ready else ids
         recorded: asyncio.Future[RecordOutcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(batch, journal, asked, recorded))
+        self._waiting.append(_UnverifiedBatch(batch, journal, asked, recorded))
         if self._verifier is None:
             self._verifier = asyncio.create_task(self._verify())
         return await recorded
@@ -134,7 +134,7 @@ class ClientIds:
         """Return when all ids are learned: to look many up takes long, and learning even longer."""
         try:
             async with asyncio.timeout(self._engine.limits.wait_seconds):
-                await self._all_learned.wait()
+                await self._all_read.wait()
         except TimeoutError:
             journal.counts.unavailable += batch.points
             message = f"The ids of {self._table} are still being read after the start."
@@ -148,80 +148,84 @@ class ClientIds:
         finally:
             self._verifier = None
 
-    async def _record_group(self, group: list[_Waiting[Any]]) -> None:
+    async def _record_group(self, group: list[_UnverifiedBatch[Any]]) -> None:
         """Record batches that came together. One that repeats rows of another comes after it.
 
         It must not be told that they are stored before they are, and if they are not it is new.
         """
         try:
             await self._all_loaded()
-            known = await self._find({id_ for waiting in group for id_ in waiting.suspects})
+            originals = await self._find_originals(
+                {id_ for waiting in group for id_ in waiting.ids}
+            )
         except Exception as error:  # noqa: BLE001 - each caller is told
             for waiting in group:
                 waiting.refuse(error, waiting.batch.points)
             return
         while group:
-            taken: set[str] = set()
-            wave: list[_Waiting[Any]] = []
-            later: list[_Waiting[Any]] = []
+            new_ids: set[str] = set()
+            wave: list[_UnverifiedBatch[Any]] = []
+            later: list[_UnverifiedBatch[Any]] = []
             for waiting in group:
-                new = set(waiting.batch.ids) - known.keys()
-                (later if new & taken else wave).append(waiting)
-                taken |= new
-            await asyncio.gather(*(self._record_one(waiting, known) for waiting in wave))
+                new = set(waiting.batch.ids) - originals.keys()
+                (later if new & new_ids else wave).append(waiting)
+                new_ids |= new
+            await asyncio.gather(*(self._record_one(waiting, originals) for waiting in wave))
             group = later
 
-    async def _record_one(self, waiting: _Waiting[Any], known: dict[str, Original]) -> None:
+    async def _record_one(
+        self, waiting: _UnverifiedBatch[Any], originals: dict[str, Original]
+    ) -> None:
         repeats: dict[int, str] = {}
-        places: dict[str, int] = {}
-        for place, row in enumerate(waiting.batch.rows):
+        indexes: dict[str, int] = {}
+        for index, row in enumerate(waiting.batch.rows):
             if row.id is None:
                 continue
-            if row.id in known or row.id in places:
-                repeats[place] = row.id
+            if row.id in originals or row.id in indexes:
+                repeats[index] = row.id
             else:
-                places[row.id] = place - len(repeats)
-        kept = waiting.batch.without_rows(repeats) if repeats else waiting.batch
+                indexes[row.id] = index - len(repeats)
+        new_batch = waiting.batch.without_rows(repeats) if repeats else waiting.batch
         try:
-            start = await _append(kept, waiting.journal)
+            start = await _append(new_batch, waiting.journal)
         except Exception as error:  # noqa: BLE001 - its caller is told
-            waiting.refuse(error, waiting.batch.points - kept.points)
+            waiting.refuse(error, waiting.batch.points - new_batch.points)
             return
-        waiting.journal.counts.duplicates += waiting.batch.points - kept.points
-        for id_, place in places.items():
+        waiting.journal.counts.duplicates += waiting.batch.points - new_batch.points
+        for id_, index in indexes.items():
             assert start  # noqa: S101 - a row of this batch was appended
-            time = getattr(kept.rows[place], "timestamp", None)
-            known[id_] = Original(
-                Position(start.batch, start.row + place),
+            time = getattr(new_batch.rows[index], "timestamp", None)
+            originals[id_] = Original(
+                Position(start.batch, start.row + index),
                 Instant(self._numbers.now_ms() if time is None else time),
             )
-        duplicates = {place: known[id_] for place, id_ in repeats.items()}
+        duplicates = {place: originals[id_] for place, id_ in repeats.items()}
         if not waiting.outcome.done():
-            waiting.outcome.set_result(RecordOutcome(start, kept.points, duplicates))
+            waiting.outcome.set_result(RecordOutcome(start, new_batch.points, duplicates))
 
-    async def _find(self, ids: set[str]) -> dict[str, Original]:
+    async def _find_originals(self, ids: set[str]) -> dict[str, Original]:
         """Return which of these ids the table has, and where."""
-        found = {}
-        asked = sorted(ids)
-        since = self._since()
-        for start in range(0, len(asked), _IDS_AT_ONCE):
-            some = asked[start : start + _IDS_AT_ONCE]
-            statement = queries.by_client_id(self._table, PROJECT, some, since)
+        originals = {}
+        sorted_ids = sorted(ids)
+        first_batch = self._first_batch()
+        for start in range(0, len(sorted_ids), _MAX_IDS_PER_QUERY):
+            chunk = sorted_ids[start : start + _MAX_IDS_PER_QUERY]
+            statement = queries.by_client_id(self._table, PROJECT, chunk, first_batch)
             try:
                 rows = await self._engine.select(statement, queries.IdRow)
             except (AnalyticsError, EngineError) as error:
                 message = f"Ids of {self._table} can't be looked up now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
             for row in rows:
-                found[row.id] = Original(Position(row.batch, row.row), Instant(row.at))
-        return found
+                originals[row.id] = Original(Position(row.batch, row.row), Instant(row.at))
+        return originals
 
-    def _since(self) -> int:
+    def _first_batch(self) -> int:
         """Return the first batch whose ids count: at least the last seven days'."""
-        recent = self._numbers.first_within(WINDOW_MS + _LONGEST_SEGMENT_MS)
+        recent = self._numbers.first_within(WINDOW_MS + _MAX_SEGMENT_MS)
         return self._stored_since if recent is None else recent
 
-    async def _find_start(self) -> None:
+    async def _find_first_batch(self) -> None:
         """Find the first batch of the last seven days that an earlier process may have stored.
 
         Only batch numbers tell how long ago that was, and they follow the wall clock, which may
@@ -229,31 +233,31 @@ class ClientIds:
         the last 192 hours that have rows are enough, whatever is between them.
         """
         statement = queries.hours(self._table, PROJECT, self._stored_since, _HOURS)
-        found = await self._engine.select(statement, queries.HourRow)
-        if len(found) == _HOURS:
-            self._stored_since = first_batch_at(found[-1].hour * MS_PER_HOUR)
+        hours = await self._engine.select(statement, queries.HourRow)
+        if len(hours) == _HOURS:
+            self._stored_since = first_batch_at(hours[-1].hour * MS_PER_HOUR)
 
-    async def _learn(self) -> None:
+    async def _read_stored_ids(self) -> None:
         """Read the ids of the last days from the table."""
         while not self.is_ready:
             try:
                 await self._all_loaded()
-                await self._find_start()
+                await self._find_first_batch()
                 statement = queries.client_ids(self._table, PROJECT, self._stored_since)
                 async for lines in self._engine.pieces(statement):
                     if lines:
-                        self._recent.add(_learned(lines), self._now_ms())
-                self._all_learned.set()
+                        self._recent.add(_hash_stored_ids(lines), self._now_ms())
+                self._all_read.set()
             except (AnalyticsError, EngineError) as error:
                 _LOG.warning("the ids of %s can't be read yet: %s", self._table, error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
 
-def _learned(lines: bytes) -> IdHashes:
+def _hash_stored_ids(lines: bytes) -> IdHashes:
     """Return the fingerprints of some rows of `queries.client_ids`."""
     if b"\\" in lines:  # some id is escaped
-        return of_ids([row.id for row in _OWN_IDS.decode_lines(lines)])
-    return in_lines(lines, ends_of(lines))
+        return hash_ids([row.id for row in _OWN_IDS.decode_lines(lines)])
+    return hash_ids_in_lines(lines, line_ends(lines))
 
 
 async def _append(batch: Batch[Any], journal: Journal) -> Position | None:

@@ -11,109 +11,109 @@ import numpy as np
 import numpy.typing as npt
 
 IdHashes: TypeAlias = npt.NDArray[np.uint64]
-_Places: TypeAlias = npt.NDArray[np.intp]
+_Offsets: TypeAlias = npt.NDArray[np.intp]
 
-_BEFORE: Final = b'"id"'
+_ID_KEY: Final = b'"id"'
 _COLON: Final = ord(":")
-_NEW_LINE: Final = ord("\n")
-_FIRST: Final = np.uint64(int.from_bytes(b'{"id":"', "little"))
-_SEVEN: Final = np.uint64(2**56 - 1)  # bytes of a word
+_LINE_FEED: Final = ord("\n")
+_LINE_START: Final = np.uint64(int.from_bytes(b'{"id":"', "little"))
+_SEVEN_BYTES: Final = np.uint64(2**56 - 1)  # bytes of a word
 
 _WORD: Final = 8
 _BIT: Final = np.uint64(1)
-_ONES: Final = np.uint64(0x0101010101010101)
-_HIGHS: Final = np.uint64(0x8080808080808080)
+_LOW_BITS: Final = np.uint64(0x0101010101010101)
+_HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _QUOTES: Final = np.uint64(0x2222222222222222)
-_SIGN: Final = np.uint64(7)
-_HALF: Final = np.uint64(32)
+_SIGN_SHIFT: Final = np.uint64(7)
+_HALF_WORD: Final = np.uint64(32)
 _FACTOR: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd
 _MIX: Final = np.uint64(_FACTOR)
 
-_MANY: Final = 32
+_MIN_IDS_FOR_NUMPY: Final = 32
 """From here on numpy is faster: it takes 50 us for a few ids, Python 1.5 us for each."""
 
 
-def of_ids(ids: Sequence[str]) -> IdHashes:
+def hash_ids(ids: Sequence[str]) -> IdHashes:
     """Return the fingerprint of each id; equal ids have equal ones, up to their first quote."""
     texts = [id_.encode() for id_ in ids]
-    if len(texts) < _MANY:
-        return np.array(list(map(_hash, texts)), np.uint64)
+    if len(texts) < _MIN_IDS_FOR_NUMPY:
+        return np.array(list(map(_hash_text, texts)), np.uint64)
     ends = np.cumsum(np.fromiter(map(len, texts), np.intp, len(texts)) + 1)
     starts = np.concatenate(([0], ends[:-1]))
-    return _hashed(_words(b'"'.join(texts) + b'"'), starts)
+    return _hash_words(_words_at_each_byte(b'"'.join(texts) + b'"'), starts)
 
 
-def ends_of(lines: bytes) -> _Places:
+def line_ends(lines: bytes) -> _Offsets:
     """Return where the lines of a text end."""
-    return np.flatnonzero(np.frombuffer(lines, np.uint8) == _NEW_LINE)
+    return np.flatnonzero(np.frombuffer(lines, np.uint8) == _LINE_FEED)
 
 
-def in_lines(lines: bytes, ends: _Places) -> IdHashes:
+def hash_ids_in_lines(lines: bytes, ends: _Offsets) -> IdHashes:
     """Return the same of the ids in compact JSON lines without escapes, given where the lines end.
 
     Each line has one `"id":`, its row's own.
     """
-    words = _words(lines)
+    words = _words_at_each_byte(lines)
     begins = np.concatenate(([0], ends[:-1] + 1))
-    if ((words[begins] & _SEVEN) == _FIRST).all():
-        return _hashed(words, begins + len(b'{"id":"'))
-    return _hashed(words, _behind_marks(lines))
+    if ((words[begins] & _SEVEN_BYTES) == _LINE_START).all():
+        return _hash_words(words, begins + len(b'{"id":"'))
+    return _hash_words(words, _id_offsets(lines))
 
 
-def _behind_marks(lines: bytes) -> _Places:
+def _id_offsets(lines: bytes) -> _Offsets:
     """Return where ids begin."""
-    found = np.frombuffer(lines, np.uint8)
-    quoted = found[: -len(_BEFORE)] == _BEFORE[0]
-    for place, character in enumerate(_BEFORE[1:], 1):
-        quoted &= found[place : place - len(_BEFORE)] == character
-    ends = np.flatnonzero(quoted) + len(_BEFORE)
-    begins: _Places = ends[found[ends] == _COLON] + len(b':"')
+    characters = np.frombuffer(lines, np.uint8)
+    matches = characters[: -len(_ID_KEY)] == _ID_KEY[0]
+    for index, character in enumerate(_ID_KEY[1:], 1):
+        matches &= characters[index : index - len(_ID_KEY)] == character
+    ends = np.flatnonzero(matches) + len(_ID_KEY)
+    begins: _Offsets = ends[characters[ends] == _COLON] + len(b':"')
     return begins
 
 
-def has_repeats(fingerprints: IdHashes) -> bool:
+def has_repeats(hashes: IdHashes) -> bool:
     """Say whether any two are equal."""
-    ordered = np.sort(fingerprints)
-    return bool((ordered[1:] == ordered[:-1]).any())
+    in_order = np.sort(hashes)
+    return bool((in_order[1:] == in_order[:-1]).any())
 
 
-def _hash(text: bytes) -> int:
+def _hash_text(text: bytes) -> int:
     """Hash one text as `_hashed` does."""
     text = text.partition(b'"')[0]
-    mixed = 0
+    state = 0
     for start in range(0, len(text) + 1, _WORD):
         word = int.from_bytes(text[start : start + _WORD], "little")
-        mixed = (mixed ^ word) * _FACTOR % 2**64
-        mixed ^= mixed >> 32
-    return mixed
+        state = (state ^ word) * _FACTOR % 2**64
+        state ^= state >> 32
+    return state
 
 
-def _words(text: bytes) -> IdHashes:
+def _words_at_each_byte(text: bytes) -> IdHashes:
     """Return the eight bytes from each byte on."""
     return np.ndarray((len(text) + 1,), "<u8", text + bytes(_WORD), strides=(1,))
 
 
-def _hashed(words: IdHashes, starts: _Places) -> IdHashes:
+def _hash_words(words: IdHashes, starts: _Offsets) -> IdHashes:
     """Hash what is between each start and the next quote, all of them a word at a time."""
     hashes = np.zeros(len(starts), np.uint64)
-    longer: _Places | None = None  # which ids are not at their end yet; None: all
+    open_ids: _Offsets | None = None  # which ids are not at their end yet; None: all
     while True:
         word = words[starts]
         # The highest bit of each byte that is a quote, up to the first one, which is what counts
         # (Mycroft's test for a zero byte). Then only the bytes before it are left of the word.
-        other = word ^ _QUOTES
-        quotes = (other - _ONES) & ~other & _HIGHS
-        word &= ((quotes & (~quotes + _BIT)) >> _SIGN) - _BIT
-        mixed = ((hashes if longer is None else hashes[longer]) ^ word) * _MIX
-        mixed ^= mixed >> _HALF
-        if longer is None:
-            hashes = mixed
+        difference = word ^ _QUOTES
+        quotes = (difference - _LOW_BITS) & ~difference & _HIGH_BITS
+        word &= ((quotes & (~quotes + _BIT)) >> _SIGN_SHIFT) - _BIT
+        state = ((hashes if open_ids is None else hashes[open_ids]) ^ word) * _MIX
+        state ^= state >> _HALF_WORD
+        if open_ids is None:
+            hashes = state
         else:
-            hashes[longer] = mixed
+            hashes[open_ids] = state
         open_ends = np.flatnonzero(quotes == 0)
         if not len(open_ends):
             return hashes
         if len(open_ends) < len(starts):
-            longer = open_ends if longer is None else longer[open_ends]
+            open_ids = open_ends if open_ids is None else open_ids[open_ends]
             starts = starts[open_ends]
         starts = starts + _WORD

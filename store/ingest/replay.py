@@ -10,7 +10,7 @@ from store.journal.set_aside import SetAsideLine
 from store.timestamps import MILLISECONDS
 
 
-def readable(
+def read_set_aside(
     stream: Stream[Any], lines: list[SetAsideLine], now: Instant
 ) -> tuple[Batch[Any], list[bytes]]:
     """Return the rows that can be read by now, and the lines that can't.
@@ -18,14 +18,14 @@ def readable(
     A row without an id gets one: a replay that is cut short can then be repeated.
     """
     rows = []
-    left: list[bytes] = []
-    for file, place, line in lines:
+    unreadable: list[bytes] = []
+    for file, index, line in lines:
         try:
             batch, _ = read_one(stream.row_type, line, now, MILLISECONDS)
         except AnalyticsError:
-            left.append(line)
+            unreadable.append(line)
             continue
         row = batch.rows[0]
-        row.id = row.id or f"set-aside-{file.stem}-{place}"
+        row.id = row.id or f"set-aside-{file.stem}-{index}"
         rows.append(row)
-    return batch_of(stream.row_type, rows), left
+    return batch_of(stream.row_type, rows), unreadable

@@ -32,17 +32,17 @@ def row_error(index: int, row: object, error: AnalyticsError) -> RowError:
     )
 
 
-_AT: Final = re.compile(r" - at (?:`key` in )?`\$(?:\[\d+\])?\.?(\w+)?.*`$")
-_NAMED: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
-_LIMIT: Final = re.compile(r"(?:<=|>=) (-?\d+)")
+_PATH: Final = re.compile(r" - at (?:`key` in )?`\$(?:\[\d+\])?\.?(\w+)?.*`$")
+_QUOTED_FIELD: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
+_BOUND: Final = re.compile(r"(?:<=|>=) (-?\d+)")
 
 
 def explain(
-    error: Exception, names: Mapping[str, str], text: bytes | msgspec.Raw
+    error: Exception, field_names: Mapping[str, str], text: bytes | msgspec.Raw
 ) -> AnalyticsError:
     """Turn the error of decoding a text into one that names the field and the limit."""
     if isinstance(error, AnalyticsError):
-        return rename_field(error, names)
+        return rename_field(error, field_names)
     if isinstance(error, RecursionError):
         return bad_input(None, f"nested too deeply (at most {MAX_DEPTH})", limit=MAX_DEPTH)
     if fault := utf8_fault(text):
@@ -50,13 +50,13 @@ def explain(
     message = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return AnalyticsError("BAD_REQUEST", f"The row is not valid JSON: {message}")
-    at, named, limit = _AT.search(message), _NAMED.search(message), _LIMIT.search(message)
+    at, named, limit = _PATH.search(message), _QUOTED_FIELD.search(message), _BOUND.search(message)
     field = at[1] if at else None
     if named and not field:
         field = named[1][:MAX_NAME]
     bound = int(limit[1]) if limit else None
     reason = (message[: at.start()] if at else message)[: 2 * MAX_NAME]
-    return rename_field(bad_input(field, reason.replace("`", ""), limit=bound), names)
+    return rename_field(bad_input(field, reason.replace("`", ""), limit=bound), field_names)
 
 
 def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
@@ -71,10 +71,10 @@ def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
     return None
 
 
-def rename_field(error: AnalyticsError, names: Mapping[str, str]) -> AnalyticsError:
+def rename_field(error: AnalyticsError, field_names: Mapping[str, str]) -> AnalyticsError:
     """Speak of the field in the words of the door."""
-    if error.field is None or error.field not in names:
+    if error.field is None or error.field not in field_names:
         return error
-    ours, theirs = error.field, names[error.field]
-    message = error.message.replace(ours, theirs, 1)
-    return bad_input(theirs, message.removeprefix(f"{theirs}: "), limit=error.limit)
+    rest_name, api_name = error.field, field_names[error.field]
+    message = error.message.replace(rest_name, api_name, 1)
+    return bad_input(api_name, message.removeprefix(f"{api_name}: "), limit=error.limit)

@@ -22,7 +22,7 @@ from store.timestamps import (
     MIN_BARE_NUMBER,
     Unit,
     instant_of,
-    untimely,
+    time_out_of_range,
 )
 
 MAX_NAME: Final = 200
@@ -49,7 +49,7 @@ AnyTime = str | int | float | None
 TAGS_SORTED: Final = msgspec.json.Encoder(order="deterministic")
 """Writes the keys of tags in the order of their UTF-8 bytes, so that equal tags are equal texts."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class MetricRow(
@@ -109,56 +109,56 @@ Row = TypeVar("Row", MetricRow, SeriesRow, EventRow)
 
 def _check_metric(row: MetricRow, *, doubtful: bool) -> None:
     if doubtful:
-        _refuse_control_characters("metric_name", row.metric_name)
+        _reject_control_characters("metric_name", row.metric_name)
         for key in row.tags or ():
-            _refuse_control_characters("tags", key)
+            _reject_control_characters("tags", key)
 
 
 def _check_event(row: EventRow, *, doubtful: bool) -> None:
     if doubtful:
-        _refuse_control_characters("event_name", row.event_name)
+        _reject_control_characters("event_name", row.event_name)
     if not row.properties:
         return
-    encoded = msgspec.json.encode(row.properties)
-    if len(encoded) > MAX_PROPERTIES_BYTES:
+    json_text = msgspec.json.encode(row.properties)
+    if len(json_text) > MAX_PROPERTIES_BYTES:
         message = f"must be at most {MAX_PROPERTIES_BYTES} bytes as JSON"
         raise bad_input("properties", message, limit=MAX_PROPERTIES_BYTES)
-    opened = encoded.count(b"{") + encoded.count(b"[")  # at least the depth, and cheap
-    if opened > MAX_DEPTH and _depth(row.properties) > MAX_DEPTH:
+    brackets = json_text.count(b"{") + json_text.count(b"[")  # at least the depth, and cheap
+    if brackets > MAX_DEPTH and _depth(row.properties) > MAX_DEPTH:
         raise bad_input("properties", f"must be at most {MAX_DEPTH} deep", limit=MAX_DEPTH)
 
 
-_PLAIN_TIMES: Final = msgspec.json.Decoder(list[PlainInteger])
-_ANY_TIMES: Final = msgspec.json.Decoder(list[str | int | float])
-_VALUES: Final = msgspec.json.Decoder(list[Number])
+_PLAIN_TIMES_DECODER: Final = msgspec.json.Decoder(list[PlainInteger])
+_ANY_TIMES_DECODER: Final = msgspec.json.Decoder(list[str | int | float])
+_VALUES_DECODER: Final = msgspec.json.Decoder(list[Number])
 
 
 def _check_series(row: SeriesRow, *, doubtful: bool) -> None:
     if doubtful:
-        _refuse_control_characters("metric_name", row.metric_name)
+        _reject_control_characters("metric_name", row.metric_name)
         for key in row.tags or ():
-            _refuse_control_characters("tags", key)
+            _reject_control_characters("tags", key)
     try:
-        values = len(_VALUES.decode(row.values))
+        values = len(_VALUES_DECODER.decode(row.values))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise _bad_array("values", str(error)) from None
-    times = _points_of_series([row])
+        raise _array_error("values", str(error)) from None
+    times = _count_points([row])
     if times != values:
         message = f"must be as many as timestamps ({times}), not {values}"
         raise bad_input("values", message, limit=times)
 
 
-def _bad_array(field: str, reason: str) -> AnalyticsError:
+def _array_error(field: str, reason: str) -> AnalyticsError:
     return bad_input(field, reason.replace("`", "").replace("$", "item ")[: 2 * MAX_NAME])
 
 
-def _points_of_series(rows: Sequence[SeriesRow]) -> int:
+def _count_points(rows: Sequence[SeriesRow]) -> int:
     """Count points: the stamped times are numbers, with a comma between two and nowhere else."""
     return sum(bytes(row.timestamps).count(b",") + 1 for row in rows)
 
 
-def _refuse_control_characters(field: str, text: str) -> None:
-    if _CONTROL.search(text):
+def _reject_control_characters(field: str, text: str) -> None:
+    if _CONTROL_CHARACTER.search(text):
         raise bad_input(field, "must have no control characters")
 
 
@@ -167,10 +167,10 @@ def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
     depth, level = 0, [value]
     while level:
         depth += 1
-        nested = [item for item in level if isinstance(item, dict | list)]
+        containers = [item for item in level if isinstance(item, dict | list)]
         level = [
             child
-            for item in nested
+            for item in containers
             for child in (item.values() if isinstance(item, dict) else item)
         ]
     return depth
@@ -186,7 +186,7 @@ def _stamp(row: MetricRow | EventRow, now: Instant, unit: Unit | None) -> Instan
             raise bad_input("timestamp", "must have an offset, like 2025-10-30T12:34:56.789Z")
         moment = instant(time)
         if not 0 <= moment <= MAX_TIME:
-            raise untimely("timestamp")
+            raise time_out_of_range("timestamp")
     else:
         moment = instant_of("timestamp", time, unit)
     row.timestamp = moment
@@ -197,29 +197,29 @@ def _stamp_series(row: SeriesRow, now: Instant, unit: Unit | None) -> Instant:
     """Turn the times of a series into milliseconds, unless they are."""
     try:
         in_milliseconds = unit is None or unit is MILLISECONDS
-        times = _PLAIN_TIMES.decode(row.timestamps) if in_milliseconds else None
+        times = _PLAIN_TIMES_DECODER.decode(row.timestamps) if in_milliseconds else None
     except (msgspec.MsgspecError, ValueError):
         times = None
     if times is None:
-        times = _instants_of(row.timestamps, unit)
+        times = _parse_instants(row.timestamps, unit)
         row.timestamps = msgspec.Raw(msgspec.json.encode(times))
     if not times:
         raise bad_input("timestamps", "must not be empty")
     return now
 
 
-def _instants_of(array: msgspec.Raw, unit: Unit | None) -> list[int]:
+def _parse_instants(array: msgspec.Raw, unit: Unit | None) -> list[int]:
     try:
-        values = _ANY_TIMES.decode(array)
+        values = _ANY_TIMES_DECODER.decode(array)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise _bad_array("timestamps", str(error)) from None
+        raise _array_error("timestamps", str(error)) from None
     times: list[int] = []
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         try:
             times.append(instant_of("timestamps", value, unit))
         except AnalyticsError as error:
             reason = error.message.removeprefix("timestamps: ")
-            raise bad_input("timestamps", f"item [{place}] {reason}", limit=error.limit) from None
+            raise bad_input("timestamps", f"item [{index}] {reason}", limit=error.limit) from None
     return times
 
 
@@ -277,7 +277,7 @@ METRIC_SERIES: Final = RowType(
     any_time=_SERIES_DECODERS,
     stamp=_stamp_series,
     has_timestamp=False,
-    points=_points_of_series,
+    points=_count_points,
 )
 EVENT: Final = RowType(
     EventRow,

@@ -97,17 +97,17 @@ class Stream(Generic[Row]):
     row_type: RowType[Row]
     table: str
     columns: str
-    rows_text: str
+    rows_query: str
 
     def load(self, path: str, batch: int, *, leftover: bool = False) -> Statement:
         """Insert the rows of the segment at `path`; an earlier version may have left it."""
-        rows = self.rows_text.replace(_TAGS, CANONICAL_TAGS if leftover else _SORTED_TAGS)
+        rows = self.rows_query.replace(_TAGS, CANONICAL_TAGS if leftover else _SORTED_TAGS)
         text = f"INSERT INTO {self.table} ({self.columns}){rows}{_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": batch})
 
-    def readable(self, path: str) -> Statement:
+    def count_readable(self, path: str) -> Statement:
         """Read all of the rows in a file, and count them, as `rows`."""
-        rows = self.rows_text.replace(_TAGS, _SORTED_TAGS)
+        rows = self.rows_query.replace(_TAGS, _SORTED_TAGS)
         text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({rows}){_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": 0})
 

@@ -20,8 +20,8 @@ from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
 from store.journal.row_counts import RowCounts
 from store.journal.row_ids import BatchNumbers, Position
-from store.journal.segments import cut, header, read_prefix
-from store.journal.set_aside import SetAsideRows, blank_bad_lines, lines_of
+from store.journal.segments import header, read_prefix, split_torn_end
+from store.journal.set_aside import SetAsideRows, blank_bad_lines, split_lines
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about
 PROBE_SECONDS: Final = 1.0
 """How often a journal that could not write tries whether it can again."""
 
-_MOST_NAMES: Final = 10_000
+_MAX_NAMES: Final = 10_000
 """With more names in a segment it counts as one that may have any."""
 
 _PROBE_BYTES: Final = 65_536
@@ -56,13 +56,13 @@ class Segment:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenSegment:
     """The segment that is being written; `bytes`, `lines` and `rows` count what is durable."""
 
     path: Path
     batch: int
     fd: int
-    since: float
+    opened_at: float
     bytes: int = 0
     lines: int = 0
     rows: int = 0
@@ -70,7 +70,7 @@ class _Open:
 
     def add_names(self, names: AbstractSet[str] | None) -> None:
         """Add names of rows, as long as they are few."""
-        if self.names is None or names is None or len(self.names) > _MOST_NAMES:
+        if self.names is None or names is None or len(self.names) > _MAX_NAMES:
             self.names = None
         else:
             self.names |= names
@@ -92,7 +92,7 @@ class Journal:
         self._folder = folder
         self._numbers = numbers
         self._max_bytes = max_bytes
-        self._current: _Open | None = None
+        self._current: _OpenSegment | None = None
         self._waiting: list[_Waiting] = []
         self._taken_count = self._settled_count = 0
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
@@ -101,7 +101,7 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
         self._queued_bytes = 0
         self._is_closed = False
-        self._mender: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
         self.counts = RowCounts()
         self.bytes = 0
         self.recovered_rows = 0
@@ -113,17 +113,17 @@ class Journal:
         self.on_rows: Callable[[], None] = lambda: None
 
     @property
-    def newest(self) -> int:
+    def newest_batch(self) -> int:
         """The batch number of the newest acknowledged row that is not loaded, or 0."""
-        return self.newest_of(None)
+        return self.newest_batch_with(None)
 
-    def newest_of(self, names: AbstractSet[str] | None) -> int:
+    def newest_batch_with(self, names: AbstractSet[str] | None) -> int:
         """Return the same of the rows that may have one of these names; of all for None."""
         current = self._current
         if current and current.rows and _may_share(current.names, names):
             return current.batch
-        found = (s.batch for s in reversed(self.sealed_segments) if _may_share(s.names, names))
-        return next(found, 0)
+        batches = (s.batch for s in reversed(self.sealed_segments) if _may_share(s.names, names))
+        return next(batches, 0)
 
     @property
     def rows(self) -> int:
@@ -138,14 +138,14 @@ class Journal:
         return sum(file.stat().st_size for file in self._folder.glob("*.torn"))
 
     @property
-    def oldest(self) -> int:
+    def oldest_batch(self) -> int:
         """The batch number of the oldest acknowledged row that is not loaded, or 0."""
-        return self.sealed_segments[0].batch if self.sealed_segments else self.newest
+        return self.sealed_segments[0].batch if self.sealed_segments else self.newest_batch
 
     @property
     def open_since(self) -> float:
         """When the open segment got its first row, on the monotonic clock; now if there is none."""
-        return self._current.since if self._current else time.monotonic()
+        return self._current.opened_at if self._current else time.monotonic()
 
     def recover(self) -> list[str]:
         """Take over the segments that an earlier process left; return what had to be set aside."""
@@ -160,7 +160,7 @@ class Journal:
                 continue
             if valid < size:
                 with contextlib.suppress(OSError):  # when the disk is full the loader does it
-                    cut(path, valid)
+                    split_torn_end(path, valid)
             batch = int(path.stem)
             self._numbers.reserve(batch)
             self.sealed_segments.append(Segment(path, batch, rows, valid, leftover=True))
@@ -196,9 +196,9 @@ class Journal:
     async def flush(self) -> None:
         """Return when all that was to be appended before is on the disk, or refused."""
         if self._settled_count < self._taken_count:
-            flushed = asyncio.get_running_loop().create_future()
-            self._flushes.append((self._taken_count, flushed))
-            await flushed
+            flush = asyncio.get_running_loop().create_future()
+            self._flushes.append((self._taken_count, flush))
+            await flush
 
     async def _write_waiting(self) -> None:
         try:
@@ -207,23 +207,23 @@ class Journal:
                     group = self._next_group()
                     await self._write_group(group)
                     self._settled_count += len(group)
-                for target, flushed in self._flushes:
-                    if self._settled_count >= target and not flushed.done():
-                        flushed.set_result(None)
+                for target, flush in self._flushes:
+                    if self._settled_count >= target and not flush.done():
+                        flush.set_result(None)
                 self._flushes = [(t, f) for t, f in self._flushes if not f.done()]
         finally:
             self._writer = None
 
     def _next_group(self) -> list[_Waiting]:
         """Take what waits, but no more than makes a segment."""
-        rows = size = taken = 0
+        rows = size = count = 0
         for waiting in self._waiting:
-            if taken and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
+            if count and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
                 break
             rows += waiting.rows
             size += len(waiting.lines)
-            taken += 1
-        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 
     async def _write_group(self, group: list[_Waiting]) -> None:
@@ -233,7 +233,9 @@ class Journal:
         try:
             current = self._current
             if current is None:
-                current = self._current = await self._in_thread(self._start, self._numbers.next())
+                current = self._current = await self._in_thread(
+                    self._open_segment, self._numbers.next()
+                )
             size = await self._in_thread(_append_group, current, lines, rows)
         except (OSError, RuntimeError) as error:
             self._fail(group, error)
@@ -261,24 +263,24 @@ class Journal:
         """Refuse a group that did not reach the disk, and leave its segment as it was before."""
         self.failure = f"The journal can't write: {getattr(error, 'strerror', None) or error}"
         self._seal()
-        if self._mender is None:
-            self._mender = asyncio.create_task(self._mend())
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._probe_until_writable())
         for waiting in group:
             self.counts.unavailable += waiting.rows
             if not waiting.position.done():
                 refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
                 waiting.position.set_exception(refusal)
 
-    async def _mend(self) -> None:
+    async def _probe_until_writable(self) -> None:
         """Find out when writing works again: a caller who is told to stay away won't."""
         while self.failure:
             await asyncio.sleep(PROBE_SECONDS)
             with contextlib.suppress(OSError):
                 await self._in_thread(_probe, self._folder / "probe")
                 self.failure = None
-        self._mender = None
+        self._probing = None
 
-    def _start(self, batch: int) -> _Open:
+    def _open_segment(self, batch: int) -> _OpenSegment:
         path = self._folder / f"{batch:020d}{_SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
@@ -287,7 +289,7 @@ class Journal:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
-        return _Open(path, batch, fd, time.monotonic())
+        return _OpenSegment(path, batch, fd, time.monotonic())
 
     async def seal(self) -> None:
         """Close the open segment, if it has rows, so that it can be loaded."""
@@ -318,28 +320,30 @@ class Journal:
 
     def set_aside(self, segment: Segment) -> Path:
         """Put a segment that the engine refuses where it blocks nothing and can be replayed."""
-        target = self.dead_letters.put_segment(segment.path)
+        target = self.dead_letters.add_segment(segment.path)
         self.set_aside_rows += segment.rows
         self._drop(segment)
         return target
 
-    def set_lines_aside(self, segment: Segment, bad: Container[int], rows: int) -> Segment:
+    def set_lines_aside(self, segment: Segment, bad_indexes: Container[int], rows: int) -> Segment:
         """Take the lines at these places out of a segment, which has `rows` rows without them.
 
         Every other line keeps its place, which is its row's id: an empty object stands for each
         bad line, and for each header but the first. A crash in between leaves the old segment,
         from which the same lines will be taken again.
         """
-        lines = lines_of(segment.path.read_bytes()[: segment.bytes])
-        self.dead_letters.put(segment.path.name, [line for n, line in enumerate(lines) if n in bad])
-        kept = b"".join(blank_bad_lines(lines[1:], bad, first=1))
-        content = header(segment.batch, 0, kept, rows) + kept
+        lines = split_lines(segment.path.read_bytes()[: segment.bytes])
+        self.dead_letters.add_lines(
+            segment.path.name, [line for n, line in enumerate(lines) if n in bad_indexes]
+        )
+        remaining_lines = b"".join(blank_bad_lines(lines[1:], bad_indexes, first=1))
+        content = header(segment.batch, 0, remaining_lines, rows) + remaining_lines
         write_durably(segment.path, content)
-        left = replace(segment, rows=rows, bytes=len(content))
-        self.sealed_segments[self.sealed_segments.index(segment)] = left
-        self.bytes += left.bytes - segment.bytes
+        remaining_segment = replace(segment, rows=rows, bytes=len(content))
+        self.sealed_segments[self.sealed_segments.index(segment)] = remaining_segment
+        self.bytes += remaining_segment.bytes - segment.bytes
         self.set_aside_rows += segment.rows - rows
-        return left
+        return remaining_segment
 
     def _drop(self, segment: Segment) -> None:
         self.sealed_segments.remove(segment)
@@ -352,16 +356,16 @@ class Journal:
     async def close(self) -> None:
         """Finish what waits, and seal."""
         self._is_closed = True
-        if self._mender:
-            self._mender.cancel()
+        if self._probing:
+            self._probing.cancel()
         while self._writer:
             await asyncio.wait([self._writer])
         await self.seal()
         self._thread.shutdown()
 
 
-def _may_share(some: AbstractSet[str] | None, others: AbstractSet[str] | None) -> bool:
-    return some is None or others is None or not some.isdisjoint(others)
+def _may_share(names: AbstractSet[str] | None, other_names: AbstractSet[str] | None) -> bool:
+    return names is None or other_names is None or not names.isdisjoint(other_names)
 
 
 def _probe(path: Path) -> None:
@@ -371,7 +375,7 @@ def _probe(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _append_group(current: _Open, lines: bytes, rows: int) -> int:
+def _append_group(current: _OpenSegment, lines: bytes, rows: int) -> int:
     """Write a group behind its header and make it durable; return its size in bytes.
 
     When that fails the segment is cut back, so that what is not acknowledged is not replayed.
@@ -389,7 +393,7 @@ def _append_group(current: _Open, lines: bytes, rows: int) -> int:
 
 
 def _write_all(fd: int, head: bytes, lines: bytes) -> None:
-    done = os.writev(fd, (head, lines))
-    rest = memoryview(head + lines)[done:] if done < len(head) + len(lines) else b""
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    size = os.writev(fd, (head, lines))
+    remaining_bytes = memoryview(head + lines)[size:] if size < len(head) + len(lines) else b""
+    while remaining_bytes:
+        remaining_bytes = remaining_bytes[os.write(fd, remaining_bytes) :]

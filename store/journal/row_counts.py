@@ -21,8 +21,8 @@ class RowCounts:
     @property
     def pending(self) -> int:
         """Rows whose requests are not answered yet."""
-        settled = self.stored + self.duplicates + self.rejected + self.unavailable
-        return self.received - settled
+        outcomes = self.stored + self.duplicates + self.rejected + self.unavailable
+        return self.received - outcomes
 
 
 class StreamStats(NamedTuple):

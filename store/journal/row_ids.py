@@ -12,7 +12,7 @@ from store.clock import is_plausible, steady_ms, wall_ms
 from store.durable_files import write_durably
 
 _NODE_BITS: Final = 12
-_MOST_MARKS: Final = 10 * 24
+_MAX_HOURLY_NUMBERS: Final = 10 * 24
 """One an hour: ten days."""
 
 
@@ -42,16 +42,16 @@ class BatchNumbers:
         self.now_ms = now_ms
         self.steady_ms = steady_ms
         self._last_ms = 0
-        self._marks: deque[_Mark] = deque(maxlen=_MOST_MARKS)
+        self._hourly_numbers: deque[_TimedNumber] = deque(maxlen=_MAX_HOURLY_NUMBERS)
 
     @property
     def newest_ms(self) -> int:
         """The milliseconds in the newest number that was given or reserved."""
         return self._last_ms
 
-    def reserve(self, used: int) -> None:
+    def reserve(self, number: int) -> None:
         """Never give a number up to `used`, even when the clock has stepped back."""
-        self._last_ms = max(self._last_ms, used >> _NODE_BITS)
+        self._last_ms = max(self._last_ms, number >> _NODE_BITS)
 
     def next(self) -> int:
         """Return a new batch number; a clock that can't be right has no say in it."""
@@ -59,8 +59,8 @@ class BatchNumbers:
         self._last_ms = max(now if is_plausible(now) else 0, self._last_ms + 1)
         number = self._last_ms << _NODE_BITS | self._node
         steady = self.steady_ms()
-        if not self._marks or steady >= self._marks[-1].steady_ms + MS_PER_HOUR:
-            self._marks.append(_Mark(steady, number))
+        if not self._hourly_numbers or steady >= self._hourly_numbers[-1].steady_ms + MS_PER_HOUR:
+            self._hourly_numbers.append(_TimedNumber(steady, number))
         return number
 
     def first_within(self, ms: int) -> int | None:
@@ -68,12 +68,14 @@ class BatchNumbers:
 
         None if this process gave no number before. The wall clock has no say in it.
         """
-        until = self.steady_ms() - ms
-        found = (mark.number for mark in reversed(self._marks) if mark.steady_ms <= until)
-        return next(found, None)
+        latest_ms = self.steady_ms() - ms
+        numbers = (
+            mark.number for mark in reversed(self._hourly_numbers) if mark.steady_ms <= latest_ms
+        )
+        return next(numbers, None)
 
 
-class _Mark(NamedTuple):
+class _TimedNumber(NamedTuple):
     """A batch number, and when it was given by the steady clock."""
 
     steady_ms: int

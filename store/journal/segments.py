@@ -15,16 +15,16 @@ class _Header(msgspec.Struct):
     rows: int
 
 
-def header(batch: int, at: int, lines: bytes, rows: int) -> bytes:
+def header(batch: int, offset: int, lines: bytes, rows: int) -> bytes:
     """Return a group's header. Its checksum also says where the group belongs, and how long it is.
 
     A copy of it elsewhere is then no group.
     """
-    crc = zlib.crc32(b"%d %d %d" % (batch, at, rows), zlib.crc32(lines))
+    crc = zlib.crc32(b"%d %d %d" % (batch, offset, rows), zlib.crc32(lines))
     return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (crc, len(lines), rows)
 
 
-def _first_header(lines: bytes, rows: int) -> bytes | None:
+def _version_1_header(lines: bytes, rows: int) -> bytes | None:
     """Return the header that the first version wrote; its rows were lines, and counted."""
     if lines.count(b"\n") != rows:
         return None
@@ -34,23 +34,23 @@ def _first_header(lines: bytes, rows: int) -> bytes | None:
 def read_prefix(path: Path) -> tuple[int, int]:
     """Return the rows and the bytes of the whole groups at the beginning of a segment."""
     data = path.read_bytes()
-    rows = at = 0
-    while (end := data.find(b"\n", at)) >= 0:
+    rows = offset = 0
+    while (end := data.find(b"\n", offset)) >= 0:
         try:
-            found = msgspec.json.decode(data[at : end + 1], type=_Header)
+            group = msgspec.json.decode(data[offset : end + 1], type=_Header)
         except (msgspec.MsgspecError, ValueError):
             break
-        lines = data[end + 1 : end + 1 + max(found.bytes, 0)]
-        ours = header(int(path.stem), at, lines, found.rows)
-        headers = (ours, _first_header(lines, found.rows))
-        if found.rows <= 0 or data[at : end + 1] not in headers:
+        lines = data[end + 1 : end + 1 + max(group.bytes, 0)]
+        expected = header(int(path.stem), offset, lines, group.rows)
+        headers = (expected, _version_1_header(lines, group.rows))
+        if group.rows <= 0 or data[offset : end + 1] not in headers:
             break
-        rows += found.rows
-        at = end + 1 + len(lines)
-    return rows, at
+        rows += group.rows
+        offset = end + 1 + len(lines)
+    return rows, offset
 
 
-def cut(path: Path, size: int) -> None:
+def split_torn_end(path: Path, size: int) -> None:
     """Move what is behind the first `size` bytes into a file of its own."""
     with path.open("r+b") as file:
         file.seek(size)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.ingest.bloom_filter import WINDOW_MS, RecentIds
-from store.ingest.id_hashes import of_ids
+from store.ingest.id_hashes import hash_ids
 
 WORDS: Final = 2**14
 MEMORY: Final = WORDS * 32  # four filters of eight bytes a word
@@ -32,7 +32,7 @@ def test_no_id_of_the_last_week_is_ever_new(
     seen = RecentIds(memory)
     added: dict[str, int] = {}
     for some, pause in steps:
-        suspects = seen.add(of_ids(some), now)
+        suspects = seen.add(hash_ids(some), now)
         assert suspects == sorted(set(suspects))
         old = [n for n, one in enumerate(some) if now - added.get(one, -WINDOW_MS) <= WINDOW_MS]
         assert set(old) <= set(suspects)
@@ -45,8 +45,8 @@ def test_no_id_of_the_last_week_is_ever_new(
 def test_ids_of_one_batch_are_not_suspected_of_one_another(some: list[str]) -> None:
     """An id that is twice in a batch, and was never there before, is new; afterwards it is not."""
     seen = RecentIds(MEMORY)
-    assert seen.add(of_ids(some), 0) == []
-    assert seen.add(of_ids(some), 0) == list(range(len(some)))
+    assert seen.add(hash_ids(some), 0) == []
+    assert seen.add(hash_ids(some), 0) == list(range(len(some)))
 
 
 @pytest.mark.parametrize("number", [1, 1_000, 100_000])
@@ -54,21 +54,21 @@ def test_ids_that_share_a_word_are_all_remembered(number: int) -> None:
     """However many ids of one batch fall into the same words, each of them is remembered."""
     seen = RecentIds(1)
     some = numbered(0, number)
-    seen.add(of_ids(some), 0)
-    assert seen.add(of_ids(some), 0) == list(range(number))
+    seen.add(hash_ids(some), 0)
+    assert seen.add(hash_ids(some), 0) == list(range(number))
 
 
 def test_ids_are_forgotten_in_the_end() -> None:
     """A filter is kept until the last of its ids is a week old, and then makes room."""
     seen = RecentIds(MEMORY)
     third = WINDOW_MS // 3
-    seen.add(of_ids(["old"]), 0)
-    seen.add(of_ids(["last of its filter"]), third)
-    assert seen.add(of_ids(["young"]), third + 1) == []
-    assert seen.add(of_ids(["x"]), third + WINDOW_MS) == []
-    assert seen.add(of_ids(["old", "young"]), third + WINDOW_MS) == [0, 1]
-    assert seen.add(of_ids(["y"]), 4 * WINDOW_MS) == []
-    assert seen.add(of_ids(["old", "young", "x"]), 4 * WINDOW_MS) == []
+    seen.add(hash_ids(["old"]), 0)
+    seen.add(hash_ids(["last of its filter"]), third)
+    assert seen.add(hash_ids(["young"]), third + 1) == []
+    assert seen.add(hash_ids(["x"]), third + WINDOW_MS) == []
+    assert seen.add(hash_ids(["old", "young"]), third + WINDOW_MS) == [0, 1]
+    assert seen.add(hash_ids(["y"]), 4 * WINDOW_MS) == []
+    assert seen.add(hash_ids(["old", "young", "x"]), 4 * WINDOW_MS) == []
 
 
 def test_memory_is_all_used_and_never_grows() -> None:
@@ -78,7 +78,7 @@ def test_memory_is_all_used_and_never_grows() -> None:
             seen = RecentIds(memory)
             sizes = set()
             for turn in range(20):
-                seen.add(of_ids(numbered(turn * number, number)), turn * pause)
+                seen.add(hash_ids(numbered(turn * number, number)), turn * pause)
                 sizes.add(sum(each.words.nbytes for each in seen._filters))
             assert memory - 32 < max(sizes) <= memory
 
@@ -100,7 +100,7 @@ def test_new_ids_are_rarely_suspected(per_word: float, rate: float, turns: int) 
         filled = int(WORDS * (3 + per_word))  # three filters have their share, the last the rest
         for start in range(0, filled, WORDS):
             some = numbered(turn * 10_000_000 + start, min(WORDS, filled - start))
-            seen.add(of_ids(some), 0)
-        suspects += len(seen.add(of_ids(numbered(turn * 10_000_000 + filled, probes)), 0))
+            seen.add(hash_ids(some), 0)
+        suspects += len(seen.add(hash_ids(numbered(turn * 10_000_000 + filled, probes)), 0))
     expected = rate * probes * turns
     assert expected / 3 <= suspects <= expected * 3

@@ -14,7 +14,7 @@ import pytest
 
 from schema.errors import AnalyticsError
 from store.ingest.client_ids import ClientIds, Original, RecordOutcome
-from store.ingest.id_hashes import of_ids
+from store.ingest.id_hashes import hash_ids
 from store.loader import Loader
 from store.store import Store
 from tests.harness.clock import HOUR, Wall
@@ -52,7 +52,7 @@ async def test_row_that_was_not_written_is_not_remembered(
         if memory == "learned":
             await learned(store)
         if memory == "suspected":
-            store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
+            store._ids["metrics"]._recent.add(hash_ids(["x"]), 0)
         await append(store, lines(["before"]), 1)
         monkeypatch.setattr(SYNC, FailingSync(*failing))
         for _ in range(4):
@@ -98,7 +98,7 @@ async def test_resend_after_a_failed_write_is_accepted(
 async def test_refused_batch_leaves_nothing_though_others_came_with_it(tmp_path: Path) -> None:
     """Batches with common ids, one of which does not fit: none that is refused is stored."""
     async with opened(tmp_path / "data", cap=2_000) as store:
-        store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
+        store._ids["metrics"]._recent.add(hash_ids(["x"]), 0)
         small = [row("x"), row("none", "")]
         large = [row("x"), *(row(f"large-{n}") for n in range(100))]
         first, second = await asyncio.gather(
@@ -118,7 +118,7 @@ async def test_refused_batch_leaves_nothing_though_the_other_journal_took_its_pa
 ) -> None:
     """Points and series share their ids, but not their disk: who is refused has stored nothing."""
     async with opened(tmp_path / "data") as store:
-        store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
+        store._ids["metrics"]._recent.add(hash_ids(["x"]), 0)
         folder = store._journals["series"]._folder
         hidden = folder.rename(folder.with_name("hidden"))  # the journal of series can't write
         points, series = await asyncio.gather(
@@ -150,7 +150,7 @@ async def test_request_whose_caller_went_away_counts_once(
     async with opened(tmp_path / "data") as store:
         await learned(store)
         if suspected:
-            store._ids["metrics"]._recent.add(of_ids(["x"]), 0)
+            store._ids["metrics"]._recent.add(hash_ids(["x"]), 0)
         monkeypatch.setattr(SYNC, held)
         given_up = asyncio.create_task(send(store, row("x")))
         await until(entered.is_set)
@@ -166,13 +166,13 @@ async def test_request_whose_caller_went_away_counts_once(
 
 def held_back(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Let no memory learn the stored ids until the event is set."""
-    learn, go = ClientIds._learn, asyncio.Event()
+    learn, go = ClientIds._read_stored_ids, asyncio.Event()
 
     async def slowly(ids: ClientIds) -> None:
         await go.wait()
         await learn(ids)
 
-    monkeypatch.setattr(ClientIds, "_learn", slowly)
+    monkeypatch.setattr(ClientIds, "_read_stored_ids", slowly)
     return go
 
 
@@ -221,8 +221,8 @@ async def test_many_ids_wait_until_those_before_the_start_are_learned(
         asked.append(len(some))
         return await look_up(ids, some)
 
-    look_up = ClientIds._find
-    monkeypatch.setattr(ClientIds, "_find", find)
+    look_up = ClientIds._find_originals
+    monkeypatch.setattr(ClientIds, "_find_originals", find)
     async with opened(data) as store:
         large = [asyncio.create_task(send(store, *rows[n:])) for n in (1_000, 1_200, 1_400)]
         small = await send(store, *rows[1_450:1_550])

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from store.ingest.decoder import read_batch
-from store.ingest.id_hashes import of_ids
+from store.ingest.id_hashes import hash_ids
 from store.ingest.streams import METRIC_STREAM, PROJECT
 from store.query import queries
 from store.query.sql import Statement
@@ -65,7 +65,7 @@ async def test_sparse_ids_are_all_learned(tmp_path: Path, wanted: list[int]) -> 
         ids_of = store._ids["metrics"]
         await until(lambda: ids_of.is_ready)
         texts = [f"id-{place}" for place in wanted]
-        assert ids_of._recent.add(of_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
+        assert ids_of._recent.add(hash_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
 
 
 async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
         ids_of = store._ids["metrics"]
         await until(lambda: ids_of.is_ready)
         texts = odd + plain
-        assert ids_of._recent.add(of_ids(texts), ids_of._now_ms()) == list(range(len(texts)))
+        assert ids_of._recent.add(hash_ids(texts), ids_of._now_ms()) == list(range(len(texts)))
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.ingest.id_hashes import has_repeats, in_lines, of_ids
+from store.ingest.id_hashes import has_repeats, hash_ids, hash_ids_in_lines
 
 BOUNDED = settings(deadline=None, max_examples=300, print_blob=True)
 MANY: Final = 100  # numpy's way; that of a few is another
@@ -21,7 +21,7 @@ plain = st.text(
 
 def alone(id_: str) -> int:
     """Return the fingerprint of an id that came alone."""
-    (number,) = of_ids([id_]).tolist()
+    (number,) = hash_ids([id_]).tolist()
     return int(number)
 
 
@@ -30,7 +30,7 @@ def alone(id_: str) -> int:
 def test_an_id_has_one_in_any_company(ids: list[str]) -> None:
     """Whether an id comes alone or with others, and whatever is around it, makes no difference."""
     some = ids * (MANY // len(ids) + 1)
-    assert of_ids(some).tolist() == [alone(id_) for id_ in some]
+    assert hash_ids(some).tolist() == [alone(id_) for id_ in some]
 
 
 @given(ids=st.lists(plain, min_size=1, max_size=60))
@@ -44,7 +44,10 @@ def test_an_id_has_the_same_one_in_a_line(ids: list[str]) -> None:
     body = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
     for text in (body, body[: len(body) // 2], body[len(body) // 2 :]):
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-        assert in_lines(text, ends).tolist() == of_ids(ids * (len(ends) // len(ids))).tolist()
+        assert (
+            hash_ids_in_lines(text, ends).tolist()
+            == hash_ids(ids * (len(ends) // len(ids))).tolist()
+        )
 
 
 @pytest.mark.parametrize("length", range(1, 42))
@@ -53,20 +56,20 @@ def test_every_character_counts(length: int) -> None:
     one = "a" * length
     others = [f"{one[:n]}b{one[n + 1 :]}" for n in range(length)]
     ids = [one, *others, f"{one}a", f"{one}b", *(one[:n] for n in range(length))]
-    assert not has_repeats(of_ids(ids))
-    assert not has_repeats(of_ids(ids + [f"{n}" for n in range(MANY)]))
+    assert not has_repeats(hash_ids(ids))
+    assert not has_repeats(hash_ids(ids + [f"{n}" for n in range(MANY)]))
 
 
 def test_a_million_ids_are_all_different() -> None:
     """Counted, as UUIDs are, or padded: 64 bits are enough for a million not to collide."""
     for form in ("{}", "{:032x}", "{:<200}", "événement-{}"):
-        assert not has_repeats(of_ids([form.format(number) for number in range(1_000_000)]))
+        assert not has_repeats(hash_ids([form.format(number) for number in range(1_000_000)]))
 
 
 def test_repeats_are_told() -> None:
     """Two equal ids in a batch are told wherever they are, also those that share all but a word."""
     ids = [f"{n:040}" for n in range(MANY)]
     for place in range(MANY):
-        assert has_repeats(of_ids([*ids, ids[place]]))
-        assert has_repeats(of_ids([ids[place], ids[place]]))
-    assert not has_repeats(of_ids([]))
+        assert has_repeats(hash_ids([*ids, ids[place]]))
+        assert has_repeats(hash_ids([ids[place], ids[place]]))
+    assert not has_repeats(hash_ids([]))

@@ -159,8 +159,8 @@ def test_few_forms_are_kept() -> None:
     forms = TemplateCache()
     for n in range(3 * MAX_TEMPLATES + 1):
         forms.learn(body_of(LINE.replace("host", f"h{n}"), rows=1))
-    (group,) = forms._any_order.values()
-    assert len(group.forms) == 1
+    (group,) = forms._any_order_groups.values()
+    assert len(group.templates) == 1
     assert template_of(LINE.replace("host", "h" * 3000).encode()) is None
 
 

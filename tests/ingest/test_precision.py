@@ -13,7 +13,7 @@ from schema.errors import AnalyticsError
 from schema.scalars import Instant, rfc3339
 from store.ingest.decoder import read_batch
 from store.ingest.line_templates import TemplateCache
-from store.ingest.replay import readable
+from store.ingest.replay import read_set_aside
 from store.ingest.rows import METRIC
 from store.ingest.streams import METRIC_STREAM
 from store.journal.set_aside import SetAsideLine
@@ -215,6 +215,6 @@ def test_replay_takes_old_times() -> None:
         SetAsideLine(Path("1.ndjson"), n, b'{"metric_name":"m","value":1,"timestamp":%d}' % time)
         for n, time in enumerate((0, 5, NOON))
     ]
-    batch, left = readable(METRIC_STREAM, lines, NOON)
+    batch, left = read_set_aside(METRIC_STREAM, lines, NOON)
     assert [row.timestamp for row in batch.rows] == [0, 5, NOON]
     assert left == []

@@ -44,4 +44,4 @@ def test_memory_is_that_of_the_cgroup(
         (groups / name).write_text(f"{content}\n")
     if own is not None:
         (tmp_path / "own").write_text(own)
-    assert available_memory(cgroups=groups, own=tmp_path / "own") == expected
+    assert available_memory(cgroups=groups, own_cgroups=tmp_path / "own") == expected

@@ -45,7 +45,7 @@ async def test_probe_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("store.journal.journal.PROBE_SECONDS", 0.01)
     async with journal(tmp_path) as log:
         log.failure = "The journal can't write"
-        await log._mend()
+        await log._probe_until_writable()
         assert log.failure is None
         assert list(tmp_path.iterdir()) == []
 

@@ -214,7 +214,7 @@ async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> Non
     async with opened(tmp_path / "data") as store:
         loader = store._loaders["metrics"]
         assert await loader.settle(frozenset({"nobody"}))
-        assert store._journals["metrics"].newest == 0
+        assert store._journals["metrics"].newest_batch == 0
 
 
 async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,5 +223,5 @@ async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.Monke
     async with journal(tmp_path / "data" / "metrics") as log:
         for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
             await log.append(lines(names), len(names), frozenset(names))
-            assert bool(log.newest_of({"nobody"})) == any_name
-            assert log.newest_of(set(names))
+            assert bool(log.newest_batch_with({"nobody"})) == any_name
+            assert log.newest_batch_with(set(names))

@@ -46,11 +46,11 @@ async def test_replay_stores_what_can_be_read_by_now(
     file.write_bytes(MENDED + b"garbage\n")
     async with opened(data) as store:
         ctx = Context(store)
-        leave = store._journals["metrics"].dead_letters.leave
-        monkeypatch.setattr(store._journals["metrics"].dead_letters, "leave", interrupt)
+        leave = store._journals["metrics"].dead_letters.keep_only
+        monkeypatch.setattr(store._journals["metrics"].dead_letters, "keep_only", interrupt)
         with pytest.raises(asyncio.CancelledError):
             await ingestion.replay(ctx)
-        monkeypatch.setattr(store._journals["metrics"].dead_letters, "leave", leave)
+        monkeypatch.setattr(store._journals["metrics"].dead_letters, "keep_only", leave)
         assert vars_of(await ingestion.replay(ctx)) == (0, 1, 1)
         assert await keys(store) == ["good", "bad"]
         assert await set_aside(data, ctx) == ["garbage"]
