@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +27,7 @@ from api.negotiation import prefers_page
 from api.pages import Pages
 from api.probes import internal_metrics, livez, readyz
 from api.responses import error_answer
+from api.rest_models import COMPONENTS
 from resolvers.context import Context
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import VERSION, InvalidSettingError, Settings, from_environment
@@ -43,9 +44,17 @@ _LOG: Final = logging.getLogger("analytics")
 _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document with the schemas of the answers; FastAPI caches it."""
+        document = super().openapi()
+        document["components"] = {"schemas": COMPONENTS}
+        return document
+
+
 def create_app(settings: Settings) -> FastAPI:
     """Compose the application; nothing is opened before its lifespan begins."""
-    app = FastAPI(
+    app = _Application(
         title="Analytics Service",
         version=VERSION,
         description=_DESCRIPTION,

@@ -8,12 +8,18 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from schema.errors import AnalyticsError
+from schema.errors import AnalyticsError, ErrorEntry
 
 _LOG: Final = logging.getLogger("analytics.http")
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class Errors(msgspec.Struct):
+    """The one shape of every error, the same as GraphQL's."""
+
+    errors: list[ErrorEntry]
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever msgspec encodes
@@ -24,7 +30,7 @@ def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = 
 def error_answer(error: AnalyticsError) -> Response:
     """Render an error, in the one shape: `{"errors": [{message, extensions: {code, …}}]}`."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return answer({"errors": [error.render()]}, error.status, headers)
+    return answer(Errors([error.render()]), error.status, headers)
 
 
 def internal_error(error: BaseException) -> AnalyticsError:

@@ -1,4 +1,4 @@
-"""The documented REST API: each route reads its request, asks a resolver, and answers."""
+"""The documented REST API: each route reads its request, calls a resolver and answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api import rest_models as shape
+from api import rest_models as models
 from api.bodies import MAX_BATCH_BODY, MAX_BODY, read_body
 from api.disconnect import cancel_on_disconnect
 from api.fast_lane import RawRoute, StrictRoute
@@ -18,6 +18,7 @@ from resolvers.context import Context
 from resolvers.overview import SERVICE
 from resolvers.series.request import SeriesArguments, SeriesSelection
 from schema.aggregates import COUNT, Aggregate, AggregateKind
+from schema.events import Event
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
 from schema.recording import DeleteEventsInput
@@ -28,7 +29,7 @@ from store.journal.row_ids import row_id
 
 
 def context_of(request: Request) -> Context:
-    """Return what the application put there at its start."""
+    """Return the context that the application made at its start."""
     ctx: Context = request.app.state.context
     return ctx
 
@@ -45,20 +46,22 @@ MetricName = Annotated[
 ]
 
 
-_SHOWN: Final = {
-    "count": COUNT,
-    "sum": Aggregate(AggregateKind.SUM),
-    "average": Aggregate(AggregateKind.AVG),
-    "min": Aggregate(AggregateKind.MIN),
-    "max": Aggregate(AggregateKind.MAX),
-}
-_DUPLICATE: Final = {"duplicate": True}
+_SUM: Final = Aggregate(AggregateKind.SUM)
+_AVG: Final = Aggregate(AggregateKind.AVG)
+_MIN: Final = Aggregate(AggregateKind.MIN)
+_MAX: Final = Aggregate(AggregateKind.MAX)
 
 TAGS: Final = [
-    {"name": "Record", "description": "Durable when the answer comes, and in the next answer."},
-    {"name": "Ask", "description": "Front ends can ask for more at `/graphql`."},
-    {"name": "Delete", "description": "In development only."},
-    {"name": "Health", "description": "Whether all is well."},
+    {
+        "name": "Record",
+        "description": "Durable once the response arrives, and visible to the next query.",
+    },
+    {
+        "name": "Query",
+        "description": "Names, aggregates, events and counts. GraphQL at `/graphql` has more.",
+    },
+    {"name": "Delete", "description": "Refused in production."},
+    {"name": "Health", "description": "State of the service."},
 ]
 
 recording_routes: Final = APIRouter(route_class=RawRoute, tags=["Record"])
@@ -69,71 +72,71 @@ probes: Final = APIRouter(tags=["Health"])
 @recording_routes.post(
     "/metrics",
     summary="Record one metric point",
-    response_model=shape.MetricRecorded,
-    openapi_extra=shape.body(shape.METRIC),
-    responses=shape.ERRORS,
+    openapi_extra=models.body(models.METRIC),
+    responses=models.answers(models.MetricRecorded),
 )
 async def record_metric(request: Request) -> Response:
-    """Store the point durably. It is in the next answer."""
+    """Store the point durably; the next query sees it."""
     unit = unit_of(request)
     body = await read_body(request, MAX_BODY)
-    recorded = await recording.record_one(context_of(request), METRIC_STREAM, body, unit)
-    told = {
-        "success": True,
-        "metric_id": f"metric_{row_id(recorded.position)}",
-        "metric_name": recorded.row.metric_name,
-        "value": recorded.row.value,
-        "timestamp": rfc3339(recorded.time),
-        "service": SERVICE,
-    }
-    return answer(told | _DUPLICATE if recorded.duplicate else told)
+    point = await recording.record_one(context_of(request), METRIC_STREAM, body, unit)
+    return answer(
+        models.MetricRecorded(
+            success=True,
+            metric_id=f"metric_{row_id(point.position)}",
+            metric_name=point.row.metric_name,
+            value=point.row.value,
+            timestamp=rfc3339(point.time),
+            service=SERVICE,
+            duplicate=point.duplicate,
+        )
+    )
 
 
 @recording_routes.post(
     "/events",
     summary="Record one event",
-    response_model=shape.EventRecorded,
-    openapi_extra=shape.body(shape.EVENT),
-    responses=shape.ERRORS,
+    openapi_extra=models.body(models.EVENT),
+    responses=models.answers(models.EventRecorded),
 )
 async def record_event(request: Request) -> Response:
-    """Store the event durably. It is in the next answer."""
+    """Store the event durably; the next query sees it."""
     unit = unit_of(request)
     body = await read_body(request, MAX_BODY)
-    recorded = await recording.record_one(context_of(request), EVENT_STREAM, body, unit)
-    told = {
-        "success": True,
-        "event_id": events.event_id(recorded.position),
-        "event_name": recorded.row.event_name,
-        "timestamp": rfc3339(recorded.time),
-        "service": SERVICE,
-    }
-    return answer(told | _DUPLICATE if recorded.duplicate else told)
+    event = await recording.record_one(context_of(request), EVENT_STREAM, body, unit)
+    return answer(
+        models.EventRecorded(
+            success=True,
+            event_id=events.event_id(event.position),
+            event_name=event.row.event_name,
+            timestamp=rfc3339(event.time),
+            service=SERVICE,
+            duplicate=event.duplicate,
+        )
+    )
 
 
 @recording_routes.post(
     "/metrics/batch",
     summary="Record many metric points",
-    response_model=shape.BatchRecorded,
-    openapi_extra=shape.batch(shape.METRIC),
-    responses=shape.ERRORS,
+    openapi_extra=models.batch(models.METRIC),
+    responses=models.answers(models.BatchRecorded),
 )
 async def record_metrics(request: Request) -> Response:
-    """Store the good points durably, report the bad ones by index."""
+    """Store the valid points durably, and report the rejected points by index."""
     return await _record_batch(request, METRIC_STREAM)
 
 
 @recording_routes.post(
     "/metrics/series",
     summary="Record many points by series",
-    response_model=shape.BatchRecorded,
-    openapi_extra=shape.batch(shape.SERIES),
-    responses=shape.ERRORS,
+    openapi_extra=models.batch(models.SERIES),
+    responses=models.answers(models.BatchRecorded),
 )
 async def record_series(request: Request) -> Response:
-    """Store points that share name and tags, as arrays: the fastest way in.
+    """Store series durably: arrays of points that share name and tags. The fastest way to record.
 
-    Counts are of points, except that a bad series is rejected as one row.
+    `accepted` and `duplicates` count points; `rejected` counts series.
     """
     return await _record_batch(request, SERIES_STREAM)
 
@@ -141,12 +144,11 @@ async def record_series(request: Request) -> Response:
 @recording_routes.post(
     "/events/batch",
     summary="Record many events",
-    response_model=shape.BatchRecorded,
-    openapi_extra=shape.batch(shape.EVENT),
-    responses=shape.ERRORS,
+    openapi_extra=models.batch(models.EVENT),
+    responses=models.answers(models.BatchRecorded),
 )
 async def record_events(request: Request) -> Response:
-    """Store the good events durably, report the bad ones by index."""
+    """Store the valid events durably, and report the rejected events by index."""
     return await _record_batch(request, EVENT_STREAM)
 
 
@@ -154,54 +156,78 @@ async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
     unit = unit_of(request)
     body = await read_body(request, MAX_BATCH_BODY)
     payload = await recording.record_batch(context_of(request), stream, body, unit=unit)
-    return answer({"success": True, **msgspec.to_builtins(payload), "service": SERVICE})
-
-
-@probes.get("/health", summary="Health", response_model=shape.Health)
-@probes.get("/health-check", summary="Health, by its other name", response_model=shape.Health)
-async def health(ctx: Ctx) -> Response:
-    """Say that the service is there, and whether all is well."""
-    found = await overview.health(ctx)
     return answer(
-        {
-            "ok": not found.checks,
-            "service": found.service,
-            "python_version": found.python_version,
-        }
+        models.BatchRecorded(
+            success=True,
+            accepted=payload.accepted,
+            duplicates=payload.duplicates,
+            rejected=payload.rejected,
+            errors=msgspec.convert(payload.errors, list[models.RejectedRow], from_attributes=True),
+            service=SERVICE,
+        )
     )
 
 
-@routes.get("/metrics", tags=["Ask"], summary="List all metrics", response_model=shape.MetricNames)
+@probes.get("/health", summary="Health", responses=models.answers(models.Health, errors=False))
+@probes.get(
+    "/health-check", summary="Health (alias)", responses=models.answers(models.Health, errors=False)
+)
+async def health(ctx: Ctx) -> Response:
+    """Return the state of the service: `ok` is false when a check fails."""
+    state = await overview.health(ctx)
+    return answer(
+        models.Health(
+            ok=not state.checks, service=state.service, python_version=state.python_version
+        )
+    )
+
+
+@routes.get(
+    "/metrics",
+    tags=["Query"],
+    summary="List all metrics",
+    responses=models.answers(models.MetricNames, errors=False),
+)
 async def list_metrics(ctx: Ctx) -> Response:
     """List the names of all metrics, sorted."""
     names = await metrics.names(ctx)
-    return answer({"metrics": names, "count": len(names)})
+    return answer(models.MetricNames(metrics=names, count=len(names)))
 
 
 @routes.get(
     "/metrics/{metric_name:text}",
-    tags=["Ask"],
+    tags=["Query"],
     summary="Aggregate one metric",
-    response_model=shape.MetricAggregation,
-    responses=shape.ERRORS,
+    responses=models.answers(models.MetricAggregation),
 )
 async def aggregate_metric(
     ctx: Ctx,
     metric_name: MetricName,
-    hours: Annotated[int, Query(ge=1, le=MAX_HOURS, description="How far back.")] = 24,
+    hours: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=MAX_HOURS,
+            description="Length of the period up to now, in hours, 1 to 87600; default 24.",
+        ),
+    ] = 24,
 ) -> Response:
-    """Count, add up and average the values of the last hours."""
-    asked = SeriesArguments(TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR)))
-    wanted = SeriesSelection(totals=frozenset(_SHOWN.values()))
-    found = await metrics.query(ctx, metric_name, None, asked, wanted)
-    totals, span = found.result.series[0].totals, found.meta.range
+    """Return count, sum, average, minimum and maximum of the values of the last `hours`."""
+    arguments = SeriesArguments(TimeRangeInput(last=DurationMs(hours * MS_PER_HOUR)))
+    selection = SeriesSelection(totals=frozenset((COUNT, _SUM, _AVG, _MIN, _MAX)))
+    aggregation = await metrics.query(ctx, metric_name, None, arguments, selection)
+    totals, time_range = aggregation.result.series[0].totals, aggregation.meta.range
     return answer(
-        {
-            "metric_name": metric_name,
-            **{name: _number(totals[aggregate]) for name, aggregate in _SHOWN.items()},
-            "period_start": rfc3339(span.from_),
-            "period_end": rfc3339(span.to),
-        }
+        models.MetricAggregation(
+            metric_name=metric_name,
+            count=int(totals[COUNT] or 0),
+            sum=_number(totals[_SUM]),
+            average=_number(totals[_AVG]),
+            min=_number(totals[_MIN]),
+            max=_number(totals[_MAX]),
+            period_start=rfc3339(time_range.from_),
+            period_end=rfc3339(time_range.to),
+        )
     )
 
 
@@ -209,80 +235,83 @@ async def aggregate_metric(
     "/metrics/{metric_name:text}",
     tags=["Delete"],
     summary="Delete one metric",
-    response_model=shape.MetricDeleted,
-    responses=shape.ERRORS,
+    responses=models.answers(models.MetricDeleted),
 )
 async def delete_metric(ctx: Ctx, metric_name: MetricName) -> Response:
-    """Delete a metric with all its points; not in production."""
-    deleted = await metrics.delete(ctx, metric_name)
+    """Delete a metric with all its points. Refused in production."""
+    payload = await metrics.delete(ctx, metric_name)
     return answer(
-        {
-            "success": True,
-            "deleted": deleted.matched_rows,
-            "metric_name": metric_name,
-            "service": SERVICE,
-        }
+        models.MetricDeleted(
+            success=True, deleted=payload.matched_rows, metric_name=metric_name, service=SERVICE
+        )
     )
 
 
 @routes.get(
     "/events",
-    tags=["Ask"],
+    tags=["Query"],
     summary="List events",
-    response_model=shape.EventList,
-    responses=shape.ERRORS,
+    responses=models.answers(models.EventList),
 )
 async def list_events(
     ctx: Ctx,
-    event_name: Annotated[str | None, Query(description="Only events of this name.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many.")] = 100,
+    event_name: Annotated[
+        str | None, Query(description="Name of the events, in full; default: events of all names.")
+    ] = None,
+    limit: Annotated[
+        int,
+        Query(ge=1, le=MAX_PAGE, description="Maximum number of events, 1 to 1000; default 100."),
+    ] = 100,
 ) -> Response:
-    """List events, newest first; `total` counts all that pass the filter."""
-    tests = events.name_filter(event_name)
+    """List events, newest first. `total` counts all events that pass the filter."""
+    where = events.name_filter(event_name)
     page, total = await asyncio.gather(
-        events.page(ctx, tests, paging=Paging(first=limit)), events.total(ctx, tests)
+        events.page(ctx, where, paging=Paging(first=limit)), events.total(ctx, where)
     )
-    shown = [
-        {
-            "id": event.id,
-            "event_name": event.name,
-            "user_id": event.user_id,
-            "properties": event.properties,
-            "timestamp": rfc3339(event.time),
-        }
-        | ({"session_id": event.session_id} if event.session_id else {})
-        for event in page.entries
-    ]
-    return answer({"events": shown, "count": len(shown), "total": total})
+    entries = [_listed(event) for event in page.entries]
+    return answer(models.EventList(events=entries, count=len(entries), total=total))
+
+
+def _listed(event: Event) -> models.ListedEvent:
+    return models.ListedEvent(
+        id=event.id,
+        event_name=event.name,
+        user_id=event.user_id,
+        properties=event.properties,
+        timestamp=rfc3339(event.time),
+        session_id=event.session_id or None,
+    )
 
 
 @routes.delete(
     "/events",
     tags=["Delete"],
     summary="Delete all events",
-    response_model=shape.Deleted,
-    responses=shape.ERRORS,
+    responses=models.answers(models.EventsDeleted),
 )
 async def delete_events(ctx: Ctx) -> Response:
-    """Delete all events; not in production."""
-    deleted = await events.delete(ctx, DeleteEventsInput(all=True))
-    return answer({"success": True, "deleted": deleted.matched_rows, "service": SERVICE})
+    """Delete all events. Refused in production."""
+    payload = await events.delete(ctx, DeleteEventsInput(all=True))
+    return answer(models.EventsDeleted(success=True, deleted=payload.matched_rows, service=SERVICE))
 
 
 @routes.get(
-    "/dashboard", tags=["Ask"], summary="Dashboard statistics", response_model=shape.Dashboard
+    "/dashboard",
+    tags=["Query"],
+    summary="Dashboard statistics",
+    responses=models.answers(models.Dashboard, errors=False),
 )
 async def dashboard(ctx: Ctx) -> Response:
-    """Count what is stored."""
-    found = await overview.overview(ctx)
+    """Count the metric points and events that are stored."""
+    counts = await overview.overview(ctx)
     return answer(
-        {
-            "total_metrics_tracked": found.metric_count,
-            "unique_metric_types": len(found.metric_names),
-            "total_events_tracked": found.event_count,
-            "metric_names": found.metric_names,
-            "timestamp": rfc3339(found.time),
-        }
+        models.Dashboard(
+            total_metrics_tracked=counts.metric_count,
+            unique_metric_types=len(counts.metric_names),
+            total_events_tracked=counts.event_count,
+            metric_names=counts.metric_names,
+            timestamp=rfc3339(counts.time),
+        )
     )
 
 

@@ -1,131 +1,163 @@
 """The shapes of the REST API's bodies, as OpenAPI shows them."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from pydantic import BaseModel, Field
+from msgspec import Meta, Struct
 
 from api.precision import PARAMETERS
+from api.responses import Errors
 from store.ingest.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
 from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
 
+_REF: Final = "#/components/schemas/{name}"
 _NUMBER: Final = "An integral value is an integer."
-_DUPLICATE: Final = "True, or absent: the id was recorded before, and this is where that row is."
 
 
-class MetricRecorded(BaseModel):
+_Duplicate = Annotated[
+    bool,
+    Meta(description="True, or absent: the id was recorded before, and this is where that row is."),
+]
+_Number = Annotated[int | float | None, Meta(description=_NUMBER)]
+_NumberOfPoints = Annotated[int | float | None, Meta(description=f"{_NUMBER} Null without points.")]
+
+
+class MetricRecorded(Struct, omit_defaults=True):
     success: bool
-    metric_id: str = Field(examples=["metric_01993f3e-8c55-7a41-8000-000000000001"])
+    metric_id: Annotated[str, Meta(examples=["metric_01993f3e-8c55-7a41-8000-000000000001"])]
     metric_name: str
-    value: int | float = Field(description="As it was sent.")
+    value: Annotated[int | float, Meta(description="As it was sent.")]
     timestamp: str
     service: str
-    duplicate: bool = Field(default=False, description=_DUPLICATE)
+    duplicate: _Duplicate = False
 
 
-class EventRecorded(BaseModel):
+class EventRecorded(Struct, omit_defaults=True):
     success: bool
-    event_id: str = Field(examples=["event_01993f3e-8c55-7a41-8000-000000000001"])
+    event_id: Annotated[str, Meta(examples=["event_01993f3e-8c55-7a41-8000-000000000001"])]
     event_name: str
     timestamp: str
     service: str
-    duplicate: bool = Field(default=False, description=_DUPLICATE)
+    duplicate: _Duplicate = False
 
 
-class RefusedRow(BaseModel):
-    index: int = Field(description="Position of the row in the batch, from 0.")
+class RejectedRow(Struct):
+    index: Annotated[int, Meta(description="Position of the row in the batch, from 0.")]
     id: str | None
     field: str | None
     code: str
     message: str
 
 
-class BatchRecorded(BaseModel):
+class BatchRecorded(Struct):
     success: bool
-    accepted: int = Field(description="Rows that are stored durably.")
-    duplicates: int = Field(description="Rows whose id was recorded before; they count once.")
-    rejected: int = Field(description="Rows that were refused.")
-    errors: list[RefusedRow]
+    accepted: Annotated[int, Meta(description="Rows that are stored durably.")]
+    duplicates: Annotated[
+        int, Meta(description="Rows whose id was recorded before; they count once.")
+    ]
+    rejected: Annotated[int, Meta(description="Rows that were refused.")]
+    errors: list[RejectedRow]
     service: str
 
 
-class Health(BaseModel):
+class Health(Struct):
     ok: bool
     service: str
     python_version: str
 
 
-class MetricNames(BaseModel):
+class MetricNames(Struct):
     metrics: list[str]
     count: int
 
 
-class MetricAggregation(BaseModel):
+class MetricAggregation(Struct):
     metric_name: str
     count: int
-    sum: int | float | None = Field(description=_NUMBER)
-    average: int | float | None = Field(description=f"{_NUMBER} Null without points.")
-    min: int | float | None = Field(description=f"{_NUMBER} Null without points.")
-    max: int | float | None = Field(description=f"{_NUMBER} Null without points.")
+    sum: _Number
+    average: _NumberOfPoints
+    min: _NumberOfPoints
+    max: _NumberOfPoints
     period_start: str
-    period_end: str = Field(description="The period is half-open: this instant is not in it.")
+    period_end: Annotated[
+        str, Meta(description="The period is half-open: this instant is not in it.")
+    ]
 
 
-class ListedEvent(BaseModel):
+class ListedEvent(Struct, omit_defaults=True):
     id: str
     event_name: str
     user_id: str | None
-    properties: dict[str, Any]
+    properties: Annotated[Any, Meta(extra_json_schema={"type": "object"})]
     timestamp: str
-    session_id: str | None = Field(default=None, description="Absent if the event has none.")
+    session_id: Annotated[str | None, Meta(description="Absent if the event has none.")] = None
 
 
-class EventList(BaseModel):
+class EventList(Struct):
     events: list[ListedEvent]
-    count: int = Field(description="Events in this answer.")
-    total: int = Field(description="Events that pass the filter.")
+    count: Annotated[int, Meta(description="Events in this answer.")]
+    total: Annotated[int, Meta(description="Events that pass the filter.")]
 
 
-class Deleted(BaseModel):
+class EventsDeleted(Struct):
     success: bool
     deleted: int
     service: str
 
 
-class MetricDeleted(Deleted):
+class MetricDeleted(Struct):
+    success: bool
+    deleted: int
     metric_name: str
+    service: str
 
 
-class Dashboard(BaseModel):
-    total_metrics_tracked: int = Field(description="Metric points stored.")
+class Dashboard(Struct):
+    total_metrics_tracked: Annotated[int, Meta(description="Metric points stored.")]
     unique_metric_types: int
     total_events_tracked: int
     metric_names: list[str]
     timestamp: str
 
 
-class ErrorExtensions(BaseModel):
-    code: str = Field(description="Stable, for programs.")
-    field: str | None = Field(
-        default=None, description="The offending input or parameter, when it is one."
-    )
-    limit: float | None = Field(default=None, description="The bound that was broken.")
+_, COMPONENTS = msgspec.json.schema_components(
+    (
+        MetricRecorded,
+        EventRecorded,
+        BatchRecorded,
+        Health,
+        MetricNames,
+        MetricAggregation,
+        EventList,
+        EventsDeleted,
+        MetricDeleted,
+        Dashboard,
+        Errors,
+    ),
+    ref_template=_REF,
+)
+"""The schemas of all answers, by name, as the components of OpenAPI."""
 
 
-class ErrorEntry(BaseModel):
-    message: str
-    extensions: ErrorExtensions
+def answers(struct: type[Struct], *, errors: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Document the answer of a route, and its errors if it has any."""
+    return {200: _content(struct)} | (ERRORS if errors else {})
 
 
-class Errors(BaseModel):
-    """The one shape of every error, the same as GraphQL's."""
-
-    errors: list[ErrorEntry]
+def _content(struct: type[Struct]) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name=struct.__name__)}
+    return {"content": {"application/json": {"schema": schema}}}
 
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    "4XX": {"model": Errors, "description": "The request was refused, and nothing of it stored."},
-    "503": {"model": Errors, "description": "Not now: try again after `Retry-After` seconds."},
+    "4XX": {
+        "description": "The request was refused, and nothing of it stored.",
+        **_content(Errors),
+    },
+    "503": {
+        "description": "Not now: try again after `Retry-After` seconds.",
+        **_content(Errors),
+    },
 }
 
 

@@ -1,6 +1,8 @@
 """The one error a caller can see, and the one shape it is rendered in."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
 
 STATUS: Final = {
     "BAD_REQUEST": 400,
@@ -20,6 +22,27 @@ STATUS: Final = {
     "UNAVAILABLE": 503,
 }
 """HTTP status of every code; a code that is not here is a programming error."""
+
+
+class ErrorExtensions(Struct, omit_defaults=True, rename={"retry_after": "retryAfter"}):
+    code: Annotated[str, Meta(description="Stable, for programs.")]
+    field: Annotated[
+        str | None, Meta(description="The offending input or parameter, when it is one.")
+    ] = None
+    limit: Annotated[float | None, Meta(description="The bound that was broken.")] = None
+    retry_after: Annotated[
+        int | None,
+        Meta(description="Seconds after which the same request may succeed, as `Retry-After`."),
+    ] = None
+    rows: Annotated[
+        list[dict[str, Any]] | None,
+        Meta(description="The first rejected rows of a batch in which no row is valid."),
+    ] = None
+
+
+class ErrorEntry(Struct):
+    message: str
+    extensions: ErrorExtensions
 
 
 class AnalyticsError(Exception):
@@ -48,20 +71,10 @@ class AnalyticsError(Exception):
         self.retry_after = retry_after
         self.rows: list[dict[str, Any]] | None = None
 
-    def extensions(self) -> dict[str, Any]:
-        """Return the machine-readable half: `code`, and what of `field`, `limit`, … applies."""
-        parts = {
-            "code": self.code,
-            "field": self.field,
-            "limit": self.limit,
-            "retryAfter": self.retry_after,
-            "rows": self.rows,
-        }
-        return {key: value for key, value in parts.items() if value is not None}
-
-    def render(self) -> dict[str, Any]:
-        """Return the error as an entry of `errors`, the same on both doors."""
-        return {"message": self.message, "extensions": self.extensions()}
+    def render(self) -> ErrorEntry:
+        """Return the error as an entry of `errors`, the same in both APIs."""
+        extensions = ErrorExtensions(self.code, self.field, self.limit, self.retry_after, self.rows)
+        return ErrorEntry(self.message, extensions)
 
 
 def bad_input(field: str | None, message: str, *, limit: float | None = None) -> AnalyticsError:

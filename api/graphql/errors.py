@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from graphql import (
     GraphQLError,
     GraphQLInputObjectType,
@@ -125,7 +126,7 @@ def _field(name: str, path: Sequence[str | int], message: str) -> str:
 
 def render_located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
     """Render an error with its path and its places in the document."""
-    content = ours.render()
+    content = msgspec.structs.asdict(ours.render())
     if error.path:
         content["path"] = error.path
     if error.locations:
