@@ -1,1 +1,1 @@
-"""Everything that speaks HTTP: the REST routes, GraphQL, the pages, probes, middleware."""
+"""The HTTP layer: REST routes, GraphQL, pages for people, probes, middleware."""

@@ -1,4 +1,7 @@
-"""What both doors do with HTTP: read bodies within their limits, answer, render errors."""
+"""Request bodies of both APIs: read within limits of size and memory, unzipped, checked as UTF-8.
+
+`read_body` is the only reader. `BodyMemoryLimit` bounds the bodies of all requests together.
+"""
 
 import codecs
 import re
@@ -13,13 +16,15 @@ from schema.errors import AnalyticsError
 MAX_BODY: Final = 2**20
 MAX_BATCH_BODY: Final = 16 * 2**20
 
-_PIECE: Final = 4096
+_CHUNK_BYTES: Final = 4096
 _DIGITS: Final = 18
-_BODIES: Final = "analytics.bodies"
-_HELD: Final = "analytics.held"
+"""Digits of Content-Length that are read: more than a body can have."""
+
+_LIMIT_KEY: Final = "analytics.bodies"
+_HELD_BYTES_KEY: Final = "analytics.held"
 
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
-_WIDE_MARKS: Final = (  # UTF-32's begins like UTF-16's
+_WIDE_MARKS: Final = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
@@ -31,45 +36,49 @@ _WIDE_ZEROS: Final = {
     b"\0\1\0\1": "UTF-16",
     b"\1\0\1\0": "UTF-16",
 }
-"""Encodings of a body by which of its first four bytes are zero."""
+"""Encoding of JSON without a mark, by the zeros among its first four bytes (1: not zero)."""
 
 
 class BodyMemoryLimit:
-    """Middleware that bounds the bytes of request bodies that are in memory at one time.
+    """Middleware that bounds the bytes of all request bodies in memory at one time.
 
-    A body is held until its request is answered, as are the rows that are read from it, which
-    take several times its size.
+    A body counts until its request is answered. So long live also the rows that are decoded from
+    it, and they take several times its size.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         """Wrap an application; `limit` is in bytes."""
         self._app = app
         self._limit = limit
-        self._held = 0
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forget what a request held when it is answered."""
-        scope[_BODIES] = self
+        """Pass a request on, and release its bytes when it is answered."""
+        scope[_LIMIT_KEY] = self
         if any(name == b"expect" for name, _ in scope.get("headers", ())):
-            receive, send = _closing_unread(receive, send)
+            receive, send = _close_if_unread(receive, send)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._held -= scope.get(_HELD, 0)
+            self._held_bytes -= scope.get(_HELD_BYTES_KEY, 0)
 
     def hold(self, scope: Scope, size: int) -> None:
-        """Count bytes that a request holds from now on; refuse it when it is too much."""
-        scope[_HELD] = scope.get(_HELD, 0) + size
-        self._held += size
-        if self._held > self._limit:
+        """Count bytes as held by a request until it is answered.
+
+        Raises UNAVAILABLE when all requests together hold more than the limit.
+        """
+        scope[_HELD_BYTES_KEY] = scope.get(_HELD_BYTES_KEY, 0) + size
+        self._held_bytes += size
+        if self._held_bytes > self._limit:
             message = f"Too much is being sent at once (limit {self._limit} bytes)."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
 
 
-def _closing_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """Close the connection behind an answer that does not wait for the body.
+def _close_if_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Wrap `receive` and `send`: an answer before the body was read closes the connection.
 
-    The client asked whether to send it; after the answer nobody knows whether it will.
+    A client with `Expect: 100-continue` may send the body after such an answer or leave it out,
+    so the next bytes on the connection are ambiguous.
     """
     is_read = False
 
@@ -88,27 +97,30 @@ def _closing_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body as UTF-8 without a byte order mark, unzipped if it was sent so.
+    """Return the body of a request as UTF-8, unzipped and without a byte order mark.
 
-    Refuses more than `limit` bytes either way, and other encodings.
+    `limit` is in bytes, for the body as sent and for the body unzipped. Raises PAYLOAD_TOO_LARGE
+    above it, UNSUPPORTED_MEDIA_TYPE for another charset or compression, UNAVAILABLE above the
+    memory limit of all bodies, and BAD_REQUEST for a broken body.
     """
     _check_charset(request.headers.get("content-type", ""))
-    bodies: BodyMemoryLimit = request.scope[_BODIES]
-    if _announced_size(request) > limit and "expect" in request.headers:
-        raise _too_large(limit)  # before the client is told to send it
+    memory_limit: BodyMemoryLimit = request.scope[_LIMIT_KEY]
+    if _content_length(request) > limit and "expect" in request.headers:
+        raise _too_large(limit)  # before the client sends it
     chunks = []
     size = 0
-    more = True
-    while more:  # Starlette's stream() is a generator on top, at a tenth of the cost of one row
-        part = await request.receive()
-        if part["type"] == "http.disconnect":
+    is_complete = False
+    # Starlette's `stream()` adds a generator, which costs a tenth of recording one row.
+    while not is_complete:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
             raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.")
-        chunk = part.get("body", b"")
-        more = part.get("more_body", False)
+        chunk = message.get("body", b"")
+        is_complete = not message.get("more_body", False)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
-        bodies.hold(request.scope, len(chunk))
+        memory_limit.hold(request.scope, len(chunk))
         chunks.append(chunk)
     body = b"".join(chunks)
     match request.headers.get("content-encoding", "identity").strip().lower():
@@ -116,10 +128,10 @@ async def read_body(request: Request, limit: int) -> bytes:
             pass
         case "gzip" | "x-gzip":
             body = _unzip(body, limit)
-            bodies.hold(request.scope, len(body))
-        case other:
-            message = f"Content-Encoding {other[:40]!r} is not supported; use gzip or none."
-            raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
+            memory_limit.hold(request.scope, len(body))
+        case encoding:
+            reason = f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or none."
+            raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", reason)
     return _without_byte_order_mark(body)
 
 
@@ -142,25 +154,25 @@ def _without_byte_order_mark(body: bytes) -> bytes:
     return body
 
 
-def _announced_size(request: Request) -> int:
-    announced = request.headers.get("content-length", "0")
-    if not (announced.isascii() and announced.isdigit()):
+def _content_length(request: Request) -> int:
+    text = request.headers.get("content-length", "0")
+    if not (text.isascii() and text.isdigit()):
         raise AnalyticsError("BAD_REQUEST", "Content-Length is not a number.")
-    digits = announced.lstrip("0")
+    digits = text.lstrip("0")
     return int(digits[:_DIGITS] or 0)
 
 
 def _unzip(body: bytes, limit: int) -> bytes:
-    unzipped = bytearray()
+    content = bytearray()
     member = None
     try:
-        # In pieces: zlib copies all that is behind a member, and there may be 800,000 of them.
-        for start in range(0, len(body), _PIECE):
-            rest = body[start : start + _PIECE]
+        # In chunks: zlib copies all bytes after a member, and a body can have 800,000 members.
+        for start in range(0, len(body), _CHUNK_BYTES):
+            rest = body[start : start + _CHUNK_BYTES]
             while rest:
                 member = member or zlib.decompressobj(wbits=31)
-                unzipped += member.decompress(rest, limit + 1 - len(unzipped))
-                if len(unzipped) > limit:
+                content += member.decompress(rest, limit + 1 - len(content))
+                if len(content) > limit:
                     raise _too_large(limit)
                 rest = member.unused_data
                 if member.eof:
@@ -169,7 +181,7 @@ def _unzip(body: bytes, limit: int) -> bytes:
         raise AnalyticsError("BAD_REQUEST", f"The body is not valid gzip: {error}") from None
     if member:
         raise AnalyticsError("BAD_REQUEST", "The gzip body is not whole.")
-    return bytes(unzipped)
+    return bytes(content)
 
 
 def _too_large(limit: int) -> AnalyticsError:

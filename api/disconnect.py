@@ -1,4 +1,4 @@
-"""Watches whether the client of a request goes away."""
+"""Watch for clients that disconnect before their answer."""
 
 import asyncio
 import contextlib
@@ -8,16 +8,19 @@ from starlette.requests import Request
 
 
 @contextlib.asynccontextmanager
-async def cancel_on_disconnect(request: Request, gone: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `gone` if the client goes away before the block ends; the body must have been read."""
+async def cancel_on_disconnect(request: Request, cancel: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `cancel` if the client disconnects before the block ends.
+
+    The body must have been read: the watch receives the messages after it.
+    """
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        gone()
+        cancel()
 
-    watching = asyncio.create_task(watch())
+    task = asyncio.create_task(watch())
     try:
         yield
     finally:
-        watching.cancel()
+        task.cancel()

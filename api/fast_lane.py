@@ -1,4 +1,7 @@
-"""Routes of the REST API: strict about query parameters, raw and fast for recording."""
+"""Route classes of the REST API, and a short path to the routes that record.
+
+`StrictRoute` refuses undeclared query parameters. `RawRoute` leaves the body to its endpoint.
+"""
 
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeAlias
@@ -18,7 +21,7 @@ _Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class _Text(Convertor[str]):
-    """Any text as the end of a path; Starlette's own `path` stops before a line break."""
+    """Path parameter of any text. Starlette's own `path` stops at a line break."""
 
     regex = r"[\s\S]*"
 
@@ -33,26 +36,26 @@ register_url_convertor("text", _Text())
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters it doesn't declare.
+    """A route that refuses query parameters it does not declare.
 
-    They are those of its function, and those among the `parameters` of its `openapi_extra`.
+    It declares them as parameters of its function, or in `openapi_extra["parameters"]`.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's
-        """Find out which parameters are declared."""
+        """Make a route, and collect its declared parameters."""
         super().__init__(path, endpoint, **options)
-        declared = [field.alias for field in self.dependant.query_params]
+        names = [field.alias for field in self.dependant.query_params]
         extra = (self.openapi_extra or {}).get("parameters", [])
-        self._parameters = [*declared, *(each["name"] for each in extra if each["in"] == "query")]
-        self._shown = f"{min(self.methods or ())} {self.path_format}"
+        self._parameters = [*names, *(param["name"] for param in extra if param["in"] == "query")]
+        self._title = f"{min(self.methods or ())} {self.path_format}"
 
     def check_parameters(self, scope: Scope) -> None:
-        """Refuse a parameter that is not declared, or that is there twice."""
+        """Raise BAD_USER_INPUT for a parameter that is undeclared or repeated."""
         if scope["query_string"]:
-            check_parameters(scope["query_string"], self._shown, self._parameters)
+            check_parameters(scope["query_string"], self._title, self._parameters)
 
     def get_route_handler(self) -> _Handler:
-        """Return a handler that looks at the parameters first."""
+        """Return a handler that checks the parameters first."""
         handle = super().get_route_handler()
 
         async def check_and_handle(request: Request) -> Response:
@@ -63,9 +66,9 @@ class StrictRoute(APIRoute):
 
 
 class RawRoute(StrictRoute):
-    """A route that is given the request and nothing else.
+    """A route whose endpoint takes the bare request.
 
-    Recording is the hot path: FastAPI's own reading of a body takes longer than all the rest.
+    Recording is the hot path, and FastAPI takes longer to read a body than all other steps take.
     """
 
     def get_route_handler(self) -> _Handler:
@@ -74,10 +77,10 @@ class RawRoute(StrictRoute):
 
 
 class FastLane:
-    """Middleware that goes straight to a raw route, by one look-up.
+    """Middleware that finds a raw route by one look-up, and calls its endpoint.
 
-    On the router's way there stand half a dozen wrappers and a scan of all routes, which cost more
-    than recording does. What this does not find takes that way as ever.
+    The router passes through six wrappers and a scan of all routes, which cost more than
+    recording a row. Requests for other routes go on to the router.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:

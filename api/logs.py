@@ -1,4 +1,4 @@
-"""One-line JSON logs without personal data."""
+"""Logs: one JSON line for each record, without personal data."""
 
 import datetime as dt
 import logging
@@ -11,19 +11,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.responses import error_answer, internal_error
 
 SLOW_SECONDS: Final = 1.0
-
+"""Seconds from which a request is logged as slow."""
 
 _LOG: Final = logging.getLogger("analytics.request")
-
-
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message"}
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message"}
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON: time, level, logger, message, and its extras."""
+    """Formatter of a record as one line of JSON: time, level, logger, message, extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return a record as JSON."""
         moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
         line: dict[str, Any] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -31,14 +29,16 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: val for key, val in vars(record).items() if key not in _STANDARD}
+        line |= {
+            name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS
+        }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 def log_to_stderr(*names: str) -> None:
-    """Send these loggers, and only these, to stderr as JSON lines."""
+    """Write the records of these loggers, and of no others, to stderr as JSON lines."""
     for name in names:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
@@ -50,9 +50,9 @@ def log_to_stderr(*names: str) -> None:
 
 
 class RequestLog:
-    """Logs requests that failed or were slow, by route: paths and queries may name people.
+    """Middleware that logs failed and slow requests, by route: a path may hold personal data.
 
-    It also turns what nobody caught into an answer: an error id for the caller, a log line for us.
+    It also answers an unexpected exception with a 500 that has the id of its log line.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -60,7 +60,7 @@ class RequestLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and look at how it ends."""
+        """Pass a request on, and log it if it fails or takes over `SLOW_SECONDS`."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -72,14 +72,14 @@ class RequestLog:
                 status = message["status"]
             await send(message)
 
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             await self._app(scope, receive, watch)
-        except Exception as error:  # noqa: BLE001 - the last place where it can be answered
+        except Exception as error:  # noqa: BLE001 - the outermost place that can still answer
             ours = internal_error(error)
             if not status:
                 await error_answer(ours)(scope, receive, watch)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         if status >= 400 or seconds > SLOW_SECONDS:
             _LOG.log(
                 logging.WARNING if status >= 500 or seconds > SLOW_SECONDS else logging.INFO,

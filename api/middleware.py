@@ -1,4 +1,4 @@
-"""Middleware: HEAD, slashes at the end of a path, the prefix of a proxy."""
+"""Middleware for HEAD, trailing slashes, the path prefix of a proxy, and start-up errors."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,14 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadRequests:
-    """Middleware that answers HEAD wherever GET is answered: with the same headers, no body."""
+    """Middleware that answers HEAD like GET: the same status and headers, no body."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask for what HEAD is about, keep its body back."""
+        """Pass a HEAD request on as GET, and drop the body of its response."""
         if scope.get("method") != "HEAD":
             await self._app(scope, receive, send)
             return
@@ -26,19 +26,20 @@ class HeadRequests:
                 message = {**message, "body": b""}
             await send(message)
 
-        got = {**scope, "method": "GET"}
+        get_scope = {**scope, "method": "GET"}
         try:
-            await self._app(got, receive, send_without_body)
+            await self._app(get_scope, receive, send_without_body)
         finally:
-            scope["route"] = got.get("route")  # for the log
+            scope["route"] = get_scope.get("route")  # for the log
 
 
 class TrailingSlash:
-    """Middleware for paths that are a route's but for a slash at their end.
+    """Middleware for the path of a route with a slash at its end.
 
-    GET is sent to the path without it, by a relative address: pages link relatively, and only the
-    client knows which prefix a proxy takes off. All else is answered at once: few clients repeat a
-    POST elsewhere. The name of a metric may end in a slash, so routes with a name are left alone.
+    GET is redirected to the path without the slash, because pages have relative links. The
+    redirect is relative too: only the client knows the prefix that a proxy strips. Other methods
+    are routed at once, because few clients repeat a POST after a redirect. Routes with a name in
+    their path are left alone, because a metric's name may end in a slash.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
@@ -52,23 +53,23 @@ class TrailingSlash:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lead a request to its route."""
+        """Redirect or route a request whose path ends in a slash."""
         path: str = scope.get("path", "")
         if path.endswith("/"):
-            reads = scope["method"] in {"GET", "HEAD"}
+            is_read = scope["method"] in {"GET", "HEAD"}
             path = path[:-1]
-            if ("GET" if reads else scope["method"], path) in self._routes:
-                if reads:
+            if ("GET" if is_read else scope["method"], path) in self._routes:
+                if is_read:
                     query = scope["query_string"].decode("latin-1")
-                    there = f"../{path.rpartition('/')[2]}" + (f"?{query}" if query else "")
-                    await RedirectResponse(there, 308)(scope, receive, send)
+                    target = f"../{path.rpartition('/')[2]}" + (f"?{query}" if query else "")
+                    await RedirectResponse(target, 308)(scope, receive, send)
                     return
                 scope["path"] = path
         await self._app(scope, receive, send)
 
 
 class RootPath:
-    """Middleware of a service whose paths have a prefix, whether the proxy takes it off or not."""
+    """Middleware for a path prefix, whether the proxy strips it or passes it on."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         """Wrap an application; the prefix is like `/analytics`."""
@@ -76,19 +77,19 @@ class RootPath:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the prefix off the path; the prefix alone leads to the start page below it."""
+        """Strip the prefix from the path. The prefix alone redirects to the start page."""
         path = scope.get("path", "")
         if path == self._prefix:
             query = scope["query_string"].decode("latin-1")
-            there = f"{path}/?{query}" if query else f"{path}/"
-            await RedirectResponse(there)(scope, receive, send)
+            target = f"{path}/?{query}" if query else f"{path}/"
+            await RedirectResponse(target)(scope, receive, send)
             return
         if path.startswith(f"{self._prefix}/"):
             path = path.removeprefix(self._prefix)
         await self._app({**scope, "path": path, "root_path": self._prefix}, receive, send)
 
 
-_REFUSALS: Final = (
+_STARTUP_ERRORS: Final = (
     "settings.InvalidSettingError:",
     "store.store.StoreInUseError:",
     "store.engine_folder.StoreFolderError:",
@@ -97,7 +98,7 @@ _REFUSALS: Final = (
 
 
 class StartupErrorMessage:
-    """Middleware that lets a refusal to start be read: its one line, not Starlette's traceback."""
+    """Middleware that shows a start-up error as one line instead of Starlette's traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -106,7 +107,7 @@ class StartupErrorMessage:
         async def shorten(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed":
                 last_line = message["message"].strip().rpartition("\n")[2]
-                if last_line.startswith(_REFUSALS):
+                if last_line.startswith(_STARTUP_ERRORS):
                     message["message"] = last_line.partition(": ")[2]
             await send(message)
 

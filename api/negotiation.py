@@ -1,4 +1,4 @@
-"""What a client accepts, by weight: media types (Accept) and encodings (Accept-Encoding)."""
+"""Content negotiation: weights of media types (Accept) and encodings (Accept-Encoding)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ _UTF_8: Final = {"utf-8", "utf8"}
 
 
 def weights(headers: Headers, name: str) -> dict[str, float]:
-    """Read a header like `gzip, br;q=0.5`: each value in lower case, and its weight from 0 to 1.
+    """Read a header like `gzip, br;q=0.5`: the weight, 0 to 1, of each value in lower case.
 
-    A weight that is no number counts as none. Of a value that is there twice the larger weight
-    counts. A media type in another charset than UTF-8, the only one of our answers, has none.
+    A weight that is no number counts as 1. A repeated value has its largest weight. A media type
+    in another charset than UTF-8 has weight 0, because all responses are UTF-8.
     """
-    found: dict[str, float] = {}
-    for part in ",".join(headers.getlist(name)).lower().split(","):
-        value, *parameters = (text.strip() for text in part.split(";"))
-        given = dict(_parameter(text) for text in parameters)
+    result: dict[str, float] = {}
+    for entry in ",".join(headers.getlist(name)).lower().split(","):
+        value, *parameters = (text.strip() for text in entry.split(";"))
+        values = dict(_parameter(text) for text in parameters)
         if value:
-            is_ours = given.get("charset", "utf-8") in _UTF_8
-            weight = _weight(given.get("q", "1")) if is_ours else 0.0
-            found[value] = max(weight, found.get(value, 0.0))
-    return found
+            is_utf_8 = values.get("charset", "utf-8") in _UTF_8
+            weight = _weight(values.get("q", "1")) if is_utf_8 else 0.0
+            result[value] = max(weight, result.get(value, 0.0))
+    return result
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -37,22 +37,24 @@ def _weight(text: str) -> float:
 
 
 def media_type_weight(accepted: Mapping[str, float], media_type: str) -> float:
-    """Return the weight of a media type: that of the most specific range that has it, or 0."""
+    """Return the weight of the most specific range that includes a media type, else 0."""
     ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*", "*")
-    return next((accepted[each] for each in ranges if each in accepted), 0.0)
+    return next((accepted[name] for name in ranges if name in accepted), 0.0)
 
 
-def prefers_page(headers: Headers, others: Sequence[str]) -> bool:
-    """Say whether HTML is named in Accept, and has no less weight than other media types."""
+def prefers_page(headers: Headers, media_types: Sequence[str]) -> bool:
+    """Say whether Accept names HTML, with at least the weight of each of these media types."""
     accepted = weights(headers, "accept")
     page = accepted.get("text/html", 0.0)
-    return page > 0 and all(media_type_weight(accepted, other) <= page for other in others)
+    return page > 0 and all(
+        media_type_weight(accepted, media_type) <= page for media_type in media_types
+    )
 
 
-def encoding(headers: Headers, offered: Sequence[str]) -> str | None:
-    """Choose the encoding of an answer; None: as it is.
+def best_encoding(headers: Headers, encodings: Sequence[str]) -> str | None:
+    """Choose the encoding of a response; None leaves it plain.
 
-    `offered` is in our order of preference. What only `*` accepts is gzip, if that is offered.
+    `encodings` has the preferred encoding first. `*` alone accepts gzip.
     """
     accepted = weights(headers, "accept-encoding")
     if not accepted:
@@ -61,6 +63,6 @@ def encoding(headers: Headers, offered: Sequence[str]) -> str | None:
         accepted.setdefault("gzip", accepted["x-gzip"])
     if "*" in accepted:
         accepted.setdefault("gzip", accepted["*"])
-    best = max(offered, key=lambda name: accepted.get(name, 0.0), default="")
+    best = max(encodings, key=lambda name: accepted.get(name, 0.0), default="")
     weight = accepted.get(best, 0.0)
     return best if weight > 0 and weight >= accepted.get("identity", 0.0) else None

@@ -1,7 +1,7 @@
-"""The pages for people: start, explorer, REST documentation. Nothing on them is from elsewhere.
+"""Pages for people: start page, GraphQL explorer, REST documentation. They need no internet.
 
-What we wrote is in `web/pages/`, what was built of others' work (`make pages`) in `web/dist/`.
-All addresses in it are relative, so the pages work below any prefix.
+`web/pages/` has our own files, `web/dist/` the third-party files that `make pages` builds.
+All addresses on the pages are relative, so the pages work below any path prefix.
 """
 
 import mimetypes
@@ -16,37 +16,37 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, PathLike, StaticFiles
 from starlette.types import Scope
 
-from api.negotiation import encoding
+from api.negotiation import best_encoding
 
 _WEB: Final = Path(__file__).resolve().parent.parent / "web"
-_OURS: Final = _WEB / "pages"
+_PAGES_FOLDER: Final = _WEB / "pages"
 _DIST: Final = _WEB / "dist"
-_BUILT: Final = _DIST / "built.txt"
-_HASHED: Final = _DIST / "static" / "explorer"  # each name has a hash of the content
+_BUILD_STAMP: Final = _DIST / "built.txt"
+_EXPLORER: Final = _DIST / "static" / "explorer"  # each name has a hash of its content
 
-_OWN: Final = dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'") | dict.fromkeys(
-    ("script-src", "style-src", "img-src", "font-src", "connect-src"), "'self'"
-)
+_OWN_POLICY: Final = dict.fromkeys(
+    ("default-src", "base-uri", "form-action"), "'none'"
+) | dict.fromkeys(("script-src", "style-src", "img-src", "font-src", "connect-src"), "'self'")
 # Monaco, Swagger UI and ReDoc write styles; their icons are data URLs.
-_OTHERS: Final = _OWN | {
+_THIRD_PARTY_POLICY: Final = _OWN_POLICY | {
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data:",
     "font-src": "'self' data:",
 }
 _POLICIES: Final = {
-    "index.html": _OWN,
-    "unbuilt.html": _OWN,
-    "docs.html": _OTHERS,
-    "redoc.html": _OTHERS | {"worker-src": "blob:"},  # its search
-    "explorer.html": _OTHERS | {"worker-src": "'self'"},
+    "index.html": _OWN_POLICY,
+    "unbuilt.html": _OWN_POLICY,
+    "docs.html": _THIRD_PARTY_POLICY,
+    "redoc.html": _THIRD_PARTY_POLICY | {"worker-src": "blob:"},  # for its search
+    "explorer.html": _THIRD_PARTY_POLICY | {"worker-src": "'self'"},
 }
 
 
 class Pages(StaticFiles):
-    """Serves the pages and their files: compressed where the build did so, cached, under a CSP."""
+    """Responses for pages and their files: compressed by the build, cached, under a CSP."""
 
     def __init__(self) -> None:
-        """Nothing is looked at before the first request."""
+        """Create the pages. The folders are not read before the first request."""
         super().__init__(check_dir=False)
 
     def get_directories(
@@ -54,14 +54,14 @@ class Pages(StaticFiles):
         directory: PathLike | None = None,  # noqa: ARG002 - Starlette's
         packages: list[str | tuple[str, str]] | None = None,  # noqa: ARG002 - Starlette's
     ) -> list[PathLike]:
-        """Return where files are looked for."""
-        return [_OURS, _DIST]
+        """Return the folders of the files."""
+        return [_PAGES_FOLDER, _DIST]
 
     def page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
-        """Return an endpoint that shows a page, or what to do when it is not built."""
+        """Return the endpoint of a page. Without a build it answers 503 with instructions."""
 
         async def show(request: Request) -> Response:
-            if name == "index.html" or _BUILT.exists():
+            if name == "index.html" or _BUILD_STAMP.exists():
                 return await self.get_response(name, request.scope)
             response = await self.get_response("unbuilt.html", request.scope)
             response.status_code = 503
@@ -70,7 +70,7 @@ class Pages(StaticFiles):
         return show
 
     async def file(self, request: Request) -> Response:
-        """Answer with the file that a path names."""
+        """Answer with the file at the path of the request."""
         return await self.get_response(self.get_path(request.scope), request.scope)
 
     def file_response(
@@ -80,25 +80,25 @@ class Pages(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """Answer with a file, or with 304 if the browser has it."""
-        asked = Headers(scope=scope)
+        """Answer with a file, or with 304 if the browser has the current file."""
+        request_headers = Headers(scope=scope)
         path = Path(full_path)
         headers = {
-            "Cache-Control": "no-cache",  # kept, and asked for each time
+            "Cache-Control": "no-cache",  # cached, and revalidated each time
             "Vary": "Accept-Encoding",
             "X-Content-Type-Options": "nosniff",
         }
-        if path.is_relative_to(_HASHED):
+        if path.is_relative_to(_EXPLORER):
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
         if policy := _POLICIES.get(path.name):
             headers |= _page_headers(policy)
-        packed = path.with_name(f"{path.name}.gz")
-        if encoding(asked, ("gzip",)) and packed.exists():
+        compressed_path = path.with_name(f"{path.name}.gz")
+        if best_encoding(request_headers, ("gzip",)) and compressed_path.exists():
             headers["Content-Encoding"] = "gzip"
-            path, stat_result = packed, packed.stat()
+            path, stat_result = compressed_path, compressed_path.stat()
         media_type = mimetypes.guess_type(full_path)[0]
         response = FileResponse(path, status_code, headers, media_type, stat_result=stat_result)
-        if self.is_not_modified(response.headers, asked):
+        if self.is_not_modified(response.headers, request_headers):
             return NotModifiedResponse(response.headers)
         return response
 
@@ -108,6 +108,6 @@ def _page_headers(policy: dict[str, str]) -> dict[str, str]:
     return {
         "Content-Security-Policy": "; ".join(map(" ".join, directives.items())),
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Referrer-Policy": "no-referrer",  # an address may have a query in it
+        "Referrer-Policy": "no-referrer",  # an address may contain a query
         "Vary": "Accept, Accept-Encoding",
     }

@@ -1,4 +1,4 @@
-"""Query parameters: a route takes those that it declares, each once; any other is refused."""
+"""Strict query parameters: a route takes each declared parameter once, and refuses any other."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ from starlette.datastructures import QueryParams
 
 from schema.errors import bad_input
 
-_SHOWN: Final = 100
+_MAX_SHOWN: Final = 100
+"""Characters of an unknown name in an error message."""
+
 _SYNONYMS: Final = {
     **dict.fromkeys(("h", "d", "day", "days", "minutes", "last", "period", "range"), "hours"),
     **dict.fromkeys(("from", "start", "since", "window", "weeks", "months"), "hours"),
@@ -21,27 +23,32 @@ _HINTS: Final = {
 }
 
 
-def check_parameters(query: bytes | str, route: str, taken: Sequence[str]) -> None:
-    """Refuse a parameter that a route, like `GET /events`, doesn't take, or that is there twice.
+def check_parameters(query: bytes | str, route: str, parameters: Sequence[str]) -> None:
+    """Check the query string of a route, like `GET /events`, that declares these parameters.
 
-    Raises BAD_USER_INPUT that names the parameter and what the route takes.
+    Raises BAD_USER_INPUT for an undeclared or a repeated parameter. The message names the
+    parameter and the declared ones.
     """
-    seen: set[str] = set()
+    names: set[str] = set()
     for name, _ in QueryParams(query).multi_items():
-        if name in seen:
+        if name in names:
             raise bad_input(name, "must not be given twice")
-        if name not in taken:
-            shown = name[:_SHOWN]
-            message = f"{route} has no such parameter{_suggestion(shown, taken)}"
-            raise bad_input(shown, message + _HINTS.get(route, ""))
-        seen.add(name)
+        if name not in parameters:
+            excerpt = name[:_MAX_SHOWN]
+            message = f"{route} has no such parameter{_suggestion(excerpt, parameters)}"
+            raise bad_input(excerpt, message + _HINTS.get(route, ""))
+        names.add(name)
 
 
-def _suggestion(name: str, taken: Sequence[str]) -> str:
-    if not taken:
+def _suggestion(name: str, parameters: Sequence[str]) -> str:
+    if not parameters:
         return "; it takes none."
-    folded = name.strip().lower().replace("-", "_")
-    near = difflib.get_close_matches(folded, [each.lower() for each in taken], n=1)
-    meant = next((each for each in taken if each.lower() in near), _SYNONYMS.get(folded))
-    listed = f"it takes {', '.join(taken)}."
-    return f"; did you mean {meant}? {listed.capitalize()}" if meant in taken else f"; {listed}"
+    normalized_name = name.strip().lower().replace("-", "_")
+    lower_names = [parameter.lower() for parameter in parameters]
+    matches = difflib.get_close_matches(normalized_name, lower_names, n=1)
+    similar = (parameter for parameter in parameters if parameter.lower() in matches)
+    suggestion = next(similar, _SYNONYMS.get(normalized_name))
+    summary = f"it takes {', '.join(parameters)}."
+    if suggestion not in parameters:
+        return f"; {summary}"
+    return f"; did you mean {suggestion}? {summary.capitalize()}"

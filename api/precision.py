@@ -1,4 +1,4 @@
-"""Unit of the numeric timestamps in a request, from its query string or its header."""
+"""The unit of numeric timestamps, from the query string or a header of a request."""
 
 from typing import Any, Final
 
@@ -14,8 +14,9 @@ HEADER: Final = "X-Timestamp-Precision"
 _HEADER_KEY: Final = HEADER.lower().encode()
 _SCHEMA: Final = {"type": "string", "enum": list(UNITS)}
 _DESCRIPTION: Final = (
-    "Unit of numeric timestamps: seconds, milliseconds, microseconds or nanoseconds."
-    " Without it they are milliseconds, and those below 10^11 are refused: they look like seconds."
+    "Unit of numeric timestamps: s (seconds), ms (milliseconds), us (microseconds) or ns"
+    " (nanoseconds). Default: ms; then a number below 10^11 is rejected, because it is likely"
+    " seconds."
 )
 
 PARAMETERS: Final[list[dict[str, Any]]] = [
@@ -24,27 +25,27 @@ PARAMETERS: Final[list[dict[str, Any]]] = [
         "name": HEADER,
         "in": "header",
         "schema": _SCHEMA,
-        "description": f"Like the query parameter `{PARAMETER}`; given both, they must be equal.",
+        "description": f"As the query parameter `{PARAMETER}`; both in one request must be equal.",
     },
 ]
-"""The parameters as OpenAPI describes them."""
+"""The OpenAPI declarations of the query parameter and the header."""
 
 
 def unit_of(request: Request) -> Unit | None:
-    """Return the unit that a request gives, None if it gives none.
+    """Return the timestamp unit of a request; None if it names no unit.
 
-    Raises `AnalyticsError` for an unknown unit, and for two different ones.
+    Raises BAD_USER_INPUT for an unknown unit, and for two different units.
     """
     headers = request.scope["headers"]
-    given = {value.decode("latin-1") for key, value in headers if key == _HEADER_KEY}
+    symbols = {value.decode("latin-1") for key, value in headers if key == _HEADER_KEY}
     if query := request.scope["query_string"]:
-        given.update(QueryParams(query).getlist(PARAMETER))
-    if not given:
+        symbols.update(QueryParams(query).getlist(PARAMETER))
+    if not symbols:
         return None
-    if len(given) > 1:
-        shown = " and ".join(sorted(f"{symbol[:20]!r}" for symbol in given)[:2])
-        raise bad_input(PARAMETER, f"is given as {shown}; parameter and header must agree")
-    (symbol,) = given
+    if len(symbols) > 1:
+        pair = " and ".join(sorted(f"{symbol[:20]!r}" for symbol in symbols)[:2])
+        raise bad_input(PARAMETER, f"is given as {pair}; parameter and header must agree")
+    (symbol,) = symbols
     if symbol not in UNITS:
         raise bad_input(PARAMETER, f"must be one of {', '.join(UNITS)}, not {symbol[:20]!r}")
     return UNITS[symbol]

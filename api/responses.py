@@ -1,4 +1,4 @@
-"""JSON responses, and the one rendering of errors."""
+"""JSON responses, and the one shape of errors in both APIs."""
 
 import logging
 import secrets
@@ -11,8 +11,6 @@ from starlette.responses import Response
 from schema.errors import AnalyticsError, ErrorEntry
 
 _LOG: Final = logging.getLogger("analytics.http")
-
-
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -22,20 +20,23 @@ class Errors(msgspec.Struct):
     errors: list[ErrorEntry]
 
 
-def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever msgspec encodes
-    """Return a JSON response."""
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - any type that msgspec encodes
+    """Return a response with content as JSON."""
     return Response(_ENCODE(content), status, headers, media_type="application/json")
 
 
 def error_answer(error: AnalyticsError) -> Response:
-    """Render an error, in the one shape: `{"errors": [{message, extensions: {code, …}}]}`."""
+    """Return the response for an error: `{"errors": [{message, extensions: {code, …}}]}`."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     return answer(Errors([error.render()]), error.status, headers)
 
 
 def internal_error(error: BaseException) -> AnalyticsError:
-    """Log a failure that is ours; return what its caller may know, with an id to find it by."""
-    number = secrets.token_hex(6)
-    _LOG.error("internal error %s", number, exc_info=error)
-    message = f"Something went wrong on our side; the log has it under {number}."
+    """Log an unexpected exception, and return the error for its caller.
+
+    The message has an id that leads to the log line, and nothing of the exception.
+    """
+    error_id = secrets.token_hex(6)
+    _LOG.error("internal error %s", error_id, exc_info=error)
+    message = f"Something went wrong on our side; the log has it under {error_id}."
     return AnalyticsError("INTERNAL_SERVER_ERROR", message)

@@ -29,7 +29,7 @@ from store.journal.row_ids import row_id
 
 
 def context_of(request: Request) -> Context:
-    """Return the context that the application made at its start."""
+    """Return the context that the application created at its start."""
     ctx: Context = request.app.state.context
     return ctx
 
@@ -189,7 +189,7 @@ async def health(ctx: Ctx) -> Response:
     responses=models.answers(models.MetricNames, errors=False),
 )
 async def list_metrics(ctx: Ctx) -> Response:
-    """List the names of all metrics, sorted."""
+    """List the names of all metrics with points, sorted by name."""
     names = await metrics.names(ctx)
     return answer(models.MetricNames(metrics=names, count=len(names)))
 
@@ -208,7 +208,7 @@ async def aggregate_metric(
         Query(
             ge=1,
             le=MAX_HOURS,
-            description="Length of the period up to now, in hours, 1 to 87600; default 24.",
+            description=f"Length of the period up to now, in hours, 1 to {MAX_HOURS}; default 24.",
         ),
     ] = 24,
 ) -> Response:
@@ -260,7 +260,11 @@ async def list_events(
     ] = None,
     limit: Annotated[
         int,
-        Query(ge=1, le=MAX_PAGE, description="Maximum number of events, 1 to 1000; default 100."),
+        Query(
+            ge=1,
+            le=MAX_PAGE,
+            description=f"Maximum number of events, 1 to {MAX_PAGE}; default 100.",
+        ),
     ] = 100,
 ) -> Response:
     """List events, newest first. `total` counts all events that pass the filter."""
@@ -268,11 +272,11 @@ async def list_events(
     page, total = await asyncio.gather(
         events.page(ctx, where, paging=Paging(first=limit)), events.total(ctx, where)
     )
-    entries = [_listed(event) for event in page.entries]
+    entries = [_list_entry(event) for event in page.entries]
     return answer(models.EventList(events=entries, count=len(entries), total=total))
 
 
-def _listed(event: Event) -> models.ListedEvent:
+def _list_entry(event: Event) -> models.ListedEvent:
     return models.ListedEvent(
         id=event.id,
         event_name=event.name,

@@ -1,4 +1,7 @@
-"""The shapes of the REST API's bodies, as OpenAPI shows them."""
+"""Bodies of the REST API: the structs of its answers, and the OpenAPI schemas of both directions.
+
+A struct of an answer is encoded as the JSON, and documented as the schema.
+"""
 
 from typing import Annotated, Any, Final
 
@@ -11,22 +14,26 @@ from store.ingest.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
 from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
 
 _REF: Final = "#/components/schemas/{name}"
-_NUMBER: Final = "An integral value is an integer."
+_NUMBER: Final = "An integer if the value is integral."
 
 
 _Duplicate = Annotated[
     bool,
-    Meta(description="True, or absent: the id was recorded before, and this is where that row is."),
+    Meta(
+        description="True if the id was recorded before: the answer then describes that row. Absent otherwise."
+    ),
 ]
 _Number = Annotated[int | float | None, Meta(description=_NUMBER)]
-_NumberOfPoints = Annotated[int | float | None, Meta(description=f"{_NUMBER} Null without points.")]
+_NumberOfPoints = Annotated[
+    int | float | None, Meta(description=f"{_NUMBER} Null if the period has no points.")
+]
 
 
 class MetricRecorded(Struct, omit_defaults=True):
     success: bool
     metric_id: Annotated[str, Meta(examples=["metric_01993f3e-8c55-7a41-8000-000000000001"])]
     metric_name: str
-    value: Annotated[int | float, Meta(description="As it was sent.")]
+    value: Annotated[int | float, Meta(description="The value as it was sent.")]
     timestamp: str
     service: str
     duplicate: _Duplicate = False
@@ -42,7 +49,7 @@ class EventRecorded(Struct, omit_defaults=True):
 
 
 class RejectedRow(Struct):
-    index: Annotated[int, Meta(description="Position of the row in the batch, from 0.")]
+    index: Annotated[int, Meta(description="Index of the row in the batch, from 0.")]
     id: str | None
     field: str | None
     code: str
@@ -51,11 +58,16 @@ class RejectedRow(Struct):
 
 class BatchRecorded(Struct):
     success: bool
-    accepted: Annotated[int, Meta(description="Rows that are stored durably.")]
+    accepted: Annotated[int, Meta(description="Number of rows stored durably by this request.")]
     duplicates: Annotated[
-        int, Meta(description="Rows whose id was recorded before; they count once.")
+        int,
+        Meta(
+            description="Number of rows whose id was recorded before, within 7 days; they are not stored again."
+        ),
     ]
-    rejected: Annotated[int, Meta(description="Rows that were refused.")]
+    rejected: Annotated[
+        int, Meta(description="Number of rows that are not valid; they are not stored.")
+    ]
     errors: list[RejectedRow]
     service: str
 
@@ -78,10 +90,8 @@ class MetricAggregation(Struct):
     average: _NumberOfPoints
     min: _NumberOfPoints
     max: _NumberOfPoints
-    period_start: str
-    period_end: Annotated[
-        str, Meta(description="The period is half-open: this instant is not in it.")
-    ]
+    period_start: Annotated[str, Meta(description="Start of the period, inclusive.")]
+    period_end: Annotated[str, Meta(description="End of the period, exclusive.")]
 
 
 class ListedEvent(Struct, omit_defaults=True):
@@ -90,13 +100,15 @@ class ListedEvent(Struct, omit_defaults=True):
     user_id: str | None
     properties: Annotated[Any, Meta(extra_json_schema={"type": "object"})]
     timestamp: str
-    session_id: Annotated[str | None, Meta(description="Absent if the event has none.")] = None
+    session_id: Annotated[str | None, Meta(description="Absent if the event has no session.")] = (
+        None
+    )
 
 
 class EventList(Struct):
     events: list[ListedEvent]
-    count: Annotated[int, Meta(description="Events in this answer.")]
-    total: Annotated[int, Meta(description="Events that pass the filter.")]
+    count: Annotated[int, Meta(description="Number of events in this answer.")]
+    total: Annotated[int, Meta(description="Number of stored events that pass the filter.")]
 
 
 class EventsDeleted(Struct):
@@ -113,7 +125,9 @@ class MetricDeleted(Struct):
 
 
 class Dashboard(Struct):
-    total_metrics_tracked: Annotated[int, Meta(description="Metric points stored.")]
+    total_metrics_tracked: Annotated[
+        int, Meta(description="Number of metric points that are stored.")
+    ]
     unique_metric_types: int
     total_events_tracked: int
     metric_names: list[str]
@@ -136,11 +150,11 @@ _, COMPONENTS = msgspec.json.schema_components(
     ),
     ref_template=_REF,
 )
-"""The schemas of all answers, by name, as the components of OpenAPI."""
+"""OpenAPI schemas of all answers, by name."""
 
 
 def answers(struct: type[Struct], *, errors: bool = True) -> dict[int | str, dict[str, Any]]:
-    """Document the answer of a route, and its errors if it has any."""
+    """Return the OpenAPI responses of a route: its answer, and with `errors` the error shapes."""
     return {200: _content(struct)} | (ERRORS if errors else {})
 
 
@@ -151,11 +165,11 @@ def _content(struct: type[Struct]) -> dict[str, Any]:
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {
-        "description": "The request was refused, and nothing of it stored.",
+        "description": "The request was refused; nothing of it is stored.",
         **_content(Errors),
     },
     "503": {
-        "description": "Not now: try again after `Retry-After` seconds.",
+        "description": "Temporarily unavailable. Try again after the seconds in `Retry-After`.",
         **_content(Errors),
     },
 }
@@ -167,14 +181,14 @@ METRIC, EVENT, SERIES = (
 _TEXT_TIME: Final = {"type": "string", "format": "date-time"}
 _NUMERIC_TIME: Final = {"type": "integer", "minimum": MIN_BARE_NUMBER, "maximum": MAX_TIME}
 _TIME_DESCRIPTION: Final = (
-    "RFC 3339 with an offset, rounded down to milliseconds; or milliseconds since 1970, in another"
-    " unit with `precision`. From 1970 to 2099."
+    "RFC 3339 with an offset, rounded down to milliseconds; or a number since 1970, in milliseconds"
+    " or in the unit of `precision`. From 1970 to 2099."
 )
 for row_schema in (METRIC, EVENT):
     row_schema["properties"]["timestamp"] = {
         "anyOf": [_TEXT_TIME, _NUMERIC_TIME, {"type": "null"}],
         "default": None,
-        "description": f"{_TIME_DESCRIPTION} Now unless given.",
+        "description": f"{_TIME_DESCRIPTION} Default: now.",
     }
 SERIES["properties"] |= {
     "timestamps": {
@@ -185,19 +199,19 @@ SERIES["properties"] |= {
     "values": {
         "type": "array",
         "items": {"type": "number"},
-        "description": "As many as timestamps.",
+        "description": "Values of the points, one for each timestamp.",
     },
 }
 
 
 def body(row: dict[str, Any]) -> dict[str, Any]:
-    """Document a request body of one row."""
+    """Return the OpenAPI declaration of a request body of one row."""
     content = {"application/json": {"schema": row}}
     return {"parameters": PARAMETERS, "requestBody": {"required": True, "content": content}}
 
 
 def batch(row: dict[str, Any]) -> dict[str, Any]:
-    """Document a request body of many rows."""
+    """Return the OpenAPI declaration of a request body of many rows, as an array or NDJSON."""
     content = {
         "application/json": {"schema": {"type": "array", "items": row, "maxItems": MAX_ROWS}},
         "application/x-ndjson": {"schema": row},

@@ -1,4 +1,4 @@
-"""The one error a caller can see, and the one shape it is rendered in."""
+"""The error of both APIs: codes with their HTTP status, the exception, its rendered form."""
 
 from typing import Annotated, Any, Final
 
@@ -21,22 +21,27 @@ STATUS: Final = {
     "INTERNAL_SERVER_ERROR": 500,
     "UNAVAILABLE": 503,
 }
-"""HTTP status of every code; a code that is not here is a programming error."""
+"""HTTP status of every code. Any other code is a programming error."""
 
 
 class ErrorExtensions(Struct, omit_defaults=True, rename={"retry_after": "retryAfter"}):
-    code: Annotated[str, Meta(description="Stable, for programs.")]
+    code: Annotated[str, Meta(description="Stable code of the reason, for programs.")]
     field: Annotated[
-        str | None, Meta(description="The offending input or parameter, when it is one.")
+        str | None,
+        Meta(description="Name of the wrong field or parameter, if the error is about one."),
     ] = None
-    limit: Annotated[float | None, Meta(description="The bound that was broken.")] = None
+    limit: Annotated[
+        float | None, Meta(description="Bound that the value breaks, if it breaks one.")
+    ] = None
     retry_after: Annotated[
         int | None,
-        Meta(description="Seconds after which the same request may succeed, as `Retry-After`."),
+        Meta(
+            description="Seconds after which the same request may succeed; equal to the header `Retry-After`."
+        ),
     ] = None
     rows: Annotated[
         list[dict[str, Any]] | None,
-        Meta(description="The first rejected rows of a batch in which no row is valid."),
+        Meta(description="First 100 rejected rows of a batch that has no valid row."),
     ] = None
 
 
@@ -48,8 +53,8 @@ class ErrorEntry(Struct):
 class AnalyticsError(Exception):
     """A refusal that the caller can act on.
 
-    `field` names the offending input in the words of the door it came through, `limit` the
-    bound that was broken, `retry_after` the seconds after which the same request may succeed.
+    `field` is the wrong input by its name in the API of the caller. `limit` is the bound that the
+    input breaks. `retry_after` is in seconds: after them the same request may succeed.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from api.compression import SMALLEST
-from api.negotiation import encoding, media_type_weight, weights
+from api.negotiation import best_encoding, media_type_weight, weights
 from app import create_app
 from settings import InvalidSettingError, Settings, from_environment
 from tests.harness.apis import get, metric_path, record, refusal, said, stored
@@ -260,7 +260,7 @@ async def test_files_are_compressed_once(service: Service, accepted: str) -> Non
 def test_any_header_is_read(text: str) -> None:
     """Whatever is in Accept-Encoding and Accept is read: weights from 0 to 1, never an error."""
     sent = Headers({"accept-encoding": text, "accept": text})
-    assert encoding(sent, ("zstd", "gzip")) in {None, "zstd", "gzip"}
+    assert best_encoding(sent, ("zstd", "gzip")) in {None, "zstd", "gzip"}
     read = weights(sent, "accept")
     assert all(0 <= weight <= 1 for weight in read.values())
     assert 0 <= media_type_weight(read, "application/json") <= 1
