@@ -20,7 +20,8 @@ _NUMBER: Final = "An integer if the value is integral."
 _Duplicate = Annotated[
     bool,
     Meta(
-        description="True if the id was recorded before: the answer then describes that row. Absent otherwise."
+        description="True if the id was recorded before: id and timestamp are then from the"
+        " earlier row. Absent otherwise."
     ),
 ]
 _Number = Annotated[int | float | None, Meta(description=_NUMBER)]
@@ -58,16 +59,12 @@ class RejectedRow(Struct):
 
 class BatchRecorded(Struct):
     success: bool
-    accepted: Annotated[int, Meta(description="Number of rows stored durably by this request.")]
+    accepted: Annotated[int, Meta(description="Rows (of series: points) that are stored durably.")]
     duplicates: Annotated[
         int,
-        Meta(
-            description="Number of rows whose id was recorded before, within 7 days; they are not stored again."
-        ),
+        Meta(description="Rows with an id that was recorded in the last 7 days; not stored again."),
     ]
-    rejected: Annotated[
-        int, Meta(description="Number of rows that are not valid; they are not stored.")
-    ]
+    rejected: Annotated[int, Meta(description="Rows that are not valid and not stored.")]
     errors: list[RejectedRow]
     service: str
 

@@ -30,7 +30,7 @@ from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
 from schema.errors import bad_input
 from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
-from schema.ready import Encoded
+from schema.ready import EncodedValue
 from schema.results import Caveat, Change, ResultMeta
 from store.query.series.aggregates import in_engine
 from store.query.series.formulas import Formula, parse_formula
@@ -304,8 +304,10 @@ def _present(
         )
 
     return FormulaResult(
-        begins=Encoded(msgspec.Raw(times)),
-        previous_begins=None if previous_times is None else Encoded(msgspec.Raw(previous_times)),
+        begins=EncodedValue(msgspec.Raw(times)),
+        previous_begins=None
+        if previous_times is None
+        else EncodedValue(msgspec.Raw(previous_times)),
         series=[formula_series(computed) for computed in series],
         meta=meta,
     )
@@ -333,5 +335,5 @@ def _bucket_count(bucketed_range: BucketedRange | None) -> int:
     return len(bucketed_range.buckets.starts) if bucketed_range and bucketed_range.buckets else 0
 
 
-def _encode_column(column: Sequence[Value], indexes: Sequence[int]) -> Encoded:
-    return Encoded(msgspec.Raw(msgspec.json.encode(visible_values(column, indexes))))
+def _encode_column(column: Sequence[Value], indexes: Sequence[int]) -> EncodedValue:
+    return EncodedValue(msgspec.Raw(msgspec.json.encode(visible_values(column, indexes))))

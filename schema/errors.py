@@ -35,9 +35,7 @@ class ErrorExtensions(Struct, omit_defaults=True, rename={"retry_after": "retryA
     ] = None
     retry_after: Annotated[
         int | None,
-        Meta(
-            description="Seconds after which the same request may succeed; equal to the header `Retry-After`."
-        ),
+        Meta(description="Seconds until the same request may succeed, as in `Retry-After`."),
     ] = None
     rows: Annotated[
         list[dict[str, Any]] | None,

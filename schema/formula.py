@@ -7,7 +7,7 @@ from strawberry import argument
 
 from schema.aggregates import AggregateKind, OrderDirection
 from schema.filters import MetricFilter
-from schema.ready import Encoded
+from schema.ready import EncodedValue
 from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant
 from schema.series import PREVIOUS_TIMES
@@ -45,8 +45,8 @@ class FormulaSeries:
     change: Change | None = strawberry.field(
         description="How the total changed; null without `compare`."
     )
-    column: strawberry.Private[Encoded]
-    previous_column: strawberry.Private[Encoded | None]
+    column: strawberry.Private[EncodedValue]
+    previous_column: strawberry.Private[EncodedValue | None]
 
     @strawberry.field(description="The formula bucket by bucket, aligned with `times`.")
     def values(self) -> list[float | None]:

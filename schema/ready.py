@@ -8,7 +8,7 @@ import msgspec
 from schema.selection import TYPENAME, SelectedField
 
 
-class Encoded(NamedTuple):
+class EncodedValue(NamedTuple):
     """A value that has the shape of the response already: it is sent as it is.
 
     graphql-core completes each leaf by itself, 2 µs apiece, which for the 10,000 values of a chart
@@ -28,9 +28,9 @@ Columns: TypeAlias = Callable[[SelectedField], FieldValues]
 """Some objects, field by field."""
 
 
-def objects(fields: Iterable[SelectedField], columns: Columns, count: int) -> Encoded:
+def objects(fields: Iterable[SelectedField], columns: Columns, count: int) -> EncodedValue:
     """Put the selected fields of some objects together, as the text of one JSON array."""
-    return Encoded(msgspec.Raw(b"[" + texts(fields, columns, count) + b"]"))
+    return EncodedValue(msgspec.Raw(b"[" + texts(fields, columns, count) + b"]"))
 
 
 def texts(fields: Iterable[SelectedField], columns: Columns, count: int) -> bytes:

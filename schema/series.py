@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from schema.aggregates import Aggregate, AggregateKind, additive, aggregate, field_aggregate
 from schema.filters import PropertyCast
-from schema.ready import Columns, Encoded, FieldValues, items, texts
+from schema.ready import Columns, EncodedValue, FieldValues, items, texts
 from schema.results import Change, GroupKey, finite
 from schema.scalars import Instant, rfc3339
 from schema.selection import SelectedField
@@ -54,12 +54,12 @@ class Series:
     partial: bytes
 
     @property
-    def columns(self) -> dict[Aggregate, Encoded]:
+    def columns(self) -> dict[Aggregate, EncodedValue]:
         """Its columns, ready to be sent."""
         return _ready(self.texts)
 
     @property
-    def previous_columns(self) -> dict[Aggregate, Encoded] | None:
+    def previous_columns(self) -> dict[Aggregate, EncodedValue] | None:
         """The columns of the other range, if there is one."""
         return None if self.previous_texts is None else _ready(self.previous_texts)
 
@@ -105,7 +105,7 @@ class Series:
                 count - self.compared_count,
             ),
         ]
-        return Encoded(msgspec.Raw(b"[" + b",".join(filter(None, parts)) + b"]"))
+        return EncodedValue(msgspec.Raw(b"[" + b",".join(filter(None, parts)) + b"]"))
 
     def _columns(self, part: slice, *, compared: bool = False) -> Columns:
         """Return some of the points, field by field; `compared`: they have a previous one."""
@@ -154,11 +154,13 @@ class SeriesResult:
 
     def shown_times(self) -> Any:  # noqa: ANN401 - it stands for a list
         """When the buckets begin, ready to be sent."""
-        return Encoded(msgspec.Raw(self.times))
+        return EncodedValue(msgspec.Raw(self.times))
 
     def shown_previous_times(self) -> Any:  # noqa: ANN401 - it stands for a list, or null
         """When the buckets of the other range begin, ready to be sent; null without one."""
-        return None if self.previous_times is None else Encoded(msgspec.Raw(self.previous_times))
+        return (
+            None if self.previous_times is None else EncodedValue(msgspec.Raw(self.previous_times))
+        )
 
 
 def instants(moments: Sequence[int]) -> bytes:
@@ -231,4 +233,4 @@ _MILLISECONDS: Final = np.array([b"%03d" % n for n in range(1000)])
 
 
 def _ready(texts: Mapping[Aggregate, bytes]) -> dict[Aggregate, Any]:
-    return {one: Encoded(msgspec.Raw(text)) for one, text in texts.items()}
+    return {one: EncodedValue(msgspec.Raw(text)) for one, text in texts.items()}

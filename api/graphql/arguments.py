@@ -1,12 +1,12 @@
-"""Arguments that several fields share, with their descriptions."""
+"""Arguments that several GraphQL fields share, with their descriptions."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from strawberry import argument
 
 from resolvers import metrics
 from resolvers.context import Context
-from resolvers.series import request as trends
+from resolvers.series.request import SeriesArguments
 from schema.aggregates import OrderByInput, series_order
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.filters import MetricFilter
@@ -14,80 +14,99 @@ from schema.ranges import CompareInput, TimeRangeInput
 from schema.scalars import Zone
 from store.query.time.buckets import MAX_BUCKETS
 
-Range = Annotated[TimeRangeInput, argument(description="Which time.")]
+Range = Annotated[TimeRangeInput, argument(description="Time range of the rows, half-open.")]
 
+PointFilter = Annotated[
+    MetricFilter | None, argument(description="Filter of the points; default: all points.")
+]
 
-WhichPoints = Annotated[MetricFilter | None, argument(description="Which points; all if null.")]
-
-
-Grain = Annotated[Granularity, argument(description="The length of a bucket.")]
-
+BucketSize = Annotated[Granularity, argument(description="Length of a bucket.")]
 
 MaxPoints = Annotated[
-    int, argument(description=f"With AUTO, at most so many buckets, 1 to {MAX_BUCKETS}.")
+    int,
+    argument(description=f"Maximum number of buckets with AUTO, 1 to {MAX_BUCKETS}."),
 ]
 
+TimeZone = Annotated[Zone, argument(description="Time zone of calendar ranges and buckets.")]
 
-InZone = Annotated[Zone, argument(description="The zone whose clocks ranges and buckets go by.")]
+FirstWeekday = Annotated[WeekStart, argument(description="First day of a week.")]
 
+GroupTags = Annotated[
+    list[str] | None, argument(description="Tags to group by, at most 5; default: one group.")
+]
 
-Weeks = Annotated[WeekStart, argument(description="The first day of a week.")]
+OrderBy = Annotated[
+    OrderByInput | None,
+    argument(description="Order of the groups; default: the largest count first."),
+]
 
-
-Tags = Annotated[list[str] | None, argument(description="Tags to group by, at most 5.")]
-
-
-OrderBy = Annotated[OrderByInput | None, argument(description="Which series come first.")]
-
-
-Limit = Annotated[int, argument(description="At most so many groups, 1 to 1000.")]
-
+Limit = Annotated[int, argument(description="Maximum number of groups, 1 to 1000.")]
 
 Offset = Annotated[
-    int, argument(description="After so many groups in their order: `limit` for the second page.")
+    int,
+    argument(
+        description="Number of groups to skip, in their order: the value of `limit` for the"
+        " second page."
+    ),
 ]
-
 
 GroupSearch = Annotated[
     str | None,
     argument(
-        description="Only groups whose label has this text in it, in any case; all others are among"
-        " the other groups."
+        description="Return only groups whose label contains this text, in any case. All other rows"
+        " count among the other groups."
     ),
 ]
 
-
 OtherGroup = Annotated[
     bool,
-    argument(description="Whether all groups that have no line of their own are a line, too."),
+    argument(description="Whether to add one series of all groups that are not returned."),
+]
+
+BucketFill = Annotated[Fill, argument(description="Value of a bucket without data.")]
+
+Comparison = Annotated[
+    CompareInput | None, argument(description="Range to compare with; default: no comparison.")
+]
+
+MaxValues = Annotated[int, argument(description="Maximum number of values, 1 to 1000.")]
+
+ValueSearch = Annotated[
+    str | None,
+    argument(description="Return only values that contain this text, in any case; default: all."),
 ]
 
 
-GapFill = Annotated[Fill, argument(description="What a bucket without data holds.")]
-
-
-CompareWith = Annotated[CompareInput | None, argument(description="What to compare with.")]
-
-
-Values = Annotated[int, argument(description="At most so many, 1 to 1000.")]
-
-
-Part = Annotated[str | None, argument(description="A part of the text, in any case.")]
-
-
-def metric_series_arguments(ctx: Context, **given: Any) -> trends.SeriesArguments:  # noqa: ANN401 - arguments of `query`
-    return trends.SeriesArguments(
-        range=given["range"],
-        zone=given["timezone"],
-        week_start=given["week_start"],
-        granularity=given["granularity"],
-        max_points=given["max_points"],
-        group_columns=metrics.tag_columns(ctx, given["group_by"] or []),
-        order=series_order("metrics", given["order_by"]),
-        limit=given["limit"],
-        offset=given["offset"],
-        search=given["group_search"] or "",
-        other_group=given["other_group"],
-        fill=given["fill"],
-        compare=given["compare"],
+def metric_series_arguments(
+    ctx: Context,
+    *,
+    range: TimeRangeInput,  # noqa: A002 - arguments of the field, by their names
+    timezone: Zone,
+    week_start: WeekStart,
+    granularity: Granularity,
+    max_points: int,
+    group_by: list[str] | None,
+    order_by: OrderByInput | None,
+    limit: int,
+    offset: int,
+    group_search: str | None,
+    other_group: bool,
+    fill: Fill,
+    compare: CompareInput | None,
+) -> SeriesArguments:
+    """Return the series arguments of the field `Metric.query`, apart from its filter."""
+    return SeriesArguments(
+        range=range,
+        zone=timezone,
+        week_start=week_start,
+        granularity=granularity,
+        max_points=max_points,
+        group_columns=metrics.tag_columns(ctx, group_by or []),
+        order=series_order("metrics", order_by),
+        limit=limit,
+        offset=offset,
+        search=group_search or "",
+        other_group=other_group,
+        fill=fill,
+        compare=compare,
     )

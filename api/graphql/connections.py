@@ -1,4 +1,4 @@
-"""Relay connections: any list, page by page, in both directions."""
+"""Relay connections: pages of a list in both directions."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Self, TypeVar
@@ -16,83 +16,93 @@ T = TypeVar("T")
 
 First = Annotated[
     int | None,
-    argument(description="So many from the beginning, 1 to 1000; 100 unless `last` is given."),
+    argument(
+        description="Return the first n entries, 1 to 1000; default 100, unless `last` is given."
+    ),
 ]
-AfterCursor = Annotated[str | None, argument(description="Only what comes after this cursor.")]
-Last = Annotated[int | None, argument(description="So many from the end, 1 to 1000.")]
-BeforeCursor = Annotated[str | None, argument(description="Only what comes before this cursor.")]
+AfterCursor = Annotated[str | None, argument(description="Return only entries after this cursor.")]
+Last = Annotated[int | None, argument(description="Return the last n entries, 1 to 1000.")]
+BeforeCursor = Annotated[
+    str | None, argument(description="Return only entries before this cursor.")
+]
 
 
-@strawberry.type(description="Where a page stands in its list.")
+@strawberry.type(description="Position of a page in its list.")
 class PageInfo:
     page: strawberry.Private[Page[Any]]
 
-    @strawberry.field(description="Whether more follow; looked up only when it is selected.")
+    @strawberry.field(description="Whether entries follow the page; looked up only if selected.")
     async def has_next_page(self) -> bool:
         return await self.page.has_next()
 
-    @strawberry.field(description="Whether any come before; looked up only when it is selected.")
+    @strawberry.field(description="Whether entries precede the page; looked up only if selected.")
     async def has_previous_page(self) -> bool:
         return await self.page.has_previous()
 
-    @strawberry.field(description="Cursor of the first entry, to go on `before`.")
+    @strawberry.field(description="Cursor of the first entry: `before` of the previous page.")
     def start_cursor(self) -> str | None:
         return self.page.cursor_at(0)
 
-    @strawberry.field(description="Cursor of the last entry, to go on `after`.")
+    @strawberry.field(description="Cursor of the last entry: `after` of the next page.")
     def end_cursor(self) -> str | None:
         return self.page.cursor_at(-1)
 
 
-@strawberry.type(description="An entry of a list.")
+@strawberry.type(description="Entry of a list with its cursor.")
 class Edge(Generic[T]):
-    cursor: str = strawberry.field(description="Its place in the list, whatever comes or goes.")
-    node: T = strawberry.field(description="The entry.")
+    cursor: str = strawberry.field(
+        description="Position in the list; it stays valid when entries are added or deleted."
+    )
+    node: T = strawberry.field(description="The entry itself.")
 
 
-@strawberry.type(description="A page of a list; its order is the same in both directions.")
+@strawberry.type(description="Page of a list. The order is the same with `first` and with `last`.")
 class Connection(Generic[T]):
     page: strawberry.Private[Page[T]]
 
     @classmethod
     def from_page(cls, page: Page[T]) -> Self:
-        """Present a page."""
+        """Return the connection of a page."""
         return cls(page=page)
 
-    @strawberry.field(description="The entries with their cursors.")
+    @strawberry.field(description="Entries of the page, with their cursors.")
     def edges(self, info: Info) -> list[Edge[T]]:
         if self.page.columns is not None:
-            return _ready_edges(self.page, selected_fields(info._raw_info))  # noqa: SLF001
+            return _encoded_edges(self.page, selected_fields(info._raw_info))  # noqa: SLF001
         cursors, entries = self.page.cursors, self.page.entries
-        return [Edge(cursor=at, node=node) for at, node in zip(cursors, entries, strict=True)]
+        return [
+            Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, entries, strict=True)
+        ]
 
-    @strawberry.field(description="The entries.")
+    @strawberry.field(description="Entries of the page.")
     def nodes(self, info: Info) -> list[T]:
         if self.page.columns is not None:
-            return _ready_nodes(self.page, selected_fields(info._raw_info))  # noqa: SLF001
+            return _encoded_nodes(self.page, selected_fields(info._raw_info))  # noqa: SLF001
         return self.page.entries
 
-    @strawberry.field(description="Where the page stands.")
+    @strawberry.field(description="Position of the page in the list.")
     def page_info(self) -> PageInfo:
         return PageInfo(page=self.page)
 
-    @strawberry.field(
-        description="Entries in the whole list, counted only when it is selected; else null."
-    )
+    @strawberry.field(description="Number of entries in the whole list; counted only if selected.")
     async def total_count(self) -> Long | None:
         return Long(await self.page.total())
 
 
-def _ready_nodes(page: Page[Any], selected: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
-    assert page.columns  # noqa: S101 - that is why this is called
-    return objects(selected, page.columns(page.rows), len(page.rows))
+def _encoded_nodes(page: Page[Any], fields: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
+    assert page.columns  # noqa: S101 - the callers check it
+    return objects(fields, page.columns(page.rows), len(page.rows))
 
 
-def _ready_edges(page: Page[Any], selected: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
-    assert page.columns  # noqa: S101 - that is why this is called
+def _encoded_edges(page: Page[Any], fields: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
+    assert page.columns  # noqa: S101 - the callers check it
     nodes = page.columns(page.rows)
 
     def edge(field: SelectedField) -> FieldValues:
-        return nodes if field.name == "node" else [b'"%b"' % at.encode() for at in page.cursors]
+        return (
+            nodes
+            if field.name == "node"
+            else [b'"%b"' % cursor.encode() for cursor in page.cursors]
+        )
 
-    return objects(selected, edge, len(page.rows))
+    return objects(fields, edge, len(page.rows))

@@ -1,5 +1,6 @@
-"""What went wrong in a GraphQL request, in our own terms."""
+"""Errors of a GraphQL request: conversion to `AnalyticsError`, the wrong field, rendering."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -28,107 +29,111 @@ from schema.errors import AnalyticsError
 from schema.scalars import UnreadableInstantError
 
 _MAX_ERRORS: Final = 50
-_OF_A_FIELD: Final = re.compile(
+_FIELD_IN_MESSAGE: Final = re.compile(
     r"Expected value of type '\w+' (?:to include required|not to include unknown) field '(\w+)'"
 )
 
 
 def to_analytics_error(
-    error: GraphQLError, schema: GraphQLSchema, asked: GraphQLRequest, *, executed: bool
+    error: GraphQLError, schema: GraphQLSchema, request: GraphQLRequest, *, is_executed: bool
 ) -> AnalyticsError:
-    """Return what went wrong in our own terms; log it if it is our fault."""
+    """Convert an error of graphql-core; log it if it is unexpected.
+
+    `is_executed` is false for an error of parsing or validation.
+    """
     match error.original_error:
         case UnreadableInstantError() as ours:
-            ours.field = next(_places(schema, asked, ours), ours.field)
+            ours.field = next(_instant_paths(schema, request, ours), ours.field)
             return ours
         case AnalyticsError() as ours:
             return ours
         case None | GraphQLError():
-            return AnalyticsError(_code(error, executed=executed), error.message)
-        case ValueError() if not executed:  # an integer literal of more than 4,300 digits
+            return AnalyticsError(_code(error, is_executed=is_executed), error.message)
+        case ValueError() if not is_executed:  # an integer literal of more than 4,300 digits
             return AnalyticsError("GRAPHQL_VALIDATION_FAILED", error.message)
         case fault:
             return internal_error(fault)
 
 
-def _code(error: GraphQLError, *, executed: bool) -> str:
+def _code(error: GraphQLError, *, is_executed: bool) -> str:
     if isinstance(error, GraphQLSyntaxError):
         return "GRAPHQL_PARSE_FAILED"
-    return "BAD_USER_INPUT" if executed else "GRAPHQL_VALIDATION_FAILED"
+    return "BAD_USER_INPUT" if is_executed else "GRAPHQL_VALIDATION_FAILED"
 
 
-def variable_errors(schema: GraphQLSchema, asked: GraphQLRequest) -> list[GraphQLError]:
-    """Say of each variable whose value is wrong where in it, in a `field` like `range.last`.
+def variable_errors(schema: GraphQLSchema, request: GraphQLRequest) -> list[GraphQLError]:
+    """Validate the variables of a failed request again; each error names its `field`.
 
-    graphql-core has the place in its message only. This is for a request that failed already.
+    A field is a path like `range.last`, which graphql-core has in the text of its message only.
     """
-    given = asked.variables or {}
-    found = (error for node in _definitions(asked) for error in _wrong(schema, node, given))
-    return [error for error, _ in zip(found, range(_MAX_ERRORS), strict=False)]
+    values = request.variables or {}
+    definitions = _definitions(request)
+    errors = (error for node in definitions for error in _value_errors(schema, node, values))
+    return list(itertools.islice(errors, _MAX_ERRORS))
 
 
-def _definitions(asked: GraphQLRequest) -> Sequence[VariableDefinitionNode]:
-    operation = get_operation_ast(parse(asked.query), asked.operationName)
+def _definitions(request: GraphQLRequest) -> Sequence[VariableDefinitionNode]:
+    operation = get_operation_ast(parse(request.query), request.operationName)
     return (operation and operation.variable_definitions) or ()
 
 
-def _wrong(
-    schema: GraphQLSchema, node: VariableDefinitionNode, given: Mapping[str, Any]
+def _value_errors(
+    schema: GraphQLSchema, node: VariableDefinitionNode, values: Mapping[str, Any]
 ) -> Iterator[GraphQLError]:
     name = node.variable.name.value
-    value = given.get(name, Undefined)
-    declared: Any = type_from_ast(schema, node.type)  # an input type: the document is valid
+    value = values.get(name, Undefined)
+    input_type: Any = type_from_ast(schema, node.type)  # not None: the document is valid
     if value is Undefined and node.default_value:
         return
-    wrong: list[tuple[GraphQLError, list[str | int]]] = []
-    validate_input_value(value, declared, lambda error, path: wrong.append((error, path)))
-    for error, path in wrong:
+    errors: list[tuple[GraphQLError, list[str | int]]] = []
+    validate_input_value(value, input_type, lambda error, path: errors.append((error, path)))
+    for error, path in errors:
         message = f"Variable '${name}' has invalid value{print_path_list(path)}: {error.message}"
         ours = AnalyticsError("BAD_USER_INPUT", message, field=_field(name, path, error.message))
         yield GraphQLError(message, node, original_error=ours)
 
 
-def _places(
-    schema: GraphQLSchema, asked: GraphQLRequest, refused: UnreadableInstantError
+def _instant_paths(
+    schema: GraphQLSchema, request: GraphQLRequest, error: UnreadableInstantError
 ) -> Iterator[str]:
-    """Find where in the variables an instant is that was refused, as `range.between.from`."""
-    given = asked.variables or {}
-    for node in _definitions(asked):
+    """Yield the paths at which the variables have a refused instant, as `range.between.from`."""
+    values = request.variables or {}
+    for node in _definitions(request):
         name = node.variable.name.value
-        declared = type_from_ast(schema, node.type)
-        yield from _instants(given.get(name), declared, refused, name)
+        input_type = type_from_ast(schema, node.type)
+        yield from _paths_below(values.get(name), input_type, error, name)
 
 
-def _instants(
-    value: Any,  # noqa: ANN401 - what a client sent
-    declared: Any,  # noqa: ANN401 - graphql-core's types
-    refused: UnreadableInstantError,
-    place: str,
+def _paths_below(
+    value: Any,  # noqa: ANN401 - any JSON of a client
+    input_type: Any,  # noqa: ANN401 - graphql-core's types
+    error: UnreadableInstantError,
+    path: str,
 ) -> Iterator[str]:
-    match get_nullable_type(declared):
-        case GraphQLList(of_type=items) if isinstance(value, list):
-            for number, item in enumerate(value):
-                yield from _instants(item, items, refused, f"{place}[{number}]")
-        case GraphQLList(of_type=items):  # GraphQL takes an item for a list of one
-            yield from _instants(value, items, refused, place)
+    match get_nullable_type(input_type):
+        case GraphQLList(of_type=entry_type) if isinstance(value, list):
+            for index, entry in enumerate(value):
+                yield from _paths_below(entry, entry_type, error, f"{path}[{index}]")
+        case GraphQLList(of_type=entry_type):  # GraphQL reads a single value as a list of one
+            yield from _paths_below(value, entry_type, error, path)
         case GraphQLInputObjectType(fields=fields) if isinstance(value, Mapping):
             for name in fields.keys() & value.keys():
-                yield from _instants(value[name], fields[name].type, refused, f"{place}.{name}")
-        case GraphQLScalarType(name="DateTime") if value == refused.value:
-            yield place
+                yield from _paths_below(value[name], fields[name].type, error, f"{path}.{name}")
+        case GraphQLScalarType(name="DateTime") if value == error.value:
+            yield path
 
 
 def _field(name: str, path: Sequence[str | int], message: str) -> str:
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
-    member = _OF_A_FIELD.match(message)  # which is missing, or unknown
-    return name + "".join(parts) + (f".{member[1]}" if member else "")
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in path]
+    member = _FIELD_IN_MESSAGE.match(message)  # a missing or an unknown field
+    return name + "".join(steps) + (f".{member[1]}" if member else "")
 
 
 def render_located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
-    """Render an error with its path and its places in the document."""
+    """Render an error with its path in the response and its locations in the document."""
     content = msgspec.structs.asdict(ours.render())
     if error.path:
         content["path"] = error.path
     if error.locations:
-        content["locations"] = [place.formatted for place in error.locations]
+        content["locations"] = [location.formatted for location in error.locations]
     return content

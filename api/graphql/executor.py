@@ -1,4 +1,4 @@
-"""How documents are executed: as graphql-core does, but for what is ready to be sent."""
+"""The executor of documents: graphql-core's, which sends encoded values as they are."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from schema.ready import Encoded
+from schema.ready import EncodedValue
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
-    """Passes `Ready` values on; everything else is completed leaf by leaf."""
+    """Executor that does not complete an `EncodedValue` leaf by leaf."""
 
     def complete_value(
         self,
@@ -19,11 +19,11 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         field_details_list: FieldDetailsList,
         info: GraphQLResolveInfo[Any],
         path: Path,
-        result: Any,  # noqa: ANN401 - whatever a resolver returns
+        result: Any,  # noqa: ANN401 - any value of a resolver
         position_context: Any,  # noqa: ANN401 - graphql-core's own
     ) -> Any:  # noqa: ANN401 - a part of the response
-        """Complete a value, unless it is complete."""
-        if isinstance(result, Encoded):
+        """Return the content of an encoded value; complete any other value."""
+        if isinstance(result, EncodedValue):
             return result.value
         return super().complete_value(
             return_type, field_details_list, info, path, result, position_context

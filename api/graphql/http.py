@@ -1,10 +1,13 @@
-"""GraphQL over HTTP: reads a request, executes it, answers with the right status.
+"""GraphQL over HTTP: reading a request, executing it, and the status of its response.
 
-Follows the GraphQL-over-HTTP draft: when there is `data`, the status is 200, whatever failed in
-it. When there is none, a client that accepts `application/graphql-response+json`, or anything, gets
-4xx or 5xx; one that accepts `application/json` alone gets 200 for every well-formed request.
-Strawberry's own router does neither, answers 500 to several malformed bodies, and keeps a request's
-response on itself, which the next one overwrites; so this one calls its schema directly.
+It follows the GraphQL-over-HTTP draft. A response with `data` has status 200, also when fields
+failed. A response without `data` has 4xx or 5xx if the client accepts any type or
+`application/graphql-response+json`. It has 200 if the client accepts only `application/json` and
+the request is well formed.
+
+Strawberry's own router does neither, and answers 500 to several malformed bodies. It also keeps
+the response of a request on itself, where the next request overwrites it. So this module calls
+the schema directly.
 """
 
 from typing import Any, Final, NamedTuple
@@ -28,12 +31,12 @@ JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 MEDIA_TYPES: Final = (JSON, GRAPHQL_JSON)
 
-_QUERIES: Final = {OperationType.QUERY}
-_ALL: Final = {OperationType.QUERY, OperationType.MUTATION}
+_GET_OPERATIONS: Final = {OperationType.QUERY}
+_POST_OPERATIONS: Final = {OperationType.QUERY, OperationType.MUTATION}
 
 
 class _Format(NamedTuple):
-    """How to answer: the media type, and whether an answer without data has a status of its own."""
+    """Format of a response: its media type, and whether one without data has an error status."""
 
     media_type: str
     has_status: bool
@@ -41,47 +44,47 @@ class _Format(NamedTuple):
 
 async def graphql(request: Request, ctx: Context) -> Response:
     """Answer one GraphQL request."""
-    accepted = _accepted(request)
+    response_format = _choose_format(request)
     try:
-        response = await _executed(request, ctx.for_request(), accepted)
+        response = await _execute(request, ctx.for_request(), response_format)
     except AnalyticsError as error:
         response = error_answer(error)
         if error.code == "PERSISTED_QUERY_NOT_SUPPORTED":
             response.headers["Cache-Control"] = "no-store"
-            if accepted.media_type == JSON:  # older clients read no other answer
+            if response_format.media_type == JSON:  # older clients read this code only with 200
                 response.status_code = 200
-    response.headers["content-type"] = f"{accepted.media_type}; charset=utf-8"
+    response.headers["content-type"] = f"{response_format.media_type}; charset=utf-8"
     return response
 
 
-async def _executed(request: Request, ctx: Context, accepted: _Format) -> Response:
-    posted = request.method == "POST"
-    asked = await request_of_body(request) if posted else request_of_url(request)
+async def _execute(request: Request, ctx: Context, response_format: _Format) -> Response:
+    is_post = request.method == "POST"
+    graphql_request = await request_of_body(request) if is_post else request_of_url(request)
     try:
         async with cancel_on_disconnect(request, ctx.batch.stop):
             result = await schema.execute(
-                asked.query,
-                variable_values=asked.variables,
-                operation_name=asked.operationName,
+                graphql_request.query,
+                variable_values=graphql_request.variables,
+                operation_name=graphql_request.operationName,
                 context_value=ctx,
-                allowed_operation_types=_ALL if posted else _QUERIES,
+                allowed_operation_types=_POST_OPERATIONS if is_post else _GET_OPERATIONS,
             )
     except InvalidOperationTypeError:
-        return _not_allowed(posted=posted)
+        return _not_allowed(is_post=is_post)
     except CannotGetOperationTypeError:
         message = "operationName: names no operation of the document"
         raise AnalyticsError("BAD_REQUEST", message, field="operationName") from None
     except RecursionError:
         message = "query: nested too deeply"
         raise AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query") from None
-    response = _response(result, asked, ctx)
-    if not accepted.has_status:
+    response = _response(result, graphql_request, ctx)
+    if not response_format.has_status:
         response.status_code = 200
     return response
 
 
-def _not_allowed(*, posted: bool) -> Response:
-    if posted:
+def _not_allowed(*, is_post: bool) -> Response:
+    if is_post:
         raise AnalyticsError("BAD_REQUEST", "Subscriptions are not supported.")
     message = "Mutations need POST; subscriptions are not supported."
     response = error_answer(AnalyticsError("METHOD_NOT_ALLOWED", message))
@@ -89,13 +92,13 @@ def _not_allowed(*, posted: bool) -> Response:
     return response
 
 
-def _accepted(request: Request) -> _Format:
-    """Choose the format of the answer: the one of more weight, or that is named.
+def _choose_format(request: Request) -> _Format:
+    """Choose the media type of more weight; of two equal ones, GraphQL's if it is named.
 
-    Raises NOT_ACCEPTABLE if the client takes neither media type.
+    Raises NOT_ACCEPTABLE if the client accepts neither media type.
     """
     accepted = weights(request.headers, "accept") or {"*/*": 1.0}
-    json, graphql_json = (media_type_weight(accepted, each) for each in MEDIA_TYPES)
+    json, graphql_json = (media_type_weight(accepted, name) for name in MEDIA_TYPES)
     if not (json or graphql_json):
         raise AnalyticsError("NOT_ACCEPTABLE", f"The answer is {GRAPHQL_JSON} or {JSON}.")
     if graphql_json > json or (graphql_json == json and GRAPHQL_JSON in accepted):
@@ -103,32 +106,32 @@ def _accepted(request: Request) -> _Format:
     return _Format(JSON, has_status=graphql_json > 0)
 
 
-def _response(result: ExecutionResult, asked: GraphQLRequest, ctx: Context) -> Response:
+def _response(result: ExecutionResult, request: GraphQLRequest, ctx: Context) -> Response:
     data, errors = result.data, result.errors or []
-    extensions = {"extensions": _measured(ctx)} if ctx.batch.runs else {}
+    extensions = {"extensions": _statistics(ctx)} if ctx.batch.runs else {}
     if not errors:
         return answer({"data": data, **extensions})
-    executed = not isinstance(result, PreExecutionError)
+    is_executed = not isinstance(result, PreExecutionError)
     core = schema._schema  # noqa: SLF001 - graphql-core's
-    if executed and data is None and not any(error.path for error in errors):
-        errors = variable_errors(core, asked) or errors
-    ours = [to_analytics_error(error, core, asked, executed=executed) for error in errors]
+    if is_executed and data is None and not any(error.path for error in errors):
+        errors = variable_errors(core, request) or errors
+    ours = [to_analytics_error(error, core, request, is_executed=is_executed) for error in errors]
     content: dict[str, Any] = {"errors": list(map(render_located, errors, ours))}
     if data is not None or any(error.path for error in errors):
         content["data"] = data
     response = answer(content | extensions, ours[0].status if data is None else 200)
-    if seconds := max(each.retry_after or 0 for each in ours):
+    if seconds := max(error.retry_after or 0 for error in ours):
         response.headers["Retry-After"] = str(seconds)
     return response
 
 
-def _measured(ctx: Context) -> dict[str, Any]:
-    """Say what an answer took: its statements, in the order in which they were begun."""
-    ran = ctx.batch.runs
+def _statistics(ctx: Context) -> dict[str, Any]:
+    """Return the cost of a response: its statements in the order of their start, with totals."""
+    runs = ctx.batch.runs
     return {
-        "statementCount": len(ran),
-        "rowsRead": sum(each.rows_read for each in ran),
+        "statementCount": len(runs),
+        "rowsRead": sum(run.rows_read for run in runs),
         "statements": [
-            {"elapsedMs": round(each.elapsed_ms, 3), "rowsRead": each.rows_read} for each in ran
+            {"elapsedMs": round(run.elapsed_ms, 3), "rowsRead": run.rows_read} for run in runs
         ],
     }

@@ -1,4 +1,4 @@
-"""What is selected below a field, found in the document in one pass."""
+"""The info of a field with our context, and the names selected below it, in linear time."""
 
 from typing import Final, TypeVar
 
@@ -12,47 +12,50 @@ ContextInfo = Info[Context, None]
 
 T = TypeVar("T")
 
-_IF: Final = {"if": True}
+_DEFAULT_INCLUDE: Final = {"if": True}
 _Parent = FieldNode | FragmentDefinitionNode | InlineFragmentNode
 
 
 def selected_names(info: ContextInfo, *path: str) -> set[str]:
-    """Return the names of the fields that are selected below this one, through fragments.
+    """Return the names of the fields selected below this field, through fragments.
 
-    With a path, of those below the fields on it: `selected_names(info, "edges", "node")`.
-    Not by `info.selected_fields`: it expands a fragment each time it is spread, which takes 13 s
-    for a document of 20 that each spread the next one twice, and it keeps what is skipped.
+    A path leads to fields further below: `selected_names(info, "edges", "node")`.
+    Strawberry's `info.selected_fields` expands a fragment at each spread. That takes 13 s for 20
+    fragments that each spread the next one twice. It also keeps fields under `@skip`.
     """
     fields: list[FieldNode] = list(info._raw_info.field_nodes)  # noqa: SLF001 - no other way
     for name in path:
-        fields = [field for field in _below(info, fields) if field.name.value == name]
-    return {field.name.value for field in _below(info, fields)}
+        fields = [field for field in _child_fields(info, fields) if field.name.value == name]
+    return {field.name.value for field in _child_fields(info, fields)}
 
 
-def _below(info: ContextInfo, fields: list[FieldNode]) -> list[FieldNode]:
-    """List the fields directly below some fields; each fragment is looked at once."""
+def _child_fields(info: ContextInfo, fields: list[FieldNode]) -> list[FieldNode]:
+    """List the fields directly below these fields; each fragment is visited once."""
     raw = info._raw_info  # noqa: SLF001 - the only way to the document
-    found: list[FieldNode] = []
-    spread: set[str] = set()
+    children: list[FieldNode] = []
+    fragments: set[str] = set()
     parents: list[_Parent] = [*fields]
     while parents:
         parent = parents.pop()
         for node in parent.selection_set.selections if parent.selection_set else ():
             directives = convert_directives(raw, node.directives)
-            if directives.get("skip", {}).get("if") or not directives.get("include", _IF)["if"]:
+            if (
+                directives.get("skip", {}).get("if")
+                or not directives.get("include", _DEFAULT_INCLUDE)["if"]
+            ):
                 continue
             if isinstance(node, FieldNode):
-                found.append(node)
+                children.append(node)
             elif isinstance(node, InlineFragmentNode):
                 parents.append(node)
-            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
-                spread.add(node.name.value)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in fragments:
+                fragments.add(node.name.value)
                 parents.append(raw.fragments[node.name.value])
-    return found
+    return children
 
 
 def selected_value(value: T | None) -> T:
-    """Return a value that was computed because its field is selected."""
+    """Return the value of a selected field. Raises `LookupError` if it was not computed."""
     if value is None:
         raise LookupError("a selected field was not computed")
     return value

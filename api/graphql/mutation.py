@@ -1,4 +1,4 @@
-"""The Mutation type: each field calls its resolver."""
+"""The Mutation type: each field calls a resolver."""
 
 from typing import Annotated
 
@@ -22,27 +22,25 @@ from store.ingest.row_errors import GRAPHQL_NAMES
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
 
 MetricDescription = Annotated[
-    DescribeMetricInput, argument(description="What to say of which metric.")
+    DescribeMetricInput, argument(description="Name of the metric, and its new description.")
 ]
 
+Points = Annotated[RecordMetricsInput, argument(description="Points to record, 1 to 50,000.")]
 
-Points = Annotated[RecordMetricsInput, argument(description="What to record.")]
+Events = Annotated[RecordEventsInput, argument(description="Events to record, 1 to 50,000.")]
 
+MetricToDelete = Annotated[DeleteMetricsInput, argument(description="Metric to delete.")]
 
-Events = Annotated[RecordEventsInput, argument(description="What to record.")]
-
-
-OneMetric = Annotated[DeleteMetricsInput, argument(description="What to delete.")]
-
-
-SomeEvents = Annotated[DeleteEventsInput, argument(description="What to delete.")]
+EventsToDelete = Annotated[DeleteEventsInput, argument(description="Events to delete.")]
 
 
-# Each field is nullable: a mutation that fails must not take the answer of its neighbour with it.
-@strawberry.type(description="What can be recorded and deleted.")
+# Each field is nullable: a failed mutation must not remove the results of its neighbours.
+@strawberry.type(description="Mutations: record, describe and delete.")
 class Mutation:
     @strawberry.mutation(
-        description="Record points durably: they are on the disk, and in the next answer."
+        description="Record points. They are durable once the response arrives, and visible to"
+        " the next"
+        " query."
     )
     async def record_metrics(self, info: ContextInfo, input: Points) -> RecordPayload | None:  # noqa: A002
         rows = [
@@ -58,7 +56,9 @@ class Mutation:
         return await recording.record_batch(info.context, METRIC_STREAM, rows, GRAPHQL_NAMES)
 
     @strawberry.mutation(
-        description="Record events durably: they are on the disk, and in the next answer."
+        description="Record events. They are durable once the response arrives, and visible to"
+        " the next"
+        " query."
     )
     async def record_events(self, info: ContextInfo, input: Events) -> RecordPayload | None:  # noqa: A002
         rows = [
@@ -74,20 +74,24 @@ class Mutation:
         ]
         return await recording.record_batch(info.context, EVENT_STREAM, rows, GRAPHQL_NAMES)
 
-    @strawberry.mutation(description="Delete a metric with all its points; not in production.")
-    async def delete_metrics(self, info: ContextInfo, input: OneMetric) -> DeletePayload | None:  # noqa: A002
+    @strawberry.mutation(description="Delete a metric with all its points. Refused in production.")
+    async def delete_metrics(
+        self,
+        info: ContextInfo,
+        input: MetricToDelete,  # noqa: A002
+    ) -> DeletePayload | None:
         return await metrics.delete(info.context, input.name)
 
     @strawberry.mutation(
-        description="Delete the events that pass a filter, or all; not in production."
+        description="Delete the events that pass a filter, or all events. Refused in production."
     )
-    async def delete_events(self, info: ContextInfo, input: SomeEvents) -> DeletePayload | None:  # noqa: A002
+    async def delete_events(self, info: ContextInfo, input: EventsToDelete) -> DeletePayload | None:  # noqa: A002
         return await events.delete(info.context, input)
 
     @strawberry.mutation(
         description=(
-            "Say of what kind a metric is, its unit, what it measures. It is durable, and it stays"
-            " when the points are deleted; a metric without points is in no list."
+            "Set kind, unit and description of a metric. They are durable, and remain when the"
+            " points are deleted. A metric without points is in no list."
         )
     )
     async def describe_metric(
@@ -97,6 +101,8 @@ class Mutation:
     ) -> DescribeMetricPayload | None:
         return await catalogue.describe(info.context, input)
 
-    @strawberry.mutation(description="Record what was set aside once more; not in production.")
+    @strawberry.mutation(
+        description="Record the rows that were set aside once more. Refused in production."
+    )
     async def replay_set_aside(self, info: ContextInfo) -> ReplayPayload | None:
         return await ingestion.replay(info.context)

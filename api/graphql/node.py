@@ -1,4 +1,4 @@
-"""The node field: any Metric, EventType or Event by its id."""
+"""The `node` field: a Metric, EventType or Event by its id."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -12,25 +12,24 @@ from resolvers.global_ids import EVENT_TYPE, METRIC, name_from_id
 from schema.node import Node
 from store.query.catalogue import SummaryRow
 
-_Presented = Callable[[Context, Sequence[SummaryRow]], Sequence[Node]]
+_NodeFactory = Callable[[Context, Sequence[SummaryRow]], Sequence[Node]]
 
-
-_NAMED: Final[dict[str, tuple[str, _Presented]]] = {
+_NAMED_TYPES: Final[dict[str, tuple[str, _NodeFactory]]] = {
     METRIC: ("metrics", metrics_of),
     EVENT_TYPE: ("events", event_types_of),
 }
-"""Whose ids hold a name: the table, and how a row is presented."""
+"""Types whose ids hold a name: the table of each, and the factory of its nodes."""
 
 
 async def find(info: ContextInfo, id: str) -> Node | None:  # noqa: A002
-    """Find what has an id; None for an id that nothing has, whatever it looks like."""
+    """Find a node by its id; None for any text that is no id of a node."""
     kind = id.partition(":")[0]
-    if kind not in _NAMED:
+    if kind not in _NAMED_TYPES:
         return await events.find(info.context, id)
-    table, presented = _NAMED[kind]
+    table, make_nodes = _NAMED_TYPES[kind]
     name = name_from_id(kind, id)
     if name is None:
         return None
-    asked = catalogue.summary_columns(table, selected_names(info))
-    row = await catalogue.summary(info.context, table, name, asked)
-    return presented(info.context, [row])[0] if row else None
+    columns = catalogue.summary_columns(table, selected_names(info))
+    row = await catalogue.summary(info.context, table, name, columns)
+    return make_nodes(info.context, [row])[0] if row else None

@@ -1,4 +1,4 @@
-"""The Query type: each field calls its resolver."""
+"""The Query type: each field calls a resolver."""
 
 from typing import Annotated
 
@@ -6,18 +6,18 @@ import strawberry
 from strawberry import argument
 
 from api.graphql.arguments import (
-    CompareWith,
-    GapFill,
-    Grain,
+    BucketFill,
+    BucketSize,
+    Comparison,
+    FirstWeekday,
     GroupSearch,
-    InZone,
     Limit,
     MaxPoints,
     Offset,
     OrderBy,
     OtherGroup,
     Range,
-    Weeks,
+    TimeZone,
 )
 from api.graphql.connections import AfterCursor, BeforeCursor, Connection, First, Last
 from api.graphql.event_type import EventType, event_types_of
@@ -27,8 +27,7 @@ from api.graphql.metric import Metric, metrics_of
 from api.graphql.node import find
 from resolvers import catalogue, event_series, events, ingestion, metrics, overview
 from resolvers import formula as formulas
-from resolvers.series import request as trends
-from resolvers.series.request import MAX_SERIES
+from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
 from schema.aggregates import OrderDirection, SeriesOrder, series_order
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
@@ -41,129 +40,140 @@ from schema.metric_series import Overview
 from schema.node import Node
 from schema.paging import Paging
 from schema.ranges import TimeRangeInput
-from schema.recording import (
-    SetAsideRow,
-    StreamStats,
-)
+from schema.recording import SetAsideRow, StreamStats
 from schema.scalars import UTC_ZONE
 from schema.selection import selected_fields
 
-Name = Annotated[str, argument(description="Its whole name.")]
-AtMost = Annotated[int, argument(description="At most so many, 1 to 1000.")]
-Part = Annotated[str | None, argument(description="A part of the name, in any case.")]
-NodeId = Annotated[strawberry.ID, argument(description="The id, as any answer has it.")]
-EventRange = Annotated[TimeRangeInput | None, argument(description="Which time; any if null.")]
+Name = Annotated[str, argument(description="Name, in full.")]
+MaxEntries = Annotated[int, argument(description="Maximum number of entries, 1 to 1000.")]
+NameSearch = Annotated[
+    str | None,
+    argument(description="Return only names that contain this text, in any case; default: all."),
+]
+NodeId = Annotated[
+    strawberry.ID, argument(description="Global id, from the field `id` of any node.")
+]
+EventRange = Annotated[
+    TimeRangeInput | None,
+    argument(description="Time range of the events, half-open; default: any time."),
+]
+EventConditions = Annotated[
+    EventFilter | None, argument(description="Filter of the events; default: all events.")
+]
 EventKeys = Annotated[
-    list[GroupByInput] | None, argument(description="What to group by, at most 5.")
+    list[GroupByInput] | None,
+    argument(description="Properties or fields to group by, at most 5; default: one group."),
 ]
 
 
-@strawberry.type(description="What can be asked.")
+@strawberry.type(description="Queries: each field returns stored data, or null and an error.")
 class Query:
-    @strawberry.field(description="How the service is.")
+    @strawberry.field(description="State of the service.")
     async def health(self, info: ContextInfo) -> Health:
         return await overview.health(info.context)
 
-    @strawberry.field(description="What is stored, in numbers. `GET /dashboard` asks this.")
+    @strawberry.field(
+        description="Names and numbers of all that is stored. `GET /dashboard` returns the same"
+        " numbers."
+    )
     async def overview(self, info: ContextInfo) -> Overview:
         return await overview.overview(info.context)
 
-    @strawberry.field(
-        description="Whatever has this id: a Metric, an Event or an EventType; null if nothing has."
-    )
+    @strawberry.field(description="Metric, Event or EventType with this id; null if there is none.")
     async def node(self, info: ContextInfo, id: NodeId) -> Node | None:  # noqa: A002
         return await find(info, id)
 
-    @strawberry.field(description="The metrics that have points, sorted by name.")
+    @strawberry.field(description="Metrics that have points, sorted by name.")
     async def metrics(
         self,
         info: ContextInfo,
         *,
-        search: Part = None,
-        kind: Annotated[MetricKind | None, argument(description="Only of this kind.")] = None,
+        search: NameSearch = None,
+        kind: Annotated[
+            MetricKind | None,
+            argument(description="Return only metrics of this kind; default: all kinds."),
+        ] = None,
         first: First = None,
         after: AfterCursor = None,
         last: Last = None,
         before: BeforeCursor = None,
     ) -> Connection[Metric] | None:
-        selected = selected_names(info, "nodes") | selected_names(info, "edges", "node")
-        asked = catalogue.summary_columns("metrics", selected)
+        names = selected_names(info, "nodes") | selected_names(info, "edges", "node")
+        columns = catalogue.summary_columns("metrics", names)
         paging = Paging(first, after, last, before)
-        questions = list_queries(info) if "query" in selected else []
-        page = await catalogue.metrics(info.context, (search, kind), paging, asked, questions)
+        queries = list_queries(info) if "query" in names else []
+        page = await catalogue.metrics(info.context, (search, kind), paging, columns, queries)
         return Connection.from_page(page.with_entries(metrics_of(info.context, page.entries)))
 
-    @strawberry.field(
-        description="One metric; null, and an error with code NOT_FOUND, if there is none."
-    )
+    @strawberry.field(description="One metric; null and an error NOT_FOUND if it has no points.")
     async def metric(self, info: ContextInfo, name: Name) -> Metric | None:
-        fields = catalogue.summary_columns("metrics", selected_names(info))
-        questions = metric_queries(info, name)
-        row = await metrics.find(info.context, name, fields, questions)
+        columns = catalogue.summary_columns("metrics", selected_names(info))
+        queries = metric_queries(info, name)
+        row = await metrics.find(info.context, name, columns, queries)
         return metrics_of(info.context, [row])[0]
 
-    @strawberry.field(description="Events, newest first. `GET /events` asks this.")
+    @strawberry.field(description="Events, newest first. `GET /events` returns the same events.")
     async def events(
         self,
         info: ContextInfo,
         *,
-        where: Annotated[EventFilter | None, argument(description="Which; all if null.")] = None,
+        where: EventConditions = None,
         range: EventRange = None,  # noqa: A002
-        timezone: InZone = UTC_ZONE,
-        week_start: Weeks = WeekStart.MONDAY,
+        timezone: TimeZone = UTC_ZONE,
+        week_start: FirstWeekday = WeekStart.MONDAY,
         first: First = None,
         after: AfterCursor = None,
         last: Last = None,
         before: BeforeCursor = None,
     ) -> Connection[Event] | None:
         paging = Paging(first, after, last, before)
-        span = None
+        time_range = None
         if range:
-            span = info.context.resolve_range(range, timezone, week_start)
-        page = await events.page(info.context, where or EventFilter(), span, paging)
+            time_range = info.context.resolve_range(range, timezone, week_start)
+        page = await events.page(info.context, where or EventFilter(), time_range, paging)
         return Connection.from_page(page)
 
-    @strawberry.field(description="The names that events have, sorted.")
+    @strawberry.field(description="Event types: one for each name of events, sorted by name.")
     async def event_types(
         self,
         info: ContextInfo,
         *,
-        search: Part = None,
-        first: AtMost = 100,
+        search: NameSearch = None,
+        first: MaxEntries = 100,
         after: Annotated[
-            str | None, argument(description="The id of the event type after which to go on.")
+            str | None, argument(description="Return only event types after the one with this id.")
         ] = None,
     ) -> list[EventType] | None:
-        asked = catalogue.summary_columns("events", selected_names(info))
-        rows = await catalogue.event_types(info.context, search, first, after, asked)
+        columns = catalogue.summary_columns("events", selected_names(info))
+        rows = await catalogue.event_types(info.context, search, first, after, columns)
         return event_types_of(info.context, rows)
 
-    @strawberry.field(description="The events of one name; null if there are none.")
+    @strawberry.field(description="Event type with this name; null if there is none.")
     async def event_type(self, info: ContextInfo, name: Name) -> EventType | None:
-        asked = catalogue.summary_columns("events", selected_names(info))
-        row = await catalogue.summary(info.context, "events", name, asked)
+        columns = catalogue.summary_columns("events", selected_names(info))
+        row = await catalogue.summary(info.context, "events", name, columns)
         return event_types_of(info.context, [row])[0] if row else None
 
-    @strawberry.field(description="Events in numbers, over time and broken down.")
+    @strawberry.field(description="Aggregates of events in a range: totals and series, by group.")
     async def event_trend(
         self,
         info: ContextInfo,
         range: Range,  # noqa: A002
-        where: Annotated[EventFilter | None, argument(description="Which; all if null.")] = None,
-        granularity: Grain = Granularity.AUTO,
+        where: EventConditions = None,
+        granularity: BucketSize = Granularity.AUTO,
         max_points: MaxPoints = 300,
-        timezone: InZone = UTC_ZONE,
-        week_start: Weeks = WeekStart.MONDAY,
+        timezone: TimeZone = UTC_ZONE,
+        week_start: FirstWeekday = WeekStart.MONDAY,
         group_by: EventKeys = None,
         order_by: OrderBy = None,
         limit: Limit = 10,
         offset: Offset = 0,
         group_search: GroupSearch = None,
         other_group: OtherGroup = True,
-        fill: GapFill = Fill.ZERO,
-        compare: CompareWith = None,
+        fill: BucketFill = Fill.ZERO,
+        compare: Comparison = None,
     ) -> EventResult | None:
-        asked = trends.SeriesArguments(
+        arguments = SeriesArguments(
             range=range,
             zone=timezone,
             week_start=week_start,
@@ -178,28 +188,30 @@ class Query:
             fill=fill,
             compare=compare,
         )
-        wanted = trends.SeriesSelection.from_fields("events", selected_fields(info._raw_info))  # noqa: SLF001
-        return await event_series.query(info.context, where, asked, wanted)
+        selection = SeriesSelection.from_fields("events", selected_fields(info._raw_info))  # noqa: SLF001
+        return await event_series.query(info.context, where, arguments, selection)
 
-    @strawberry.field(description="Arithmetic over metrics, bucket by bucket and over the range.")
+    @strawberry.field(
+        description="Arithmetic over aggregates of metrics: over the range and for each bucket."
+    )
     async def metric_formula(
         self,
         info: ContextInfo,
         formula: Text,
         inputs: Inputs,
         range: Range,  # noqa: A002
-        granularity: Grain = Granularity.AUTO,
+        granularity: BucketSize = Granularity.AUTO,
         max_points: MaxPoints = 300,
-        timezone: InZone = UTC_ZONE,
-        week_start: Weeks = WeekStart.MONDAY,
+        timezone: TimeZone = UTC_ZONE,
+        week_start: FirstWeekday = WeekStart.MONDAY,
         direction: Direction = OrderDirection.DESC,
         limit: Limit = MAX_SERIES,
         offset: Offset = 0,
         group_search: FormulaSearch = None,
-        fill: GapFill = Fill.NULL,
-        compare: CompareWith = None,
+        fill: BucketFill = Fill.NULL,
+        compare: Comparison = None,
     ) -> FormulaResult | None:
-        asked = trends.SeriesArguments(
+        arguments = SeriesArguments(
             range=range,
             zone=timezone,
             week_start=week_start,
@@ -213,21 +225,27 @@ class Query:
             fill=fill,
             compare=compare,
         )
-        fields = {one.name for of in selected_fields(info._raw_info) for one in (of, *of.fields)}  # noqa: SLF001
-        columns = bool(fields & {"times", "previousTimes", "values", "previousValues"})
+        fields = selected_fields(info._raw_info)  # noqa: SLF001
+        names = {field.name for parent in fields for field in (parent, *parent.fields)}
+        has_columns = bool(names & {"times", "previousTimes", "values", "previousValues"})
         return await formulas.query(
             info.context,
             formula,
             inputs,
-            asked,
-            with_columns=columns,
-            with_warnings="warnings" in fields,
+            arguments,
+            with_columns=has_columns,
+            with_warnings="warnings" in names,
         )
 
-    @strawberry.field(description="What became of all rows, by stream; also `/internal/metrics`.")
+    @strawberry.field(
+        description="Row counters since the start, for each stream. `/internal/metrics` has the"
+        " same numbers."
+    )
     async def ingestion(self, info: ContextInfo) -> list[StreamStats]:
         return ingestion.stream_stats(info.context)
 
-    @strawberry.field(description="Rows that the engine could not read, oldest first.")
-    async def set_aside(self, info: ContextInfo, first: AtMost = 100) -> list[SetAsideRow]:
+    @strawberry.field(
+        description="Rows that are set aside because the engine cannot read them, oldest first."
+    )
+    async def set_aside(self, info: ContextInfo, first: MaxEntries = 100) -> list[SetAsideRow]:
         return ingestion.set_aside(info.context, first)

@@ -1,4 +1,4 @@
-"""GraphQL requests as they come over HTTP: in a body, or in a URL."""
+"""GraphQL requests over HTTP: decoding from a body or a URL, and refusals of stored documents."""
 
 from typing import Any, Final, NoReturn
 
@@ -18,7 +18,7 @@ _DOCUMENT_IDS: Final = ("documentId", "id")
 
 
 class GraphQLRequest(msgspec.Struct):
-    """A GraphQL request; unknown members are ignored, as the draft asks."""
+    """A GraphQL request. Unknown members are ignored, as the GraphQL-over-HTTP draft says."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -26,8 +26,8 @@ class GraphQLRequest(msgspec.Struct):
     extensions: dict[str, Any] | None = None
 
 
-class _WithoutQuery(msgspec.Struct):
-    """A request that names a document instead of sending it."""
+class _DocumentReference(msgspec.Struct):
+    """A request that names a stored document instead of sending it."""
 
     query: str | None = None
     extensions: dict[str, Any] | None = None
@@ -36,12 +36,15 @@ class _WithoutQuery(msgspec.Struct):
 
 
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-_BODY: Final = msgspec.json.Decoder(GraphQLRequest)
-_NO_QUERY_BODY: Final = msgspec.json.Decoder(_WithoutQuery)
+_REQUEST_DECODER: Final = msgspec.json.Decoder(GraphQLRequest)
+_REFERENCE_DECODER: Final = msgspec.json.Decoder(_DocumentReference)
 
 
 def request_of_url(request: Request) -> GraphQLRequest:
-    """Read a GET request."""
+    """Decode a GET request.
+
+    Raises BAD_REQUEST for a missing query, BAD_USER_INPUT for an unknown parameter.
+    """
     text = request.query_params
     extensions = _object("extensions", text.get("extensions"))
     if not text.get("query"):
@@ -56,7 +59,7 @@ def request_of_url(request: Request) -> GraphQLRequest:
 
 
 def _object(name: str, text: str | None) -> dict[str, Any] | None:
-    """Read a parameter that is a JSON object, if it is there."""
+    """Decode a parameter that is a JSON object; None if it is abreference."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any]) if text else None
     except _UNREADABLE as error:
@@ -64,7 +67,11 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
 
 
 async def request_of_body(request: Request) -> GraphQLRequest:
-    """Read a POST request."""
+    """Decode a POST request.
+
+    Raises UNSUPPORTED_MEDIA_TYPE for a body that is not JSON in UTF-8, BAD_REQUEST for any other
+    body that is no GraphQL request.
+    """
     content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
     if content_type.strip() != "application/json" or charset not in {"utf-8", "utf8"}:
@@ -72,12 +79,12 @@ async def request_of_body(request: Request) -> GraphQLRequest:
         raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
     body = await read_body(request, MAX_BATCH_BODY)
     try:
-        asked = _BODY.decode(body)
+        graphql_request = _REQUEST_DECODER.decode(body)
     except _UNREADABLE as error:
         raise _unreadable(body, error) from None
-    if not asked.query:
-        _refuse_without_query(asked.extensions, names_document=_names_document(body))
-    return asked
+    if not graphql_request.query:
+        _refuse_without_query(graphql_request.extensions, names_document=_names_document(body))
+    return graphql_request
 
 
 def _unreadable(body: bytes, error: Exception) -> AnalyticsError:
@@ -90,18 +97,18 @@ def _unreadable(body: bytes, error: Exception) -> AnalyticsError:
 
 
 def _names_document(body: bytes) -> bool:
-    """Say whether a body has the id of a document in place of the document.
+    """Say whether a body has the id of a stored document instead of a document.
 
-    Raises PERSISTED_QUERY_NOT_SUPPORTED as clients know it if it has the hash of one.
+    Raises PERSISTED_QUERY_NOT_SUPPORTED, with the message of Apollo, if it has a hash.
     """
     try:
-        sent = _NO_QUERY_BODY.decode(body)
+        reference = _REFERENCE_DECODER.decode(body)
     except _UNREADABLE:
         return False
-    if sent.query:
+    if reference.query:
         return False
-    _refuse_hash(sent.extensions)
-    return bool(sent.documentId or sent.id)
+    _refuse_hash(reference.extensions)
+    return bool(reference.documentId or reference.id)
 
 
 def _refuse_without_query(extensions: dict[str, Any] | None, *, names_document: bool) -> NoReturn:
@@ -112,9 +119,9 @@ def _refuse_without_query(extensions: dict[str, Any] | None, *, names_document: 
 
 
 def _refuse_hash(extensions: dict[str, Any] | None) -> None:
-    """Tell a client that sent the hash of a document to send the document.
+    """Raise PERSISTED_QUERY_NOT_SUPPORTED for the hash of a document.
 
-    Apollo Client and urql do so by themselves when the message is this one, to the letter.
+    On this exact message, Apollo Client and urql send the document itself.
     """
     if (extensions or {}).get("persistedQuery"):
         raise _no_document("PersistedQueryNotSupported")

@@ -1,4 +1,4 @@
-"""The GraphQL schema, made of the root types."""
+"""The GraphQL schema: root types, scalars, and the extensions that check documents."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -24,10 +24,13 @@ MAX_TOKENS: Final = 10_000
 
 
 class _OneOperation(SchemaExtension):
-    """Refuses to guess which of several operations is meant; Strawberry takes the first."""
+    """Extension that requires `operationName` when a document has several operations.
+
+    Strawberry takes the first operation.
+    """
 
     def on_execute(self) -> Iterator[None]:
-        """Look at the document before it is executed."""
+        """Check the operations of the document before its execution."""
         context = self.execution_context
         document = context.graphql_document
         nodes = document.definitions if document else ()
@@ -42,14 +45,14 @@ class _Schema(strawberry.Schema):
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
-        """Leave the errors to the door, which logs the unexpected ones, once."""
+        """Log nothing: `api.graphql.errors` logs each unexpected error once."""
 
 
 schema: Final = _Schema(
     query=Query,
     mutation=Mutation,
     execution_context_class=Executor,
-    types=[Event, EventType, Metric],  # what a Node can be
+    types=[Event, EventType, Metric],  # the types of nodes
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),

@@ -1,4 +1,4 @@
-"""Validation of documents: graphql-core's rules, and one that it has only in part."""
+"""Validation of documents: graphql-core's rules, and a complete rule for `@oneOf` variables."""
 
 import functools
 from typing import Any
@@ -23,18 +23,21 @@ from schema.errors import AnalyticsError
 
 
 class _OneOfVariables(ValidationRule):
-    """Refuses a variable that may be null as the member of a `@oneOf` input.
+    """Rule that a variable for the member of a `@oneOf` input must be non-null.
 
-    graphql-core's own rule overlooks inputs that are themselves non-null, as `range` is.
+    graphql-core's own rule misses inputs of a non-null type, such as `range`.
     """
 
     context: ValidationContext
 
     def leave_operation_definition(self, operation: OperationDefinitionNode, *_: Any) -> None:  # noqa: ANN401 - graphql-core's
-        """Look at all uses of variables, through fragments."""
-        declared = {each.variable.name.value: each for each in operation.variable_definitions or ()}
+        """Check all uses of variables, also in fragments."""
+        definitions = {
+            definition.variable.name.value: definition
+            for definition in operation.variable_definitions or ()
+        }
         for usage in self.context.get_recursive_variable_usages(operation):
-            variable = declared.get(usage.node.name.value)
+            variable = definitions.get(usage.node.name.value)
             if variable is None or not isinstance(usage.parent_type, GraphQLNonNull):
                 continue
             parent = get_nullable_type(usage.parent_type)
@@ -59,13 +62,13 @@ def _validate(
 
 
 class Validation(ValidationCache):
-    """Validates each document once.
+    """Extension that validates each document once.
 
-    Strawberry's rule for `@oneOf` fails at a variable in a fragment that stands before its
-    operation, so its rules are not used.
+    Strawberry's rules are not used: its rule for `@oneOf` fails at a variable in a fragment that
+    precedes its operation.
     """
 
     def __init__(self) -> None:
-        """Share what was validated among all requests."""
+        """Share the cache of valid documents among all requests."""
         super().__init__()
         self.cached_validate_document = _validate
