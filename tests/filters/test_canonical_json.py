@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from store.query.fields import json_fields
 from store.query.sql import Slots, Statement
+from tests.faults.form import either
 from tests.harness.service import Service
 from tests.oracle.aggregates import identity
 
@@ -99,7 +100,9 @@ async def test_edges(service: Service) -> None:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=either(60, 200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(some=st.lists(values, min_size=1, max_size=12))
 @example(some=[[-0.0], [0], [0.0], {"a": -0.0}, {"a": 0}])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from schema.filters import BooleanFilter, DateTimeFilter, NumberFilter, StringFilter
 from store.query.filters import emptiness, operators
+from tests.faults.form import either
 from tests.harness.apis import ask, clear, record, refusal, said
 from tests.harness.service import Service
 from tests.oracle import filters
@@ -271,7 +272,7 @@ def has_tests(where: Mapping[str, Any]) -> bool:
 
 
 @settings(
-    max_examples=60,
+    max_examples=either(20, 60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.faults.form import either
 from tests.harness.apis import clear, record, refusal
 from tests.harness.service import NOON, Service
 
@@ -40,7 +41,7 @@ async def test_inexact_integers_are_refused(service: Service, place: str, number
 
 
 @given(number=st.one_of(st.sampled_from(EXACT), st.integers(-(2**70), 2**70)))
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=either(20, 60))
 async def test_literals_mean_what_variables_mean(service: Service, number: int) -> None:
     """Literal and variable find the same event, the one with this number, or are both refused."""
     await clear(service)

@@ -21,6 +21,7 @@ from store.query.series.aggregates import NO_RESULTS, Result, Results
 from store.query.series.rows import series_rows
 from store.query.series.types import Branch
 from store.query.time.buckets import Buckets
+from tests.faults.form import either
 from tests.harness.apis import record
 from tests.harness.service import Service
 
@@ -143,7 +144,9 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=either(30, 100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(documents(), st.booleans())
 async def test_ready_is_what_graphql_core_says(service: Service, query: str, yes: bool) -> None:

@@ -1,6 +1,5 @@
 """Screens full of questions: what hypothesis draws for the tests of series."""
 
-import os
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from schema.buckets import Granularity
 from schema.scalars import Instant, rfc3339
+from tests.faults.form import LONG, either
 from tests.harness.panels import ALL_PARTS, LISTS, MODES
 from tests.harness.service import NOON
 from tests.oracle.aggregates import LENGTHS, Asked
@@ -17,10 +17,9 @@ from tests.oracle.buckets import FINEST_FIRST, most
 from tests.oracle.calendar import SPECIAL, at
 from tests.oracle.ranges import PRESETS
 
-LONG: Final = os.environ.get("FAULTS") == "long"
 BOUNDED: Final = settings(
     deadline=None,
-    max_examples=500 if LONG else 40,
+    max_examples=either(15, 500),
     derandomize=not LONG,
     suppress_health_check=list(HealthCheck),
     database=None,

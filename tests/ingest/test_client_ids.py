@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from schema.scalars import Instant, rfc3339
 from store.engine import EngineError
 from store.query.sql import Statement
+from tests.faults.form import either
 from tests.harness.apis import get, metric_path, refusal, said
 from tests.harness.clients import (
     DOORS,
@@ -29,7 +30,7 @@ from tests.harness.clients import (
 from tests.harness.service import NOON, Service
 from tests.harness.stores import assert_accounted, until
 
-BOUNDED = settings(deadline=None, max_examples=25, print_blob=True)
+BOUNDED = settings(deadline=None, max_examples=either(8, 25), print_blob=True)
 HOSTILE: Final = [
     *(
         "'",
@@ -287,7 +288,7 @@ async def test_hostile_ids(service: Service, table: str) -> None:
     await accounted(service)
 
 
-@settings(BOUNDED, max_examples=10)
+@settings(BOUNDED, max_examples=either(5, 10))
 @given(texts=st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=20, unique=True))
 async def test_any_text_is_an_id(service: Service, texts: list[str]) -> None:
     """Any text of up to 200 characters is known again, and no other is taken for it."""

@@ -12,6 +12,7 @@ from schema.scalars import Instant, rfc3339
 from schema.time.instants import parse_rfc3339
 from store.ingest.decoder import read_batch
 from store.ingest.rows import EVENT, METRIC
+from tests.faults.form import either
 from tests.harness.apis import ask, clear, get, refusal, said
 from tests.harness.service import NOON, Service
 from tests.oracle import rfc3339 as reference
@@ -33,7 +34,7 @@ def parsed(text: str) -> int | None:
 
 
 @given(text=reference.TEXTS)
-@settings(derandomize=True, deadline=None, max_examples=3000)
+@settings(derandomize=True, deadline=None, max_examples=either(1000, 3000))
 def test_parser_follows_the_grammar(text: str) -> None:
     """The parser reads what the RFC's grammar admits, rounded down, and nothing else."""
     assert parsed(text) == reference.milliseconds(text)
@@ -102,7 +103,7 @@ def in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
 
 
 @given(texts=st.lists(reference.TEXTS.filter(lambda text: "\n" not in text), min_size=1))
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=either(70, 200))
 def test_batches_are_read_as_single_rows_are(texts: list[str]) -> None:
     """A time is the same in any company: alone, among good times, among bad ones."""
     expected = [reference.recorded(text) for text in texts]

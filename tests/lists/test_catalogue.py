@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schema.scalars import Instant, rfc3339
+from tests.faults.form import either
 from tests.harness.apis import ask, clear, get, record, said
 from tests.harness.service import Service
 from tests.harness.statements import statements
@@ -97,7 +98,7 @@ async def test_event_types(service: Service) -> None:
 
 
 @settings(
-    max_examples=15,
+    max_examples=either(8, 15),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

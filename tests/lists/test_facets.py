@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from store.query import facets as sql
 from store.query.queries import RowSet
+from tests.faults.form import either
 from tests.harness.apis import ask, clear, record, said
 from tests.harness.service import Service
 
@@ -73,7 +74,7 @@ NAMES = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
 FEW = settings(
-    max_examples=20,
+    max_examples=either(7, 20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -14,6 +14,7 @@ from schema.errors import AnalyticsError
 from schema.ranges import TimeBetweenInput, TimeRange, TimeRangeInput
 from schema.scalars import Instant, Zone, instant
 from store.query.time.buckets import MAX_BUCKETS, Buckets, buckets
+from tests.faults.form import either
 
 ZONES: Final = sorted(available_timezones() - {"Factory", "localtime"})
 
@@ -197,7 +198,10 @@ ranges = st.builds(_around, places, lengths, shares)
 """A range of up to ten years around one of them."""
 
 quiet = settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=either(50, 150),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.faults.form import either
 from tests.harness.apis import ask, get, record
 from tests.harness.service import Service
 from tests.oracle.aggregates import Asked, Row, steps, total
@@ -152,7 +153,9 @@ async def test_examples(service: Service, example: str) -> None:
 
 
 @settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=either(8, 25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(LISTS)
 async def test_any_numbers(service: Service, numbers: list[float]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.faults.form import either
 from tests.filters.test_canonical_json import EDGES, values
 from tests.harness.apis import ask, clear, record
 from tests.harness.service import Service
@@ -37,7 +38,7 @@ KINDS: Final = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
 FEW: Final = settings(
-    max_examples=25,
+    max_examples=either(8, 25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from store.ingest.rows import TAGS_SORTED
 from store.query.sql import Statement
+from tests.faults.form import either
 from tests.harness.apis import METRICS as RECORD_METRICS
 from tests.harness.apis import ask, record
 from tests.harness.service import NOON, Service
@@ -87,7 +88,9 @@ async def test_equal_tags_are_one_series(service: Service, kind: str, path: str)
 
 
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=either(10, 30),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
 async def test_as_many_series_as_sets_of_tags(service: Service, data: st.DataObject) -> None:

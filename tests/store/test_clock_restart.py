@@ -14,13 +14,14 @@ from schema.ranges import TimeRangeInput
 from schema.scalars import DurationMs
 from store.ingest.decoder import read_batch
 from store.ingest.streams import METRIC_STREAM
+from tests.faults.form import either
 from tests.harness.clock import DAY, HOUR, Wall
 from tests.harness.resends import row, send
 from tests.harness.stores import keys, left_behind, opened
 
 BOUNDED = settings(
     deadline=None,
-    max_examples=15,
+    max_examples=either(5, 15),
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 NOW: Final = Instant(1_800_000_000_000)
 STEPS: Final = 40
-RUNS: Final = either(24, 600)
+RUNS: Final = either(8, 600)
 BY_NAME: Final = {stream.name: stream for stream in STREAMS}
 FOREVER: Final = 10**9
 SETTINGS: Final = settings(
