@@ -1,1 +1,1 @@
-"""What the product does: one async function per question, called by both doors."""
+"""Resolvers: one async function for each query and mutation, called by both APIs."""

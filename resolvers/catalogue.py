@@ -1,13 +1,13 @@
-"""Which metrics and kinds of events there are, and what is said of them."""
+"""The catalogue: lists of metrics and event types, their summaries, and metric descriptions."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolvers import pages
 from resolvers.context import Context
 from resolvers.global_ids import EVENT_TYPE, name_from_id
-from resolvers.pages import ListQuery, Page
+from resolvers.pages import ListQuery, Page, Presenter
 from schema.catalogue import DEFAULT_KIND, DescribeMetricInput, DescribeMetricPayload, MetricKind
 from schema.errors import bad_input
 from schema.paging import Paging, checked_count
@@ -21,54 +21,59 @@ _TIME_COLUMNS: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
 _SUMMARY: Final = {
     "metrics": _TIME_COLUMNS
     | {"seriesCount": "series"}
-    | {key: key for key in DESCRIPTION_COLUMNS},
+    | {column: column for column in DESCRIPTION_COLUMNS},
     "events": _TIME_COLUMNS | {"count": "count"},
 }
-"""What a field of a metric or of an event type is computed as; others need nothing."""
+"""The summary column of each field of a metric or an event type; other fields need none."""
 
 _LIMITS: Final = {"name": 200, "unit": 100, "description": 2000}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ONE_LINE: Final = ("name", "unit")
 
 
+class MetricSearch(NamedTuple):
+    """A search for metrics: a part of their names, and their kind; None matches all."""
+
+    text: str | None
+    kind: MetricKind | None
+
+
 def summary_columns(table: str, field_names: Collection[str]) -> set[str]:
-    """Return what must be computed for the fields that are selected."""
+    """Return the summary columns that the selected fields need."""
     columns = _SUMMARY[table]
     return {columns[field] for field in field_names if field in columns}
 
 
 async def metrics(
     ctx: Context,
-    chosen: tuple[str | None, MetricKind | None],
+    search: MetricSearch,
     paging: Paging,
     columns: set[str],
     queries: Sequence[SeriesQuery] = (),
 ) -> Page[SummaryRow]:
-    """List metrics, sorted by name, with what is asked of each, in one statement.
+    """List metrics, sorted by name, with their summary columns, in one statement.
 
-    `chosen`: a part of their names, and their kind. `questions` are asked of each of them in the
-    same statement.
+    The same statement prefetches `queries` for each metric on the page.
     """
-    search, kind = chosen
     rows = RowSet("metrics", ctx.project, ctx.batch.slots)
-    catalogue.search(rows, search)
-    if kind:
-        catalogue.with_kind(rows, kind.name, DEFAULT_KIND.name)
+    catalogue.search(rows, search.text)
+    if search.kind:
+        catalogue.with_kind(rows, search.kind.name, DEFAULT_KIND.name)
     list_query = ListQuery("m", rows, METRIC_ORDER, catalogue.total)
     list_slice = pages.parse_slice(list_query, paging)
     statement = catalogue.summaries(rows, columns, list_slice)
-    if not queries:
+    if queries:
+        summaries = await ctx.batch.select_with(statement, SummaryRow, queries)
+        summaries.sort(key=_sort_key, reverse=list_slice.backward)
+    else:
         summaries = await ctx.batch.select(statement, SummaryRow)
-        return pages.page(ctx, list_query, list_slice, summaries, (_itself, _sort_key))
-    summaries = await ctx.batch.select_with(statement, SummaryRow, queries)
-    summaries.sort(key=_sort_key, reverse=list_slice.backward)
-    return pages.page(ctx, list_query, list_slice, summaries, (_itself, _sort_key))
+    return pages.page(ctx, list_query, list_slice, summaries, _PRESENTER)
 
 
 async def event_types(
     ctx: Context, search: str | None, first: int, after: str | None, columns: set[str]
 ) -> list[SummaryRow]:
-    """List the kinds of events after the one with an id, sorted by name, in one statement."""
+    """List event types after the one with an id, sorted by name, in one statement."""
     checked_count("first", first)
     name = None if after is None else name_from_id(EVENT_TYPE, after)
     if after is not None and name is None:
@@ -76,20 +81,19 @@ async def event_types(
     rows = RowSet("events", ctx.project)
     catalogue.search(rows, search)
     list_slice = Slice(first, after=None if name is None else (name,))
-    summaries = await ctx.batch.select(catalogue.summaries(rows, columns, list_slice), SummaryRow)
-    return summaries[:first]
-
-
-def _itself(row: SummaryRow) -> SummaryRow:
-    return row
+    statement = catalogue.summaries(rows, columns, list_slice)
+    return (await ctx.batch.select(statement, SummaryRow))[:first]
 
 
 def _sort_key(row: SummaryRow) -> tuple[str]:
     return (row.name,)
 
 
+_PRESENTER: Final[Presenter[SummaryRow, SummaryRow]] = Presenter(pages.identity, _sort_key)
+
+
 async def summary(ctx: Context, table: str, name: str, columns: set[str]) -> SummaryRow | None:
-    """Return what is asked of one name of a table; None if it has no rows."""
+    """Return the summary columns of one name in a table; None if the name has no rows."""
     rows = RowSet(table, ctx.project)
     catalogue.in_names(rows, [name])
     statement = catalogue.summaries(rows, columns, Slice(1)) if columns else catalogue.first(rows)
@@ -98,10 +102,13 @@ async def summary(ctx: Context, table: str, name: str, columns: set[str]) -> Sum
 
 
 async def describe(ctx: Context, metric: DescribeMetricInput) -> DescribeMetricPayload:
-    """Store what is said of a metric, durably; it is in the next answer."""
+    """Store the description of a metric, durably; the next query returns it.
+
+    Raises `AnalyticsError` for texts that are too long, and for control characters on one line.
+    """
     texts = {
-        key: text
-        for key, text in (("unit", metric.unit), ("description", metric.description))
+        column: text
+        for column, text in (("unit", metric.unit), ("description", metric.description))
         if text is not None
     }
     _check({"name": metric.name} | texts)
@@ -130,5 +137,5 @@ def _check(texts: Mapping[str, str]) -> None:
 
 
 def kind_of(text: str) -> MetricKind:
-    """Return the kind that is stored; the default when none is."""
+    """Return the stored kind of a metric; the default kind if none is stored."""
     return MetricKind[text] if text else DEFAULT_KIND

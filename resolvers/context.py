@@ -68,8 +68,8 @@ class Context:
         Raises `AnalyticsError` for a range that can't be resolved, or not in 1900 to 2199.
         """
         now = self.now()
-        other = comparison(time_range, compare, zone, now, extent, week_start=week_start)
-        return self._up_to_latest(other, now)
+        other_range = comparison(time_range, compare, zone, now, extent, week_start=week_start)
+        return self._up_to_latest(other_range, now)
 
     def _up_to_latest(self, time_range: TimeRange, now: Instant) -> TimeRange:
         """Move the end of a range up to now to the newest arrival.

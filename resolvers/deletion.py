@@ -1,4 +1,4 @@
-"""Deleting, for those who may."""
+"""Deletion of rows, outside production only."""
 
 from resolvers.context import Context
 from schema.errors import AnalyticsError
@@ -12,7 +12,7 @@ def check_allowed(ctx: Context) -> None:
 
 
 async def delete(ctx: Context, rows: queries.RowSet) -> int:
-    """Delete rows; return how many there were."""
+    """Delete rows; return their number. Raises FORBIDDEN in production."""
     check_allowed(ctx)
     (deletable,) = await ctx.batch.select(queries.deletable(rows), queries.DeletableRow)
     if deletable.rows:

@@ -1,4 +1,4 @@
-"""Events in numbers: series of aggregates."""
+"""Series of events: aggregates over time, and the group columns of events."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -30,25 +30,31 @@ MAX_BOUNDS: Final = 100
 
 
 async def query(
-    ctx: Context, where: EventFilter | None, arguments: SeriesArguments, selection: SeriesSelection
+    ctx: Context,
+    where: EventFilter | None,
+    arguments: SeriesArguments,
+    selection: SeriesSelection,
 ) -> EventResult:
-    """Answer with series of the events that pass a filter."""
+    """Return the series of the events that pass a filter."""
     _check_paths(arguments, selection)
+    event_filter = where or EventFilter()
 
     def condition(time_range: TimeRange | None) -> str:
-        source = queries.RowSet("events", ctx.project, ctx.batch.slots)
-        source.conditions.append(event_condition(where or EventFilter(), source, time_range))
-        return source.condition
+        rows = queries.RowSet("events", ctx.project, ctx.batch.slots)
+        rows.conditions.append(event_condition(event_filter, rows, time_range))
+        return rows.condition
 
     source = SeriesSource("events", condition, "", "Events")
     result, meta = await run_series(ctx, source, arguments, selection)
     if selection.warnings:
-        where = where or EventFilter()
-        meta.warnings += await warnings.event_warnings(ctx, where, arguments, selection, meta.range)
+        meta.warnings += await warnings.event_warnings(
+            ctx, event_filter, arguments, selection, meta.range
+        )
     return EventResult(result=result, meta=meta)
 
 
 def _check_paths(arguments: SeriesArguments, selection: SeriesSelection) -> None:
+    """Raise `AnalyticsError` for property paths of aggregates that are not valid."""
     for field, aggregates in (
         ("property", selection.totals | selection.columns),
         ("orderBy.property", {arguments.order.aggregate}),
@@ -60,9 +66,9 @@ def _check_paths(arguments: SeriesArguments, selection: SeriesSelection) -> None
 
 
 def group_columns(ctx: Context, group_inputs: Sequence[GroupByInput]) -> tuple[GroupColumn, ...]:
-    """Return the group keys that are asked for.
+    """Return the group columns of the `groupBy` argument.
 
-    Raises `AnalyticsError` for bands that are none.
+    Raises `AnalyticsError` for property paths or number bounds that are not valid.
     """
     return tuple(_group_column(ctx, group_input) for group_input in group_inputs)
 
@@ -71,11 +77,10 @@ def _group_column(ctx: Context, group_input: GroupByInput) -> GroupColumn:
     if group_input.property is not None and group_input.property is not UNSET:
         return _property_column(ctx.batch.slots, group_input.property)
     if group_input.field:
-        return GroupColumn(
-            group_input.field.name, EVENT_FIELDS[group_input.field], is_json=False, kind="field"
-        )
+        column = EVENT_FIELDS[group_input.field]
+        return GroupColumn(group_input.field.name, column, is_json=False, kind="field")
     if group_input.bucket_number:
-        return _band_column(ctx, group_input.bucket_number)
+        return _band_column(ctx.batch.slots, group_input.bucket_number)
     raise bad_input("groupBy", "needs one of property, field, bucketNumber")
 
 
@@ -89,22 +94,23 @@ def _property_column(slots: Slots, path: str) -> GroupColumn:
     return GroupColumn(path, wide, is_json=True, kind="property", narrow=narrow)
 
 
-def _band_column(ctx: Context, band_input: NumberBucketInput) -> GroupColumn:
-    bounds = band_input.bounds
+def _band_column(slots: Slots, bands: NumberBucketInput) -> GroupColumn:
+    """Return the column of number bands: the label of a number's band, '' without a number."""
+    bounds = bands.bounds
     if not 1 <= len(bounds) <= MAX_BOUNDS:
         raise bad_input("bounds", f"takes 1 to {MAX_BOUNDS} bounds", limit=MAX_BOUNDS)
     if any(low >= high for low, high in pairwise(bounds)):
         raise bad_input("bounds", "must be ascending")
-    texts = [repr(lower_bound).removesuffix(".0") for lower_bound in bounds]
-    labels = [f"< {texts[0]}", *(f"[{a}, {b})" for a, b in pairwise(texts)), f">= {texts[-1]}"]
-    slots = ctx.batch.slots
-    keys = keys_of(band_input.property, "groupBy.bucketNumber.property")
-    cast = band_input.cast is not None
+    texts = [repr(edge).removesuffix(".0") for edge in bounds]
+    bands_between = [f"[{low}, {high})" for low, high in pairwise(texts)]
+    labels = [f"< {texts[0]}", *bands_between, f">= {texts[-1]}"]
+    keys = keys_of(bands.property, "groupBy.bucketNumber.property")
+    cast = bands.cast is not None
     number = property_any_number(slots, keys, cast)
-    bounds_below = f"arrayCount(bound -> {number} >= bound, {slots.bind('Array(Float64)', bounds)})"
-    label = f"{slots.bind('Array(String)', labels)}[1 + {bounds_below}]"
+    index = f"arrayCount(bound -> {number} >= bound, {slots.bind('Array(Float64)', bounds)})"
+    label = f"{slots.bind('Array(String)', labels)}[1 + {index}]"
     return GroupColumn(
-        band_input.property,
+        bands.property,
         f"if(isNull({number}), '', {label})",
         is_json=False,
         kind="band",

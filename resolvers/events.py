@@ -1,4 +1,4 @@
-"""Questions about events."""
+"""Events: pages of them, one by its id, their count, and deletion."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,7 +8,7 @@ import strawberry
 
 from resolvers import deletion, pages
 from resolvers.context import Context
-from resolvers.pages import ListQuery, Page
+from resolvers.pages import ListQuery, Page, Presenter
 from schema.errors import bad_input
 from schema.events import Event
 from schema.filters import EventFilter, StringFilter
@@ -29,6 +29,7 @@ PREFIX: Final = "event_"
 
 _FIRST: Final = Paging()
 _TIME_INDEX, _BATCH_INDEX, _ROW_INDEX = map(EVENT.index, ("at", "batch", "row"))
+_ROW_DIGITS: Final = 8
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -39,10 +40,11 @@ async def page(
     paging: Paging = _FIRST,
 ) -> Page[Event]:
     """List events that pass a filter, newest first."""
-    list_query = ListQuery("e", queries.event_rows(ctx.project, where, time_range), EVENT_ORDER)
+    rows = queries.event_rows(ctx.project, where, time_range)
+    list_query = ListQuery("e", rows, EVENT_ORDER)
     list_slice = pages.parse_slice(list_query, paging)
-    rows = await ctx.batch.cells(events_page(list_query.rows, list_slice))
-    return pages.page(ctx, list_query, list_slice, rows, (_event, _sort_key), columns=_columns)
+    cells = await ctx.batch.cells(events_page(rows, list_slice))
+    return pages.page(ctx, list_query, list_slice, cells, _PRESENTER)
 
 
 async def find(ctx: Context, event_id: str) -> Event | None:
@@ -63,7 +65,7 @@ async def total(ctx: Context, where: EventFilter) -> int:
 
 
 async def delete(ctx: Context, selection: DeleteEventsInput) -> DeletePayload:
-    """Delete the events that pass a filter, or all; none is fine.
+    """Delete the events that pass a filter, or all events; deleting no event is no error.
 
     Raises `AnalyticsError` that names the part of the filter which selects every event or none.
     """
@@ -79,7 +81,7 @@ async def delete(ctx: Context, selection: DeleteEventsInput) -> DeletePayload:
 
 
 def name_filter(name: str | None) -> EventFilter:
-    """Return the filter for events of one name, or for all."""
+    """Return the filter for events of one name; for all events if the name is None."""
     return EventFilter(name=StringFilter(eq=name)) if name is not None else EventFilter()
 
 
@@ -91,7 +93,7 @@ def _event(cells: Sequence[bytes]) -> Event:
         time=Instant(int(columns["at"])),
         user_id=_decode(columns["userId"]),
         session_id=_decode(columns["sessionId"]),
-        # Already JSON, so it is passed through instead of parsed and written again.
+        # The properties are stored as JSON, so their text is passed through undecoded.
         properties=Json(msgspec.Raw(columns["properties"])),
         at_path=lambda path: _at_path(columns["properties"], path),
     )
@@ -102,7 +104,16 @@ def _at_path(properties: bytes, path: str) -> Json | None:
     return Json(msgspec.Raw(value)) if value else None
 
 
-def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
+def _sort_key(cells: Sequence[bytes]) -> SortKey:
+    return int(cells[_TIME_INDEX]), *_position(cells)
+
+
+def _position(cells: Sequence[bytes]) -> Position:
+    return Position(int(cells[_BATCH_INDEX]), int(cells[_ROW_INDEX], 16))
+
+
+def _event_columns(rows: Sequence[Sequence[bytes]]) -> Columns:
+    """Return the fields of many events, column by column."""
     columns = dict(zip(EVENT, zip(*rows, strict=True), strict=bool(rows)))
 
     def column(field: SelectedField) -> Cells:
@@ -116,11 +127,15 @@ def _columns(rows: Sequence[Sequence[bytes]]) -> Columns:
     return column
 
 
+_PRESENTER: Final = Presenter(_event, _sort_key, _event_columns)
+
+
 def _ids(columns: Mapping[str, Sequence[bytes]]) -> Cells:
-    """Write ids: what goes before the row is the same for a whole batch."""
+    """Encode ids; the prefix of an id is made once for each batch."""
     batches = columns["batch"]
     prefixes = {
-        batch: f'"{event_id(Position(int(batch), 0))[:-8]}'.encode() for batch in set(batches)
+        batch: f'"{event_id(Position(int(batch), 0))[:-_ROW_DIGITS]}'.encode()
+        for batch in set(batches)
     }
     return [
         prefixes[batch] + row + b'"' for batch, row in zip(batches, columns["row"], strict=True)
@@ -128,13 +143,5 @@ def _ids(columns: Mapping[str, Sequence[bytes]]) -> Cells:
 
 
 def event_id(position: Position) -> str:
-    """Return the id of the event that stands there."""
+    """Return the id of the event at a position."""
     return f"{PREFIX}{row_id(position)}"
-
-
-def _sort_key(cells: Sequence[bytes]) -> SortKey:
-    return int(cells[_TIME_INDEX]), *_position(cells)
-
-
-def _position(cells: Sequence[bytes]) -> Position:
-    return Position(int(cells[_BATCH_INDEX]), int(cells[_ROW_INDEX], 16))

@@ -1,4 +1,4 @@
-"""The tags of metrics and the properties of events: which there are, and their values."""
+"""Facets: the tags of metrics and the properties of events, and their values."""
 
 import asyncio
 from collections import defaultdict
@@ -19,27 +19,27 @@ COLUMNS_OF_FIELD: Final = {
     "cardinality": ("cardinality",),
     "type": ("initials", "instants"),
 }
-"""What a field of a tag or a property is computed from."""
+"""The columns of `KeyRow` that a field of a tag or a property needs."""
 
 R = TypeVar("R", KeyRow, ValueRow)
 
 
 class Facets:
-    """The keys in the rows of some names, of metrics or of events.
+    """Loads the keys and values in the rows of several names, of metrics or of event types.
 
-    What is asked of one name is asked of all, in one statement, and kept for the others: a list
-    of names asks as often as one does.
+    The first load of a name selects the rows of all names in one statement, and keeps them. So a
+    list of names runs as many statements as one name.
     """
 
     def __init__(self, ctx: Context, facet: Facet, names: Sequence[str]) -> None:
-        """Name those of which any may be asked for."""
+        """Load for these names; another name has no keys."""
         self._ctx = ctx
         self._facet = facet
         self._names = names
         self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def list_keys(self, name: str, fields: set[str]) -> tuple[list[KeyRow], int]:
-        """List the most frequent keys that rows of a name have, sorted; and count those rows."""
+        """List the most frequent keys in the rows of a name, sorted; also return the row count."""
         columns = frozenset(
             column for field in fields for column in COLUMNS_OF_FIELD.get(field, ())
         )
@@ -47,12 +47,13 @@ class Facets:
         def statement(rows: RowSet) -> Statement:
             return facets.facet_keys(self._facet, rows, columns)
 
-        key_rows = (await self._select_once(columns, statement, KeyRow, _name)).get(name, [])
-        row_count = sum(row.rows for row in key_rows if row.key is None)
-        return sorted((row for row in key_rows if row.key is not None), key=_key), row_count
+        rows_by_name = await self._select_once(columns, statement, KeyRow, _name)
+        rows = rows_by_name.get(name, [])
+        row_count = sum(row.rows for row in rows if row.key is None)
+        return sorted((row for row in rows if row.key is not None), key=_key), row_count
 
     async def values(self, name: str, key: str, search: str | None, first: int) -> list[TagValue]:
-        """List the most frequent values of a key, or those that contain a text."""
+        """List the most frequent values of a key, or its values that contain a text."""
         checked_count("first", first)
 
         def statement(rows: RowSet) -> Statement:
@@ -60,8 +61,7 @@ class Facets:
 
         cache_key = (search or None, first)
         rows_by_key = await self._select_once(cache_key, statement, ValueRow, _name_and_key)
-        rows = rows_by_key.get((name, key), [])
-        return [_tag_value(row) for row in rows]
+        return [_tag_value(row) for row in rows_by_key.get((name, key), [])]
 
     async def _select_once(
         self,
@@ -70,14 +70,14 @@ class Facets:
         row_type: type[R],
         group: Callable[[R], Hashable],
     ) -> dict[Hashable, list[R]]:
-        """Ask for all names, unless that is being done; return the rows in groups."""
+        """Select the rows of all names, once for each cache key; return the rows by group."""
 
         async def select() -> dict[Hashable, list[R]]:
             rows = RowSet(self._facet.table, self._ctx.project)
             catalogue.in_names(rows, self._names)
             rows_by_group: dict[Hashable, list[R]] = defaultdict(list)
-            for facet_row in await self._ctx.batch.select(statement(rows), row_type):
-                rows_by_group[group(facet_row)].append(facet_row)
+            for row in await self._ctx.batch.select(statement(rows), row_type):
+                rows_by_group[group(row)].append(row)
             return rows_by_group
 
         if cache_key not in self._tasks:
@@ -90,12 +90,6 @@ def _key(row: KeyRow) -> str:
     return row.key or ""
 
 
-def _tag_value(row: ValueRow) -> TagValue:
-    kind = VALUE_TYPES[row.initial]
-    value = display_text(row.value) if kind is PropertyType.NUMBER else row.value
-    return TagValue(value=value, count=Long(row.count), type=kind)
-
-
 def _name(row: KeyRow) -> Hashable:
     return row.name
 
@@ -104,8 +98,14 @@ def _name_and_key(row: ValueRow) -> Hashable:
     return row.name, row.key
 
 
+def _tag_value(row: ValueRow) -> TagValue:
+    value_type = VALUE_TYPES[row.initial]
+    value = display_text(row.value) if value_type is PropertyType.NUMBER else row.value
+    return TagValue(value=value, count=Long(row.count), type=value_type)
+
+
 def property_type(row: KeyRow) -> PropertyType:
-    """Return the one type that all values have, or MIXED."""
+    """Return the type of all values of a property; MIXED if they have several types."""
     types = {VALUE_TYPES[initial] for initial in row.initials or ()}
     if len(types) != 1:
         return PropertyType.MIXED

@@ -15,16 +15,16 @@ from resolvers.formula_evaluator import ComputedSeries, Evaluator, InputSeries
 from resolvers.series.group_keys import group_keys
 from resolvers.series.lookback import Lookback
 from resolvers.series.queries import SeriesQueries
+from resolvers.series.ranges import BucketedRanges, resolve_ranges
 from resolvers.series.request import SeriesArguments, SeriesSelection
 from resolvers.series.result import (
-    BucketedRanges,
     RangeAnswer,
     bucket_times,
     group_label,
     result_meta,
     visible_values,
 )
-from resolvers.series.run import check_arguments, check_cells, fetch_series, resolve_ranges
+from resolvers.series.run import check_arguments, check_cells, fetch_series
 from resolvers.series.values import BucketedRange, Value
 from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
@@ -290,16 +290,16 @@ def _present(
         bucket_times(ranges.comparison, previous_indexes) if ranges.comparison else None
     )
 
-    def formula_series(computed: ComputedSeries) -> FormulaSeries:
-        keys = group_keys(arguments.group_columns, computed.texts)
-        total, previous_total = computed.total, computed.previous_total
-        previous_column = _encode_column(computed.previous_column, previous_indexes)
+    def formula_series(computed_series: ComputedSeries) -> FormulaSeries:
+        keys = group_keys(arguments.group_columns, computed_series.texts)
+        total, previous_total = computed_series.total, computed_series.previous_total
+        previous_column = _encode_column(computed_series.previous_column, previous_indexes)
         return FormulaSeries(
             key=keys,
             label=group_label(keys) if keys else formula,
             total=total,
             change=Change.from_values(total, previous_total) if has_comparison else None,
-            column=_encode_column(computed.column, indexes),
+            column=_encode_column(computed_series.column, indexes),
             previous_column=previous_column if has_comparison else None,
         )
 
@@ -308,7 +308,7 @@ def _present(
         previous_begins=None
         if previous_times is None
         else EncodedValue(msgspec.Raw(previous_times)),
-        series=[formula_series(computed) for computed in series],
+        series=[formula_series(computed_series) for computed_series in series],
         meta=meta,
     )
 
@@ -324,7 +324,7 @@ def _visible_buckets(
     count, previous_count = _bucket_count(ranges.current), _bucket_count(ranges.comparison)
     if fill is not Fill.NONE:
         return range(count), range(previous_count)
-    present = sorted({index for computed in series for index in computed.present})
+    present = sorted({index for computed_series in series for index in computed_series.present})
     return (
         [index for index in present if index < count],
         [index for index in present if index < previous_count],

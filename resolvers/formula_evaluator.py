@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
+from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesSource
-from resolvers.series.result import Answers, BucketedRanges, RangeAnswer
+from resolvers.series.result import Answers, RangeAnswer
 from resolvers.series.values import BucketedRange, SeriesValues, Value
 from schema.aggregates import Aggregate
 from schema.buckets import Fill

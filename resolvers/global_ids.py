@@ -1,4 +1,4 @@
-"""Ids of what can be asked for again."""
+"""Relay global ids of objects with a name: metrics and event types."""
 
 import base64
 import binascii
@@ -11,13 +11,13 @@ EVENT_TYPE: Final = "eventType"
 
 
 def global_id(kind: str, name: str) -> strawberry.ID:
-    """Return the id of something that has a name: `metric:` and the name in base64url."""
+    """Return the id of a metric or an event type: `metric:` and the name in base64url."""
     text = base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
     return strawberry.ID(f"{kind}:{text}")
 
 
 def name_from_id(kind: str, text: str) -> str | None:
-    """Return the name in such an id; None if it is none."""
+    """Return the name in a global id of this kind; None for any other text."""
     encoded_name = text.removeprefix(f"{kind}:")
     try:
         padded_name = encoded_name.encode("ascii") + b"=" * (-len(encoded_name) % 4)

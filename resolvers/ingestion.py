@@ -1,4 +1,4 @@
-"""What became of every row: the ledger, and the rows that were set aside."""
+"""Ingestion: row counters per stream, and the rows that were set aside."""
 
 from itertools import islice
 
@@ -11,10 +11,11 @@ from schema.recording import ReplayPayload, SetAsideRow, StreamStats
 from schema.scalars import Long
 
 MAX_TEXT = 10_000
+"""Characters of a row that is set aside; the rest of a longer row is left out."""
 
 
 def stream_stats(ctx: Context) -> list[StreamStats]:
-    """Return what became of the rows of each stream since the start."""
+    """Return the row counters of each stream since the start of the service."""
     return [
         StreamStats(
             stream=stats.stream,
@@ -34,7 +35,7 @@ def stream_stats(ctx: Context) -> list[StreamStats]:
 
 
 def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
-    """List rows that were set aside, oldest first."""
+    """List the rows that were set aside, oldest first, at most `first`."""
     checked_count("first", first)
     return [
         SetAsideRow(
@@ -47,9 +48,9 @@ def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
 
 
 async def replay(ctx: Context) -> ReplayPayload:
-    """Record what was set aside once more.
+    """Record the rows that were set aside again; return the numbers of their outcomes.
 
-    Raises FORBIDDEN in production: there it will take a key with the admin scope.
+    Raises FORBIDDEN in production: replaying there will take a key with the admin scope.
     """
     if ctx.production:
         raise AnalyticsError("FORBIDDEN", "Replaying is not allowed in production.")

@@ -1,4 +1,4 @@
-"""Questions about metrics."""
+"""Metrics: their names, series, samples and deletion."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ import msgspec
 
 from resolvers import catalogue, deletion, pages, warnings
 from resolvers.context import Context
-from resolvers.pages import ListQuery, Page
+from resolvers.pages import ListQuery, Page, Presenter
 from resolvers.series import run
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.run import run_series
@@ -28,8 +28,7 @@ from store.query.catalogue import SummaryRow
 from store.query.fields.json_fields import tag_raw
 from store.query.filters.conditions import metric_condition
 from store.query.pages import SAMPLE_ORDER, SampleRow, SortKey, samples_page
-from store.query.series.types import GroupColumn as GroupKey
-from store.query.series.types import QueryShape, SeriesQuery
+from store.query.series.types import GroupColumn, QueryShape, SeriesQuery
 from store.timestamps import MAX_TIME
 
 
@@ -41,7 +40,7 @@ async def names(ctx: Context) -> list[str]:
 
 
 async def check_exists(ctx: Context, name: str) -> None:
-    """Raise NOT_FOUND if there is no such metric; UNAVAILABLE if that can't be said now."""
+    """Raise NOT_FOUND if a metric has no rows; UNAVAILABLE if its rows may be waiting to load."""
     shape = QueryShape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
     reply = await ctx.batch.run(SeriesQuery(shape, name, frozenset({COUNT}), frozenset()))
     if not reply.rows:
@@ -49,7 +48,7 @@ async def check_exists(ctx: Context, name: str) -> None:
 
 
 def _missing(ctx: Context, name: str) -> AnalyticsError:
-    """Return the refusal of a metric without rows: unknown, or perhaps not loaded."""
+    """Return the error for a metric without rows: not found, or perhaps not loaded."""
     if ctx.store.problems():
         message = "The metric may be among the rows that can't be loaded now."
         return AnalyticsError("UNAVAILABLE", message, retry_after=5)
@@ -57,16 +56,16 @@ def _missing(ctx: Context, name: str) -> AnalyticsError:
 
 
 async def find(
-    ctx: Context, name: str, fields: set[str], queries: Sequence[SeriesQuery]
+    ctx: Context, name: str, columns: set[str], series_queries: Sequence[SeriesQuery]
 ) -> SummaryRow:
-    """Return a metric with what is wanted of it; NOT_FOUND if there is none.
+    """Return the summary of a metric, and prefetch the series queries of its fields.
 
-    `questions`, which it will be asked below, are asked at once. An answer to one that has rows
-    is the proof that there is such a metric, at no cost.
+    Raises NOT_FOUND if there is no such metric. A series query that returns rows proves that the
+    metric exists, at no cost.
     """
-    prefetches = [ctx.batch.prefetch(query) for query in queries]
-    if fields or not queries:
-        summary = catalogue.summary(ctx, "metrics", name, fields)
+    prefetches = [ctx.batch.prefetch(query) for query in series_queries]
+    if columns or not series_queries:
+        summary = catalogue.summary(ctx, "metrics", name, columns)
         row, _ = await asyncio.gather(summary, asyncio.gather(*prefetches))
         if row is None:
             raise _missing(ctx, name)
@@ -85,7 +84,10 @@ async def query(
     *,
     is_known: bool = False,
 ) -> MetricResult:
-    """Answer with series of one metric; NOT_FOUND if it is not known to be there, and is not."""
+    """Return the series of one metric.
+
+    Raises NOT_FOUND if the metric does not exist; the caller may have checked (`is_known`).
+    """
     source = metric_source(ctx, name, where)
     result, meta = await run_series(ctx, source, arguments, selection)
     if not (result.has_rows or is_known):
@@ -99,7 +101,7 @@ async def query(
 
 
 def metric_source(ctx: Context, name: str, where: MetricFilter | None) -> SeriesSource:
-    """Return the points of a metric that pass a filter."""
+    """Return the points of a metric that pass a filter, as the source of series."""
     condition = _condition(ctx, where)
     return SeriesSource("metrics", lambda _: condition, name, name)
 
@@ -111,17 +113,17 @@ def first_queries(
     arguments: SeriesArguments,
     selection: SeriesSelection,
 ) -> list[SeriesQuery]:
-    """Return what `query` asks of a metric first; nothing if it would refuse."""
+    """Return the series queries that `query` starts with; none if `query` raises an error."""
     try:
         return run.first_queries(ctx, metric_source(ctx, name, where), arguments, selection)
     except AnalyticsError:
         return []
 
 
-def tag_columns(ctx: Context, tags: Sequence[str]) -> tuple[GroupKey, ...]:
-    """Return group keys for tags."""
+def tag_columns(ctx: Context, tags: Sequence[str]) -> tuple[GroupColumn, ...]:
+    """Return the group columns of tags."""
     return tuple(
-        GroupKey(tag, tag_raw(ctx.batch.slots, tag), is_json=True, kind="tag") for tag in tags
+        GroupColumn(tag, tag_raw(ctx.batch.slots, tag), is_json=True, kind="tag") for tag in tags
     )
 
 
@@ -132,25 +134,27 @@ async def samples(
     where: MetricFilter | None,
     paging: Paging,
 ) -> Page[Sample]:
-    """List the points of one metric in a range, newest first."""
+    """List the points of one metric in a time range, newest first."""
     rows = queries.metric_rows(ctx.project, name, time_range)
     if where:
         rows.conditions.append(metric_condition(where, rows))
     list_query = ListQuery("s", rows, SAMPLE_ORDER)
     list_slice = pages.parse_slice(list_query, paging)
-    sample_rows = await ctx.batch.select(samples_page(list_query.rows, list_slice), SampleRow)
-    return pages.page(
-        ctx, list_query, list_slice, sample_rows, (_sample, _sort_key), columns=_columns
-    )
+    sample_rows = await ctx.batch.select(samples_page(rows, list_slice), SampleRow)
+    return pages.page(ctx, list_query, list_slice, sample_rows, _SAMPLE_PRESENTER)
 
 
 def _sample(row: SampleRow) -> Sample:
-    # Already JSON, as an event's properties are.
+    # The tags are stored as JSON, so their text is passed through undecoded.
     tags = Json(msgspec.Raw(row.tags.encode() or b"{}"))
     return Sample(time=Instant(row.at), value=row.value, tags=tags)
 
 
-def _columns(rows: Sequence[SampleRow]) -> Columns:
+def _sort_key(row: SampleRow) -> SortKey:
+    return row.at, row.batch, row.row
+
+
+def _sample_columns(rows: Sequence[SampleRow]) -> Columns:
     return lambda field: _SAMPLE_CELLS[field.name](rows)
 
 
@@ -159,15 +163,13 @@ _SAMPLE_CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
     "value": lambda rows: items(msgspec.json.encode([row.value for row in rows])),
     "tags": lambda rows: [row.tags.encode() or b"{}" for row in rows],
 }
-"""Each field of a `Sample`, as `_sample` has it, written for many rows at once."""
+"""The encoder of each field of a `Sample` for many rows at once; equals `_sample` row by row."""
 
-
-def _sort_key(row: SampleRow) -> SortKey:
-    return row.at, row.batch, row.row
+_SAMPLE_PRESENTER: Final = Presenter(_sample, _sort_key, _sample_columns)
 
 
 async def delete(ctx: Context, name: str) -> DeletePayload:
-    """Delete all points of a metric; NOT_FOUND if there are none."""
+    """Delete all points of a metric; raises NOT_FOUND if there are none."""
     deleted_rows = await deletion.delete(ctx, queries.metric_rows(ctx.project, name))
     if deleted_rows == 0:
         raise unknown_metric(name)
@@ -182,5 +184,5 @@ def _condition(ctx: Context, where: MetricFilter | None = None) -> str:
 
 
 def unknown_metric(name: str) -> AnalyticsError:
-    """Return the refusal of a metric that is not there."""
+    """Return the error for a metric that does not exist."""
     return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.")

@@ -1,4 +1,4 @@
-"""The service as a whole: what it holds, and how it is."""
+"""Overview of the stored rows, and the health of the service."""
 
 import asyncio
 import platform
@@ -13,7 +13,7 @@ SERVICE = "analytics-service"
 
 
 async def overview(ctx: Context) -> Overview:
-    """Count what is stored."""
+    """Return the names of metrics and events, and the numbers of their rows."""
     metrics, events = await asyncio.gather(
         *(
             ctx.batch.select(queries.names(queries.RowSet(table, ctx.project)), queries.NameRow)
@@ -30,7 +30,7 @@ async def overview(ctx: Context) -> Overview:
 
 
 async def health(ctx: Context) -> Health:
-    """Say how the service is; it answers even when the engine does not."""
+    """Return the health of the service, without a statement: the engine may not answer."""
     problems = ctx.store.problems() | ctx.store.set_aside_problems()
     return Health(
         status=HealthStatus.DEGRADED if problems else HealthStatus.OK,

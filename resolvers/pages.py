@@ -1,4 +1,4 @@
-"""Pages of lists, and the cursors by which to go on."""
+"""Pages of lists, and the cursors between them."""
 
 import base64
 import binascii
@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """A whole list: its rows, how they are sorted, how they are counted; `letter` is its own."""
+    """A whole list: its rows, their order, and the statement that counts them.
+
+    `letter` begins the cursors of the list: a cursor of another list is bad input.
+    """
 
     letter: str
     rows: RowSet
@@ -33,12 +36,24 @@ class ListQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Rows of a list in its order, each `shown` as an entry; `key_at` is the key of the n-th.
+class Presenter(Generic[R, T]):
+    """The functions that present rows of a list: an entry and a sort key for each row.
 
-    `more`: whether any was left off, at the end of the span or at its beginning if it is read
-    backward. `columns`: what the rows say to the fields of the entries, field by field, where that
-    is known: it takes a tenth of the time of entry by entry.
+    `columns` returns the fields of all entries at once, in a tenth of the time of one by one.
+    """
+
+    entry: Callable[[R], T]
+    sort_key: Callable[[R], SortKey]
+    columns: Callable[[Sequence[R]], Columns] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows of a list in its order, which `present` turns into entries.
+
+    `has_more`: the list goes on where reading stopped: after the page, or before it if the slice
+    is read backward. `sort_key_at` returns the sort key of the row with an index. For `columns` see
+    `Presenter`.
     """
 
     ctx: Context
@@ -58,25 +73,27 @@ class Page(Generic[T]):
     @property
     def cursors(self) -> list[str]:
         """The cursor of each entry."""
-        return [cursor(self.list_query.letter, self.sort_key_at(n)) for n in range(len(self.rows))]
+        letter = self.list_query.letter
+        return [cursor(letter, self.sort_key_at(index)) for index in range(len(self.rows))]
 
     def cursor_at(self, index: int) -> str | None:
-        """Return the cursor of the first (0) or of the last entry (-1), if there is any."""
+        """Return the cursor of the first (0) or of the last entry (-1); None on an empty page."""
         return cursor(self.list_query.letter, self.sort_key_at(index)) if self.rows else None
 
     async def has_next(self) -> bool:
-        """Say whether anything follows the last entry."""
+        """Say whether the list goes on after the last entry."""
         return (self.has_more and not self.list_slice.backward) or await self._exists_past(
             "before", self.list_slice.before
         )
 
     async def has_previous(self) -> bool:
-        """Say whether anything comes before the first entry."""
+        """Say whether the list has entries before the first one of the page."""
         return (self.has_more and self.list_slice.backward) or await self._exists_past(
             "after", self.list_slice.after
         )
 
     async def _exists_past(self, side: str, key: SortKey | None) -> bool:
+        """Say whether the list has entries on the other side of a cursor."""
         if key is None:
             return False
         statement = pages.exists_past(self.list_query.rows, self.list_query.order, side, key)
@@ -89,7 +106,7 @@ class Page(Generic[T]):
         return row.rows
 
     def with_entries(self, entries: list[U]) -> "Page[U]":
-        """Return the page with what its entries are presented as."""
+        """Return the page with other entries for the same rows."""
         return Page(
             self.ctx,
             self.list_query,
@@ -105,28 +122,34 @@ def page(
     ctx: Context,
     list_query: ListQuery,
     list_slice: Slice,
-    slice_rows: Sequence[R],
-    shown: tuple[Callable[[R], T], Callable[[R], SortKey]],
-    *,
-    columns: Callable[[Sequence[R]], Columns] | None = None,
+    rows: Sequence[R],
+    presenter: Presenter[R, T],
 ) -> Page[T]:
-    """Make a page of the rows that were found, in the order of the span."""
-    has_more = len(slice_rows) > list_slice.count
-    rows = list(slice_rows[: list_slice.count])
+    """Return a page of rows that were read in the direction of the slice, up to `count` + 1."""
+    page_rows = list(rows[: list_slice.count])
     if list_slice.backward:
-        rows.reverse()
-    entry, key = shown
-    return Page(ctx, list_query, list_slice, rows, lambda n: key(rows[n]), entry, has_more, columns)
+        page_rows.reverse()
+    return Page(
+        ctx,
+        list_query,
+        list_slice,
+        page_rows,
+        lambda index: presenter.sort_key(page_rows[index]),
+        presenter.entry,
+        len(rows) > list_slice.count,
+        presenter.columns,
+    )
 
 
 def identity(entry: T) -> T:
+    """Return the entry itself."""
     return entry
 
 
 def parse_slice(list_query: ListQuery, paging: Paging) -> Slice:
-    """Return the part of a list that is asked for.
+    """Return the slice of a list that the paging arguments select.
 
-    Raises BAD_USER_INPUT that names the argument: a number, or a cursor of another list.
+    Raises BAD_USER_INPUT that names the argument: a count, or a cursor of another list.
     """
     return Slice(
         count=paging.count(),
@@ -137,7 +160,7 @@ def parse_slice(list_query: ListQuery, paging: Paging) -> Slice:
 
 
 def cursor(letter: str, key: SortKey) -> str:
-    """Return the cursor of the entry with this key."""
+    """Return the cursor of the entry with this sort key."""
     return base64.urlsafe_b64encode(msgspec.json.encode((letter, *key))).decode().rstrip("=")
 
 

@@ -211,9 +211,9 @@ class QueryBatch:
         """Run some branches and resolve their queries; return False if one of several fails."""
         branch_of = {id(q): branch.number for branch, queries in batch_branches for q in queries}
         waiting_queries = [waiting for waiting in batch if id(waiting.query) in branch_of]
-        combined = self._combine(batch_branches)
+        batch_statement = self._combine(batch_branches)
         try:
-            answer, run = await self._run_statement(combined, "TSVRaw")
+            answer, run = await self._run_statement(batch_statement, "TSVRaw")
             rows = series_rows(answer, {branch.number: branch for branch, _ in batch_branches})
         except (AnalyticsError, EngineError, OutsideWindowError) as error:
             if _needs_wide(error):
@@ -234,9 +234,9 @@ class QueryBatch:
         """Return one statement of some branches, which waits for rows of its metrics only."""
         queries = [query for _, queries in batch_branches for query in queries]
         tables = [query.shape.table for query in queries]
-        combined = statement([branch for branch, _ in batch_branches], tables, self.slots)
+        batch_statement = statement([branch for branch, _ in batch_branches], tables, self.slots)
         metrics = frozenset().union(*(query.names for query in queries))
-        return replace(combined, names_by_table={"metrics": metrics})
+        return replace(batch_statement, names_by_table={"metrics": metrics})
 
     def stop(self) -> None:
         """Cancel the running statements and start no other; call it when the client has gone."""

@@ -1,4 +1,4 @@
-"""Names that somebody may have meant who wrote another."""
+"""Suggestions for an unknown name: the names most like it."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,45 +9,45 @@ MAX_SUGGESTIONS: Final = 3
 _LIKENESS: Final = 0.7
 _SHORTEST: Final = 3
 _LONGEST: Final = 100
-"""Longer names are compared by their beginnings only: the time grows with the square."""
+"""Characters of a name that are compared for typos: the time grows with their square."""
 
 
 def near_names(name: str, candidates: Sequence[str]) -> list[str]:
-    """Return the known names that are most like a name, the best first.
+    """Return the candidates that are most like a name, the best first, at most 3.
 
-    First those that differ in case and punctuation only (`userType`, `user_type`), then those that
-    have it as the last key of their path, those that go on after it, those with typos, and its
-    beginnings.
+    The order: names that differ in case and punctuation only (`userType`, `user_type`); paths that
+    end with the name; names that begin with it; names with typos; names that it begins with.
     """
     plain_name = _plain(name)
-    names = {candidate: _plain(candidate) for candidate in candidates if candidate != name}
-    same_letters = [candidate for candidate, text in names.items() if text == plain_name]
-    nested_paths = [
+    plain_texts = {candidate: _plain(candidate) for candidate in candidates if candidate != name}
+    same_letters = [candidate for candidate, text in plain_texts.items() if text == plain_name]
+    same_last_key = [
         candidate
-        for candidate in names
-        if _last(candidate) == plain_name or _last(name) == _plain(candidate)
+        for candidate, text in plain_texts.items()
+        if _last_key(candidate) == plain_name or _last_key(name) == text
     ]
-    longer = [candidate for candidate, text in names.items() if _goes_on(plain_name, text)]
-    texts = {text: candidate for candidate, text in names.items() if len(text) <= _LONGEST}
-    similar = difflib.get_close_matches(plain_name[:_LONGEST], texts, MAX_SUGGESTIONS, _LIKENESS)
+    longer = [candidate for candidate, text in plain_texts.items() if _is_prefix(plain_name, text)]
+    by_text = {text: candidate for candidate, text in plain_texts.items() if len(text) <= _LONGEST}
+    similar = difflib.get_close_matches(plain_name[:_LONGEST], by_text, MAX_SUGGESTIONS, _LIKENESS)
     shorter = [
         candidate
-        for candidate, text in names.items()
-        if _goes_on(text, plain_name) and not name.startswith(f"{candidate}.")
+        for candidate, text in plain_texts.items()
+        if _is_prefix(text, plain_name) and not name.startswith(f"{candidate}.")
     ]
-    suggestions = dict.fromkeys(
-        [*same_letters, *nested_paths, *longer, *map(texts.__getitem__, similar), *shorter]
-    )
+    typos = [by_text[text] for text in similar]
+    suggestions = dict.fromkeys([*same_letters, *same_last_key, *longer, *typos, *shorter])
     return list(suggestions)[:MAX_SUGGESTIONS]
 
 
 def _plain(name: str) -> str:
+    """Return the letters and digits of a name in lower case; a name without any stays."""
     return "".join(filter(str.isalnum, name.casefold())) or name
 
 
-def _last(path: str) -> str:
+def _last_key(path: str) -> str:
     return _plain(path.rpartition(".")[2])
 
 
-def _goes_on(text: str, longer: str) -> bool:
+def _is_prefix(text: str, longer: str) -> bool:
+    """Say whether a text of at least 3 letters begins a longer one."""
     return len(text) >= _SHORTEST and longer.startswith(text)

@@ -1,7 +1,7 @@
-"""Warnings about answers that can mislead: by a key or a name that never occurs, by an aggregate.
+"""Warnings about misleading answers: unknown keys, unknown events, unsuitable aggregates.
 
-They are looked for when they are selected, after the answer is there. No warning is given about
-what would take too long to find out.
+Warnings are looked for when they are selected, after the answer is complete. A warning whose
+statement is too expensive is left out.
 """
 
 import dataclasses
@@ -36,9 +36,10 @@ from store.query.queries import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
 
 MAX_KEYS: Final = 20
-"""The keys of one question that are looked for."""
+"""The first 20 keys of a query are looked up, and at most 20 unknown events are reported."""
 
 _Names: TypeAlias = frozenset[str]
+"""Names of events; the empty set stands for any name."""
 
 _ANY_NAME: Final[_Names] = frozenset()
 _LEVEL_KINDS: Final = frozenset(
@@ -51,19 +52,19 @@ _LEVEL_KINDS: Final = frozenset(
         AggregateKind.QUANTILE,
     }
 )
-"""The aggregates that say little of a counter, and take only the numbers of a property."""
+"""The aggregates of levels: they say little of a counter, and skip values that are not numbers."""
 _GROWTH_KINDS: Final = frozenset({AggregateKind.INCREASE, AggregateKind.RATE})
 
 _EXPENSIVE_CODES: Final = frozenset({"QUERY_TOO_EXPENSIVE", "UNAVAILABLE"})
 _MAX_QUOTED: Final = 100
 
-_Cast: TypeAlias = tuple[str, bool]
-"""A property's path, and whether texts are taken for numbers."""
+_CastPath: TypeAlias = tuple[str, bool]
+"""The path of a property, and whether texts are cast to numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _KeyUse:
-    """A tag or a property in a question, and the names of the events that are meant, if given."""
+    """A tag or a property in a query, and the names of the events that must have it."""
 
     key: str
     field: str
@@ -72,7 +73,7 @@ class _KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class _EventUse:
-    """The name of an event in a question."""
+    """The name of an event in a query."""
 
     name: str
     field: str
@@ -85,7 +86,7 @@ async def metric_warnings(
     group_columns: Sequence[GroupColumn],
     kinds: Collection[AggregateKind],
 ) -> list[Caveat]:
-    """Return the warnings about a question to one metric, for some kinds of aggregates."""
+    """Return the warnings about a query of one metric, for its kinds of aggregates."""
     uses = [*_key_uses(where, "where", _ANY_NAME), *_group_uses(group_columns, _ANY_NAME)]
     rows = queries.metric_rows(ctx.project, name)
     sentence = f"No point of {_quote(name)} ever had the tag"
@@ -103,47 +104,49 @@ async def event_warnings(
     selection: SeriesSelection,
     time_range: TimeRange,
 ) -> list[Caveat]:
-    """Return the warnings about a question to events in a range."""
-    events = _event_names(where)
+    """Return the warnings about a query of events in a time range."""
     aggregate_fields = _aggregate_fields(arguments, selection)
-    uses = [*_key_uses(where, "where", events), *_group_uses(arguments.group_columns, events)]
-    uses += [
-        _KeyUse(path, field, events)
-        for path, field in dict.fromkeys(
-            (aggregate.property, field) for aggregate, field in aggregate_fields
-        )
-        if path is not None
-    ]
+    uses = _event_key_uses(where, arguments, aggregate_fields)
     numeric_fields = {
         (aggregate.property or "", aggregate.cast): field
-        for aggregate, field in aggregate_fields[::-1]
+        for aggregate, field in aggregate_fields[::-1]  # of equal paths, the first field stays
         if aggregate.kind in _LEVEL_KINDS
     }
+    rows = queries.event_rows(ctx.project, where, time_range)
     try:
-        caveats = await _unknown_events(ctx, list(_event_uses(where, "where")))
-        for names in dict.fromkeys(use.events for use in uses):
-            rows = RowSet("events", ctx.project)
-            if names:
-                catalogue.in_names(rows, sorted(names))
-            sentence = f"No event{_name_clause(names)} ever had the property"
-            name_uses = [use for use in uses if use.events == names]
-            caveats += await _unknown_keys(ctx, rows, name_uses, sentence)
-        return caveats + await _not_numeric(
-            ctx, queries.event_rows(ctx.project, where, time_range), numeric_fields
-        )
+        return [
+            *await _unknown_events(ctx, list(_event_uses(where, "where"))),
+            *await _unknown_properties(ctx, uses),
+            *await _not_numeric(ctx, rows, numeric_fields),
+        ]
     except AnalyticsError as error:
         return _no_warnings_if_expensive(error)
 
 
+def _event_key_uses(
+    where: EventFilter,
+    arguments: SeriesArguments,
+    aggregate_fields: Sequence[tuple[Aggregate, str]],
+) -> list[_KeyUse]:
+    """Return the properties in the filter, in the groups, and in the aggregates of a query."""
+    events = _event_names(where)
+    properties = dict.fromkeys((aggregate.property, field) for aggregate, field in aggregate_fields)
+    return [
+        *_key_uses(where, "where", events),
+        *_group_uses(arguments.group_columns, events),
+        *(_KeyUse(path, field, events) for path, field in properties if path is not None),
+    ]
+
+
 def aggregate_kinds(arguments: SeriesArguments, selection: SeriesSelection) -> set[AggregateKind]:
-    """Return the kinds of aggregates that a question selects or orders by."""
+    """Return the kinds of the aggregates that a query selects or orders by."""
     return {aggregate.kind for aggregate, _ in _aggregate_fields(arguments, selection)}
 
 
 def _aggregate_fields(
     arguments: SeriesArguments, selection: SeriesSelection
 ) -> list[tuple[Aggregate, str]]:
-    """List the aggregates that are selected, then that of the order, with their argument."""
+    """List the selected aggregates, then the aggregate of the order, each with its argument."""
     single_series = selection.single_series
     aggregates = sorted(single_series.totals | single_series.columns, key=repr)
     aggregate_fields = [(aggregate, "property") for aggregate in aggregates]
@@ -158,27 +161,49 @@ def _no_warnings_if_expensive(error: AnalyticsError) -> list[Caveat]:
     raise error
 
 
+async def _unknown_properties(ctx: Context, uses: Sequence[_KeyUse]) -> list[Caveat]:
+    """Warn of each property that no event of its names has."""
+    caveats = []
+    for names in dict.fromkeys(use.events for use in uses):
+        rows = RowSet("events", ctx.project)
+        if names:
+            catalogue.in_names(rows, sorted(names))
+        sentence = f"No event{_name_clause(names)} ever had the property"
+        name_uses = [use for use in uses if use.events == names]
+        caveats += await _unknown_keys(ctx, rows, name_uses, sentence)
+    return caveats
+
+
 async def _unknown_keys(
     ctx: Context, rows: RowSet, uses: Sequence[_KeyUse], sentence: str
 ) -> list[Caveat]:
-    """Warn of each key that none of some rows has, if there are rows at all."""
+    """Warn of each key that no row has; without rows there is no warning."""
     keys = list(dict.fromkeys(use.key for use in uses))[:MAX_KEYS]
     if not keys:
         return []
     statement = evidence.present(rows, [_path(rows, key) for key in keys])
     key_rows = await ctx.batch.select(statement, PlaceRow)
     missing_keys = set(keys) - {keys[row.place] for row in key_rows}
-    recent = await ctx.batch.select(evidence.recent_keys(rows), KeyRow) if missing_keys else []
-    known_keys = list(dict.fromkeys(row.key for row in recent if row.key is not None))
+    if not missing_keys:
+        return []
+    recent_rows = await ctx.batch.select(evidence.recent_keys(rows), KeyRow)
+    if not recent_rows:
+        return []
+    recent_keys = list(dict.fromkeys(row.key for row in recent_rows if row.key is not None))
     return [
-        _unknown_name("UNKNOWN_KEY", f"{sentence} {_quote(use.key)}", use.field, suggestions)
+        _unknown_name(
+            "UNKNOWN_KEY",
+            f"{sentence} {_quote(use.key)}",
+            use.field,
+            near_names(use.key, recent_keys),
+        )
         for use in uses
-        if use.key in missing_keys and recent
-        for suggestions in [near_names(use.key, known_keys)]
+        if use.key in missing_keys
     ]
 
 
 def _path(rows: RowSet, key: str) -> tuple[str, ...]:
+    """Return the path of a key in the JSON of rows; for an array, the path of the array."""
     if rows.table == "metrics":
         return (key,)
     array = items_of(key, "key")
@@ -193,36 +218,34 @@ async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Cavea
     names = {use.name for use in uses}
     name_rows = await ctx.batch.select(evidence.present_names(rows, names), NameRow)
     missing_names = names - {row.name for row in name_rows}
-    frequent = (
-        await ctx.batch.select(evidence.frequent_names(rows), NameRow) if missing_names else []
-    )
-    known_names = [row.name for row in frequent]
+    if not missing_names:
+        return []
+    frequent_rows = await ctx.batch.select(evidence.frequent_names(rows), NameRow)
+    frequent_names = [row.name for row in frequent_rows]
+    missing_uses = [use for use in uses if use.name in missing_names]
     return [
         _unknown_name(
             "UNKNOWN_EVENT",
             f"There was never an event{_name_clause([use.name])}",
             use.field,
-            suggestions,
+            near_names(use.name, frequent_names),
         )
-        for use in uses
-        if use.name in missing_names
-        for suggestions in [near_names(use.name, known_names)]
-    ][:MAX_KEYS]
+        for use in missing_uses[:MAX_KEYS]
+    ]
 
 
 def _unknown_name(code: str, sentence: str, field: str, suggestions: list[str]) -> Caveat:
-    ending = f"; did you mean {' or '.join(map(_quote, suggestions))}?" if suggestions else "."
+    names = " or ".join(map(_quote, suggestions))
+    ending = f"; did you mean {names}?" if suggestions else "."
     return Caveat(code=code, message=sentence + ending, field=field, suggestions=suggestions)
 
 
 async def _unsuitable_aggregates(
     ctx: Context, name: str, kinds: Collection[AggregateKind]
 ) -> list[Caveat]:
-    """Warn of aggregates that don't suit what a metric was described as."""
-    levels, growth = (
-        _kind_list(_LEVEL_KINDS.intersection(kinds)),
-        _kind_list(_GROWTH_KINDS.intersection(kinds)),
-    )
+    """Warn of aggregates that do not suit the described kind of a metric."""
+    levels = _kind_list(_LEVEL_KINDS.intersection(kinds))
+    growth = _kind_list(_GROWTH_KINDS.intersection(kinds))
     if not (levels or growth):
         return []
     statement = catalogue.description(ctx.project, name)
@@ -242,8 +265,11 @@ def _kind_list(kinds: Collection[AggregateKind]) -> str:
     return ", ".join(sorted(kind.name.lower() for kind in kinds))
 
 
-async def _not_numeric(ctx: Context, rows: RowSet, fields: Mapping[_Cast, str]) -> list[Caveat]:
-    """Warn of values that are no numbers, and so left out; `fields` names properties' arguments."""
+async def _not_numeric(ctx: Context, rows: RowSet, fields: Mapping[_CastPath, str]) -> list[Caveat]:
+    """Warn of properties with values that aggregates skip, because they are not numbers.
+
+    `fields` has the argument of each property.
+    """
     if not fields:
         return []
     properties = sorted(fields)
@@ -272,13 +298,13 @@ def _group_uses(group_columns: Sequence[GroupColumn], events: _Names) -> list[_K
     ]
 
 
-def _key_uses(where: Any, field: str, events: _Names) -> Iterator[_KeyUse]:  # noqa: ANN401
-    """Go through the keys in a filter, of any type, and in those that are nested in it."""
+def _key_uses(where: Any, field: str, events: _Names) -> Iterator[_KeyUse]:  # noqa: ANN401 - any input
+    """Go through the keys in a filter and in its nested filters."""
     match where:
         case TagFilter(key=key) | PropertyFilter(key=key):
             yield _KeyUse(key, f"{field}.key", events)
-        case PerformedFilter(event=event, where=where):
-            yield from _key_uses(where, f"{field}.where", frozenset({event}))
+        case PerformedFilter(event=event, where=event_filter):
+            yield from _key_uses(event_filter, f"{field}.where", frozenset({event}))
         case list():
             for index, member in enumerate(where):
                 yield from _key_uses(member, f"{field}[{index}]", events)
@@ -287,12 +313,12 @@ def _key_uses(where: Any, field: str, events: _Names) -> Iterator[_KeyUse]:  # n
                 yield from _key_uses(member, f"{field}.{name}", _event_names(where) or events)
 
 
-def _event_uses(where: Any, field: str) -> Iterator[_EventUse]:  # noqa: ANN401 - an input
-    """Go through the names of events in a filter, and in those that are nested in it."""
+def _event_uses(where: Any, field: str) -> Iterator[_EventUse]:  # noqa: ANN401 - any input
+    """Go through the event names in a filter and in its nested filters."""
     match where:
-        case PerformedFilter(event=event, where=where):
+        case PerformedFilter(event=event, where=event_filter):
             yield _EventUse(event, f"{field}.event")
-            yield from _event_uses(where, f"{field}.where")
+            yield from _event_uses(event_filter, f"{field}.where")
         case list():
             for index, member in enumerate(where):
                 yield from _event_uses(member, f"{field}[{index}]")
@@ -304,7 +330,7 @@ def _event_uses(where: Any, field: str) -> Iterator[_EventUse]:  # noqa: ANN401 
 
 
 def _name_uses(string_filter: StringFilter, field: str) -> Iterator[_EventUse]:
-    """Go through the texts that a name is, or is not."""
+    """Go through the whole names in a filter; a filter that ignores case has none."""
     if string_filter.case_sensitive is False:
         return
     for operator in ("eq", "neq"):
@@ -315,25 +341,17 @@ def _name_uses(string_filter: StringFilter, field: str) -> Iterator[_EventUse]:
 
 
 def _event_names(where: EventFilter | MetricFilter) -> _Names:
-    """Return the names that all events have which pass a filter; none if it does not say."""
+    """Return the names that events must have to pass a filter."""
     if not isinstance(where, EventFilter):
         return _ANY_NAME
-    name_filter = where.name
-    if (
-        name_filter
-        and name_filter.case_sensitive is not False
-        and (name_filter.eq is not None or name_filter.in_)
-    ):
-        return (
-            frozenset(name_filter.in_ or ())
-            if name_filter.eq is None
-            else frozenset({name_filter.eq})
-        )
+    name = where.name
+    if name and name.case_sensitive is not False and (name.eq is not None or name.in_):
+        return frozenset(name.in_ or ()) if name.eq is None else frozenset({name.eq})
     return next(filter(None, map(_event_names, where.and_ or ())), _ANY_NAME)
 
 
 def _filter_members(where: EventFilter | MetricFilter) -> Iterator[tuple[str, Any]]:
-    """Go through the parts of a filter that are given, with their names in GraphQL."""
+    """Go through the members of a filter that are set, with their GraphQL names."""
     fields: Sequence[Any] = dataclasses.fields(where)
     for member in fields:
         if (value := getattr(where, member.name)) is not None:

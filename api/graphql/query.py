@@ -102,7 +102,8 @@ class Query:
         columns = catalogue.summary_columns("metrics", names)
         paging = Paging(first, after, last, before)
         queries = list_queries(info) if "query" in names else []
-        page = await catalogue.metrics(info.context, (search, kind), paging, columns, queries)
+        search_arguments = catalogue.MetricSearch(search, kind)
+        page = await catalogue.metrics(info.context, search_arguments, paging, columns, queries)
         return Connection.from_page(page.with_entries(metrics_of(info.context, page.entries)))
 
     @strawberry.field(description="One metric; null and an error NOT_FOUND if it has no points.")

@@ -1,1 +1,1 @@
-"""Series queries: request, run, result. One batch asks the store for all of a request."""
+"""Series queries: from arguments and selected fields to series and the meta of the result."""

@@ -99,8 +99,10 @@ def _is_safe(number: str) -> bool:
 def _band_filter(column: GroupColumn, text: str, value_type: PropertyType | None) -> _Filter:
     bounds = column.bounds
     if value_type is None:
-        below, above = {"lt": bounds[0]}, {"gte": bounds[0]}
-        return {"NOT": {"OR": [_number_filter(column, below), _number_filter(column, above)]}}
+        low_tests, high_tests = {"lt": bounds[0]}, {"gte": bounds[0]}
+        return {
+            "NOT": {"OR": [_number_filter(column, low_tests), _number_filter(column, high_tests)]}
+        }
     bands = [{"lt": bounds[0]}, *({"gte": low, "lt": high} for low, high in pairwise(bounds))]
     bands.append({"gte": bounds[-1]})
     return _number_filter(column, bands[column.labels.index(text)])

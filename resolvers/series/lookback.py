@@ -12,8 +12,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 from resolvers.context import Context
+from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesArguments, SeriesSource
-from resolvers.series.result import Answers, BucketedRanges, RangeAnswer
+from resolvers.series.result import Answers, RangeAnswer
 from resolvers.series.values import BucketedRange, Value, as_rate
 from schema.aggregates import COUNTS, Aggregate, AggregateKind
 from schema.buckets import Fill

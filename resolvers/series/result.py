@@ -1,7 +1,7 @@
 """The result of a series query: answers for its ranges, presented series, and the result's meta."""
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -10,11 +10,12 @@ import msgspec
 from resolvers.context import Context
 from resolvers.query_batch import Reply, StatementRun
 from resolvers.series.group_keys import group_keys
+from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.values import BucketedRange, SeriesValues, Value, visible_buckets
 from schema.aggregates import Aggregate
 from schema.results import Caveat, GroupKey, ResultMeta
-from schema.scalars import Instant, Long
+from schema.scalars import Long
 from schema.series import Series, SeriesResult, Totals, instants
 from store.query.series.types import NO_VALUE, OTHER_SERIES, OVERALL_SERIES, SeriesRow
 
@@ -28,30 +29,6 @@ Clocks differ, and rows arrive while a query runs.
 
 _OTHER_LABEL: Final = "Other"
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
-
-
-@dataclass(frozen=True, slots=True)
-class BucketedRanges:
-    """The time range of a query, and the range that it is compared with, if any.
-
-    `newest` is the time of the newest row; only ALL_TIME reads it.
-    """
-
-    now: Instant
-    newest: Instant | None
-    current: BucketedRange
-    comparison: BucketedRange | None
-
-    def __iter__(self) -> Iterator[BucketedRange]:
-        """Go through the one or two ranges, the current range first."""
-        yield self.current
-        if self.comparison:
-            yield self.comparison
-
-    @property
-    def data_end(self) -> Instant:
-        """The latest time that a row can have: rows may be ahead of the clock."""
-        return self.now if self.newest is None else max(self.now, self.newest)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,17 @@
 """Execution of a series query: resolve ranges, check, rank groups, fetch, look back, present."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from resolvers.context import Context
 from resolvers.series.lookback import Lookback
 from resolvers.series.queries import SeriesQueries
+from resolvers.series.ranges import (
+    BucketedRanges,
+    bucketed_ranges,
+    has_all_time,
+    resolve_ranges,
+)
 from resolvers.series.request import (
     MAX_CELLS,
     MAX_GROUP_KEYS,
@@ -15,17 +20,13 @@ from resolvers.series.request import (
     SeriesSelection,
     SeriesSource,
 )
-from resolvers.series.result import Answers, BucketedRanges, RangeAnswer, present, result_meta
+from resolvers.series.result import Answers, RangeAnswer, present, result_meta
 from resolvers.series.values import BucketedRange
 from schema.errors import bad_input
-from schema.ranges import TimeRangePreset
 from schema.results import ResultMeta
-from schema.scalars import Instant
 from schema.series import SeriesResult
-from store.query import queries
 from store.query.series.types import OVERALL_SERIES, RankedGroups, SeriesQuery
-from store.query.time.buckets import buckets, previous_buckets
-from store.query.time.ranges import ALL_TIME, Extent
+from store.query.time.ranges import ALL_TIME
 
 
 async def run_series(
@@ -44,66 +45,6 @@ async def run_series(
     await execution.fetch_series(ranked_groups)
     await execution.look_back(ranked_groups)
     return execution.present()
-
-
-async def resolve_ranges(
-    ctx: Context,
-    sources: Sequence[SeriesSource],
-    arguments: SeriesArguments,
-    *,
-    with_buckets: bool,
-) -> BucketedRanges:
-    """Return the range and the comparison range, with buckets if a column or a time is selected.
-
-    ALL_TIME reaches from the oldest to the newest row of all sources.
-    """
-    extent = await _extent(ctx, sources, arguments)
-    return _bucketed_ranges(ctx, arguments, extent, with_buckets=with_buckets)
-
-
-async def _extent(
-    ctx: Context, sources: Sequence[SeriesSource], arguments: SeriesArguments
-) -> Extent | None:
-    """Return the times of the oldest and the newest row, read for ALL_TIME only; None: no rows."""
-    if not _has_all_time(arguments):
-        return ALL_TIME
-    row_sources = [
-        queries.Source(source.table, source.condition(None), source.metric) for source in sources
-    ]
-    statement = queries.extent(row_sources, ctx.batch.slots)
-    (row,) = await ctx.batch.select(statement, queries.ExtentRow)
-    if row.oldest is None or row.newest is None:
-        return None
-    return Extent(Instant(row.oldest), Instant(row.newest))
-
-
-def _has_all_time(arguments: SeriesArguments) -> bool:
-    ranges = [arguments.range, arguments.compare.range if arguments.compare else None]
-    return any(
-        range_input and range_input.preset is TimeRangePreset.ALL_TIME for range_input in ranges
-    )
-
-
-def _bucketed_ranges(
-    ctx: Context, arguments: SeriesArguments, extent: Extent | None, *, with_buckets: bool
-) -> BucketedRanges:
-    now, zone, week_start = ctx.now(), arguments.zone, arguments.week_start
-    time_range = ctx.resolve_range(arguments.range, zone, week_start, extent)
-    range_buckets = None
-    if with_buckets:
-        range_buckets = buckets(
-            time_range, arguments.granularity, arguments.max_points, zone, week_start
-        )
-        time_range = replace(time_range, granularity=range_buckets.granularity)
-    newest = extent.newest if extent and _has_all_time(arguments) else None
-    current = BucketedRange(time_range, range_buckets)
-    if arguments.compare is None:
-        return BucketedRanges(now, newest, current, None)
-    other_range = ctx.resolve_comparison(time_range, arguments.compare, zone, week_start, extent)
-    other_buckets = (
-        previous_buckets(range_buckets, other_range, zone, week_start) if range_buckets else None
-    )
-    return BucketedRanges(now, newest, current, BucketedRange(other_range, other_buckets))
 
 
 def check_arguments(arguments: SeriesArguments) -> None:
@@ -131,10 +72,10 @@ def first_queries(
 
     Raises `AnalyticsError` as `run_series` does.
     """
-    if _has_all_time(arguments):
+    if has_all_time(arguments):
         return []
     selection = selection if arguments.group_columns else selection.single_series
-    ranges = _bucketed_ranges(ctx, arguments, ALL_TIME, with_buckets=selection.times)
+    ranges = bucketed_ranges(ctx, arguments, ALL_TIME, with_buckets=selection.times)
     check_arguments(arguments)
     check_cells(ranges, arguments.limit if arguments.group_columns else 1)
     series_queries = SeriesQueries.for_groups(source, arguments, selection)

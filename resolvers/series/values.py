@@ -202,12 +202,12 @@ def _interpolate(cells: Sequence[Value], starts: Sequence[int]) -> list[Value]:
     """
     filled_cells = list(cells)
     value_indexes = [index for index, cell in enumerate(cells) if cell is not None]
-    for left, right in pairwise(value_indexes):
-        first, last = cells[left], cells[right]
+    for start, end in pairwise(value_indexes):
+        first, last = cells[start], cells[end]
         assert first is not None and last is not None  # noqa: S101, PT018 - for the type checker
-        gap_ms = starts[right] - starts[left]
-        for index in range(left + 1, right):
-            elapsed_ms = starts[index] - starts[left]
+        gap_ms = starts[end] - starts[start]
+        for index in range(start + 1, end):
+            elapsed_ms = starts[index] - starts[start]
             value = first + (last - first) * elapsed_ms / gap_ms
             if not math.isfinite(value):  # the difference exceeds a double
                 value = first * (1 - elapsed_ms / gap_ms) + last * (elapsed_ms / gap_ms)
