@@ -103,14 +103,14 @@ class QueryBatch:
     _statement_tasks: set[asyncio.Task[Answer]] = field(default_factory=set)
     _is_stopped: bool = False
 
-    async def select(self, query: Statement, row_type: type[T]) -> list[T]:
+    async def select(self, statement: Statement, row_type: type[T]) -> list[T]:
         """Run one statement at once; return its rows."""
-        answer, _ = await self._run_statement(query, "JSONEachRow")
+        answer, _ = await self._run_statement(statement, "JSONEachRow")
         return msgspec.json.Decoder(row_type).decode_lines(answer)
 
-    async def cells(self, query: Statement) -> list[list[bytes]]:
+    async def cells(self, statement: Statement) -> list[list[bytes]]:
         """Run one statement at once; return the cells of its rows as raw texts."""
-        answer, _ = await self._run_statement(query, "TSVRaw")
+        answer, _ = await self._run_statement(statement, "TSVRaw")
         return [line.split(b"\t") for line in answer.split(b"\n")[:-1]]
 
     async def select_with(
@@ -209,8 +209,10 @@ class QueryBatch:
         self, batch: Sequence[_WaitingQuery], batch_branches: _Branches
     ) -> bool:
         """Run some branches and resolve their queries; return False if one of several fails."""
-        branch_of = {id(q): branch.number for branch, queries in batch_branches for q in queries}
-        waiting_queries = [waiting for waiting in batch if id(waiting.query) in branch_of]
+        branch_numbers = {
+            id(q): branch.number for branch, queries in batch_branches for q in queries
+        }
+        waiting_queries = [waiting for waiting in batch if id(waiting.query) in branch_numbers]
         batch_statement = self._combine(batch_branches)
         try:
             answer, run = await self._run_statement(batch_statement, "TSVRaw")
@@ -225,7 +227,7 @@ class QueryBatch:
             return True
         for waiting in waiting_queries:
             if not waiting.reply.done():
-                branch_rows = rows[branch_of[id(waiting.query)]]
+                branch_rows = rows[branch_numbers[id(waiting.query)]]
                 metric_rows = _rows_of_metric(branch_rows, waiting.query.metric)
                 waiting.reply.set_result(Reply(metric_rows, run))
         return True
@@ -244,11 +246,11 @@ class QueryBatch:
         for task in self._statement_tasks:
             task.cancel()
 
-    async def _run_statement(self, query: Statement, output: str) -> tuple[bytes, StatementRun]:
+    async def _run_statement(self, statement: Statement, output: str) -> tuple[bytes, StatementRun]:
         if self._is_stopped:
             raise _client_closed_request()
         start = time.perf_counter()
-        task = asyncio.create_task(self.store.answer(query, output))
+        task = asyncio.create_task(self.store.answer(statement, output))
         self._statement_tasks.add(task)
         try:
             answer = await task
@@ -258,7 +260,7 @@ class QueryBatch:
             raise
         finally:
             self._statement_tasks.remove(task)
-        run = StatementRun(query, (time.perf_counter() - start) * 1000, answer.rows_read)
+        run = StatementRun(statement, (time.perf_counter() - start) * 1000, answer.rows_read)
         self.runs.append(run)
         return answer.data, run
 

@@ -77,7 +77,7 @@ class Answers:
 
     @property
     def pair(self) -> tuple[RangeAnswer, RangeAnswer]:
-        """The answers, that for the current range first."""
+        """The answers, the current range first."""
         return self.current, self.previous
 
     @property
@@ -90,7 +90,8 @@ class Answers:
 class _SeriesBuilder:
     """Builds the series of a result from the answers.
 
-    `indexes` are the visible buckets of the current range, `previous_indexes` of the comparison.
+    `indexes` are the visible buckets of the current range, `previous_indexes` the visible buckets of
+    the comparison range.
     """
 
     source: SeriesSource

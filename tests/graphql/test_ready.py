@@ -231,7 +231,7 @@ def test_unread_columns_are_those_that_were_read(
     table = SeriesValues(frozenset(), frozenset((AVG, COUNT)), fill, range(count), Instant(0))
     with pytest.MonkeyPatch.context() as patch:
         quick = table.columns(line, frame)
-        patch.setattr(SeriesValues, "_padded", lambda *_: None)
+        patch.setattr(SeriesValues, "_pad", lambda *_: None)
         slow = table.columns(line, frame)
     decoded = [
         {of: msgspec.json.decode(text) for of, text in each.items()} for each in (quick, slow)
