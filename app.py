@@ -1,4 +1,7 @@
-"""The application: composes settings, store and doors. `server.py` runs it."""
+"""The application: composes settings, store, REST API, GraphQL API and pages.
+
+`server.py` runs it.
+"""
 
 import contextlib
 import gc
@@ -34,11 +37,11 @@ from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
 
-_DESCRIPTION: Final = """Record metrics and events; ask for them here or over GraphQL at `/graphql`.
+_DESCRIPTION: Final = """Record metrics and events; query them here or over GraphQL at `/graphql`.
 
-Each path takes the parameters that are listed, each once; any other is a 422 that names it. HEAD is
-answered wherever GET is. Answers from 2 KB up are compressed (zstd, gzip) when the client accepts
-that.
+A path takes the listed parameters, each at most once. Any other parameter is a 422 that names it.
+HEAD is answered like GET. Responses of 2 KiB and more are compressed (zstd, gzip) if the client
+accepts it.
 """
 _LOG: Final = logging.getLogger("analytics")
 _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
@@ -53,7 +56,7 @@ class _Application(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Compose the application; nothing is opened before its lifespan begins."""
+    """Compose the application. Its lifespan opens and closes the store."""
     app = _Application(
         title="Analytics Service",
         version=VERSION,
@@ -61,28 +64,28 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=rest.TAGS,
         lifespan=_lifespan,
         redirect_slashes=False,
-        docs_url=None,  # ours need no internet
+        docs_url=None,  # our own pages need no internet
         redoc_url=None,
-        # On each request FastAPI looks whether tracing was set up meanwhile: a tenth of recording.
+        # FastAPI would check for tracing at each request, at a tenth of the cost of recording.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    documented: list[BaseRoute] = []
+    api_routes: list[BaseRoute] = []
     for router in (rest.recording_routes, rest.routes, rest.probes):
         app.include_router(router)
-        documented += router.routes
+        api_routes += router.routes
     _add_pages(app, Pages())
     app.add_route("/livez", livez, include_in_schema=False)
     app.add_route("/readyz", readyz, include_in_schema=False)
     app.add_route("/internal/metrics", internal_metrics, include_in_schema=False)
-    app.add_exception_handler(AnalyticsError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(AnalyticsError, _handle_error)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_parameter)
+    app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_middleware(Compression)
     app.add_middleware(FastLane, routes=rest.recording_routes.routes)
     app.add_middleware(BodyMemoryLimit, limit=Limits.of_this_machine().body_bytes)
     app.add_middleware(HeadRequests)
-    app.add_middleware(TrailingSlash, routes=[*app.routes, *documented])
+    app.add_middleware(TrailingSlash, routes=[*app.routes, *api_routes])
     app.add_middleware(RequestLog)
     app.add_middleware(StartupErrorMessage)
     app.add_middleware(
@@ -104,13 +107,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     _refuse_workers(sys.argv, os.environ)
     store = Store(settings.data, settings.store, Limits.of_this_machine(), settings.journal_bytes)
     try:
-        began = time.monotonic()
+        start = time.monotonic()
         await store.open()
         app.state.context = Context(store=store, production=settings.production)
-        ms = round((time.monotonic() - began) * 1000)
+        ms = round((time.monotonic() - start) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
-        # 75,000 objects are here to stay, and a batch makes thousands that die at once: looking at
-        # them less often takes a third off the time of a batch.
+        # 75,000 objects live as long as the process; a batch makes thousands of short-lived ones.
+        # Fewer collections save a third of the time of a batch.
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         yield
@@ -120,16 +123,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _refuse_workers(arguments: list[str], environment: Mapping[str, str]) -> None:
-    """One process owns the data folder, so a second worker could only fail."""
-    asked = environment.get("WEB_CONCURRENCY", "1")
+    """Refuse several workers: one process owns the data folder, so a second one would fail."""
+    workers = environment.get("WEB_CONCURRENCY", "1")
     for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
         if option == "--workers":
-            asked = value
+            workers = value
         elif option.startswith("--workers="):
-            asked = option.removeprefix("--workers=")
-    if asked.isdigit() and int(asked) > 1:
+            workers = option.removeprefix("--workers=")
+    if workers.isdigit() and int(workers) > 1:
         raise InvalidSettingError(
-            f"This service runs as one process, not {asked}: leave out --workers"
+            f"This service runs as one process, not {workers}: leave out --workers"
             " (and WEB_CONCURRENCY). One process uses all cores for queries."
         )
 
@@ -152,13 +155,13 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     app.add_route("/static/{path:path}", pages.file, include_in_schema=False)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, AnalyticsError)  # noqa: S101 - it is registered for this type only
+async def _handle_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AnalyticsError)  # noqa: S101 - the handler of this type
     return error_answer(error)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
-    """Say what FastAPI found wrong with a parameter as everything else says it."""
+async def _handle_invalid_parameter(_: Request, error: Exception) -> Response:
+    """Convert FastAPI's first error of a parameter to the one shape of errors."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     first = error.errors()[0]
     bounds = first.get("ctx", {})
@@ -167,36 +170,36 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return error_answer(bad_input(str(first["loc"][-1]), message, limit=limit))
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     code = _CODES.get(error.status_code, "BAD_REQUEST")
     response = error_answer(AnalyticsError(code, error.detail))
     if error.status_code == 405:
-        response.headers["Allow"] = ", ".join(_allowed(request))
+        response.headers["Allow"] = ", ".join(_allowed_methods(request))
     return response
 
 
-def _allowed(request: Request) -> list[str]:
-    """List the methods of a path: Starlette names those of the first route that has the path."""
-    allowed = []
+def _allowed_methods(request: Request) -> list[str]:
+    """List the methods of all routes of a path; Starlette lists those of the first route."""
+    methods = []
     for method in ("DELETE", "GET", "POST"):
         scope = {**request.scope, "method": method}
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
-            allowed += [method, "HEAD"] if method == "GET" else [method]
-    return allowed
+            methods += [method, "HEAD"] if method == "GET" else [method]
+    return methods
 
 
 def run() -> None:
-    """Serve as the command `analytics-service`, which the wheel installs."""
+    """Run the command `analytics-service` of the wheel."""
     sys.exit(server.main(sys.argv[1:], create_app))
 
 
 def __getattr__(name: str) -> FastAPI:
-    """Make `app` when `uvicorn app:app` looks for it; an import alone makes nothing."""
+    """Create `app` at its first use, by `uvicorn app:app`; the import alone creates nothing."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = globals()["app"] = create_app(from_environment())
-    return made
+    application = globals()["app"] = create_app(from_environment())
+    return application
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs the application: the command line, the port, the web server, the signals that end it."""
+"""The command `analytics-service`: options, checks of the port, the web server, its signals."""
 
 import argparse
 import difflib
@@ -21,45 +21,46 @@ from api.logs import log_to_stderr
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 
 GRACE_SECONDS: Final = 8
+"""Seconds that open requests have to finish after a signal to stop."""
 
 _LOG: Final = logging.getLogger("analytics")
-_REFUSED: Final = 3
-"""The exit code of a service that could not start, as uvicorn's own."""
+_START_FAILED: Final = 3
+"""Exit code of a service that could not start, the same as uvicorn's."""
 
 _EPILOG: Final = """\
-An option wins over its environment variable. Exit codes: 0 stopped, 2 a setting
-or an option is wrong, 3 it can't start (the port, the data folder). The README
-has more: how to record, how to ask, what each setting does."""
+An option overrides its environment variable. Exit codes: 0 stopped, 2 a setting
+or an option is wrong, 3 the service can't start (the port, the data folder).
+The README describes recording, queries and each setting."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that names the option that was probably meant."""
+    """Parser that suggests the nearest option for an unknown one."""
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options; exit with code 2 when one is unknown or has no value."""
+        """Return the options. Exits with code 2 if one is unknown or has no value."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             self.error(f"unknown option {unknown[0]}{self._hint(unknown[0])}")
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong, and exit."""
+        """Print the error as one line, and exit with code 2."""
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
     def _hint(self, unknown: str) -> str:
         name = unknown.partition("=")[0]
         if name == "--workers":
             return ": this service runs as one process, whose queries use all cores"
-        if setting := next((each for each in SETTINGS if each.variable == name), None):
+        if setting := next((entry for entry in SETTINGS if entry.variable == name), None):
             return f": did you mean {setting.option}?"
-        near = difflib.get_close_matches(name, self._option_string_actions, 1)
-        return f": did you mean {near[0]}?" if near else ""
+        matches = difflib.get_close_matches(name, self._option_string_actions, 1)
+        return f": did you mean {matches[0]}?" if matches else ""
 
 
 def _parser() -> _Parser:
     parser = _Parser(
         prog="analytics-service",
-        description="Record metrics and events; ask for them over REST or GraphQL.",
+        description="Record metrics and events, and query them over REST or GraphQL.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -78,28 +79,28 @@ def _parser() -> _Parser:
 
 
 class _Server(uvicorn.Server):
-    """A server that ends in order, and with exit code 0, when it is told to.
+    """Server that stops in order and with exit code 0 at SIGINT or SIGTERM.
 
-    npm passes on the SIGINT that the terminal has already sent to the whole group; uvicorn would
-    take the second one as impatience and skip the orderly end. It would also raise the signal
-    again after that end, so that a supervisor saw a process that was killed.
+    npm repeats the SIGINT that the terminal has sent to the whole group. uvicorn would take the
+    second signal as a demand to skip the orderly stop. It would also raise the signal again after
+    the stop, and a supervisor would see a killed process.
     """
 
-    _asked = 0.0
-    interrupted = False
+    _signal_time = 0.0
+    is_interrupted = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
-        """Begin to stop; make it quick when asked again after a second."""
+        """Begin an orderly stop; a SIGINT more than 1 s later forces the stop."""
         if not self.should_exit:
-            self._asked = time.monotonic()
+            self._signal_time = time.monotonic()
             self.should_exit = True
-            self.interrupted = sig == signal.SIGINT
-        elif sig == signal.SIGINT and time.monotonic() - self._asked > 1:
+            self.is_interrupted = sig == signal.SIGINT
+        elif sig == signal.SIGINT and time.monotonic() - self._signal_time > 1:
             self.force_exit = True
 
 
 def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
-    """Serve until told to stop; `--reload` restarts on every change of the code."""
+    """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
     options = vars(_parser().read(arguments))
     reload = options.pop("reload")
     log_to_stderr("analytics", "uvicorn")
@@ -108,14 +109,14 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
     except InvalidSettingError as error:
         _LOG.critical("%s", error)
         return 2
-    if refusal := _refusal(settings):
-        _LOG.critical("%s", refusal)
-        return _REFUSED
+    if problem := _address_problem(settings):
+        _LOG.critical("%s", problem)
+        return _START_FAILED
     if not _is_loopback(settings.host):
         _LOG.warning(
             "listening on %s: anyone who reaches this address can read and write", settings.host
         )
-    _pass_on(options)
+    _export(options)
     config = uvicorn.Config(
         "app:app" if reload else create_app(settings),
         host=settings.host,
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=settings.keep_alive,
         server_header=False,
-        proxy_headers=False,  # nothing here depends on the client's address
+        proxy_headers=False,  # no code depends on the client's address
     )
     return _serve(config, settings)
 
@@ -135,7 +136,7 @@ def _serve(config: uvicorn.Config, settings: Settings) -> int:
     server = _Server(config)
     try:
         if config.reload:
-            from uvicorn.supervisors import ChangeReload  # noqa: PLC0415 - only development has it
+            from uvicorn.supervisors import ChangeReload  # noqa: PLC0415 - imported in development only
 
             ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
         else:
@@ -143,28 +144,28 @@ def _serve(config: uvicorn.Config, settings: Settings) -> int:
     except KeyboardInterrupt:
         pass
     if not config.reload and not server.started:
-        return _REFUSED
-    if config.reload or server.interrupted:
+        return _START_FAILED
+    if config.reload or server.is_interrupted:
         _confirm_stop(settings)
     return 0
 
 
-def _pass_on(options: dict[str, str]) -> None:
-    """Put options where the processes that `--reload` starts find them."""
+def _export(options: dict[str, str]) -> None:
+    """Set the environment variables of the options, for the processes that `--reload` starts."""
     for setting in SETTINGS:
         if text := options[setting.field]:
             os.environ[setting.variable] = text
 
 
-def _refusal(settings: Settings) -> str | None:
-    """Say why the address can't be listened on, before anything else is opened; None if it can."""
+def _address_problem(settings: Settings) -> str | None:
+    """Return why the service can't listen on its address; None if it can."""
     host, port = settings.host, settings.port
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return f"HOST {host!r} is no address of this machine; set HOST or --host"
-    failed = [error for error in map(_try, addresses) if error]
-    for error in failed:
+    errors = [error for error in map(_bind_error, addresses) if error]
+    for error in errors:
         if error.errno == errno.EADDRINUSE:
             return (
                 f"Port {port} is in use on {host} (address already in use); set PORT or --port,"
@@ -172,19 +173,19 @@ def _refusal(settings: Settings) -> str | None:
             )
         if error.errno == errno.EACCES:
             return f"Port {port} is not allowed for this user; set PORT or --port (1024 or more)"
-    if len(failed) == len(addresses):
-        return f"HOST {host!r} can't be listened on ({failed[0].strerror}); set HOST or --host"
+    if len(errors) == len(addresses):
+        return f"HOST {host!r} can't be listened on ({errors[0].strerror}); set HOST or --host"
     return None
 
 
-def _try(address: tuple[int, int, int, str, tuple[object, ...]]) -> OSError | None:
-    family, kind, protocol, _, place = address
+def _bind_error(address: tuple[int, int, int, str, tuple[object, ...]]) -> OSError | None:
+    family, kind, protocol, _, socket_address = address
     try:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind(place)
+            probe.bind(socket_address)
     except OSError as error:
         return error
     return None
@@ -198,6 +199,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _confirm_stop(settings: Settings) -> None:
-    """Tell who pressed Ctrl+C that the port is free, after looking."""
-    state = "still in use" if _refusal(settings) else "free"
+    """Print whether the port is free after Ctrl+C, from a check of the port."""
+    state = "still in use" if _address_problem(settings) else "free"
     sys.stderr.write(f"Stopped. Port {settings.port} is {state}.\n")

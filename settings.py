@@ -1,4 +1,4 @@
-"""Every setting, read once from the command line and the environment, passed on as one value."""
+"""Settings of the service: read once from the command line and the environment, as one value."""
 
 import os
 import re
@@ -14,12 +14,12 @@ _NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class InvalidSettingError(ValueError):
-    """A setting that the service can't start with; the message names the variable."""
+    """A setting with which the service can't start. The message names its variable or option."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The service's configuration; `SETTINGS` says where each field comes from."""
+    """Configuration of the service. `SETTINGS` has the variable and the option of each field."""
 
     port: int = 3011
     host: str = "127.0.0.1"
@@ -29,11 +29,11 @@ class Settings:
     production: bool = False
     cors_origins: tuple[str, ...] = ()
     keep_alive: int = 75
-    journal_bytes: int = 2**30  # acknowledged bytes that may wait for the engine
+    journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """Origins that CORS admits: any in development, the configured ones in production."""
+        """Origins that CORS admits: any in development, the configured origins in production."""
         return self.cors_origins if self.production else ("*",)
 
 
@@ -57,7 +57,7 @@ def _root_path(text: str) -> str:
 
 
 def _store(dsn: str) -> Path | None:
-    """Return the engine's folder; None stands for the one in the data folder."""
+    """Return the folder of the engine; None means the folder `store` in the data folder."""
     scheme, separator, rest = dsn.partition("://")
     if not separator or scheme != "chdb":
         raise ValueError(
@@ -79,9 +79,9 @@ def _origins(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: the field of `Settings`, the environment variable, and the option.
+    """One setting: its field in `Settings`, its environment variable and its option.
 
-    `parse` raises `ValueError` that says which texts it takes.
+    `parse` raises `ValueError` with the texts that it takes.
     """
 
     field: str
@@ -144,16 +144,16 @@ SETTINGS: Final = (
         "seconds that an idle connection is kept; more than a proxy keeps its own",
     ),
 )
-"""Every setting that is read. `default` is shown to people; `Settings` has the value."""
+"""All settings. `default` is text for people; `Settings` has the value."""
 
 
 def from_environment(
     env: Mapping[str, str] = os.environ, options: Mapping[str, str] = _NO_OPTIONS
 ) -> Settings:
-    """Read the settings; an option (by its setting's field) wins over the environment.
+    """Read the settings. Options have fields of `Settings` as keys, and override the environment.
 
-    An empty variable counts as none. Raises `InvalidSettingError` that names the variable or the
-    option, and what it takes.
+    An empty text counts as absent. Raises `InvalidSettingError`, which names the variable or the
+    option and the texts that it takes.
     """
     values: dict[str, Any] = {}
     for setting in SETTINGS:

@@ -1,1 +1,1 @@
-"""The installed form of the service: the wheel places the repository's modules in this folder."""
+"""The installed service: the wheel puts the modules of the repository into this folder."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def run() -> None:
-    """Serve with the modules of this folder, whatever else of their names is installed."""
+    """Run the service with the modules of this folder, before installed modules of their names."""
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     import app  # noqa: PLC0415 - found by the line above
 

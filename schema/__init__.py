@@ -1,4 +1,4 @@
-"""Strawberry types and scalars that both APIs, the resolvers and the store share.
+"""Strawberry types, scalars and errors that both APIs, the resolvers and the store share.
 
-The roots, `Query` and `Mutation`, and the schema made of them are in `api/graphql/`.
+The root types, `Query` and `Mutation`, and the schema are in `api/graphql/`.
 """

@@ -1,4 +1,4 @@
-"""What is known of metrics and events as kinds of things: descriptions, keys, values."""
+"""Types of the catalogue: metric descriptions, property types, tag values, samples."""
 
 from enum import Enum
 from typing import Final
@@ -8,22 +8,24 @@ import strawberry
 from schema.scalars import Instant, Json, Long
 
 
-@strawberry.enum(description="How the values of a metric are to be read.")
+@strawberry.enum(description="Kind of a metric: the meaning of its values.")
 class MetricKind(Enum):
     GAUGE = strawberry.enum_value("GAUGE", description="A level that goes up and down.")
-    COUNTER = strawberry.enum_value("COUNTER", description="A sum that only grows, or restarts.")
+    COUNTER = strawberry.enum_value(
+        "COUNTER", description="A total that only grows, or restarts from 0."
+    )
     HISTOGRAM = strawberry.enum_value("HISTOGRAM", description="Counts of values by size.")
-    SUMMARY = strawberry.enum_value("SUMMARY", description="Quantiles made by the sender.")
+    SUMMARY = strawberry.enum_value("SUMMARY", description="Quantiles that the sender computed.")
 
 
 DEFAULT_KIND: Final = MetricKind.GAUGE
 
 
-@strawberry.enum(description="What the values of a property are; null is no value.")
+@strawberry.enum(description="Type of the values of a property. Null counts as no value.")
 class PropertyType(Enum):
     STRING = strawberry.enum_value("STRING", description="Texts.")
     NUMBER = strawberry.enum_value("NUMBER", description="Numbers.")
-    BOOLEAN = strawberry.enum_value("BOOLEAN", description="true or false.")
+    BOOLEAN = strawberry.enum_value("BOOLEAN", description="Booleans.")
     DATETIME = strawberry.enum_value("DATETIME", description="Texts that are RFC 3339 instants.")
     ARRAY = strawberry.enum_value("ARRAY", description="Arrays.")
     OBJECT = strawberry.enum_value("OBJECT", description="Objects.")
@@ -40,41 +42,46 @@ VALUE_TYPES: Final = {
 """Type of a JSON value by its first byte."""
 
 
-@strawberry.type(description="A value of a tag or of a property.")
+@strawberry.type(description="Value of a tag or of a property.")
 class TagValue:
     value: str = strawberry.field(
-        description="The text, or the value as JSON; cut after 1000 characters."
+        description="The text, or another value as JSON; truncated to 1000 characters."
     )
-    count: Long = strawberry.field(description="Rows that have it.")
+    count: Long = strawberry.field(description="Number of rows with this value.")
     type: PropertyType = strawberry.field(
-        description='Of which type it is: `1` and `"1"` are two values. A text is a STRING.'
+        description='Type of the value: `1` and `"1"` are two values. A text is a STRING.'
     )
 
 
-@strawberry.type(description="One point of a metric, as it was recorded.")
+@strawberry.type(description="Point of a metric, as it was recorded.")
 class Sample:
-    time: Instant = strawberry.field(description="When it was measured.")
-    value: float = strawberry.field(description="What was measured.")
-    tags: Json = strawberry.field(description="Its tags, sorted by key; an object of texts.")
+    time: Instant = strawberry.field(description="Time of the measurement.")
+    value: float = strawberry.field(description="Measured value.")
+    tags: Json = strawberry.field(
+        description="Tags of the point: an object of texts, sorted by key."
+    )
 
 
 @strawberry.input(
-    description="What to say of a metric. What is null stays as it is; an empty text removes."
+    description="Description of a metric. A null field stays as it is; an empty text removes the"
+    " old text."
 )
 class DescribeMetricInput:
-    name: str = strawberry.field(description="Its name; it need not have points yet.")
-    kind: MetricKind | None = strawberry.field(default=None, description="How to read it.")
+    name: str = strawberry.field(description="Name of the metric; it may have no points yet.")
+    kind: MetricKind | None = strawberry.field(default=None, description="New kind of the values.")
     unit: str | None = strawberry.field(
-        default=None, description="What its values count, like `ms`; at most 100 characters."
+        default=None, description="New unit of the values, like `ms`; at most 100 characters."
     )
     description: str | None = strawberry.field(
-        default=None, description="What it measures; at most 2000 characters."
+        default=None, description="New description of the metric; at most 2000 characters."
     )
 
 
-@strawberry.type(description="What is said of a metric now.")
+@strawberry.type(description="Description of a metric after the mutation.")
 class DescribeMetricPayload:
-    name: str = strawberry.field(description="Its name.")
-    kind: MetricKind = strawberry.field(description="How to read it; GAUGE unless it was said.")
-    unit: str | None = strawberry.field(description="What its values count.")
-    description: str | None = strawberry.field(description="What it measures.")
+    name: str = strawberry.field(description="Name of the metric.")
+    kind: MetricKind = strawberry.field(description="Kind of the values; default: GAUGE.")
+    unit: str | None = strawberry.field(description="Unit of the values; null if none is set.")
+    description: str | None = strawberry.field(
+        description="Description of the metric; null if none is set."
+    )

@@ -1,4 +1,4 @@
-"""Events, as they are told."""
+"""The Event type."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -10,24 +10,31 @@ from schema.node import Node
 from schema.scalars import Instant, Json
 
 
-@strawberry.type(description="Something that happened, as it was recorded.")
+@strawberry.type(description="Event, as it was recorded.")
 class Event(Node):
-    id: strawberry.ID = strawberry.field(description="`event_` and a UUID that sorts by arrival.")
-    name: str = strawberry.field(description="What happened.")
-    time: Instant = strawberry.field(description="When it happened.")
-    user_id: str | None = strawberry.field(description="Who did it, if that was given.")
-    session_id: str | None = strawberry.field(description="In which session, if that was given.")
-    properties: Json = strawberry.field(description="The properties as they were sent.")
+    id: strawberry.ID = strawberry.field(
+        description="`event_` and a UUID of version 7; ids sort by arrival."
+    )
+    name: str = strawberry.field(description="Name of the event.")
+    time: Instant = strawberry.field(description="Time of the event.")
+    user_id: str | None = strawberry.field(
+        description="User of the event; null if it was recorded without."
+    )
+    session_id: str | None = strawberry.field(
+        description="Session of the event; null if it was recorded without."
+    )
+    properties: Json = strawberry.field(description="Properties, as they were sent.")
     at_path: strawberry.Private[Callable[[str], Json | None]]
 
-    @strawberry.field(description="What is at a path in the properties; null if nothing is.")
+    @strawberry.field(description="Value at a path in the properties; null if there is none.")
     def property(
         self,
         key: Annotated[
             str,
             argument(
-                description="A path, as filters take it: `cart.total` is `total` in `cart`;"
-                " `tags[]` are the items of an array."
+                description="Path in the syntax of filters: `cart.total` is `total` in `cart`;"
+                " `tags[]` is"
+                " each entry of the array `tags`."
             ),
         ],
     ) -> Json | None:

@@ -1,4 +1,4 @@
-"""Filters: which points and which events are meant."""
+"""Filters of points and of events: input types of the GraphQL API."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from schema.scalars import Instant, ReadableInstants
 
 @strawberry.input(
     description=(
-        "Tests of a text. All that are given must hold; null is as good as absent. What is not"
-        " there (or no text) passes `neq`, `notIn`, `notContains` and `notMatches`, which are the"
-        " exact opposites of their positives, and no other test."
+        "Tests of a text; all tests must hold, and null means no test. `neq`, `notIn`,"
+        " `notContains` and `notMatches` are the exact opposites of `eq`, `in`, `contains` and"
+        " `matches`. A missing value, or one that is no text, passes them and no other test."
     )
 )
 class StringFilter:
-    eq: str | None = strawberry.field(default=None, description="Is equal.")
-    neq: str | None = strawberry.field(default=None, description="Is not equal.")
+    eq: str | None = strawberry.field(default=None, description="Is equal to this.")
+    neq: str | None = strawberry.field(default=None, description="Is not equal to this.")
     in_: list[str] | None = strawberry.field(
         name="in", default=None, description="Is one of these, at most 1000."
     )
@@ -26,140 +26,152 @@ class StringFilter:
         default=None, description="Is none of these, at most 1000."
     )
     contains: str | None = strawberry.field(
-        default=None, description="Has this somewhere, character by character."
+        default=None, description="Contains this, compared character by character."
     )
     not_contains: str | None = strawberry.field(
-        default=None, description="Has this nowhere, character by character."
+        default=None, description="Does not contain this, compared character by character."
     )
     starts_with: str | None = strawberry.field(
-        default=None, description="Begins with this, character by character."
+        default=None, description="Begins with this, compared character by character."
     )
     ends_with: str | None = strawberry.field(
-        default=None, description="Ends with this, character by character."
+        default=None, description="Ends with this, compared character by character."
     )
     like: str | None = strawberry.field(
         default=None,
         description=(
-            "Is as a whole like this pattern of at most 1000 characters: `%` stands for any text,"
-            r" `_` for any character, `\\` before one of them for itself."
+            "Matches this pattern as a whole: `%` stands for any text, `_` for any character, and"
+            r" `\\` before one of them for the character itself. At most 1000 characters."
         ),
     )
     matches: str | None = strawberry.field(
         default=None,
         description=(
-            "Has something that this regular expression matches: RE2, at most 1000 characters,"
-            " anchored only by its own `^` and `$`; `.` is any character, a line break too."
+            "Contains a match of this regular expression: RE2, at most 1000 characters. Only `^`"
+            " and"
+            " `$` anchor it. `.` matches any character, also a line break."
         ),
     )
     not_matches: str | None = strawberry.field(
-        default=None, description="Has nothing that this regular expression matches, as `matches`."
+        default=None,
+        description="Contains no match of this regular expression, in the syntax of `matches`.",
     )
     is_set: bool | None = strawberry.field(
-        default=None, description="Whether it is there and not null, whatever its type."
+        default=None, description="Whether a value is present and not null, of any type."
     )
     case_sensitive: bool | None = strawberry.field(
         default=True,
-        description="Whether all of these tests tell upper from lower case (of any alphabet).",
+        description="Whether all tests here distinguish upper and lower case, in any alphabet.",
     )
 
 
 @strawberry.input(
     description=(
-        "Tests of a number. All that are given must hold; null is as good as absent. What is not"
-        " there (or no number) passes `neq` and `notIn`, and no other test. 667 and 667.0 are"
-        " equal. What is given is a double, and an integer that is none is refused; the number that"
-        " is tested is compared digit by digit, however large it is."
+        "Tests of a number; all tests must hold, and null means no test. A missing value, or one"
+        " that is no number, passes `neq` and `notIn`, and no other test. 667 and 667.0 are equal."
+        " An argument is a double; an integer that no double represents is refused. Stored numbers"
+        " are compared with all their digits."
     )
 )
 class NumberFilter:
-    eq: float | None = strawberry.field(default=None, description="Is equal.")
-    neq: float | None = strawberry.field(default=None, description="Is not equal.")
+    eq: float | None = strawberry.field(default=None, description="Is equal to this.")
+    neq: float | None = strawberry.field(default=None, description="Is not equal to this.")
     in_: list[float] | None = strawberry.field(
         name="in", default=None, description="Is one of these, at most 1000."
     )
     not_in: list[float] | None = strawberry.field(
         default=None, description="Is none of these, at most 1000."
     )
-    gt: float | None = strawberry.field(default=None, description="Is greater.")
-    gte: float | None = strawberry.field(default=None, description="Is not less.")
-    lt: float | None = strawberry.field(default=None, description="Is less.")
-    lte: float | None = strawberry.field(default=None, description="Is not greater.")
+    gt: float | None = strawberry.field(default=None, description="Is greater than this.")
+    gte: float | None = strawberry.field(
+        default=None, description="Is greater than or equal to this."
+    )
+    lt: float | None = strawberry.field(default=None, description="Is less than this.")
+    lte: float | None = strawberry.field(default=None, description="Is less than or equal to this.")
     is_set: bool | None = strawberry.field(
-        default=None, description="Whether it is there and not null, whatever its type."
+        default=None, description="Whether a value is present and not null, of any type."
     )
 
 
-@strawberry.input(description="Tests of true and false; what is neither passes no `eq`.")
+@strawberry.input(description="Tests of a boolean. Any other value fails `eq`.")
 class BooleanFilter:
-    eq: bool | None = strawberry.field(default=None, description="Is this.")
+    eq: bool | None = strawberry.field(default=None, description="Is equal to this.")
     is_set: bool | None = strawberry.field(
-        default=None, description="Whether it is there and not null, whatever its type."
+        default=None, description="Whether a value is present and not null, of any type."
     )
 
 
 @strawberry.input(
     description=(
-        "Tests of a value of any type, which is given as JSON text: it carries integers of any"
-        " size, where a JSON number in JavaScript has 53 bits. Values are equal as groups are: 667"
-        ' and 667.0 are, 1 and `"1"` are not, objects only if their keys are in the same order.'
-        " null is no value: see `isSet`."
+        "Tests of a value of any type. Arguments are JSON texts, which hold integers of any size;"
+        " a JSON number in JavaScript has 53 bits. Values are equal as group keys are: 667 and"
+        " 667.0"
+        ' are equal, 1 and `"1"` are not, and objects only with their keys in the same order. Null'
+        " is no value: see `isSet`."
     )
 )
 class JsonFilter:
     eq: str | None = strawberry.field(
-        default=None, description='Is equal to this JSON, like `[1, "a"]`.'
+        default=None, description='Is equal to this JSON text, like `[1, "a"]`.'
     )
-    neq: str | None = strawberry.field(default=None, description="Is not equal, or not there.")
+    neq: str | None = strawberry.field(
+        default=None, description="Is not equal to this JSON text, or is missing."
+    )
     in_: list[str] | None = strawberry.field(
-        name="in", default=None, description="Is equal to one of these, at most 1000."
+        name="in", default=None, description="Is equal to one of these JSON texts, at most 1000."
     )
     not_in: list[str] | None = strawberry.field(
-        default=None, description="Is equal to none of these, at most 1000, or not there."
+        default=None,
+        description="Is equal to none of these JSON texts, at most 1000, or is missing.",
     )
     is_set: bool | None = strawberry.field(
-        default=None, description="Whether it is there and not null, whatever its type."
+        default=None, description="Whether a value is present and not null, of any type."
     )
 
 
-@strawberry.enum(description="What texts are taken for, besides what they are.")
+@strawberry.enum(description="Type as which `number` also reads texts.")
 class PropertyCast(Enum):
     NUMBER = strawberry.enum_value(
         "number",
         description=(
-            "A text that is written as JSON writes numbers, like `-19.99` or `6.67e2`, is that"
-            " number; spaces around it don't matter. `1,5`, `0x1f` and `.5` are none."
+            "A text in the syntax of JSON numbers, like `-19.99` or `6.67e2`, counts as this"
+            " number;"
+            " spaces around it are ignored. `1,5`, `0x1f` and `.5` are no numbers."
         ),
     )
 
 
-@strawberry.input(description="Tests of an instant. All that are given must hold.")
+@strawberry.input(description="Tests of an instant; all tests must hold.")
 class DateTimeFilter(ReadableInstants):
-    gt: Instant | None = strawberry.field(default=None, description="Is after.")
-    gte: Instant | None = strawberry.field(default=None, description="Is not before.")
-    lt: Instant | None = strawberry.field(default=None, description="Is before.")
-    lte: Instant | None = strawberry.field(default=None, description="Is not after.")
+    gt: Instant | None = strawberry.field(default=None, description="Is after this.")
+    gte: Instant | None = strawberry.field(default=None, description="Is at this or after.")
+    lt: Instant | None = strawberry.field(default=None, description="Is before this.")
+    lte: Instant | None = strawberry.field(default=None, description="Is at this or before.")
 
 
-# Not a PropertyFilter: a tag's key is no path (`http.status` is one key), its value always a text.
-@strawberry.input(description="Tests of one tag, whose value is always a text.")
+# No PropertyFilter: a tag's key is no path (`http.status` is one key), its value always a text.
+@strawberry.input(description="Tests of one tag. Its value is always a text.")
 class TagFilter:
-    key: str = strawberry.field(description="Its whole key; a dot in it is a dot.")
-    string: StringFilter = strawberry.field(description="Tests of its value.")
+    key: str = strawberry.field(
+        description="Key of the tag, in full; a dot has no special meaning."
+    )
+    string: StringFilter = strawberry.field(description="Tests of the value.")
 
 
 @strawberry.input(
     description=(
-        "Tests of one property, by the type of its value: at least one of `string`, `number`,"
-        " `boolean`, `datetime` and `json`. All that are given must hold. Of the items of an array"
-        " (`tags[]`) one must pass all tests of a type that are not negative, and none may be what"
-        " a negative test excludes."
+        "Tests of one property by the type of its value: at least one of `string`, `number`,"
+        " `boolean`, `datetime` and `json`; all tests must hold. For the entries of an array"
+        " (`tags[]`), one entry must pass all positive tests of a type, and every entry must pass"
+        " the negative tests."
     )
 )
 class PropertyFilter:
     key: str = strawberry.field(
         description=(
-            "Its key; `cart.total` is the key `total` in the object `cart`, `tags[]` each item of"
-            " the array `tags`, `items[].price` the `price` of each. A dot in a key is written"
+            "Key of the property: `cart.total` is the key `total` in the object `cart`, `tags[]`"
+            " each entry of the array `tags`, `items[].price` the `price` of each entry of `items`."
+            " A dot in a key is written"
             r" `\\.`, a backslash `\\\\`, `[]` at its end `\\[]`. A key may be empty: `a.` is the"
             " empty key in `a`."
         )
@@ -182,72 +194,84 @@ class PropertyFilter:
         default=None, description="Tests of a value of any type, given as JSON text."
     )
     cast: PropertyCast | None = strawberry.field(
-        default=None, description="What `number` takes texts for; null for texts."
+        default=None,
+        description="Type as which `number` also reads texts; default: none, so that texts fail.",
     )
 
 
-_LIMITS = " A filter can have 500 tests, 20 levels below it, 1000 entries in a list."
+_LIMITS = " A filter has at most 500 tests, 20 nested levels, and 1000 entries in a list."
 
 
 @strawberry.input(
-    description="Which points. All that is given must hold; nothing given: all." + _LIMITS
+    description="Conditions on points; all must hold. Without conditions every point passes."
+    + _LIMITS
 )
 class MetricFilter:
     and_: list[MetricFilter] | None = strawberry.field(
-        name="AND", default=None, description="All of these hold; of none, always."
+        name="AND",
+        default=None,
+        description="All of these filters hold; an empty list always holds.",
     )
     or_: list[MetricFilter] | None = strawberry.field(
-        name="OR", default=None, description="At least one of these holds; of none, never."
+        name="OR",
+        default=None,
+        description="At least one of these filters holds; an empty list never holds.",
     )
     not_: MetricFilter | None = strawberry.field(
-        name="NOT", default=None, description="This does not hold."
+        name="NOT", default=None, description="This filter does not hold."
     )
-    tag: TagFilter | None = strawberry.field(default=None, description="One of its tags.")
-    value: NumberFilter | None = strawberry.field(default=None, description="Its value.")
-    time: DateTimeFilter | None = strawberry.field(
-        default=None, description="When it was measured."
-    )
+    tag: TagFilter | None = strawberry.field(default=None, description="Tests of one tag.")
+    value: NumberFilter | None = strawberry.field(default=None, description="Tests of the value.")
+    time: DateTimeFilter | None = strawberry.field(default=None, description="Tests of the time.")
 
 
 @strawberry.input(
-    description="Which events. All that is given must hold; nothing given: all." + _LIMITS
+    description="Conditions on events; all must hold. Without conditions every event passes."
+    + _LIMITS
 )
 class EventFilter:
     and_: list[EventFilter] | None = strawberry.field(
-        name="AND", default=None, description="All of these hold; of none, always."
+        name="AND",
+        default=None,
+        description="All of these filters hold; an empty list always holds.",
     )
     or_: list[EventFilter] | None = strawberry.field(
-        name="OR", default=None, description="At least one of these holds; of none, never."
+        name="OR",
+        default=None,
+        description="At least one of these filters holds; an empty list never holds.",
     )
     not_: EventFilter | None = strawberry.field(
-        name="NOT", default=None, description="This does not hold."
+        name="NOT", default=None, description="This filter does not hold."
     )
-    name: StringFilter | None = strawberry.field(default=None, description="What happened.")
-    time: DateTimeFilter | None = strawberry.field(default=None, description="When it happened.")
+    name: StringFilter | None = strawberry.field(default=None, description="Tests of the name.")
+    time: DateTimeFilter | None = strawberry.field(default=None, description="Tests of the time.")
     user_id: StringFilter | None = strawberry.field(
-        default=None, description="Who did it; not every event has a user."
+        default=None, description="Tests of the user; an event may have none."
     )
     session_id: StringFilter | None = strawberry.field(
-        default=None, description="In which session; not every event has one."
+        default=None, description="Tests of the session; an event may have none."
     )
     property: PropertyFilter | None = strawberry.field(
-        default=None, description="One of its properties."
+        default=None, description="Tests of one property."
     )
     performed: PerformedFilter | None = strawberry.field(
         default=None,
         description=(
-            "What its user did besides, in the range that is asked for; an event without a user"
-            " never passes. At most 10 in a filter, and not to delete."
+            "Condition on the other events of the event's user, in the range of the query. An event"
+            " without a user never passes. At most 10 in a filter; refused in a deletion."
         ),
     )
 
 
-@strawberry.input(description="Users who did something: at least once, unless `count` is given.")
+@strawberry.input(
+    description="Users with events of a name: at least one event, or as many as `count` says."
+)
 class PerformedFilter:
-    event: str = strawberry.field(description="The name of the event.")
+    event: str = strawberry.field(description="Name of the events, in full.")
     where: EventFilter | None = strawberry.field(
-        default=None, description="Which of these events count; all if null."
+        default=None, description="Filter of the events to count; default: all."
     )
     count: NumberFilter | None = strawberry.field(
-        default=None, description="How often; `{eq: 0}` are the users who never did it."
+        default=None,
+        description="Number of the events; `{eq: 0}` selects users without such an event.",
     )

@@ -1,4 +1,4 @@
-"""Answers to formulas: arithmetic over metrics, series by series."""
+"""GraphQL types of formulas: arithmetic over metrics, one series for each group."""
 
 from typing import Annotated, Any
 
@@ -13,65 +13,69 @@ from schema.scalars import Instant
 from schema.series import PREVIOUS_TIMES
 
 
-@strawberry.input(description="A metric's aggregate, under the name that a formula knows it by.")
+@strawberry.input(description="Aggregate of a metric, with its name in the formula.")
 class NamedMetricInput:
     as_: str = strawberry.field(
-        name="as", description="Its name in the formula: letters, digits and underscores."
+        name="as", description="Name in the formula: letters, digits and underscores."
     )
-    metric: str = strawberry.field(description="The metric's whole name.")
+    metric: str = strawberry.field(description="Name of the metric, in full.")
     aggregate: AggregateKind = strawberry.field(
-        default=AggregateKind.AVG, description="Which aggregate of it."
+        default=AggregateKind.AVG, description="Aggregate of the values."
     )
-    q: float | None = strawberry.field(default=None, description="Of QUANTILE, from 0 to 1.")
+    q: float | None = strawberry.field(
+        default=None, description="Quantile of QUANTILE, from 0 to 1."
+    )
     where: MetricFilter | None = strawberry.field(
-        default=None, description="Which of its points; all if null."
+        default=None, description="Filter of the points; default: all points."
     )
     group_by: list[str] | None = strawberry.field(
         default=None,
-        description="Tags to group by: the same for all inputs that have any. An input without"
-        " stands beside each group of the others. An input that has no points of a group in the"
-        " range is null there; with `fill: ZERO` 0.",
+        description="Tags to group by, the same for all grouped inputs. An input without groups is"
+        " combined with each group of the others. An input without points of a group in the range"
+        " is null there, or 0 with `fill: ZERO`.",
     )
 
 
-@strawberry.type(description="One line of a formula's answer.")
+@strawberry.type(description="Series of a formula: its total and its values for each bucket.")
 class FormulaSeries:
-    key: list[GroupKey] = strawberry.field(description="Its values of what inputs are grouped by.")
-    label: str = strawberry.field(description="The values of its key, or the formula.")
+    key: list[GroupKey] = strawberry.field(description="Group: the value of each tag.")
+    label: str = strawberry.field(
+        description="Values of the key, or the formula if nothing is grouped."
+    )
     total: float | None = strawberry.field(
-        description="The formula of the aggregates over the whole range; null when one is missing,"
-        " or a divisor is 0."
+        description="Formula of the aggregates over the whole range; null if one is missing or a"
+        " divisor is 0."
     )
     change: Change | None = strawberry.field(
-        description="How the total changed; null without `compare`."
+        description="Change of the total from the other range; null without `compare`."
     )
     column: strawberry.Private[EncodedValue]
     previous_column: strawberry.Private[EncodedValue | None]
 
-    @strawberry.field(description="The formula bucket by bucket, aligned with `times`.")
+    @strawberry.field(description="Formula for each bucket, aligned with `times`.")
     def values(self) -> list[float | None]:
-        return self.column  # type: ignore[return-value]  # it is ready
+        return self.column  # type: ignore[return-value]  # it is encoded
 
     @strawberry.field(
-        description="The formula bucket by bucket over the other range, aligned with"
-        " `previousTimes`; null without `compare`."
+        description="Formula for each bucket of the other range, aligned with `previousTimes`; null"
+        " without `compare`."
     )
     def previous_values(self) -> list[float | None] | None:
-        return self.previous_column  # type: ignore[return-value]  # it is ready
+        return self.previous_column  # type: ignore[return-value]  # it is encoded
 
 
-@strawberry.type(description="The answer to a formula.")
+@strawberry.type(description="Result of a formula.")
 class FormulaResult:
     begins: strawberry.Private[Any]
     previous_begins: strawberry.Private[Any]
     series: list[FormulaSeries] = strawberry.field(
-        description="One line for each group that any input has, by `total`, those without one"
-        " last; or one line without groups."
+        description="One series for each group of any input, ordered by `total`, null last; one"
+        " series if nothing is grouped."
     )
-    meta: ResultMeta = strawberry.field(description="How the answer was made.")
+    meta: ResultMeta = strawberry.field(description="Range, cost and warnings of the result.")
 
     @strawberry.field(
-        description="When each bucket begins. With `fill: NONE` only those in which an input has"
+        description="Start of each bucket. With `fill: NONE`, only buckets in which an input has"
         " points and the formula a value, in any series."
     )
     def times(self) -> list[Instant]:
@@ -85,17 +89,19 @@ class FormulaResult:
 Text = Annotated[
     str,
     argument(
-        description="Arithmetic over the inputs' names: `+ - * /`, parentheses, numbers;"
+        description="Arithmetic over the names of the inputs: `+ - * /`, parentheses and numbers,"
+        " like"
         " `errors / requests * 100`."
     ),
 ]
 Direction = Annotated[
     OrderDirection,
-    argument(description="Which groups come first: those of the largest or the smallest `total`."),
+    argument(description="Order of the groups by `total`: largest or smallest first."),
 ]
 FormulaSearch = Annotated[
-    str | None, argument(description="Only groups whose label has this text in it, in any case.")
+    str | None,
+    argument(
+        description="Return only groups whose label contains this text, in any case; default: all."
+    ),
 ]
-Inputs = Annotated[
-    list[NamedMetricInput], argument(description="The metrics of the formula, 1 to 20.")
-]
+Inputs = Annotated[list[NamedMetricInput], argument(description="Metrics of the formula, 1 to 20.")]

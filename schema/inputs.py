@@ -1,7 +1,6 @@
-"""What Strawberry leaves out of arguments and inputs.
+"""Arguments and input fields: a null means the default, and `@oneOf` inputs are marked.
 
-An argument or an input field that is null counts as absent when it has a default, and graphql-core
-is told which inputs are `@oneOf`, so that it says where one is wrong.
+Strawberry does neither. graphql-core needs the mark to name the field of a wrong `@oneOf` input.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,72 +20,76 @@ from graphql.utilities.coerce_input_value import coerce_default_value
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
 
-_Declared: TypeAlias = Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField]
+_Declarations: TypeAlias = Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField]
 
-_OWN: Final = "__"
-"""What the names of GraphQL's own types begin with."""
+_INTROSPECTION: Final = "__"
+"""Prefix of the names of GraphQL's own types."""
 
 
-def without_nulls(declared: _Declared, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what was given, with the default in place of a null where there is a default."""
-    replaced = {
+def without_nulls(declarations: _Declarations, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values, with each null replaced by the default if there is one."""
+    defaults = {
         name: default
-        for name, value in given.items()
-        if value is None and (default := _default(declared.get(name))) is not None
+        for name, value in values.items()
+        if value is None and (default := _default(declarations.get(name))) is not None
     }
-    return given | replaced if replaced else given
+    return values | defaults if defaults else values
 
 
-def _default(declared: GraphQLArgument | GraphQLInputField | None) -> Any:  # noqa: ANN401 - any type
-    default = Undefined if declared is None else coerce_default_value(declared)
+def _default(declaration: GraphQLArgument | GraphQLInputField | None) -> Any:  # noqa: ANN401 - any type
+    default = Undefined if declaration is None else coerce_default_value(declaration)
     return None if default is Undefined else default
 
 
 def complete_inputs(schema: GraphQLSchema) -> None:
-    """Make everything that has a default nullable, a null mean the default; mark `@oneOf`."""
-    for name, each in schema.type_map.items():
-        if name.startswith(_OWN):
+    """Make arguments and input fields with a default nullable, and mark `@oneOf` inputs."""
+    for name, named_type in schema.type_map.items():
+        if name.startswith(_INTROSPECTION):
             continue
-        if isinstance(each, GraphQLObjectType):
-            for field in each.fields.values():
+        if isinstance(named_type, GraphQLObjectType):
+            for field in named_type.fields.values():
                 if _make_nullable(field.args):
                     _resolve_without_nulls(field)
-        elif isinstance(each, GraphQLInputObjectType):
-            each.is_one_of = _definition(each).is_one_of
-            if _make_nullable(each.fields):
-                _read_without_nulls(each)
+        elif isinstance(named_type, GraphQLInputObjectType):
+            named_type.is_one_of = _definition(named_type).is_one_of
+            if _make_nullable(named_type.fields):
+                _read_without_nulls(named_type)
 
 
-def _definition(each: GraphQLInputObjectType) -> StrawberryObjectDefinition:
-    definition = each.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-    assert isinstance(definition, StrawberryObjectDefinition)  # noqa: S101 - all are Strawberry's
+def _definition(input_type: GraphQLInputObjectType) -> StrawberryObjectDefinition:
+    definition = input_type.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+    assert isinstance(definition, StrawberryObjectDefinition)  # noqa: S101 - Strawberry makes all inputs
     return definition
 
 
-def _make_nullable(declared: _Declared) -> bool:
-    """Make what has a default nullable; say whether anything has one."""
-    with_default = [each for each in declared.values() if _default(each) is not None]
-    for each in with_default:
-        if isinstance(each.type, GraphQLNonNull):
-            each.type = each.type.of_type
-    return bool(with_default)
+def _make_nullable(declarations: _Declarations) -> bool:
+    """Make declarations with a default nullable; say whether there are any."""
+    optional = [declaration for declaration in declarations.values() if _has_default(declaration)]
+    for declaration in optional:
+        if isinstance(declaration.type, GraphQLNonNull):
+            declaration.type = declaration.type.of_type
+    return bool(optional)
+
+
+def _has_default(declaration: GraphQLArgument | GraphQLInputField) -> bool:
+    return _default(declaration) is not None
 
 
 def _resolve_without_nulls(field: GraphQLField) -> None:
     resolve: Callable[..., Any] | None = field.resolve
     assert resolve  # noqa: S101 - a field with arguments has a resolver
 
-    def resolve_given(source: object, info: object, **given: object) -> object:
-        return resolve(source, info, **without_nulls(field.args, given))
+    def resolve_without_nulls(source: object, info: object, **values: object) -> object:
+        return resolve(source, info, **without_nulls(field.args, values))
 
-    field.resolve = resolve_given
+    field.resolve = resolve_without_nulls
 
 
-def _read_without_nulls(each: GraphQLInputObjectType) -> None:
-    read = each.out_type
+def _read_without_nulls(input_type: GraphQLInputObjectType) -> None:
+    read = input_type.out_type
 
-    def read_given(given: dict[str, Any]) -> Any:  # noqa: ANN401 - as its type has it
-        return read(without_nulls(each.fields, given))
+    def read_without_nulls(values: dict[str, Any]) -> Any:  # noqa: ANN401 - of any input type
+        return read(without_nulls(input_type.fields, values))
 
-    # graphql-core means it to be replaced, and says so in its documentation only.
-    each.out_type = read_given  # type: ignore[method-assign, assignment]
+    # graphql-core documents that `out_type` may be replaced; its types forbid it.
+    input_type.out_type = read_without_nulls  # type: ignore[method-assign, assignment]

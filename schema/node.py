@@ -1,8 +1,8 @@
-"""What has an id by which it can be asked for again."""
+"""The Node interface of Relay: an object with a global id."""
 
 import strawberry
 
 
-@strawberry.interface(description="Anything with an id; `node` finds it again.")
+@strawberry.interface(description="Object with a global id, by which the field `node` returns it.")
 class Node:
-    id: strawberry.ID = strawberry.field(description="Its id, unique among all types.")
+    id: strawberry.ID = strawberry.field(description="Global id, unique among all types.")

@@ -1,4 +1,4 @@
-"""How a caller asks for a part of a list."""
+"""Arguments that select a page of a list."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,9 +11,9 @@ DEFAULT_PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """The arguments of a Relay connection; `first` is 100 when neither number is given.
+    """The arguments of a Relay connection. `first` is 100 when neither number is given.
 
-    The cursors bound the list, `first` and `last` cut it at its beginning or at its end.
+    The cursors bound the list. `first` takes entries from its start, `last` from its end.
     """
 
     first: int | None = None
@@ -22,9 +22,9 @@ class Paging:
     before: str | None = None
 
     def count(self) -> int:
-        """Return how many entries are asked for.
+        """Return the maximum number of entries of the page.
 
-        Raises BAD_USER_INPUT for a number out of bounds, or for two.
+        Raises BAD_USER_INPUT for a number outside of 1 to 1000, and for both numbers.
         """
         if self.first is not None and self.last is not None:
             raise bad_input("last", "can't be given together with first")
@@ -34,7 +34,7 @@ class Paging:
 
 
 def checked_count(field: str, count: int) -> int:
-    """Return a number of entries; refuse a page that is no page, or too long."""
+    """Return a number of entries. Raises BAD_USER_INPUT outside of 1 to 1000."""
     if not 1 <= count <= MAX_PAGE:
         raise bad_input(field, f"must be from 1 to {MAX_PAGE}", limit=MAX_PAGE)
     return count

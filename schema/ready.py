@@ -1,4 +1,4 @@
-"""Answers that are ready to be sent: objects put together as text, past graphql-core."""
+"""Encoded values: JSON text of lists of objects, which bypasses graphql-core."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -9,43 +9,43 @@ from schema.selection import TYPENAME, SelectedField
 
 
 class EncodedValue(NamedTuple):
-    """A value that has the shape of the response already: it is sent as it is.
+    """A value in the shape of the response, which the executor sends as it is.
 
-    graphql-core completes each leaf by itself, 2 µs apiece, which for the 10,000 values of a chart
-    takes longer than the query. Who makes one answers for its nulls, its names and their order.
+    graphql-core takes 2 µs to complete each leaf: for the 10,000 values of a chart longer than
+    the query. The maker of the value is responsible for its nulls, names and order of fields.
     """
 
     value: Any
 
 
 Cells: TypeAlias = Sequence[bytes]
-"""A field of many objects, in their order: each a JSON value, as text."""
+"""Values of one field for many objects, in their order: JSON texts."""
 
 FieldValues: TypeAlias = "Cells | Columns | None"
-"""What some objects say to a field: a cell each, the columns of an object in each, or null."""
+"""Values of one field for all objects: cells, the columns of nested objects, or None for null."""
 
 Columns: TypeAlias = Callable[[SelectedField], FieldValues]
-"""Some objects, field by field."""
+"""Lookup of the values of a selected field."""
 
 
 def objects(fields: Iterable[SelectedField], columns: Columns, count: int) -> EncodedValue:
-    """Put the selected fields of some objects together, as the text of one JSON array."""
+    """Encode the selected fields of `count` objects as one JSON array."""
     return EncodedValue(msgspec.Raw(b"[" + texts(fields, columns, count) + b"]"))
 
 
 def texts(fields: Iterable[SelectedField], columns: Columns, count: int) -> bytes:
-    """Put the selected fields of some objects together, with commas between the objects.
+    """Encode the selected fields of `count` objects, with commas between the objects.
 
-    All texts are joined at once: that takes half of the time of object by object.
+    One join of all texts takes half the time of a join for each object.
     """
     cells: list[Cells] = []
-    between = (_template(fields, columns, cells) + b",").split(_SLOT)
+    literals = (_template(fields, columns, cells) + b",").split(_SLOT)
     width = 2 * len(cells) + 1
     parts: list[bytes] = [b""] * (width * count)
-    for place, text in enumerate(between):
-        parts[2 * place :: width] = [text] * count
-    for place, column in enumerate(cells):
-        parts[2 * place + 1 :: width] = column
+    for index, text in enumerate(literals):
+        parts[2 * index :: width] = [text] * count
+    for index, column in enumerate(cells):
+        parts[2 * index + 1 :: width] = column
     return b"".join(parts)[:-1]
 
 
@@ -53,26 +53,26 @@ _SLOT: Final = b"%"
 
 
 def _template(fields: Iterable[SelectedField], columns: Columns, cells: list[Cells]) -> bytes:
-    """Return the text of an object, with a slot for each of the cells that it adds.
+    """Return the JSON text of an object with a slot for each value, and add its columns to `cells`.
 
-    Keys are names of GraphQL, in which there is nothing to escape.
+    Keys are GraphQL names, which need no escaping.
     """
     members = []
     for field in fields:
         if field.name == TYPENAME:
             value = b'"%b"' % field.type_name.encode()
-        elif (told := columns(field)) is None:
+        elif (values := columns(field)) is None:
             value = b"null"
-        elif callable(told):
-            value = _template(field.fields, told, cells)
+        elif callable(values):
+            value = _template(field.fields, values, cells)
         else:
-            cells.append(told)
+            cells.append(values)
             value = _SLOT
         members.append(b'"%b":%b' % (field.key.encode(), value))
     return b"{" + b",".join(members) + b"}"
 
 
 def items(text: bytes) -> Cells:
-    """Split the text of an array of numbers, nulls, booleans or instants."""
+    """Split the JSON text of an array of numbers, nulls, booleans or instants."""
     inside = text[1:-1]
     return inside.split(b",") if inside else []

@@ -1,4 +1,4 @@
-"""What is recorded and deleted, and what became of it."""
+"""GraphQL types of recording and deletion: inputs, payloads, row counters."""
 
 from typing import Final, cast
 
@@ -8,135 +8,147 @@ from schema.filters import EventFilter
 from schema.scalars import Instant, Json, Long, RowInstant, UnreadableInstant, rfc3339
 
 _ROW_TIME: Final = (
-    "RFC 3339 with an offset, from 1970 to 2099; any other time refuses this row alone."
+    "RFC 3339 with an offset, from 1970 to 2099; any other time rejects this row only."
 )
 
 
 def sent_time(time: RowInstant | None) -> str | None:
-    """Return a row's time as the text that it was sent as, or one that means the same."""
+    """Return the time of a row as text: the sent text if it is unreadable, else RFC 3339."""
     if isinstance(time, UnreadableInstant):
         return time.text
     return None if time is None else rfc3339(cast("Instant", time))
 
 
-@strawberry.input(description="One point of a metric.")
+@strawberry.input(description="Point of a metric to record.")
 class MetricInput:
-    name: str = strawberry.field(description="1 to 200 characters, no control characters.")
-    value: float = strawberry.field(description="Any finite number.")
+    name: str = strawberry.field(description="Name, 1 to 200 characters, no control characters.")
+    value: float = strawberry.field(description="Measured value: any finite number.")
     time: RowInstant | None = strawberry.field(
-        default=None, description=f"When it was measured; now unless given. {_ROW_TIME}"
+        default=None, description=f"Time of the measurement; default: now. {_ROW_TIME}"
     )
     tags: Json | None = strawberry.field(
-        default=None, description="An object of texts; at most 64 tags."
+        default=None, description="Tags: an object of texts, at most 64."
     )
     id: str | None = strawberry.field(
         default=None,
-        description="Your own id of the point: sent again within 7 days, it counts once.",
+        description="Client id. A point that is sent again with this id within 7 days counts once.",
     )
 
 
-@strawberry.input(description="One event.")
+@strawberry.input(description="Event to record.")
 class EventInput:
-    name: str = strawberry.field(description="1 to 200 characters, no control characters.")
+    name: str = strawberry.field(description="Name, 1 to 200 characters, no control characters.")
     time: RowInstant | None = strawberry.field(
-        default=None, description=f"When it happened; now unless given. {_ROW_TIME}"
+        default=None, description=f"Time of the event; default: now. {_ROW_TIME}"
     )
-    user_id: str | None = strawberry.field(default=None, description="Who did it.")
-    session_id: str | None = strawberry.field(default=None, description="In which session.")
+    user_id: str | None = strawberry.field(default=None, description="User of the event.")
+    session_id: str | None = strawberry.field(default=None, description="Session of the event.")
     properties: Json | None = strawberry.field(
-        default=None, description="Any JSON object of at most 255 keys and 32 KiB."
+        default=None, description="Properties: a JSON object of at most 255 keys and 32 KiB."
     )
     id: str | None = strawberry.field(
         default=None,
-        description="Your own id of the event: sent again within 7 days, it counts once.",
+        description="Client id. An event that is sent again with this id within 7 days counts"
+        " once.",
     )
 
 
-@strawberry.input(description="Points to record, at most 50,000 at once.")
+@strawberry.input(description="Batch of points.")
 class RecordMetricsInput:
-    metrics: list[MetricInput] = strawberry.field(description="The points.")
+    metrics: list[MetricInput] = strawberry.field(description="Points, 1 to 50,000.")
 
 
-@strawberry.input(description="Events to record, at most 50,000 at once.")
+@strawberry.input(description="Batch of events.")
 class RecordEventsInput:
-    events: list[EventInput] = strawberry.field(description="The events.")
+    events: list[EventInput] = strawberry.field(description="Events, 1 to 50,000.")
 
 
-@strawberry.type(description="Why one row of a batch was refused; the good rows were kept.")
+@strawberry.type(description="Error of a rejected row in a batch; the valid rows are stored.")
 class RowError:
-    index: int = strawberry.field(description="Position of the row in the batch, from 0.")
-    id: str | None = strawberry.field(description="The row's own id, when it had one.")
-    field: str | None = strawberry.field(description="The offending field, when it is one.")
-    code: str = strawberry.field(description="Stable code, as in `errors[].extensions.code`.")
-    message: str = strawberry.field(description="The reason, with the limit that was broken.")
-
-
-@strawberry.type(description="What became of a batch; an error instead when no row is good.")
-class RecordPayload:
-    accepted: int = strawberry.field(description="Rows that are stored durably.")
-    duplicates: int = strawberry.field(
-        description="Rows whose `id` was recorded before, in the last 7 days; they count once."
+    index: int = strawberry.field(description="Index of the row in the batch, from 0.")
+    id: str | None = strawberry.field(description="Client id of the row, if it has one.")
+    field: str | None = strawberry.field(
+        description="Name of the wrong field, if the error is about one."
     )
-    rejected: int = strawberry.field(description="Rows that were refused.")
-    errors: list[RowError] = strawberry.field(description="One entry for each refused row.")
+    code: str = strawberry.field(description="Stable code, as in `errors[].extensions.code`.")
+    message: str = strawberry.field(description="Reason, with the limit if the row breaks one.")
 
 
-@strawberry.input(description="Which metric to delete, with all its points.")
+@strawberry.type(description="Outcome of a batch. A batch without a valid row is an error instead.")
+class RecordPayload:
+    accepted: int = strawberry.field(description="Number of rows that are stored durably.")
+    duplicates: int = strawberry.field(
+        description="Number of rows with an `id` that was recorded in the last 7 days; not stored"
+        " again."
+    )
+    rejected: int = strawberry.field(
+        description="Number of rows that are not valid and not stored."
+    )
+    errors: list[RowError] = strawberry.field(description="One entry for each rejected row.")
+
+
+@strawberry.input(description="Metric to delete, with all its points.")
 class DeleteMetricsInput:
-    name: str = strawberry.field(description="Its name.")
+    name: str = strawberry.field(description="Name of the metric, in full.")
 
 
-@strawberry.input(
-    description="The events to delete: those that pass `where`, or all. Give exactly one of both."
-)
+@strawberry.input(description="Events to delete: set either `where` or `all`.")
 class DeleteEventsInput:
     where: EventFilter | None = strawberry.field(
         default=None,
         description=(
-            "The filter that they pass. No part of it may select every event or none: `{}`,"
+            "Filter of the events. No part of it may select every event or none: `{}`,"
             ' `{userId: {eq: null}}`, `OR: []`, `notIn: []` and `contains: ""` are refused at any'
-            " level. `performed` can't be used."
+            " level. `performed` is refused too."
         ),
     )
     all: bool | None = strawberry.field(
-        default=None, description="`true` deletes every event; `false` is as good as absent."
+        default=None, description="`true` deletes every event; `false` means the same as null."
     )
 
 
-@strawberry.type(description="What was deleted.")
+@strawberry.type(description="Outcome of a deletion.")
 class DeletePayload:
-    matched_rows: Long = strawberry.field(description="Rows that were there and are deleted.")
+    matched_rows: Long = strawberry.field(description="Number of rows that were deleted.")
 
 
 @strawberry.type(
     description=(
-        "What became of the rows of one stream since the start: `received = stored + duplicates"
+        "Row counters of one stream since the start of the service. `received = stored + duplicates"
         " + rejected + unavailable + pending`; `stored + recovered = loaded + waiting + setAside`."
     )
 )
 class StreamStats:
-    stream: str = strawberry.field(description="`metrics`, `series` (of metrics) or `events`.")
-    received: Long = strawberry.field(description="Rows that came.")
-    stored: Long = strawberry.field(description="Rows that were acknowledged: they are durable.")
-    duplicates: Long = strawberry.field(description="Rows whose id was recorded before.")
-    rejected: Long = strawberry.field(description="Rows that are not valid.")
-    unavailable: Long = strawberry.field(description="Rows refused for now, to be sent again.")
-    pending: Long = strawberry.field(description="Rows whose request is not answered yet.")
-    recovered: Long = strawberry.field(description="Rows found in the journal at the start.")
-    loaded: Long = strawberry.field(description="Rows that went from the journal to the table.")
-    waiting: Long = strawberry.field(description="Rows in the journal, on their way to the table.")
-    set_aside: Long = strawberry.field(description="Rows set aside: the engine can't read them.")
+    stream: str = strawberry.field(
+        description="Stream: `metrics`, `series` (of metrics) or `events`."
+    )
+    received: Long = strawberry.field(description="Rows received in requests.")
+    stored: Long = strawberry.field(description="Rows acknowledged as durable.")
+    duplicates: Long = strawberry.field(description="Rows with an id that was recorded before.")
+    rejected: Long = strawberry.field(description="Rows rejected as not valid.")
+    unavailable: Long = strawberry.field(description="Rows refused with 503, to be sent again.")
+    pending: Long = strawberry.field(description="Rows of requests that are not answered yet.")
+    recovered: Long = strawberry.field(description="Rows recovered from the journal at the start.")
+    loaded: Long = strawberry.field(description="Rows loaded from the journal into their table.")
+    waiting: Long = strawberry.field(description="Rows in the journal that wait for the engine.")
+    set_aside: Long = strawberry.field(
+        description="Rows set aside because the engine cannot read them."
+    )
 
 
-@strawberry.type(description="A row that was acknowledged and that the engine could not read.")
+@strawberry.type(description="Row that was acknowledged, but that the engine cannot read.")
 class SetAsideRow:
-    id: strawberry.ID = strawberry.field(description="Its segment and its place there.")
-    stream: str = strawberry.field(description="Where it came in, as in `StreamStats`.")
-    text: str = strawberry.field(description="The row as it is in the journal, 10,000 characters.")
+    id: strawberry.ID = strawberry.field(
+        description="Id of the row: its journal segment, and its index there."
+    )
+    stream: str = strawberry.field(description="Stream of the row, as in `StreamStats`.")
+    text: str = strawberry.field(
+        description="Text of the row in the journal, at most 10,000 characters."
+    )
 
 
-@strawberry.type(description="What became of the rows that were set aside.")
+@strawberry.type(description="Outcome of a replay of the rows that were set aside.")
 class ReplayPayload:
-    stored: Long = strawberry.field(description="Rows that are stored now.")
-    duplicates: Long = strawberry.field(description="Rows that were stored already.")
-    left: Long = strawberry.field(description="Rows that still can't be read.")
+    stored: Long = strawberry.field(description="Number of rows that this replay stored.")
+    duplicates: Long = strawberry.field(description="Number of rows that were stored before.")
+    left: Long = strawberry.field(description="Number of rows that the engine still cannot read.")

@@ -1,4 +1,4 @@
-"""What every answer about series has: its range, how it was made, its keys and changes."""
+"""Types that all results of series share: range, cost, warnings, group keys, changes."""
 
 import math
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from schema.ranges import TimeRange
 from schema.scalars import Instant, Json, Long
 
 
-@strawberry.enum(description="Where the rows of an answer were read.")
+@strawberry.enum(description="Source of the rows of a result.")
 class ResultSource(Enum):
-    RAW = strawberry.enum_value("raw", description="In the rows as they were recorded.")
+    RAW = strawberry.enum_value("raw", description="The rows as they were recorded.")
 
 
 WARNING_CODES: Final[Mapping[str, str]] = {
@@ -27,95 +27,97 @@ WARNING_CODES: Final[Mapping[str, str]] = {
     "UNKNOWN_EVENT": "an event of this name was never recorded",
     "UNKNOWN_KEY": "no row ever had this tag or property",
 }
-"""The codes of warnings, and the reason for each."""
+"""Reasons of warnings, by code."""
 
 
-@strawberry.type(
-    name="Warning", description="Something to know about an answer that is not an error."
-)
+@strawberry.type(name="Warning", description="Warning about a result that is no error.")
 class Caveat:
     code: str = strawberry.field(
         description="Stable code. "
         + "; ".join(f"{code}: {reason}" for code, reason in WARNING_CODES.items())
         + "."
     )
-    message: str = strawberry.field(description="The reason in this answer, for people.")
+    message: str = strawberry.field(description="Reason in this result, for people.")
     field: str | None = strawberry.field(
-        default=None, description="The argument that it is about, such as `where.AND[1].tag.key`."
+        default=None,
+        description="Argument that causes the warning, such as `where.AND[1].tag.key`.",
     )
     suggestions: list[str] = strawberry.field(
         default_factory=list,
-        description="Up to 3 names that may have been meant, the most likely first.",
+        description="Up to 3 similar names, the most likely first.",
     )
 
 
-@strawberry.type(description="How an answer was made.")
+@strawberry.type(description="Range, cost and warnings of a result.")
 class ResultMeta:
-    range: TimeRange = strawberry.field(description="The range as executed.")
+    range: TimeRange = strawberry.field(description="Range as executed.")
     comparison_range: TimeRange | None = strawberry.field(
-        default=None, description="The range that it is compared with, as executed."
+        default=None, description="Range of the comparison, as executed; null without `compare`."
     )
     total_groups: Long = strawberry.field(
         default=Long(1),
-        description="Groups that there are, shown or not; with `groupSearch` those that are found.",
+        description="Number of all groups; with `groupSearch`, of those that it finds.",
     )
     truncated: bool = strawberry.field(
         default=False,
-        description="Whether groups after the shown ones were left out, and are in no other"
+        description="Whether groups after the returned ones are left out, and are in no other"
         " series.",
     )
     source: ResultSource = strawberry.field(
-        default=ResultSource.RAW, description="Where the rows were read."
+        default=ResultSource.RAW, description="Source of the rows."
     )
     rows_read: Long = strawberry.field(
         default=Long(0),
-        description="Rows that the engine read, for all that shared the statements.",
+        description="Number of rows that the engine read, for all fields that shared the"
+        " statements.",
     )
     elapsed_ms: float = strawberry.field(
-        default=0.0, description="Milliseconds until the engine's answers were there."
+        default=0.0, description="Time of the engine's statements, in milliseconds."
     )
     fresh_as_of: Instant = strawberry.field(
-        description="All that was acknowledged before this instant is in the answer."
+        description="Instant of the data: all rows acknowledged before it are in the result."
     )
     warnings: list[Caveat] = strawberry.field(
-        default_factory=list, description="What to know about it."
+        default_factory=list, description="Warnings about the result; empty if there are none."
     )
     sql: str | None = strawberry.field(
-        default=None, description="The statements, for a console; null in production."
+        default=None, description="SQL statements, ready for a console; null in production."
     )
 
 
-@strawberry.type(description="One of the values by which rows are grouped.")
+@strawberry.type(description="Value by which rows are grouped.")
 class GroupKey:
-    name: str = strawberry.field(description="The tag, property or field.")
+    name: str = strawberry.field(description="Name of the tag, property or field.")
     value: str | None = strawberry.field(
         description=(
-            "Its value as a text, or as JSON with all digits of an integer; null where it is"
-            " missing."
+            "Value as a text, or as JSON with all digits of an integer; null if it is missing."
         )
     )
     type: PropertyType | None = strawberry.field(
-        description='Of which type it is: `1` and `"1"` are two groups. null where it is missing.'
+        description='Type of the value: `1` and `"1"` are two groups. Null if it is missing.'
     )
     filter: Json = strawberry.field(
         description=(
-            "What `where` takes to choose exactly the rows of this value; of several keys in an"
-            " `AND`."
+            "Filter for `where` that selects exactly the rows of this value. Combine several keys"
+            " in an `AND`."
         )
     )
 
 
-@strawberry.type(description="How a value differs from that of the other range.")
+@strawberry.type(description="Change of a value from the other range.")
 class Change:
-    previous: float | None = strawberry.field(description="The value in the other range.")
-    absolute: float | None = strawberry.field(description="The difference; null without both.")
+    previous: float | None = strawberry.field(description="Value in the other range.")
+    absolute: float | None = strawberry.field(
+        description="Difference from the previous value; null if one of both is missing."
+    )
     ratio: float | None = strawberry.field(
-        description="0.12 for 12 % more; null when the previous value is 0 or missing."
+        description="Relative change: 0.12 is 12 % more. Null if the previous value is 0 or"
+        " missing."
     )
 
     @classmethod
     def from_values(cls, now: float | None, before: float | None) -> "Change":
-        """Compare two values, either of which may be missing; null is what no double can hold."""
+        """Compare two values, which may be missing. A result that no double can hold is None."""
         if now is None or before is None:
             return cls(previous=before, absolute=None, ratio=None)
         absolute = now - before
@@ -124,5 +126,5 @@ class Change:
 
 
 def finite(value: float | None) -> float | None:
-    """Return a value that a double can hold, else None."""
+    """Return a finite value, else None."""
     return value if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Scalars of the GraphQL API, and the text forms of instants."""
+"""Scalars of the GraphQL API, and the text form of instants in both APIs."""
 
 import math
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ _YEAR_1: Final = parse_rfc3339("0001-01-01T00:00:00Z")
 _YEAR_10000: Final = parse_rfc3339("9999-12-31T23:59:59.999Z") + 1
 
 Instant = NewType("Instant", int)
-"""Milliseconds since the epoch, UTC: the form in which the service handles every instant."""
+"""Milliseconds since 1970 in UTC: the form of every instant in the service."""
 
 RowInstant = NewType("RowInstant", object)
-"""The instant of a row to record: an `Instant`, or an `UnreadableInstant` that refuses the row."""
+"""Time of a row to record: an `Instant`, or an `UnreadableInstant` that rejects the row."""
 
 Zone = NewType("Zone", str)
-"""The IANA name of a time zone that exists, as `Europe/Berlin`."""
+"""IANA name of an existing time zone, as `Europe/Berlin`."""
 
 UTC_ZONE: Final = Zone("UTC")
 
@@ -56,7 +56,7 @@ def instant(moment: datetime) -> Instant:
 
 
 def rfc3339(moment: Instant) -> str:
-    """Return `2025-10-30T12:34:56.789Z`."""
+    """Format an instant as `2025-10-30T12:34:56.789Z`."""
     seconds, ms = divmod(moment, 1000)
     return f"{_to_the_second(seconds)}.{ms:03d}Z"
 
@@ -67,7 +67,7 @@ def _to_the_second(seconds: int) -> str:
 
 
 def parse_instant(value: object) -> Instant:
-    """Read an RFC 3339 text with an offset; anything else is a GraphQL input error."""
+    """Parse an RFC 3339 text with an offset. Raises `GraphQLError` for any other value."""
     if not isinstance(value, str):
         kind = "number" if isinstance(value, int | float) else "value of another type"
         raise GraphQLError(f"DateTime must be a text in RFC 3339, not a {kind}")
@@ -82,9 +82,9 @@ def parse_instant(value: object) -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableInstant:
-    """A value given for a DateTime that is none: the row that has it is refused, not the request.
+    """A DateTime argument that is no instant. In a row it rejects the row, not the request.
 
-    Every other input that has it is refused by `ReadableInstants`.
+    In any other input `ReadableInstants` refuses it.
     """
 
     value: object
@@ -92,7 +92,7 @@ class UnreadableInstant:
 
     @property
     def text(self) -> str:
-        """The value if it is a text, else some text that is no instant either."""
+        """The value if it is a text; else a text that is no instant."""
         return self.value if isinstance(self.value, str) else repr(self.value)[:100]
 
 
@@ -104,36 +104,36 @@ def _parse_or_keep(value: object) -> Instant | UnreadableInstant:
 
 
 class UnreadableInstantError(AnalyticsError):
-    """A refusal of an instant; `value` was given for it."""
+    """Error of an argument that is no instant; `value` is the argument."""
 
     def __init__(self, field: str, instant: UnreadableInstant) -> None:
-        """Refuse an instant that was given for a field of an input."""
+        """Create the error for a field of an input."""
         super().__init__("BAD_USER_INPUT", f"{field}: {instant.reason}", field=field)
         self.value = instant.value
 
 
 class ReadableInstants:
-    """Base of every input that has instants but is no row: refuses those that can't be read."""
+    """Base of all inputs with instants, except rows: refuses unreadable instants."""
 
     def __post_init__(self) -> None:
-        """Raise the refusal of the first that can't be read."""
+        """Raise `UnreadableInstantError` for the first unreadable instant."""
         for name, value in vars(self).items():
-            for item in value if isinstance(value, list) else (value,):
-                if isinstance(item, UnreadableInstant):
-                    raise UnreadableInstantError(name.strip("_"), item)
+            for entry in value if isinstance(value, list) else (value,):
+                if isinstance(entry, UnreadableInstant):
+                    raise UnreadableInstantError(name.strip("_"), entry)
 
 
 def parse_zone(text: object) -> Zone:
-    """Read the name of a time zone; anything else is a GraphQL input error that quotes it."""
+    """Parse the name of a time zone. Raises `GraphQLError` that quotes any other value."""
     if isinstance(text, str) and text in _zones():
         return Zone(text)
-    quoted = f"{text!r:.100}"
-    raise GraphQLError(f"TimeZone must be an IANA name like Europe/Berlin, not {quoted}")
+    quotation = f"{text!r:.100}"
+    raise GraphQLError(f"TimeZone must be an IANA name like Europe/Berlin, not {quotation}")
 
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    """List the zones that have a name everywhere; it takes 20 ms to look for them."""
+    """Return the names of all zones, without aliases of this machine. The search takes 20 ms."""
     return frozenset(available_timezones()) - {"Factory", "localtime"}
 
 
@@ -142,20 +142,24 @@ def _parse_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _parse_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> object:
-    """Read a value that is written into the document, where GraphQL reads 1e999 as infinity."""
+    """Parse a literal of the document. GraphQL itself would read 1e999 as infinity."""
     try:
-        return _defined(value_from_ast_untyped(node, variables))
+        return _drop_undefined(value_from_ast_untyped(node, variables))
     except RecursionError:
         raise GraphQLError("JSON is nested too deeply") from None
 
 
-def _defined(value: object) -> object:
-    """Drop the variables that were not given: an entry goes, an item of a list is null."""
+def _drop_undefined(value: object) -> object:
+    """Remove absent variables: members of objects vanish, entries of lists become null."""
     match value:
         case dict():
-            return {k: _defined(item) for k, item in value.items() if item is not Undefined}
+            return {
+                key: _drop_undefined(member)
+                for key, member in value.items()
+                if member is not Undefined
+            }
         case list():
-            return [None if item is Undefined else _defined(item) for item in value]
+            return [None if entry is Undefined else _drop_undefined(entry) for entry in value]
         case float() if not math.isfinite(value):
             raise GraphQLError("JSON has no number as large as this")
         case _:
@@ -163,21 +167,21 @@ def _defined(value: object) -> object:
 
 
 def _parse_float_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> float:
-    """Read a number that is written into the document as the same number in a variable is read.
+    """Parse a literal of the document with the result of the same number in a variable.
 
-    graphql-core's own parser rounds an integer to the nearest double, and reads 1e999.
+    graphql-core's own parser rounds an integer to the nearest double, and accepts 1e999.
     """
     if isinstance(node, IntValueNode | FloatValueNode):
         nearest = float(node.value)
         is_integer = isinstance(node, IntValueNode) and math.isfinite(nearest)
         number: float = GraphQLFloat.parse_value(int(node.value) if is_integer else nearest)
         return number
-    unusual: float = GraphQLFloat.parse_literal(node)  # it raises
-    return unusual
+    value: float = GraphQLFloat.parse_literal(node)  # raises for any other node
+    return value
 
 
 class _ExactFloat(GraphQLScalarType):
-    # graphql-core reserves the name Float for its own.
+    # graphql-core reserves the name Float for its own scalar.
     reserved_types: Mapping[str, GraphQLNamedType] = {}
 
 
@@ -195,9 +199,9 @@ _FLOAT: Final = ScalarDefinition(
 _DATE_TIME: Final = strawberry.scalar(
     name="DateTime",
     description=(
-        "Instant in RFC 3339 with an offset, as `2025-10-30T12:34:56.789Z`; always UTC with"
-        " milliseconds on output. On input it is rounded down to milliseconds; letters may be lower"
-        " case, and a space may stand for the T. A leap second (second 60) is refused."
+        "Instant in RFC 3339 with an offset, as `2025-10-30T12:34:56.789Z`. Output is UTC with"
+        " milliseconds. Input is rounded down to milliseconds; letters may be lower case, and a"
+        " space may replace the T. A leap second (second 60) is refused."
     ),
     specified_by_url="https://scalars.graphql.org/andimarek/date-time",
     serialize=rfc3339,
@@ -211,10 +215,10 @@ SCALARS: Final[dict[object, Any]] = {
     DurationMs: strawberry.scalar(
         name="Duration",
         description=(
-            "ISO 8601 duration (`PT5M`, `P7D`, `P1Y2M3DT4H`); only its smallest unit can have a"
-            " fraction (`PT1.5H`). Months and years are calendar lengths, and only `last` of a"
-            " range takes them. The Prometheus short form (`5m`, `1h30m`, `7d`, also `1.5h`) is"
-            " accepted on input."
+            "ISO 8601 duration (`PT5M`, `P7D`, `P1Y2M3DT4H`). Only the smallest unit may have a"
+            " fraction (`PT1.5H`). Months and years are calendar lengths, allowed only in `last` of"
+            " a range. Input may also have the short form of Prometheus (`5m`, `1h30m`, `7d`, also"
+            " `1.5h`)."
         ),
         specified_by_url="https://en.wikipedia.org/wiki/ISO_8601#Durations",
         serialize=iso_duration,
@@ -222,7 +226,7 @@ SCALARS: Final[dict[object, Any]] = {
     ),
     Day: strawberry.scalar(
         name="Date",
-        description="A day of the calendar, as `2026-06-01`.",
+        description="Calendar day, as `2026-06-01`.",
         specified_by_url="https://scalars.graphql.org/andimarek/local-date",
         serialize=iso_date,
         parse_value=parse_date,
@@ -236,7 +240,7 @@ SCALARS: Final[dict[object, Any]] = {
     Long: strawberry.scalar(
         name="Long",
         description=(
-            "64-bit integer as a JSON number (GraphQL `Int` stops at 2^31-1; a count does not)."
+            "64-bit integer as a JSON number. GraphQL's `Int` ends at 2^31-1; counts may exceed it."
         ),
         serialize=int,
     ),

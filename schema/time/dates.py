@@ -9,11 +9,11 @@ from graphql import GraphQLError
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 Day = NewType("Day", int)
-"""A calendar date, as the number of days since 1970-01-01."""
+"""Calendar date, as the number of days since 1970-01-01."""
 
 
 def parse_date(text: object) -> Day:
-    """Read `2026-06-01`. Raises `GraphQLError` for any other text, and for a date that is none."""
+    """Parse `2026-06-01`. Raises `GraphQLError` for any other text, and for an impossible date."""
     if isinstance(text, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         try:
             return Day(date.fromisoformat(text).toordinal() - _EPOCH_DAY)
@@ -23,5 +23,5 @@ def parse_date(text: object) -> Day:
 
 
 def iso_date(day: Day) -> str:
-    """Return `2026-06-01`."""
+    """Format a date as `2026-06-01`."""
     return date.fromordinal(_EPOCH_DAY + day).isoformat()

@@ -1,4 +1,4 @@
-"""Durations: a fixed length in milliseconds, after some calendar months."""
+"""Durations: calendar months, then a fixed length in milliseconds."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
@@ -29,29 +29,29 @@ _UNIT_MONTHS: Final = {"Y": 12, "M": 1}
 
 
 class DurationMs(int):
-    """A length of time in milliseconds; `months` are calendar months that come before it."""
+    """Length of time: calendar months, then milliseconds, which are the integer itself."""
 
     months: int
 
     def __new__(cls, ms: int, months: int = 0) -> Self:
-        """Make a duration of a fixed length, or of calendar months and a fixed length."""
-        made = super().__new__(cls, ms)
-        made.months = months
-        return made
+        """Create a duration of `months` calendar months and `ms` milliseconds."""
+        duration = super().__new__(cls, ms)
+        duration.months = months
+        return duration
 
 
 def parse_duration(text: object) -> DurationMs:
-    """Read `PT5M`, `P1M`, `P1Y2M3DT4H`, `PT1.5H` or the short `5m`, `1h30m`, `1.5h`.
+    """Parse `PT5M`, `P1M`, `P1Y2M3DT4H`, `PT1.5H` or the short `5m`, `1h30m`, `1.5h`.
 
     Raises `GraphQLError` for any other text.
     """
-    found = (_SHORT.fullmatch(text) or _ISO.fullmatch(text)) if isinstance(text, str) else None
-    if found is None:
+    match = (_SHORT.fullmatch(text) or _ISO.fullmatch(text)) if isinstance(text, str) else None
+    if match is None:
         message = (
             "Duration must be ISO 8601 like PT5M, P7D, P1M or PT1.5H, or short like 5m or 1h30m"
         )
         raise GraphQLError(message)
-    units = {unit: number.replace(",", ".") for unit, number in found.groupdict().items() if number}
+    units = {unit: number.replace(",", ".") for unit, number in match.groupdict().items() if number}
     *larger, smallest = units
     if any("." in units[unit] for unit in larger):
         raise GraphQLError("Duration can have a fraction in its smallest unit only, like PT1H1.5M")
@@ -63,6 +63,6 @@ def parse_duration(text: object) -> DurationMs:
 
 
 def iso_duration(length: DurationMs) -> str:
-    """Return a duration as ISO 8601: months if there are any, then seconds."""
+    """Format a duration as ISO 8601: months if there are any, then seconds."""
     months = f"{length.months}M" if length.months else ""
     return f"P{months}T{length / 1000:g}S" if length or not months else f"P{months}"

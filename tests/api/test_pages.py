@@ -176,7 +176,7 @@ async def test_page_that_is_not_built(
     service: Service, path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without the build a page says what to run, and the API works all the same."""
-    monkeypatch.setattr("api.pages._BUILT", tmp_path / "none")
+    monkeypatch.setattr("api.pages._BUILD_STAMP", tmp_path / "none")
     page = await service.http.get(path, headers=BROWSER)
     assert page.status_code == 503
     assert "make pages" in _read(page).text
