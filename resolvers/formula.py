@@ -103,7 +103,7 @@ def _input_series(ctx: Context, metric_input: NamedMetricInput) -> InputSeries:
     return InputSeries(
         name=metric_input.as_,
         source=metrics.metric_source(ctx, metric_input.metric, metric_input.where),
-        aggregate=aggregate("metrics", metric_input.aggregate, q=metric_input.q, at="inputs."),
+        aggregate=aggregate("metrics", metric_input.aggregate, q=metric_input.q, path="inputs."),
         group_columns=metrics.tag_columns(ctx, metric_input.group_by or []),
     )
 

@@ -68,15 +68,15 @@ def with_aggregates(table: str, *, columns: bool = False) -> Callable[[type[T]],
                 value: Any = Long if spec.counts else float | None
                 returns = list[value] if columns else value
                 resolver = _resolver(table, kind, field.arguments, returns)
-                setattr(cls, kind.name.lower(), _described(resolver, field.description))
+                setattr(cls, kind.name.lower(), _aggregate_field(resolver, field.description))
         return cls
 
     return add_fields
 
 
-def _described(resolver: Callable[..., Any], description: str) -> StrawberryField:
-    made: StrawberryField = strawberry.field(resolver=resolver, description=description)
-    return made
+def _aggregate_field(resolver: Callable[..., Any], description: str) -> StrawberryField:
+    field: StrawberryField = strawberry.field(resolver=resolver, description=description)
+    return field
 
 
 def _resolver(
@@ -89,9 +89,9 @@ def _resolver(
         return values[aggregate(table, kind, **arguments)]
 
     parameters = [_PARAMETERS[name] for name in names]
-    own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    self_parameter = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
     resolve.__name__ = kind.name.lower()
-    resolve.__signature__ = Signature([own, *parameters], return_annotation=returns)  # type: ignore[attr-defined] # functions have it at run time
+    resolve.__signature__ = Signature([self_parameter, *parameters], return_annotation=returns)  # type: ignore[attr-defined] # functions have it at run time
     annotations = {parameter.name: parameter.annotation for parameter in parameters}
     resolve.__annotations__ = annotations | {"return": returns}
     return resolve

@@ -14,27 +14,31 @@ from schema.scalars import DurationMs
 DEFAULT_PER: Final = DurationMs(1000)
 
 
-@strawberry.enum(description="An aggregate, where one is to be named: to order by, to compare.")
+@strawberry.enum(description="Name of an aggregate, to order or to compare by.")
 class AggregateKind(Enum):
     COUNT = strawberry.enum_value("count", description="Number of points or events.")
     SUM = strawberry.enum_value("sum", description="Sum, exact.")
     AVG = strawberry.enum_value("avg", description="Mean.")
-    MIN = strawberry.enum_value("min", description="Smallest.")
-    MAX = strawberry.enum_value("max", description="Largest.")
-    FIRST = strawberry.enum_value("first", description="Earliest value; of metrics only.")
-    LAST = strawberry.enum_value("last", description="Latest value; of metrics only.")
+    MIN = strawberry.enum_value("min", description="Smallest value.")
+    MAX = strawberry.enum_value("max", description="Largest value.")
+    FIRST = strawberry.enum_value("first", description="Earliest value; metrics only.")
+    LAST = strawberry.enum_value("last", description="Latest value; metrics only.")
     STDDEV = strawberry.enum_value(
-        "stddev", description="Standard deviation (population); of metrics only."
+        "stddev", description="Population standard deviation; metrics only."
     )
-    QUANTILE = strawberry.enum_value("quantile", description="The value at `q`.")
-    INCREASE = strawberry.enum_value("increase", description="Growth; of metrics only.")
-    RATE = strawberry.enum_value("rate", description="Growth per second; of metrics only.")
-    UNIQUE_USERS = strawberry.enum_value("unique_users", description="Users; of events only.")
+    QUANTILE = strawberry.enum_value("quantile", description="Value at the share `q`.")
+    INCREASE = strawberry.enum_value("increase", description="Growth of a counter; metrics only.")
+    RATE = strawberry.enum_value(
+        "rate", description="Growth of a counter per second; metrics only."
+    )
+    UNIQUE_USERS = strawberry.enum_value(
+        "unique_users", description="Number of users; events only."
+    )
     UNIQUE_SESSIONS = strawberry.enum_value(
-        "unique_sessions", description="Sessions; of events only."
+        "unique_sessions", description="Number of sessions; events only."
     )
     UNIQUE = strawberry.enum_value(
-        "unique", description="Distinct values of `property`; of events only."
+        "unique", description="Number of distinct values of `property`; events only."
     )
 
 
@@ -168,7 +172,7 @@ _KINDS: Final = {to_camel_case(kind.name.lower()): kind for kind in AGGREGATES}
 
 
 class Aggregate(NamedTuple):
-    """One aggregate with its arguments: two fields that mean the same are equal."""
+    """An aggregate with its arguments; fields with one meaning give equal values."""
 
     kind: AggregateKind
     property: str | None = None
@@ -190,30 +194,30 @@ def aggregate(
     exact: bool = False,
     per: DurationMs = DEFAULT_PER,
     cast: PropertyCast | None = None,
-    at: str = "",
+    path: str = "",
 ) -> Aggregate:
     """Return an aggregate of a table's rows; arguments that it does not take are dropped.
 
     Raises `AnalyticsError` if the table lacks the aggregate, or for a bad argument, whose path in
-    the request begins with `at`.
+    the request begins with `path`.
     """
     field = AGGREGATES[kind].field(table)
     if field is None:
-        raise bad_input(f"{at}aggregate", f"{kind.name} is not an aggregate of {table}")
+        raise bad_input(f"{path}aggregate", f"{kind.name} is not an aggregate of {table}")
     if "property" not in field.arguments:
         property = None  # noqa: A001
     elif property is None:
-        raise bad_input(f"{at}property", f"is needed for {kind.name} of events")
+        raise bad_input(f"{path}property", f"is needed for {kind.name} of events")
     if "q" not in field.arguments:
         q = None
     elif q is None or not 0 <= q <= 1:
-        raise bad_input(f"{at}q", "must be from 0 to 1", limit=1)
+        raise bad_input(f"{path}q", "must be from 0 to 1", limit=1)
     if "per" not in field.arguments:
         per = DEFAULT_PER
     elif per.months:
-        raise bad_input(f"{at}per", "must have a fixed length; months and years have none")
+        raise bad_input(f"{path}per", "must have a fixed length; months and years have none")
     elif per <= 0:
-        raise bad_input(f"{at}per", "must be longer than nothing")
+        raise bad_input(f"{path}per", "must be longer than nothing")
     exact = exact and "exact" in field.arguments
     is_cast = cast is not None and "cast" in field.arguments
     return Aggregate(kind, property, q, exact, per, is_cast)
@@ -225,57 +229,16 @@ def additive(
     property: str | None = None,  # noqa: A002 - its name in the API
     cast: PropertyCast | None = None,
 ) -> Aggregate:
-    """Return an aggregate of which a group can have a share.
+    """Return an aggregate whose total can be shared out among groups.
 
     Raises `AnalyticsError` for one that does not add up over groups.
     """
     if kind not in ADDITIVE:
-        names = ", ".join(sorted(each.name for each in ADDITIVE))
+        names = ", ".join(sorted(additive_kind.name for additive_kind in ADDITIVE))
         raise bad_input("aggregate", f"{kind.name} does not add up over groups; {names} do")
     return aggregate(table, kind, property, cast=cast)
 
 
 def field_aggregate(table: str, name: str, arguments: Mapping[str, Any]) -> Aggregate:
-    """Return what a field of that name means (its GraphQL name, in its GraphQL arguments)."""
+    """Return the aggregate of a field, from its GraphQL name and its GraphQL arguments."""
     return aggregate(table, _KINDS[name], **arguments)
-
-
-@strawberry.enum(description="Smallest or largest first.")
-class OrderDirection(Enum):
-    ASC = strawberry.enum_value("asc", description="Smallest first.")
-    DESC = strawberry.enum_value("desc", description="Largest first.")
-
-
-@strawberry.input(description="By which aggregate series are ordered; those without it come last.")
-class OrderByInput:
-    aggregate: AggregateKind = strawberry.field(
-        default=AggregateKind.COUNT, description="The aggregate."
-    )
-    property: str | None = strawberry.field(
-        default=None, description="Of the aggregates of events that need one."
-    )
-    q: float | None = strawberry.field(default=None, description="Of QUANTILE, from 0 to 1.")
-    cast: PropertyCast | None = strawberry.field(
-        default=None, description="What texts are taken for; null for texts."
-    )
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.DESC, description="Which end comes first."
-    )
-
-
-class SeriesOrder(NamedTuple):
-    """Which series come first."""
-
-    aggregate: Aggregate = COUNT
-    descending: bool = True
-
-
-LARGEST_FIRST: Final = SeriesOrder()
-
-
-def series_order(table: str, asked: OrderByInput | None) -> SeriesOrder:
-    """Return an order of series; the largest count first unless another is asked for."""
-    if asked is None:
-        return LARGEST_FIRST
-    by = aggregate(table, asked.aggregate, asked.property, asked.q, cast=asked.cast, at="orderBy.")
-    return SeriesOrder(by, asked.direction is OrderDirection.DESC)

@@ -173,7 +173,7 @@ class EventResult:
 
     @strawberry.field(description="One series for each group, or one for all events.")
     def series(self) -> list[EventSeries]:
-        return [EventSeries.from_series(one) for one in self.result.series]
+        return [EventSeries.from_series(series) for series in self.result.series]
 
     @strawberry.field(
         description="One series for all events that pass the filter, whatever their groups."

@@ -124,7 +124,7 @@ class MetricResult:
 
     @strawberry.field(description="One series for each group, or one for all points.")
     def series(self) -> list[MetricSeries]:
-        return [MetricSeries.from_series(one) for one in self.result.series]
+        return [MetricSeries.from_series(series) for series in self.result.series]
 
     @strawberry.field(
         description="One series for all points that pass the filter, whatever their groups."

@@ -28,7 +28,6 @@ from api.graphql.node import find
 from resolvers import catalogue, event_series, events, ingestion, metrics, overview
 from resolvers import formula as formulas
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
-from schema.aggregates import OrderDirection, SeriesOrder, series_order
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
 from schema.event_series import EventResult, GroupByInput
@@ -43,6 +42,7 @@ from schema.ranges import TimeRangeInput
 from schema.recording import SetAsideRow, StreamStats
 from schema.scalars import UTC_ZONE
 from schema.selection import selected_fields
+from schema.series_order import OrderDirection, SeriesOrder, series_order
 
 Name = Annotated[str, argument(description="Name, in full.")]
 MaxEntries = Annotated[int, argument(description="Maximum number of entries, 1 to 1000.")]

@@ -90,8 +90,8 @@ class Answers:
 class _SeriesBuilder:
     """Builds the series of a result from the answers.
 
-    `indexes` are the visible buckets of the current range, `previous_indexes` the visible buckets of
-    the comparison range.
+    `indexes` are the visible buckets of the current range, `previous_indexes` those of the
+    comparison range.
     """
 
     source: SeriesSource

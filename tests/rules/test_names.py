@@ -40,8 +40,10 @@ OUTCOMES: Final = frozenset(
 ARGUMENTS: Final = frozenset({"after", "before", "per", "where"})
 """Arguments of the GraphQL API, which have the same name wherever they are passed on."""
 
-MEMBERS: Final = frozenset({"between", "like", "performed", "to"})
-"""Fields of input types of the GraphQL API."""
+MEMBERS: Final = frozenset(
+    {"all", "between", "degraded", "from", "left", "like", "mixed", "none", "performed", "to"}
+)
+"""Fields and enum values of the GraphQL API."""
 
 TESTING: Final = frozenset({"expected"})
 """The usual word of tests for the right answer."""
@@ -54,6 +56,8 @@ BASELINE: Final = {"bench": 0, "service": 0, "tests": 0}
 
 def is_bare_word(name: str) -> bool:
     """Say whether a name is one function word or one participle, and nothing else."""
+    if name.startswith("__"):
+        return False  # a name of Python
     word = name.strip("_")
     if not word.isupper() and word != word.lower() and word != word.capitalize():
         return False  # several words: CamelCase

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from schema.aggregates import Aggregate, SeriesOrder
+from schema.aggregates import Aggregate
 from schema.event_series import EventField
+from schema.series_order import SeriesOrder
 from store.query.series.aggregates import Results
 from store.query.series.formulas import Formula
 from store.query.sql import Statement
