@@ -67,7 +67,7 @@ async def total(ctx: Context, where: EventFilter) -> int:
 async def delete(ctx: Context, selection: DeleteEventsInput) -> DeletePayload:
     """Delete the events that pass a filter, or all events; deleting no event is no error.
 
-    Raises `AnalyticsError` that names the part of the filter which selects every event or none.
+    Raises `AnalyticsError` that names the condition that selects every event or none.
     """
     deletion.check_allowed(ctx)
     if selection.where is not None and selection.all:

@@ -109,7 +109,7 @@ def _input_series(ctx: Context, metric_input: NamedMetricInput) -> InputSeries:
 
 
 def _group_columns(inputs: Sequence[InputSeries]) -> tuple[GroupColumn, ...]:
-    """Return the group columns of the inputs that have any, which are the same for all of them."""
+    """Return the group columns that the grouped inputs share; none if no input is grouped."""
     return next(filter(None, (input_series.group_columns for input_series in inputs)), ())
 
 

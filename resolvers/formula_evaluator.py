@@ -23,7 +23,7 @@ _INDEXES: Final = msgspec.json.Decoder(list[int])
 class InputSeries:
     """The series of an input: its source, its aggregate, and the answers of its queries.
 
-    An input without `group_columns` has one series, which is used in each group.
+    An input without `group_columns` has one series, and every group uses it.
     """
 
     name: str

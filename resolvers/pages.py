@@ -51,9 +51,8 @@ class Presenter(Generic[R, T]):
 class Page(Generic[T]):
     """Rows of a list in its order, which `present` turns into entries.
 
-    `has_more`: the list goes on where reading stopped: after the page, or before it if the slice
-    is read backward. `sort_key_at` returns the sort key of the row with an index. For `columns` see
-    `Presenter`.
+    `has_more`: the list has entries after the page, or before it if the slice is read backward.
+    `sort_key_at` returns the sort key of the row at an index. `columns` is the `Presenter`'s.
     """
 
     ctx: Context

@@ -1,7 +1,7 @@
 """Warnings about misleading answers: unknown keys, unknown events, unsuitable aggregates.
 
-Warnings are looked for when they are selected, after the answer is complete. A warning whose
-statement is too expensive is left out.
+The statements of warnings run only if warnings are selected, after the statements of the answer.
+No warning is given if its statement is too expensive.
 """
 
 import dataclasses
@@ -192,10 +192,10 @@ async def _unknown_keys(
     recent_keys = list(dict.fromkeys(row.key for row in recent_rows if row.key is not None))
     return [
         _unknown_name(
-            "UNKNOWN_KEY",
-            f"{sentence} {_quote(use.key)}",
-            use.field,
-            near_names(use.key, recent_keys),
+            code="UNKNOWN_KEY",
+            sentence=f"{sentence} {_quote(use.key)}",
+            field=use.field,
+            suggestions=near_names(use.key, recent_keys),
         )
         for use in uses
         if use.key in missing_keys
@@ -225,16 +225,16 @@ async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Cavea
     missing_uses = [use for use in uses if use.name in missing_names]
     return [
         _unknown_name(
-            "UNKNOWN_EVENT",
-            f"There was never an event{_name_clause([use.name])}",
-            use.field,
-            near_names(use.name, frequent_names),
+            code="UNKNOWN_EVENT",
+            sentence=f"There was never an event{_name_clause([use.name])}",
+            field=use.field,
+            suggestions=near_names(use.name, frequent_names),
         )
         for use in missing_uses[:MAX_KEYS]
     ]
 
 
-def _unknown_name(code: str, sentence: str, field: str, suggestions: list[str]) -> Caveat:
+def _unknown_name(*, code: str, sentence: str, field: str, suggestions: list[str]) -> Caveat:
     names = " or ".join(map(_quote, suggestions))
     ending = f"; did you mean {names}?" if suggestions else "."
     return Caveat(code=code, message=sentence + ending, field=field, suggestions=suggestions)

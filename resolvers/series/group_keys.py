@@ -46,14 +46,14 @@ def _value_type(column: GroupColumn, text: str) -> PropertyType | None:
 
 
 def _display_value(column: GroupColumn, text: str, value_type: PropertyType | None) -> str | None:
-    """Return a value for display: null if it is missing, a string as such, else its JSON."""
+    """Return a value for display: a string without quotes, else its JSON; None if it is missing."""
     if value_type is None:
         return None
     return display_text(text) if column.is_json else text
 
 
 def display_text(text: str) -> str:
-    """Return a canonical JSON text for display: a string as such, a number with all its digits."""
+    """Return a canonical JSON text for display: no quotes, and numbers with all their digits."""
     if text.startswith('"'):
         value: str = msgspec.json.decode(text)
         return value

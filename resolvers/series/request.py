@@ -117,7 +117,7 @@ class SeriesSelection:
 
     @property
     def single_series(self) -> "SeriesSelection":
-        """The selection of a query without groups, whose one series is also the overall series."""
+        """The selection of a query without groups: its one series is also the overall series."""
         overall = self.overall or SeriesSelection()
         return replace(
             self, totals=self.totals | overall.totals, columns=self.columns | overall.columns
