@@ -164,7 +164,7 @@ class _EarlierRows:
         return windows
 
     def _window(self, moment: int) -> Window:
-        """Return the bucket of an instant before the range; the bucket ends where the range begins."""
+        """Return the bucket of an instant before the range, cut off where the range begins."""
         earlier = bucket_before(self._buckets, self._time_range, moment, self._week_start)
         before, start = earlier.starts
         return Window(before, start, min(earlier.end, self._time_range.from_))
