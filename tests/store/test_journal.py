@@ -148,7 +148,7 @@ async def test_full_segment_is_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     """A segment that has reached its rows or bytes is closed, and the next one has a new number."""
-    monkeypatch.setattr(f"store.journal.{limit}", value)
+    monkeypatch.setattr(f"store.journal.journal.{limit}", value)
     async with journal(tmp_path / "j") as log:
         for n in range(40):
             await append(log, f"{n:02}")
