@@ -221,8 +221,8 @@ class EngineFolder:
         state = "has other tables" if self.database else "is empty or missing"
         raise StoreFolderError(
             f"The data folder {owner_file.parent} was used with a store that {self._folder} is not:"
-            f" that folder {state}. Set ANALYTICS_STORE to the right one, or copy it there. To"
-            f" begin with the store as it is, delete {owner_file}."
+            f" that folder {state}. Set ANALYTICS_STORE to the right one, or copy it there."
+            f" To begin with the store as it is, delete {owner_file}."
         )
 
     def note_owner(self, owner_file: Path) -> None:

@@ -18,10 +18,12 @@ from store.clock import Arrivals, is_plausible, wrong_clock
 from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
-from store.ingest.client_ids import ClientIds, RecordOutcome
-from store.ingest.decoder import Batch
+from store.ingest.client_ids import ClientIds
+from store.ingest.decoder import Batch, encode_rows, read_batch, read_one
 from store.ingest.line_templates import TemplateCache
+from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
+from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.journal import Journal
@@ -34,6 +36,7 @@ from store.migrate import migrate
 from store.patterns import check_patterns
 from store.query import queries
 from store.query.sql import Statement
+from store.timestamps import Unit
 
 T = TypeVar("T")
 
@@ -172,30 +175,66 @@ class Store:
             os.close(self._lock_fd)
             self._lock_fd = None
 
+    async def ingest(
+        self,
+        stream: Stream[Row],
+        rows: bytes | Sequence[Mapping[str, object]],
+        now: Instant,
+        field_names: Mapping[str, str] = REST_NAMES,
+        unit: Unit | None = None,
+    ) -> IngestedBatch:
+        """Parse the rows of a request; store the valid ones durably, each client id once.
+
+        `rows` are a JSON array or NDJSON, or objects with the REST API's fields. Rows without a
+        time get `now`. `field_names` maps REST names to names of the calling API. `unit` is the
+        unit of numeric timestamps, None if the caller gave none. Raises `AnalyticsError` when the
+        body is no list of rows or has too many, and UNAVAILABLE as `record` does.
+        """
+        body = rows if isinstance(rows, bytes) else encode_rows(rows)
+        # Rows that match a template are decoded on demand, which an implausible time would break.
+        read = self.templates.read_batch if is_plausible(now) else read_batch
+        batch = read(stream.row_type, body, now, field_names, unit)
+        outcome = await self.record(stream, batch, now)
+        return IngestedBatch(outcome.points, batch.points - outcome.points, batch.errors)
+
+    async def ingest_one(
+        self, stream: Stream[Row], body: bytes, now: Instant, unit: Unit | None = None
+    ) -> IngestedRow[Row]:
+        """Parse the single row in `body` (JSON); store it durably, unless its id is stored.
+
+        Raises `AnalyticsError` that names the field and the limit, and UNAVAILABLE as `record`
+        does.
+        """
+        try:
+            batch, time = read_one(stream.row_type, body, now, unit)
+        except AnalyticsError:
+            self._journals[stream.name].counts.receive(0, rejected=1)
+            raise
+        outcome = await self.record(stream, batch, now)
+        if outcome.position:
+            return IngestedRow(batch.rows[0], time, outcome.position, duplicate=False)
+        original = outcome.duplicates[0]
+        return IngestedRow(batch.rows[0], original.time, original.position, duplicate=True)
+
     async def record(
         self, stream: Stream[Row], batch: Batch[Row], now: Instant | None = None
     ) -> RecordOutcome:
-        """Store rows durably, each client id once; what is stored is in the next answer.
+        """Store the rows of a parsed batch durably, each client id once.
 
-        The refused rows of the batch are accounted for, too. `now` is the time that rows without
-        one of their own were given. Raises UNAVAILABLE when that is the time of a wrong clock.
+        Stored rows are in the result of the next query. The batch's errors are counted, too. `now`
+        is the time that rows without a timestamp got. Raises UNAVAILABLE when rows have the time of
+        a wrong clock, and when the journal or the engine fails.
         """
         journal = self._journals[stream.name]
-        journal.counts.received += batch.points + len(batch.errors)
-        journal.counts.rejected += len(batch.errors)
+        pending = journal.counts.receive(batch.points, len(batch.errors))
         if not batch.points:
             return RecordOutcome(None, 0)
         if now is not None:
             if not is_plausible(now) and any(getattr(r, "timestamp", 0) == now for r in batch.rows):
-                journal.counts.unavailable += batch.points
+                pending.settle_unavailable()
                 raise wrong_clock(now)
             self.arrivals.add(now)
-        return await self._ids[stream.table].record(batch, journal)
-
-    def reject(self, stream: AnyStream) -> None:
-        """Account for a single row that could not be read."""
-        self._journals[stream.name].counts.received += 1
-        self._journals[stream.name].counts.rejected += 1
+        return await self._ids[stream.table].record(batch, journal, pending)
 
     @property
     def row_counts(self) -> dict[str, RowCounts]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, Generic, NamedTuple
+from typing import Any, Final, Generic
 
 import msgspec
 
@@ -15,9 +14,11 @@ from store.engine import Engine, EngineError
 from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.decoder import Batch
 from store.ingest.id_hashes import IdHashes, has_repeats, hash_ids, hash_ids_in_lines, line_ends
+from store.ingest.outcomes import Original, RecordOutcome
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT
 from store.journal.journal import Journal
+from store.journal.row_counts import PendingRows
 from store.journal.row_ids import BatchNumbers, Position, first_batch_at
 from store.query import queries
 
@@ -34,25 +35,6 @@ _MAX_SEGMENT_MS: Final = 24 * MS_PER_HOUR
 """How long a segment may take rows while the engine can't load any."""
 
 _OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
-_NO_DUPLICATES: Final[Mapping[int, "Original"]] = MappingProxyType({})
-
-
-class Original(NamedTuple):
-    """The row that a duplicate repeats: where it is stored, and its time."""
-
-    position: Position
-    time: Instant
-
-
-class RecordOutcome(NamedTuple):
-    """What became of a batch: where its first stored row is, if any, and its duplicates.
-
-    Duplicates are named by their place among the rows of the batch.
-    """
-
-    position: Position | None
-    points: int
-    duplicates: Mapping[int, Original] = _NO_DUPLICATES
 
 
 @dataclass(slots=True)
@@ -61,12 +43,12 @@ class _UnverifiedBatch(Generic[Row]):
 
     batch: Batch[Row]
     journal: Journal
+    pending: PendingRows
     ids: Sequence[str]
     outcome: asyncio.Future[RecordOutcome]
 
-    def refuse(self, error: Exception, points: int) -> None:
-        """Tell the caller, who may have gone away; account for what the journal did not get."""
-        self.journal.counts.unavailable += points
+    def fail(self, error: Exception) -> None:
+        """Raise an error in the caller, who may have gone away."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
@@ -113,30 +95,32 @@ class ClientIds:
             self._reader.cancel()
             await asyncio.wait([self._reader])
 
-    async def record(self, batch: Batch[Row], journal: Journal) -> RecordOutcome:
+    async def record(
+        self, batch: Batch[Row], journal: Journal, pending: PendingRows
+    ) -> RecordOutcome:
         """Append the rows whose ids are new; return when those and what they repeat are durable."""
         if batch.id_hashes is None:
-            return RecordOutcome(await _append(batch, journal), batch.points)
+            return RecordOutcome(await _append(batch, journal, pending), batch.points)
         if len(batch.id_hashes) > _MAX_LOOKUP_IDS and not self.is_ready:
-            await self._await_memory(batch, journal)
-        suspects = self._recent.add(batch.id_hashes, self._now_ms())
-        if not suspects and self.is_ready and not has_repeats(batch.id_hashes):
-            return RecordOutcome(await _append(batch, journal), batch.points)
+            await self._await_memory(pending)
+        repeat_indexes = self._recent.add(batch.id_hashes, self._now_ms())
+        if not repeat_indexes and self.is_ready and not has_repeats(batch.id_hashes):
+            return RecordOutcome(await _append(batch, journal, pending), batch.points)
         ids = batch.ids
-        asked = [ids[place] for place in suspects] if self.is_ready else ids
-        recorded: asyncio.Future[RecordOutcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_UnverifiedBatch(batch, journal, asked, recorded))
+        unverified_ids = [ids[index] for index in repeat_indexes] if self.is_ready else ids
+        outcome: asyncio.Future[RecordOutcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_UnverifiedBatch(batch, journal, pending, unverified_ids, outcome))
         if self._verifier is None:
             self._verifier = asyncio.create_task(self._verify())
-        return await recorded
+        return await outcome
 
-    async def _await_memory(self, batch: Batch[Row], journal: Journal) -> None:
+    async def _await_memory(self, pending: PendingRows) -> None:
         """Return when all ids are learned: to look many up takes long, and learning even longer."""
         try:
             async with asyncio.timeout(self._engine.limits.wait_seconds):
                 await self._all_read.wait()
         except TimeoutError:
-            journal.counts.unavailable += batch.points
+            pending.settle_unavailable()
             message = f"The ids of {self._table} are still being read after the start."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from None
 
@@ -160,7 +144,8 @@ class ClientIds:
             )
         except Exception as error:  # noqa: BLE001 - each caller is told
             for waiting in group:
-                waiting.refuse(error, waiting.batch.points)
+                waiting.pending.settle_unavailable()
+                waiting.fail(error)
             return
         while group:
             new_ids: set[str] = set()
@@ -187,11 +172,10 @@ class ClientIds:
                 indexes[row.id] = index - len(repeats)
         new_batch = waiting.batch.without_rows(repeats) if repeats else waiting.batch
         try:
-            start = await _append(new_batch, waiting.journal)
+            start = await _append(new_batch, waiting.journal, waiting.pending)
         except Exception as error:  # noqa: BLE001 - its caller is told
-            waiting.refuse(error, waiting.batch.points - new_batch.points)
+            waiting.fail(error)
             return
-        waiting.journal.counts.duplicates += waiting.batch.points - new_batch.points
         for id_, index in indexes.items():
             assert start  # noqa: S101 - a row of this batch was appended
             time = getattr(new_batch.rows[index], "timestamp", None)
@@ -260,7 +244,8 @@ def _hash_stored_ids(lines: bytes) -> IdHashes:
     return hash_ids_in_lines(lines, line_ends(lines))
 
 
-async def _append(batch: Batch[Any], journal: Journal) -> Position | None:
+async def _append(batch: Batch[Any], journal: Journal, pending: PendingRows) -> Position | None:
     if not batch.points:
+        pending.settle(stored=0)
         return None
-    return await journal.append(batch.lines, batch.points, batch.names)
+    return await journal.append(batch.lines, batch.points, batch.names, pending)

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
-from store.journal.row_counts import RowCounts
+from store.journal.row_counts import PendingRows, RowCounts
 from store.journal.row_ids import BatchNumbers, Position
 from store.journal.segments import header, read_prefix, split_torn_end
 from store.journal.set_aside import SetAsideRows, blank_bad_lines, split_lines
@@ -77,10 +77,11 @@ class _OpenSegment:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Append:
     lines: bytes
     rows: int
     names: AbstractSet[str] | None
+    pending: PendingRows
     position: asyncio.Future[Position]
 
 
@@ -93,7 +94,7 @@ class Journal:
         self._numbers = numbers
         self._max_bytes = max_bytes
         self._current: _OpenSegment | None = None
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Append] = []
         self._taken_count = self._settled_count = 0
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -170,28 +171,39 @@ class Journal:
         return set_aside
 
     async def append(
-        self, lines: bytes, rows: int, names: AbstractSet[str] | None = None
+        self,
+        lines: bytes,
+        rows: int,
+        names: AbstractSet[str] | None = None,
+        pending: PendingRows | None = None,
     ) -> Position:
         """Return where the first of these rows stands, once all of them are on the disk.
 
-        `names` are those of the rows. Raises `AnalyticsError` (503) when the rows are not on the
-        disk; then none of them is kept. Either way they are in the ledger, even if the caller goes
-        away meanwhile.
+        `names` are those of the rows. `pending` are the accepted rows of their request, of which
+        all others are duplicates; by default these rows. Raises `AnalyticsError` (503) when the
+        rows are not on the disk; then none of them is kept. Either way their outcome is counted,
+        even if the caller goes away meanwhile.
         """
-        if self._is_closed:
-            self.counts.unavailable += rows
-            raise AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
-        if self.bytes + self._queued_bytes + len(lines) > self._max_bytes:
-            self.counts.unavailable += rows
-            message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
-            raise AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
-        written: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(lines, rows, names, written))
+        pending = pending or self.counts.receive(rows, 0)
+        if error := self._refusal(len(lines)):
+            pending.settle_unavailable()
+            raise error
+        position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Append(lines, rows, names, pending, position))
         self._taken_count += 1
         self._queued_bytes += len(lines)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting())
-        return await written
+        return await position
+
+    def _refusal(self, size: int) -> AnalyticsError | None:
+        """Return the reason why the journal can take no more lines of this size."""
+        if self._is_closed:
+            return AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
+        if self.bytes + self._queued_bytes + size > self._max_bytes:
+            message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
+            return AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
+        return None
 
     async def flush(self) -> None:
         """Return when all that was to be appended before is on the disk, or refused."""
@@ -214,7 +226,7 @@ class Journal:
         finally:
             self._writer = None
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[_Append]:
         """Take what waits, but no more than makes a segment."""
         rows = size = count = 0
         for waiting in self._waiting:
@@ -226,7 +238,7 @@ class Journal:
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 
-    async def _write_group(self, group: list[_Waiting]) -> None:
+    async def _write_group(self, group: list[_Append]) -> None:
         lines = b"".join([waiting.lines for waiting in group])
         rows = sum([waiting.rows for waiting in group])
         self._queued_bytes -= len(lines)
@@ -241,9 +253,9 @@ class Journal:
             self._fail(group, error)
             return
         self.failure = None
-        self.counts.stored += rows
         position = current.lines + 1
         for waiting in group:
+            waiting.pending.settle(waiting.rows)
             current.add_names(waiting.names)
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
@@ -259,14 +271,14 @@ class Journal:
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
-    def _fail(self, group: list[_Waiting], error: OSError | RuntimeError) -> None:
+    def _fail(self, group: list[_Append], error: OSError | RuntimeError) -> None:
         """Refuse a group that did not reach the disk, and leave its segment as it was before."""
         self.failure = f"The journal can't write: {getattr(error, 'strerror', None) or error}"
         self._seal()
         if self._probing is None:
             self._probing = asyncio.create_task(self._probe_until_writable())
         for waiting in group:
-            self.counts.unavailable += waiting.rows
+            waiting.pending.settle_unavailable()
             if not waiting.position.done():
                 refusal = AnalyticsError("UNAVAILABLE", f"{self.failure}.", retry_after=1)
                 waiting.position.set_exception(refusal)

@@ -18,11 +18,37 @@ class RowCounts:
     rejected: int = 0
     unavailable: int = 0
 
+    def receive(self, accepted: int, rejected: int) -> "PendingRows":
+        """Count the rows of a request; return its accepted rows, whose outcome is to come."""
+        self.received += accepted + rejected
+        self.rejected += rejected
+        return PendingRows(self, accepted)
+
     @property
     def pending(self) -> int:
         """Rows whose requests are not answered yet."""
         outcomes = self.stored + self.duplicates + self.rejected + self.unavailable
         return self.received - outcomes
+
+
+@dataclass(slots=True)
+class PendingRows:
+    """The accepted rows of one request until their outcome is known, which is settled once.
+
+    The outcome is settled even if the caller goes away meanwhile.
+    """
+
+    counts: RowCounts
+    rows: int
+
+    def settle(self, stored: int) -> None:
+        """Count the rows that became durable; all others repeat stored rows."""
+        self.counts.stored += stored
+        self.counts.duplicates += self.rows - stored
+
+    def settle_unavailable(self) -> None:
+        """Count all rows as refused for now."""
+        self.counts.unavailable += self.rows
 
 
 class StreamStats(NamedTuple):

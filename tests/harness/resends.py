@@ -7,8 +7,8 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store.ingest.client_ids import RecordOutcome
 from store.ingest.decoder import read_batch
+from store.ingest.outcomes import RecordOutcome
 from store.ingest.streams import METRIC_STREAM, SERIES_STREAM
 from store.store import Store
 from tests.harness.stores import until

@@ -13,8 +13,9 @@ from typing import Final
 import pytest
 
 from schema.errors import AnalyticsError
-from store.ingest.client_ids import ClientIds, Original, RecordOutcome
+from store.ingest.client_ids import ClientIds
 from store.ingest.id_hashes import hash_ids
+from store.ingest.outcomes import Original, RecordOutcome
 from store.loader import Loader
 from store.store import Store
 from tests.harness.clock import HOUR, Wall

@@ -28,8 +28,8 @@ from schema.errors import AnalyticsError
 from schema.recording import DeleteEventsInput
 from schema.scalars import Instant
 from store.engine import EngineError
-from store.ingest.client_ids import RecordOutcome
 from store.ingest.decoder import Batch, read_batch
+from store.ingest.outcomes import RecordOutcome
 from store.ingest.streams import SERIES_STREAM, STREAMS, TABLES, AnyStream
 from store.journal import journal
 from store.journal.row_counts import RowCounts
