@@ -14,8 +14,8 @@ import msgspec
 
 from store.engine import Engine, EngineError
 from store.ingest.streams import SERIES_STREAM, AnyStream
-from store.journal.journal import Journal, Segment
-from store.journal.segments import split_torn_end
+from store.journal.journal import Journal
+from store.journal.segments import Segment, split_torn_end
 from store.journal.set_aside import HEADER_PREFIX, blank_bad_lines, split_lines
 
 _LOG: Final = logging.getLogger("analytics.loader")

@@ -18,9 +18,10 @@ from typing import Final, TypeVar
 
 from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
+from store.journal.recovery import recover_segments
 from store.journal.row_counts import PendingRows, RowCounts
 from store.journal.row_ids import BatchNumbers, Position
-from store.journal.segments import header, read_prefix, split_torn_end
+from store.journal.segments import Segment, header, segment_path
 from store.journal.set_aside import SetAsideRows, blank_bad_lines, split_lines
 
 T = TypeVar("T")
@@ -35,24 +36,7 @@ _MAX_NAMES: Final = 10_000
 """With more names in a segment it counts as one that may have any."""
 
 _PROBE_BYTES: Final = 65_536
-_SUFFIX: Final = ".ndjson"
-_DIGIT: Final = "[0-9]"
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A segment that is complete. `leftover`: an earlier process may have loaded it already.
-
-    `names`: those of its rows, None if they are not known.
-    """
-
-    path: Path
-    batch: int
-    rows: int
-    bytes: int
-    leftover: bool = False
-    names: AbstractSet[str] | None = None
 
 
 @dataclass(slots=True)
@@ -150,25 +134,14 @@ class Journal:
 
     def recover(self) -> list[str]:
         """Take over the segments that an earlier process left; return what had to be set aside."""
-        set_aside = []
-        for path in sorted(self._folder.glob(f"{_DIGIT * 20}{_SUFFIX}")):
-            rows, valid = read_prefix(path)
-            size = path.stat().st_size
-            if valid < size:
-                set_aside.append(f"{size - valid} bytes of {path.name}")
-            if rows == 0:
-                path.rename(path.with_suffix(".torn")) if size else path.unlink()
-                continue
-            if valid < size:
-                with contextlib.suppress(OSError):  # when the disk is full the loader does it
-                    split_torn_end(path, valid)
-            batch = int(path.stem)
-            self._numbers.reserve(batch)
-            self.sealed_segments.append(Segment(path, batch, rows, valid, leftover=True))
-            self.bytes += valid
-            self.recovered_rows += rows
+        leftovers = recover_segments(self._folder)
+        for segment in leftovers.segments:
+            self._numbers.reserve(segment.batch)
+            self.sealed_segments.append(segment)
+            self.bytes += segment.bytes
+            self.recovered_rows += segment.rows
         sync_folder(self._folder)
-        return set_aside
+        return leftovers.torn_ends
 
     async def append(
         self,
@@ -293,7 +266,7 @@ class Journal:
         self._probing = None
 
     def _open_segment(self, batch: int) -> _OpenSegment:
-        path = self._folder / f"{batch:020d}{_SUFFIX}"
+        path = segment_path(self._folder, batch)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             sync_folder(self._folder)

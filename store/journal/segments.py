@@ -2,11 +2,42 @@
 
 import os
 import zlib
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from store.durable_files import write_durably
+
+_SUFFIX: Final = ".ndjson"
+_DIGIT: Final = "[0-9]"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment that is complete. `leftover`: an earlier process may have loaded it already.
+
+    `names`: those of its rows, None if they are not known.
+    """
+
+    path: Path
+    batch: int
+    rows: int
+    bytes: int
+    leftover: bool = False
+    names: AbstractSet[str] | None = None
+
+
+def segment_path(folder: Path, batch: int) -> Path:
+    """Return the path of the segment with this batch number."""
+    return folder / f"{batch:020d}{_SUFFIX}"
+
+
+def segment_files(folder: Path) -> list[Path]:
+    """List the segments in a folder, oldest first."""
+    return sorted(folder.glob(f"{_DIGIT * 20}{_SUFFIX}"))
 
 
 class _Header(msgspec.Struct):

@@ -14,7 +14,8 @@ from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
 from store.engine import EngineError
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
-from store.journal.journal import SEGMENT_ROWS, Journal, Segment
+from store.journal.journal import SEGMENT_ROWS, Journal
+from store.journal.segments import Segment
 from store.loader import Loader
 from store.query import queries
 from store.query.pages import Slice, events_page

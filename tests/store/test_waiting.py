@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from store.journal.journal import Segment
+from store.journal.segments import Segment
 from store.loader import Loader
 from tests.harness.apis import get, metric_path
 from tests.harness.service import NOON, Service
