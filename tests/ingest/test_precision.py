@@ -202,7 +202,7 @@ def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
         except AnalyticsError as error:
             return str(error)
         return [row.timestamp for row in batch.rows], [
-            (error.index, error.message) for error in batch.refused
+            (error.index, error.message) for error in batch.errors
         ]
 
     known = outcome(lambda: forms.read_batch(METRIC, body, NOON, {}, unit))
