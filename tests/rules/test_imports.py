@@ -1,6 +1,7 @@
 """Imports run one way: api, resolvers, store, schema. The contracts are in pyproject.toml."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import Final
 import pytest
 
 from tests.harness.process import ROOT
-from tests.rules.sources import EVERYTHING, SERVICE, imported_packages, modules
+from tests.rules.sources import EVERYTHING, SERVICE, imported_packages, modules, texts
 
 LINT_IMPORTS: Final = (
     sys.executable,
@@ -117,3 +118,33 @@ def test_every_package_has_a_contract() -> None:
         if not path.relative_to(ROOT).parts[0].startswith(".")
     }
     assert packages - {"data"} == set(EVERYTHING)
+
+
+def missing_modules(root: Path) -> set[str]:
+    """Return the imports of ours, also those inside of texts, whose module does not exist."""
+    ours = "|".join(sorted({*EVERYTHING, *ROOT_MODULES}))
+    pattern = re.compile(rf"^(?:from|import) ((?:{ours})(?:\.\w+)*)", re.MULTILINE)
+    names = {
+        name
+        for _, tree in modules(root, EVERYTHING)
+        for text in texts(tree)
+        for name in pattern.findall(text)
+    }
+    return {
+        name
+        for name in names
+        if not (root / name.replace(".", "/")).is_dir()
+        and not (root / f"{name.replace('.', '/')}.py").exists()
+    }
+
+
+def test_scripts_in_texts_import_what_exists() -> None:
+    """A script that a test runs as text is seen by no other tool when a module moves."""
+    assert missing_modules(ROOT) == set()
+
+
+def test_rule_for_scripts_finds_a_planted_violation(tmp_path: Path) -> None:
+    """A module that is not there is found in a text."""
+    script = "\n".join(["", "from " + "store.sql import Statement", ""])
+    (tmp_path / "planted.py").write_text(f'X = """{script}"""')
+    assert missing_modules(tmp_path) == {"store.sql"}

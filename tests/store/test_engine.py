@@ -358,7 +358,7 @@ CRASH: Final = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from store.engine import Engine
-from tests.stores import LIMITS
+from tests.harness.stores import LIMITS
 
 async def crash():
     await Engine(Path(sys.argv[1]), LIMITS).open()
@@ -384,7 +384,7 @@ def test_fatal_signal_kills_at_once(tmp_path: Path, number: signal.Signals) -> N
 SLOW: Final = """
 import os, sys, uvicorn, app, server
 from settings import from_environment
-from store.sql import Statement
+from store.query.sql import Statement
 
 async def slow(request):
     print("asked", flush=True)

@@ -220,7 +220,7 @@ async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> Non
 
 async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment of very many names is waited for, whatever the question is about."""
-    monkeypatch.setattr("store.journal.journal._MOST_NAMES", 3)
+    monkeypatch.setattr("store.journal.journal._MAX_NAMES", 3)
     async with journal(tmp_path / "data" / "metrics") as log:
         for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
             await log.append(lines(names), len(names), frozenset(names))
