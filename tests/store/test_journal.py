@@ -159,9 +159,10 @@ async def test_full_segment_is_sealed(
         if limit == "SEGMENT_ROWS":
             assert [s.rows for s in sealed] == [10, 10, 10, 10]
         else:
-            whole = lines(["00"])
-            header = len(files[0].read_bytes().split(b"\n")[0]) + 1
-            assert {s.rows for s in sealed[:-1]} == {-(-value // (len(whole) + header))}
+            assert sealed
+            for segment in sealed:  # headers differ in length: a checksum is a number
+                last_group = sum(map(len, segment.path.read_bytes().splitlines(keepends=True)[-2:]))
+                assert segment.bytes - last_group < value <= segment.bytes
         assert len({s.batch for s in sealed}) == len(sealed)
         assert kept(tmp_path / "j") == [f"{n:02}" for n in range(40)]
 
