@@ -297,7 +297,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._run(self._recovered())
 
     async def _recovered(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.store.problems() or any(x.waiting for x in self.store.stream_stats()):
                 await asyncio.sleep(0.001)
                 await self.store.select(EVERYTHING, Found)
