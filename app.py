@@ -180,7 +180,7 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """List the methods of all routes of a path; Starlette lists those of the first route."""
+    """List the methods of all routes of a path; Starlette lists the first route only."""
     methods = []
     for method in ("DELETE", "GET", "POST"):
         scope = {**request.scope, "method": method}

@@ -24,7 +24,7 @@ _LIMIT_KEY: Final = "analytics.bodies"
 _HELD_BYTES_KEY: Final = "analytics.held"
 
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
-_WIDE_MARKS: Final = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+_WIDE_MARKS: Final = (  # UTF-32 first: its mark begins with the mark of UTF-16
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),

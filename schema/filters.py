@@ -188,7 +188,7 @@ class PropertyFilter:
     )
     datetime: DateTimeFilter | None = strawberry.field(
         default=None,
-        description="Tests of an instant; only RFC 3339 texts pass, whatever their offset.",
+        description="Tests of an instant; only RFC 3339 texts pass, with any offset.",
     )
     json: JsonFilter | None = strawberry.field(
         default=None, description="Tests of a value of any type, given as JSON text."
@@ -257,7 +257,7 @@ class EventFilter:
     performed: PerformedFilter | None = strawberry.field(
         default=None,
         description=(
-            "Condition on the other events of the event's user, in the range of the query. An event"
+            "Condition on all events of the event's user, in the range of the query. An event"
             " without a user never passes. At most 10 in a filter; refused in a deletion."
         ),
     )

@@ -104,7 +104,7 @@ class TimeRangeInput:
 @strawberry.enum(
     description=(
         "Earlier range to compare with, in clock times of the time zone: a day is compared with a"
-        " day, whatever its length in hours."
+        " day, also if their lengths in hours differ."
     )
 )
 class CompareMode(Enum):

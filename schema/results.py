@@ -56,7 +56,7 @@ class ResultMeta:
     )
     total_groups: Long = strawberry.field(
         default=Long(1),
-        description="Number of all groups; with `groupSearch`, of those that it finds.",
+        description="Number of all groups; with `groupSearch`, of all matching groups.",
     )
     truncated: bool = strawberry.field(
         default=False,

@@ -139,7 +139,7 @@ class Series:
 class SeriesResult:
     """The series of one query, with the start times of their buckets as JSON text.
 
-    `previous_times` are those of the other range; None without a comparison.
+    `previous_times` belong to the other range; None without a comparison.
     """
 
     times: bytes
