@@ -9,8 +9,11 @@ UV    := uv==0.13.9
 PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# The tests start 200 processes; without compiled files each of them compiles the service.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup pages run dev test clients test-faults lint schema bench lock clean
+.PHONY: help setup pages run dev test check quick-tests clients test-faults lint schema bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -28,13 +31,19 @@ run: setup ## start the service (sets up first)
 dev: setup ## start the service and reload it on change
 	@exec $(PY) app.py --reload
 
-test: lint pages $(NPM) ## lint, then the tests
-	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+test: lint pages $(NPM) ## lint, then all tests
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+
+check: $(STAMP) ## lint, and the rules and tests that need no service: within a minute
+	@$(MAKE) --no-print-directory -j 2 lint quick-tests
+
+quick-tests: $(STAMP)
+	$(PY) -m pytest -q -m check --durations=10
 
 clients: $(NPM) ## install the JavaScript clients that the tests run
 
-test-faults: $(STAMP) ## the long form of the fault tests (root and strace for all of them)
-	FAULTS=long $(PY) -m pytest -q -s tests/faults tests/store/test_engine.py tests/ingest/test_client_ids_restart.py tests/store/test_model.py
+test-faults: $(STAMP) ## the long form of the tests that have one (root and strace for all of them)
+	FAULTS=long $(PY) -m pytest -q -s $$(grep -rlE 'either\(|thrown\(|LONG|BOUNDED|quiet' tests --include='test_*.py')
 
 lint: $(STAMP) ## ruff, mypy (strict), import rules
 	$(PY) -m ruff check

@@ -1,18 +1,61 @@
 """One service for each file of tests, on the real engine, in a folder of its own."""
 
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+from collections.abc import AsyncIterator, Generator, Iterator
+from types import ModuleType
+from typing import Final, NoReturn
 
 import pytest
 import pytest_asyncio
 
 from settings import Settings
+from store.engine import Engine
 from tests.harness.clock import Wall
 from tests.harness.service import NOON, Service, running, stopped_clock
 
+_STARTERS: Final = {
+    "subprocess",
+    "tests.harness.browser",
+    "tests.harness.fault_injection",
+    "tests.harness.javascript",
+    "tests.harness.process",
+    "tests.harness.stores",
+}
+"""Modules that start processes or engines."""
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest files, so that one process is not left with them at the end."""
+    """Mark what `make check` runs, and begin with the slowest files, which leaves no core idle."""
+    for item in items:
+        if item.path.parent.name == "rules" or _needs_no_service(item):
+            item.add_marker(pytest.mark.check)
     items.sort(key=lambda item: "slow" not in item.keywords)
+
+
+def _needs_no_service(item: pytest.Item) -> bool:
+    """Say whether a test takes no service, and its file imports nothing that starts one."""
+    assert isinstance(item, pytest.Function)
+    values = vars(item.module).values()
+    imported = {value.__name__ for value in values if isinstance(value, ModuleType)}
+    imported |= {getattr(value, "__module__", "") for value in values}
+    starts = imported & _STARTERS or "running" in vars(item.module)
+    return not starts and "service" not in item.fixturenames
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test of `make check`, but for the rules, that opens an engine or starts a process."""
+    if "check" not in item.keywords or item.path.parent.name == "rules":
+        return (yield)
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("A test that takes no `service` starts one: see tests/conftest.py")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Engine, "open", refuse)
+        patched.setattr(subprocess.Popen, "__init__", refuse)
+        return (yield)
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -17,6 +17,8 @@ from store.query.sql import Statement
 from tests.harness.process import INTERRUPTIBLE, ROOT, SERVE, Process, free_port, is_free
 from tests.harness.stores import keys, opened
 
+pytestmark = pytest.mark.slow
+
 UVICORN: Final = (sys.executable, "-m", "uvicorn", "app:app", "--port")
 ONE_PROCESS: Final = (
     "This service runs as one process, not 2: leave out --workers (and WEB_CONCURRENCY)."
