@@ -116,7 +116,7 @@ def metric_m(selected: str) -> Question:
 
 
 LIMITS: Final[dict[str, list[Callable[[int], Question]]]] = {
-    "hours in a range, but `ALL_TIME`": [
+    "hours in a range, except `ALL_TIME`": [
         lambda n: trend(f'range: {{last: "{n}h"}}'),
         lambda n: trend(f'range: {{last: "PT{n}H"}}'),
         lambda n: of_metric(f'range: {{last: "{n}h"}}'),
@@ -131,7 +131,7 @@ LIMITS: Final[dict[str, list[Callable[[int], Question]]]] = {
         lambda n: of_metric(f"{seconds(n)} granularity: SECOND", "times"),
         lambda n: trend(f'range: {{last: "1d"}} maxPoints: {n}', "times"),
     ],
-    "series in an answer (`limit`)": [
+    "series in a response (`limit`)": [
         lambda n: trend(f'range: {{last: "1d"}} groupBy: [{{field: NAME}}] limit: {n}'),
         lambda n: of_metric(f'range: {{last: "1d"}} groupBy: ["t"] limit: {n}'),
     ],
@@ -200,7 +200,7 @@ LIMITS: Final[dict[str, list[Callable[[int], Question]]]] = {
         lambda n: formula(1, "-" * (n - 1) + "a0"),
         lambda n: formula(1, "a0" + " + a0" * (n - 1)),
     ],
-    "words and signs in a query": [words],
+    "tokens in a query": [words],
 }
 """Of each row of the table, requests that are as large as a number says."""
 
