@@ -283,6 +283,6 @@ async def test_start_page_of_an_empty_service(tmp_path: Path) -> None:
             await expect(arrival).to_have_text("Waiting for the first row…")
             record = 'mutation {recordEvents(input: {events: [{name: "first"}]}) {accepted}}'
             await visit.graphql(record)
-            await expect(arrival).to_have_text("It is here: both doors answer with it.")
+            await expect(arrival).to_have_text("Stored: both APIs return it.")
             process.kill()
             await expect(visit.page.locator("#status")).to_have_text("Not reachable")

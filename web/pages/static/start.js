@@ -1,4 +1,4 @@
-/** The start page: how the service is, what it holds, and whether the first rows have come. */
+/** The start page: health of the service, row counts, and the arrival of the first rows. */
 
 const EVERY_MS = 2000;
 const NUMBER = new Intl.NumberFormat("en");
@@ -53,7 +53,7 @@ function showStatus(text, kind, problems = []) {
 /** @param {number} count */
 function showArrival(count) {
   const arrival = element("arrival");
-  const text = count ? "It is here: both doors answer with it." : "Waiting for the first row…";
+  const text = count ? "Stored: both APIs return it." : "Waiting for the first row…";
   if (arrival.textContent !== text) {
     arrival.textContent = text;
     arrival.className = count ? "good" : "";
