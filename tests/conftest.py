@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from settings import Settings
 from store.engine import Engine
-from tests.harness.clock import Wall
-from tests.harness.service import NOON, Service, running, stopped_clock
+from tests.harness.clock import ManualClock
+from tests.harness.service import NOON, Service, run_service, stop_clock
 
 _STARTERS: Final = {
     "subprocess",
@@ -62,18 +62,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """Start a service on an empty folder."""
     data = tmp_path_factory.mktemp("data")
-    async with running(Settings(data=data, store=data / "store")) as started:
+    async with run_service(Settings(data=data, store=data / "store")) as started:
         yield started
 
 
 @pytest.fixture
 def frozen(service: Service) -> Iterator[None]:
     """Stop the service's clock at `NOON`."""
-    with stopped_clock(service, NOON):
+    with stop_clock(service, NOON):
         yield
 
 
 @pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+def wall(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """Set the clocks."""
-    return Wall(monkeypatch)
+    return ManualClock(monkeypatch)

@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.harness import javascript
-from tests.harness.browser import Visit, chromium_beside, needs_chromium, service_alone
+from tests.harness.browser import Visit, chromium_for, isolated_service, needs_chromium
 from tests.harness.process import Process
 
 pytestmark = [needs_chromium, pytest.mark.slow]
@@ -34,7 +34,7 @@ NUMBERS: Final = '{metric(name:"browsed"){query(range:{last:"PT1H"}){series{tota
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """Start a service for all tests of this file."""
-    with service_alone(tmp_path_factory.mktemp("service")) as started:
+    with isolated_service(tmp_path_factory.mktemp("service")) as started:
         yield started
 
 
@@ -43,7 +43,7 @@ async def browser(
     process: Process, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
     """Start a browser for all tests of this file."""
-    async with chromium_beside(process, tmp_path_factory.mktemp("browser")) as started:
+    async with chromium_for(process, tmp_path_factory.mktemp("browser")) as started:
         yield started
 
 
@@ -54,7 +54,7 @@ async def visit(browser: Browser, process: Process) -> AsyncIterator[Visit]:
         made = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
         made.watch()
         yield made
-        made.check()
+        made.assert_clean()
 
 
 async def _type_query(visit: Visit, text: str) -> None:
@@ -99,7 +99,7 @@ async def test_page(
             await visit.page.wait_for_timeout(1000)
             name = f"{path.strip('/') or 'start'}-{size['width']}-{scheme}.png"
             await visit.page.screenshot(path=Path(SCREENSHOTS) / name)
-        visit.check()
+        visit.assert_clean()
         if path != "/graphql":  # GraphiQL draws all of it
             await _assert_accessible(visit.page, path)
 
@@ -260,8 +260,8 @@ async def test_rest_reference_has_every_path(visit: Visit) -> None:
 
 async def test_below_a_prefix(tmp_path: Path) -> None:
     """Below a prefix every page works, and the explorer asks the service there."""
-    with service_alone(tmp_path, {"ROOT_PATH": "/analytics"}) as process:
-        async with chromium_beside(process, tmp_path) as browser:
+    with isolated_service(tmp_path, {"ROOT_PATH": "/analytics"}) as process:
+        async with chromium_for(process, tmp_path) as browser:
             base = f"http://127.0.0.1:{process.port}/analytics"
             visit = Visit(await browser.new_page(), base)
             visit.watch()
@@ -270,13 +270,13 @@ async def test_below_a_prefix(tmp_path: Path) -> None:
             await visit.open("/graphql", READY["/graphql"])
             await _type_query(visit, "{health {status}}")
             assert (await _answer_of(visit))["data"] == {"health": {"status": "OK"}}
-            visit.check()
+            visit.assert_clean()
 
 
 async def test_start_page_of_an_empty_service(tmp_path: Path) -> None:
     """With nothing stored the page waits for the first row, and says when it is there."""
-    with service_alone(tmp_path) as process:
-        async with chromium_beside(process, tmp_path) as browser:
+    with isolated_service(tmp_path) as process:
+        async with chromium_for(process, tmp_path) as browser:
             visit = Visit(await browser.new_page(), f"http://127.0.0.1:{process.port}")
             await visit.open("/", READY["/"])
             arrival = visit.page.locator("#arrival")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.errors import STATUS
-from tests.faults.form import either
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=either(75, 300))
+BOUNDED = settings(derandomize=True, deadline=None, max_examples=short_or_long(75, 300))
 POSTS = ["/metrics", "/events", "/metrics/batch", "/events/batch", "/graphql"]
 GETS = ["/metrics", "/events", "/dashboard", "/health", "/health-check", "/livez", "/readyz"]
 FIELDS = [

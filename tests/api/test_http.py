@@ -17,7 +17,7 @@ from api.compression import SMALLEST
 from api.negotiation import best_encoding, media_type_weight, weights
 from app import create_app
 from settings import InvalidSettingError, Settings, from_environment
-from tests.harness.apis import get, metric_path, record, refusal, said, stored
+from tests.harness.apis import error_summary, first_error, get, metric_path, record, stored_totals
 from tests.harness.process import Process
 from tests.harness.service import Service
 
@@ -91,10 +91,10 @@ async def test_head(service: Service, path: str, accepted: str | None) -> None:
 
 async def test_head_of_what_only_records(service: Service) -> None:
     """HEAD is no way around a 405, and does nothing."""
-    before = await stored(service)
+    before = await stored_totals(service)
     assert (await service.http.head("/metrics/batch")).status_code == 404  # a metric's name
     assert (await service.http.head("/nope")).status_code == 404
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_a_slash_at_the_end_is_redirected(
 async def test_a_slash_at_the_end_of_what_writes(service: Service) -> None:
     """What writes is done at once: few clients repeat a POST elsewhere."""
     await record(service, "/metrics", {"metric_name": "kept", "value": 1})
-    before = await stored(service)
+    before = await stored_totals(service)
     metric, event = {"metric_name": "slash", "value": 1}, {"event_name": "slash"}
     for path, body in (
         ("/metrics/", metric),
@@ -141,9 +141,9 @@ async def test_a_slash_at_the_end_of_what_writes(service: Service) -> None:
         ("/graphql/", JSON_QUERY),
     ):
         assert (await service.post(path, body)).status_code == 200, path
-    after = await stored(service)
+    after = await stored_totals(service)
     assert (after["metrics"], after["events"]) == (before["metrics"] + 2, before["events"] + 2)
-    assert said(await service.http.put("/events/"))[0] == 404
+    assert error_summary(await service.http.put("/events/"))[0] == 404
 
 
 async def test_a_name_that_ends_in_a_slash(service: Service) -> None:
@@ -153,7 +153,7 @@ async def test_a_name_that_ends_in_a_slash(service: Service) -> None:
     for path in (metric_path("a/b/"), "/metrics/a/b/"):
         assert (await get(service, path))["sum"] == 7
     assert (await get(service, "/metrics/batch/"))["sum"] == 8
-    assert said(await service.http.get("/metrics/a/b"))[0] == 404
+    assert error_summary(await service.http.get("/metrics/a/b"))[0] == 404
     assert (await service.http.delete("/metrics/a/b/")).json()["deleted"] == 1
 
 
@@ -344,7 +344,7 @@ async def test_no_length_whatever_server(service: Service, length: str) -> None:
     """The same holds for servers that pass such a length on."""
     headers = [(b"content-length", length.encode("latin-1"))]
     answer = await service.http.post("/metrics", content=b"{}", headers=headers)
-    assert refusal(answer)["extensions"]["code"] == "BAD_REQUEST"
+    assert first_error(answer)["extensions"]["code"] == "BAD_REQUEST"
 
 
 def test_idle_connections_are_kept(process: Process) -> None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from app import create_app
 from settings import InvalidSettingError, Settings, from_environment
 from tests.harness import javascript
-from tests.harness.apis import said
+from tests.harness.apis import error_summary
 from tests.harness.service import Service
 
 PAGES = {
@@ -142,7 +142,7 @@ async def test_explorer_is_for_browsers(service: Service) -> None:
     """A browser that opens /graphql gets the explorer, a program is told what is missing."""
     for accept in ("*/*", "application/json", "application/graphql-response+json"):
         answer = await service.http.get("/graphql", headers={"accept": accept})
-        assert said(answer) == (400, "BAD_REQUEST", "query", None)
+        assert error_summary(answer) == (400, "BAD_REQUEST", "query", None)
     asked = await service.http.get("/graphql?query={health{status}}", headers={"accept": "*/*"})
     assert asked.json()["data"] == {"health": {"status": "OK"}}
     assert "Accept" in asked.headers["vary"].split(", ")
@@ -168,7 +168,7 @@ async def test_explorer_is_for_browsers(service: Service) -> None:
 )
 async def test_no_other_file_is_sent(service: Service, path: str) -> None:
     """A path that names no file of the pages gets a 404 in the one shape of errors."""
-    assert said(await service.http.get(path)) == (404, "NOT_FOUND", None, None)
+    assert error_summary(await service.http.get(path)) == (404, "NOT_FOUND", None, None)
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/docs", "/redoc"])

@@ -6,7 +6,7 @@ import pytest
 
 from api import rest
 from api.fast_lane import StrictRoute
-from tests.harness.apis import record, refusal, said, stored
+from tests.harness.apis import error_summary, first_error, record, stored_totals
 from tests.harness.service import Service
 
 UNKNOWN = [
@@ -56,20 +56,20 @@ async def test_unknown_parameters(
     """A parameter that a route doesn't take is a 422 that says what it takes; nothing is done."""
     await record(service, "/metrics", {"metric_name": "known", "value": 1})
     await record(service, "/events", {"event_name": "x"})
-    before = await stored(service)
+    before = await stored_totals(service)
     body = '{"metric_name": "sent", "event_name": "sent", "value": 1}'
     answer = await service.http.request(method, path, content=body if method == "POST" else None)
     assert answer.status_code == 422
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
     if method != "HEAD":
-        assert said(answer) == (422, "BAD_USER_INPUT", field, None)
-        assert message in refusal(answer)["message"]
+        assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
+        assert message in first_error(answer)["message"]
 
 
 async def test_a_long_name_is_not_repeated(service: Service) -> None:
     """The refusal names the parameter, but not at any length."""
     answer = await service.http.get(f"/events?{'x' * 50_000}=1")
-    assert refusal(answer)["extensions"]["field"] == "x" * 100
+    assert first_error(answer)["extensions"]["field"] == "x" * 100
     assert len(answer.content) < 1000
 
 

@@ -7,7 +7,16 @@ import httpx
 import pytest
 
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import ask, canonical, clear, get, metric_path, record, refusal, stored
+from tests.harness.apis import (
+    ask,
+    canonical_json,
+    delete_all,
+    first_error,
+    get,
+    metric_path,
+    record,
+    stored_totals,
+)
 from tests.harness.service import NOON, Service
 
 pytestmark = pytest.mark.usefixtures("frozen")  # so that one question can be asked twice
@@ -65,7 +74,7 @@ def in_graphql(row: dict[str, Any]) -> dict[str, Any]:
 
 async def fill(service: Service) -> None:
     """Store a little of everything."""
-    await clear(service)
+    await delete_all(service)
     values: dict[str, list[float]] = {
         "a": [1, 2.5, -7],
         "b": [150, 150],
@@ -144,13 +153,13 @@ async def test_events(service: Service, name: str | None, limit: int) -> None:
     }}"""
     data = await ask(service, query, where=name and {"name": {"eq": name}}, limit=limit)
     events = data["events"]
-    assert canonical(rest) == canonical({**events, "count": len(events["events"])})
+    assert canonical_json(rest) == canonical_json({**events, "count": len(events["events"])})
     assert rest["total"] == {None: 12, "e0": 6, "e1": 6, "nobody": 0}[name]
 
 
 async def test_recording_one(service: Service) -> None:
     """A row is the same row through either door."""
-    await clear(service)
+    await delete_all(service)
     metric = {"metric_name": "one", "value": 2.5, "tags": {"a": "b"}, "timestamp": NOON - 5}
     event = {"event_name": "one", "user_id": "u", "properties": {"a": [1, 1.0]}, "timestamp": NOON}
     event["session_id"] = "s"
@@ -164,7 +173,7 @@ async def test_recording_one(service: Service) -> None:
     assert [content[key] for key in ("count", "sum", "min", "max")] == [2, 5, 2.5, 2.5]
     first, second = (await get(service, "/events"))["events"]
     assert first["id"] > second["id"]
-    assert canonical({**first, "id": ""}) == canonical({**second, "id": ""})
+    assert canonical_json({**first, "id": ""}) == canonical_json({**second, "id": ""})
 
 
 BAD_METRICS: list[dict[str, Any]] = [
@@ -229,11 +238,11 @@ async def test_bad_rows(
     assert (rest["accepted"], rest["rejected"]) == (len(bad), len(bad))
     assert [error["index"] for error in found["errors"]] == list(range(1, 2 * len(bad), 2))
     assert found["errors"] == [in_words(error) for error in rest["errors"]]
-    before = await stored(service)
+    before = await stored_totals(service)
     rest_refusal = await service.post(f"{path}/batch", bad)
     body = {"query": mutation, "variables": {"rows": [in_graphql(row) for row in bad]}}
     assert same_refusal(rest_refusal, await service.post("/graphql", body))
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 def in_words(error: dict[str, Any]) -> dict[str, Any]:
@@ -247,7 +256,7 @@ def same_refusal(rest: httpx.Response, graphql: httpx.Response) -> bool:
 
     The status goes with the code, but for GraphQL's 200 when there is `data`: `refusal` looks.
     """
-    ours, theirs = refusal(rest), refusal(graphql)
+    ours, theirs = first_error(rest), first_error(graphql)
     for parts in (ours["extensions"], theirs["extensions"]):
         parts.pop("field", None)
     ours["extensions"]["rows"] = [in_words(row) for row in ours["extensions"].get("rows", ())]
@@ -272,7 +281,7 @@ async def test_unknown_metric(service: Service, name: str) -> None:
     query = "mutation($name: String!) {deleteMetrics(input: {name: $name}) {matchedRows}}"
     deleted = await service.post("/graphql", {"query": query, "variables": {"name": name}})
     assert same_refusal(await service.http.delete(path), deleted)
-    assert refusal(got)["message"] == refusal(deleted)["message"]
+    assert first_error(got)["message"] == first_error(deleted)["message"]
 
 
 @pytest.mark.parametrize(
@@ -295,14 +304,14 @@ async def test_bounds(service: Service, path: str, query: str) -> None:
     await service.post("/metrics", {"metric_name": "a", "value": 1})
     rest, graphql = await service.http.get(path), await service.post("/graphql", {"query": query})
     assert rest.status_code == 422
-    assert refusal(rest)["extensions"]["code"] == refusal(graphql)["extensions"]["code"]
+    assert first_error(rest)["extensions"]["code"] == first_error(graphql)["extensions"]["code"]
 
 
 @pytest.mark.parametrize("name", ["gone", "a/b é"])
 async def test_deleting_a_metric(service: Service, name: str) -> None:
     """Deleting a metric counts the same, and it is gone on both doors."""
     for door in ("rest", "graphql"):
-        await clear(service)
+        await delete_all(service)
         await record(service, "/metrics", *({"metric_name": name, "value": n} for n in range(3)))
         if door == "rest":
             deleted = (await service.http.delete(metric_path(name))).json()["deleted"]
@@ -317,7 +326,7 @@ async def test_deleting_a_metric(service: Service, name: str) -> None:
 async def test_deleting_events(service: Service) -> None:
     """Deleting events counts the same."""
     query = "mutation {deleteEvents(input: {all: true}) {deleted: matchedRows}}"
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *({"event_name": "gone"} for _ in range(3)))
     assert (await service.http.delete("/events")).json()["deleted"] == 3
     await record(service, "/events", *({"event_name": "gone"} for _ in range(3)))

@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from settings import from_environment
-from tests.harness.apis import ask, get, record, said, stored
-from tests.harness.service import Service, running
+from tests.harness.apis import ask, error_summary, get, record, stored_totals
+from tests.harness.service import Service, run_service
 
 OURS = "https://app.example"
 
@@ -20,7 +20,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         "ANALYTICS_DATA": str(tmp_path_factory.mktemp("data")),
         "ANALYTICS_CORS_ORIGINS": f"{OURS}, https://other.example",
     }
-    async with running(from_environment(environment)) as started:
+    async with run_service(from_environment(environment)) as started:
         yield started
 
 
@@ -28,10 +28,10 @@ async def test_nothing_can_be_deleted(service: Service) -> None:
     """Every way to delete, on both doors, is a 403 and deletes nothing."""
     await record(service, "/metrics", {"metric_name": "kept", "value": 1})
     await record(service, "/events", {"event_name": "kept"})
-    before = await stored(service)
+    before = await stored_totals(service)
     refused = (403, "FORBIDDEN", None, None)
     for path in ("/metrics/kept", "/metrics/nobody", "/events"):
-        assert said(await service.http.delete(path)) == refused
+        assert error_summary(await service.http.delete(path)) == refused
     for mutation in (
         'deleteMetrics(input: {name: "kept"})',
         'deleteMetrics(input: {name: "nobody"})',
@@ -42,8 +42,8 @@ async def test_nothing_can_be_deleted(service: Service) -> None:
         answer = await service.post(
             "/graphql", {"query": f"mutation {{{mutation} {{matchedRows}}}}"}
         )
-        assert said(answer) == refused
-    assert await stored(service) == before == {"metrics": 1, "events": 1, "names": 1}
+        assert error_summary(answer) == refused
+    assert await stored_totals(service) == before == {"metrics": 1, "events": 1, "names": 1}
 
 
 async def test_recording_and_reading_work(service: Service) -> None:

@@ -7,7 +7,16 @@ import uuid
 import pytest
 
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import ask, clear, get, metric_path, record, refusal, said, stored
+from tests.harness.apis import (
+    ask,
+    delete_all,
+    error_summary,
+    first_error,
+    get,
+    metric_path,
+    record,
+    stored_totals,
+)
 from tests.harness.service import NOON, Service
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -165,10 +174,10 @@ async def test_known_metric_with_nothing_in_the_period(service: Service) -> None
 async def test_unknown_metric(service: Service) -> None:
     """A metric that nobody recorded is a 404, however it is asked for, and deleted."""
     for path in ("/metrics/nobody", "/metrics/nobody/", "/metrics/%00"):
-        assert said(await service.http.get(path))[:2] == (404, "NOT_FOUND")
-        assert said(await service.http.get(f"{path}?hours=1"))[:2] == (404, "NOT_FOUND")
-        assert said(await service.http.delete(path))[:2] == (404, "NOT_FOUND")
-    error = refusal(await service.http.get("/metrics/nobody"))
+        assert error_summary(await service.http.get(path))[:2] == (404, "NOT_FOUND")
+        assert error_summary(await service.http.get(f"{path}?hours=1"))[:2] == (404, "NOT_FOUND")
+        assert error_summary(await service.http.delete(path))[:2] == (404, "NOT_FOUND")
+    error = first_error(await service.http.get("/metrics/nobody"))
     assert error["message"] == "There is no metric 'nobody'."
 
 
@@ -193,8 +202,8 @@ async def test_unknown_metric(service: Service) -> None:
 async def test_bounds(service: Service, path: str, field: str, limit: int | None) -> None:
     """`hours` and `limit` out of bounds are a 422 that names the field and the bound."""
     answer = await service.http.get(path)
-    assert said(answer) == (422, "BAD_USER_INPUT", field, limit)
-    assert str(limit or "") in refusal(answer)["message"]
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", field, limit)
+    assert str(limit or "") in first_error(answer)["message"]
 
 
 async def test_bounds_are_inclusive(service: Service) -> None:
@@ -208,7 +217,7 @@ async def test_bounds_are_inclusive(service: Service) -> None:
 
 async def test_list_metrics(service: Service) -> None:
     """All names, each once, sorted, with their number."""
-    await clear(service)
+    await delete_all(service)
     assert await get(service, "/metrics") == {"metrics": [], "count": 0}
     names = ["response_time", "api_calls", "page_views", "api_calls", "Zeta"]
     await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in names))
@@ -218,7 +227,7 @@ async def test_list_metrics(service: Service) -> None:
 
 async def test_dashboard(service: Service) -> None:
     """The documented numbers count points, metrics and events."""
-    await clear(service)
+    await delete_all(service)
     names = ["page_views", "page_views", "api_calls"]
     await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in names))
     await record(service, "/events", *({"event_name": name} for name in ("a", "b", "a", "c")))
@@ -234,7 +243,7 @@ async def test_dashboard(service: Service) -> None:
 
 async def test_events(service: Service) -> None:
     """An event comes back as it was sent, under the id that recording it gave."""
-    await clear(service)
+    await delete_all(service)
     properties = {"amount": 99.99, "currency": "USD", "items": 3, "nested": [None, {"é": True}]}
     sent = {"event_name": "purchase", "user_id": "user_456", "properties": properties}
     posted = (await service.post("/events", sent)).json()
@@ -255,7 +264,7 @@ async def test_events(service: Service) -> None:
 
 async def test_optional_fields(service: Service) -> None:
     """Only the name (and the value) must be there; null is as good as absent."""
-    await clear(service)
+    await delete_all(service)
     absent: dict[str, object] = {"event_name": "bare"}
     null = {"user_id": None, "properties": None, "timestamp": None, "id": None}
     empty: dict[str, object] = {"user_id": None, "properties": {}}
@@ -271,7 +280,7 @@ async def test_optional_fields(service: Service) -> None:
 
 async def test_event_list_is_newest_first_and_limited(service: Service) -> None:
     """100 by default, newest first, the last recorded first at one instant; `total` is all."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"event_name": f"e{n % 2}", "properties": {"n": n}, "timestamp": (n // 3 * 3) * 1000}
         for n in range(120)
@@ -291,7 +300,7 @@ async def test_event_list_is_newest_first_and_limited(service: Service) -> None:
 
 async def test_delete_metric(service: Service) -> None:
     """Deleting says how many points there were; the others stay, and it can be recorded anew."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"metric_name": name, "value": 1} for name in ("gone", "kept", "gone")]
     await record(service, "/metrics", *rows)
     answer = await service.http.delete("/metrics/gone")
@@ -303,14 +312,14 @@ async def test_delete_metric(service: Service) -> None:
         "service": "analytics-service",
     }
     assert await get(service, "/metrics") == {"metrics": ["kept"], "count": 1}
-    assert said(await service.http.delete("/metrics/gone"))[:2] == (404, "NOT_FOUND")
+    assert error_summary(await service.http.delete("/metrics/gone"))[:2] == (404, "NOT_FOUND")
     await service.post("/metrics", {"metric_name": "gone", "value": 5})
     assert (await get(service, "/metrics/gone"))["sum"] == 5
 
 
 async def test_delete_events(service: Service) -> None:
     """Deleting events says how many there were, metrics stay, and none left is fine."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "a"}, {"event_name": "b", "timestamp": 0})
     await record(service, "/metrics", {"metric_name": "kept", "value": 1})
     for deleted in (2, 0):
@@ -320,14 +329,14 @@ async def test_delete_events(service: Service) -> None:
             "deleted": deleted,
             "service": "analytics-service",
         }
-    assert await stored(service) == {"metrics": 1, "events": 0, "names": 1}
+    assert await stored_totals(service) == {"metrics": 1, "events": 0, "names": 1}
     await record(service, "/events", {"event_name": "again"})
     assert (await get(service, "/events"))["total"] == 1
 
 
 async def test_read_after_write(service: Service) -> None:
     """What was acknowledged is in the next answer, of either door, every time."""
-    await clear(service)
+    await delete_all(service)
     for number in range(1, 11):
         await service.post("/metrics", {"metric_name": "next", "value": 1})
         await service.post("/events", {"event_name": "next"})

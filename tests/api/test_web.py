@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.apis import said
+from tests.harness.apis import error_summary
 from tests.harness.service import Service
 
 DOCUMENTED = {
@@ -79,7 +79,7 @@ async def test_probes(service: Service) -> None:
 @pytest.mark.parametrize("path", ["/nope", "/nope/", "/Health", "/events/x", "/metric"])
 async def test_unknown_path(service: Service, path: str) -> None:
     """A path that is none gets a 404 in the one shape of errors."""
-    assert said(await service.http.get(path)) == (404, "NOT_FOUND", None, None)
+    assert error_summary(await service.http.get(path)) == (404, "NOT_FOUND", None, None)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_unknown_path(service: Service, path: str) -> None:
 async def test_wrong_method(service: Service, method: str, path: str, allowed: set[str]) -> None:
     """A method that a path hasn't got a 405 in the one shape, which names those it has."""
     answer = await service.http.request(method, path)
-    assert said(answer) == (405, "METHOD_NOT_ALLOWED", None, None)
+    assert error_summary(answer) == (405, "METHOD_NOT_ALLOWED", None, None)
     assert set(answer.headers["allow"].split(", ")) == allowed
 
 

@@ -32,7 +32,7 @@ def needs_root() -> None:
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[None]:
+def mount(folder: Path, *options: str) -> Iterator[None]:
     """Mount something on a new folder for a while."""
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -47,10 +47,10 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_memory(folder: Path, size: str) -> Iterator[None]:
+def mount_in_memory(folder: Path, size: str) -> Iterator[None]:
     """Mount a small disk on a folder."""
     needs_root()
-    with mounted(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
+    with mount(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
         yield
 
 
@@ -90,15 +90,15 @@ class Disk:
         _run("mkfs.ext4", "-q", "-F", str(image))
 
     @contextlib.contextmanager
-    def mounted(self, options: str = "data=ordered") -> Iterator[Path]:
+    def mount(self, options: str = "data=ordered") -> Iterator[Path]:
         """Mount the disk; mounting finds out what is on it, as after a power cut.
 
         With `data=writeback,nodelalloc` a file may have got its size but not its bytes.
         """
-        with mounted(self.folder, "-o", f"loop,{options}", str(self._image)):
+        with mount(self.folder, "-o", f"loop,{options}", str(self._image)):
             yield self.folder
 
-    def cut(self, service: Process, *, between_calls: bool = False) -> None:
+    def cut_power(self, service: Process, *, between_calls: bool = False) -> None:
         """Cut the power: nothing reaches the disk from here on; it has to be mounted again.
 
         All stands still when it happens, as in a power cut: the kernel lets some of the syncs that

@@ -22,7 +22,7 @@ needs_strace: Final = pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def injected(service: Process, *faults: str) -> Iterator[None]:
+def inject_faults(service: Process, *faults: str) -> Iterator[None]:
     """Do something to system calls of every thread, in strace's words: `fdatasync:error=EIO`.
 
     `when` counts in each thread of its own.

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.form import LONG, tell, thrown
 from tests.harness.process import Process
-from tests.harness.stores import journal, keys, lines, opened
+from tests.harness.run_profile import LONG, print_figure, seeded_random
+from tests.harness.stores import journal_lines, open_journal, open_store, stored_keys
 
 GROUPS = (3, 1, 2, 1, 3, 2)
 SPOILED_FROM = 3  # the last three groups
@@ -50,13 +50,13 @@ class Damaged:
 async def write_segments(folder: Path, number: int) -> list[Whole]:
     """Write segments of six groups."""
     written = []
-    async with journal(folder) as log:
+    async with open_journal(folder) as log:
         for n in range(number):
             ends, names = [0], []
             for group, size in enumerate(GROUPS):
                 names.append([f"{n:04}-{group}-{i}" for i in range(size)])
                 before = log.bytes
-                await log.append(lines(names[-1]), size)
+                await log.append(journal_lines(names[-1]), size)
                 ends.append(ends[-1] + log.bytes - before)
             await log.seal()
             path = log.sealed_segments[-1].path
@@ -84,7 +84,7 @@ def zero(segment: Whole, offset: int) -> Damaged:
 
 async def test_damage_anywhere_in_the_last_groups_costs_no_other_group(tmp_path: Path) -> None:
     """Cut, flipped, zeroed at every offset (a few in the short form), and with odd tails."""
-    dice = thrown()
+    dice = seeded_random()
     (sample,) = await write_segments(tmp_path / "sample", 1)
     offsets = range(sample.ends[SPOILED_FROM], len(sample.content) - 8)
     chosen = [(way, at) for way in (cut, flip, zero) for at in offsets]
@@ -103,7 +103,7 @@ async def test_damage_anywhere_in_the_last_groups_costs_no_other_group(tmp_path:
         untouched = segments[-1]
         with Process(data) as service:
             seconds = service.await_ready()
-            tell(f"{len(damaged)} damaged segments: ready after {seconds:.2f} s")
+            print_figure(f"{len(damaged)} damaged segments: ready after {seconds:.2f} s")
             assert service.post("/metrics", NEW).status_code == 200
             service.kill()
         await assert_replayed(data, damaged, untouched)
@@ -111,8 +111,8 @@ async def test_damage_anywhere_in_the_last_groups_costs_no_other_group(tmp_path:
 
 async def assert_replayed(data: Path, damaged: list[Damaged], untouched: Whole) -> None:
     """Exactly the whole groups of each segment are stored, and every other byte is set aside."""
-    async with opened(data) as store:
-        found = Counter(await keys(store))
+    async with open_store(data) as store:
+        found = Counter(await stored_keys(store))
     assert found.pop("new") == 1
     by_segment: dict[str, list[str]] = {}
     for key in found.elements():
@@ -134,7 +134,7 @@ async def test_group_that_is_there_twice_is_replayed_once(tmp_path: Path) -> Non
     last = first.content[first.ends[-2] :]
     first.path.write_bytes(first.content + last)
     second.path.write_bytes(second.content + last)
-    async with opened(data) as store:
-        found = Counter(await keys(store))
+    async with open_store(data) as store:
+        found = Counter(await stored_keys(store))
     assert set(found) == {key for one in (first, second) for group in one.keys for key in group}
     assert set(found.values()) == {1}

@@ -3,36 +3,38 @@
 import time
 from pathlib import Path
 
-from tests.faults.form import either, tell, thrown
-from tests.faults.strace import injected, needs_strace
-from tests.faults.writers import Writers, assert_exactly_once, await_true, counted
+from tests.faults.strace import inject_faults, needs_strace
+from tests.faults.writers import Writers, assert_exactly_once, await_true, count_rows
 from tests.harness.process import Process
+from tests.harness.run_profile import print_figure, seeded_random, short_or_long
 
-SECONDS = either(3, 60)
+SECONDS = short_or_long(3, 60)
 RENAMES = "rename,renameat,renameat2"  # the last step of an insert; the journal has none
 
 
 @needs_strace
 def test_engine_that_fails_for_a_while_delays_and_loses_nothing(tmp_path: Path) -> None:
     """No insert succeeds: writes and reads are answered, `/readyz` tells, and then all is there."""
-    dice = thrown()
+    dice = seeded_random()
     data = tmp_path / "data"
     with Process(data) as service:
         service.await_ready()
         with Writers(service.port, dice) as writers:
             writers.await_answers("acknowledged", 20)
             await_true(lambda: "fault" in service.http.get("/metrics").text, 10, "rows are loaded")
-            with injected(service, f"{RENAMES}:error=EIO"):
+            with inject_faults(service, f"{RENAMES}:error=EIO"):
                 until = time.monotonic() + SECONDS
                 await_true(lambda: "loader." in service.http.get("/readyz").text, 30, "it is told")
                 while time.monotonic() < until:
                     for path in ("/metrics/fault", "/events", "/dashboard"):
                         assert service.http.get(path).status_code == 200
                     writers.await_answers("acknowledged", 1)
-            assert writers.number("refused") == 0
+            assert writers.answer_count("refused") == 0
             began = time.monotonic()
             await_true(lambda: service.http.get("/readyz").status_code == 200, 60, "ready again")
-            tell(f"ready {time.monotonic() - began:.2f} s after the engine could write again")
-        found = counted(service)
+            print_figure(
+                f"ready {time.monotonic() - began:.2f} s after the engine could write again"
+            )
+        found = count_rows(service)
         service.kill()
-    assert_exactly_once(data, writers.sent, found)
+    assert_exactly_once(data, writers.batches, found)

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.disks import free_bytes, in_memory, resize
-from tests.faults.form import either, tell, thrown
-from tests.faults.writers import Writers, assert_exactly_once, await_true, counted
+from tests.faults.disks import free_bytes, mount_in_memory, resize
+from tests.faults.writers import Writers, assert_exactly_once, await_true, count_rows
 from tests.harness.process import Process
-from tests.harness.stores import keys, left_behind, opened
+from tests.harness.run_profile import print_figure, seeded_random, short_or_long
+from tests.harness.stores import leave_segments, open_store, stored_keys
 
 READS = ("/metrics", "/metrics/fault", "/events", "/dashboard", "/health", "/livez")
 
@@ -49,12 +49,12 @@ def is_ready(service: Process) -> bool:
     return service.http.get("/readyz").status_code == 200
 
 
-@pytest.mark.parametrize("turn", range(either(1, 5)))
+@pytest.mark.parametrize("turn", range(short_or_long(1, 5)))
 def test_full_disk_is_survived_without_a_restart(tmp_path: Path, turn: int) -> None:
     """Full under writers, then larger: ready again by itself, 0 lost, 0 twice, nothing refused."""
-    dice = thrown()
+    dice = seeded_random()
     data = tmp_path / "data"
-    with in_memory(data, "96m"):
+    with mount_in_memory(data, "96m"):
         with Process(data) as service:
             service.await_ready()
             with Writers(service.port, dice, sizes=(2, 50, 2000)) as writers:
@@ -65,23 +65,25 @@ def test_full_disk_is_survived_without_a_restart(tmp_path: Path, turn: int) -> N
                 writers.await_answers("refused", 20)
                 await_true(lambda: not is_ready(service), 10, "/readyz tells")
                 assert_full(service)
-                time.sleep(either(0.5, 10))
+                time.sleep(short_or_long(0.5, 10))
                 assert_full(service)
                 resize(data, "256m")
                 began = time.monotonic()
                 await_true(lambda: is_ready(service), 60, "ready after there is room")
-                tell(f"turn {turn}: ready {time.monotonic() - began:.2f} s after there was room")
+                print_figure(
+                    f"turn {turn}: ready {time.monotonic() - began:.2f} s after there was room"
+                )
                 writers.await_answers("acknowledged", 50)
-            found = counted(service)
+            found = count_rows(service)
             service.kill()
-        assert_exactly_once(data, writers.sent, found)
+        assert_exactly_once(data, writers.batches, found)
 
 
 def test_crash_on_a_full_disk_is_survived(tmp_path: Path) -> None:
     """Killed and started while the disk is full; once there is room: 0 lost, 0 twice."""
-    dice = thrown()
+    dice = seeded_random()
     data = tmp_path / "data"
-    with in_memory(data, "96m"):
+    with mount_in_memory(data, "96m"):
         with Process(data) as service:
             service.await_ready()
             with Writers(service.port, dice, sizes=(2, 50, 2000)) as writers:
@@ -94,34 +96,34 @@ def test_crash_on_a_full_disk_is_survived(tmp_path: Path) -> None:
         resize(data, "256m")
         with Process(data) as service:
             service.await_ready()
-            found = counted(service)
+            found = count_rows(service)
             assert service.post("/metrics", {"metric_name": "more", "value": 1}).status_code == 200
             assert service.http.delete("/metrics/more").status_code == 200
             service.kill()
-        assert_exactly_once(data, writers.sent, found)
+        assert_exactly_once(data, writers.batches, found)
 
 
 async def test_start_with_a_torn_segment_on_a_full_disk(tmp_path: Path) -> None:
     """No room to set the torn end aside: what is whole is answered, nothing is thrown away."""
     data = tmp_path / "data"
-    with in_memory(data, "96m"):
+    with mount_in_memory(data, "96m"):
         with Process(data) as service:
             service.await_ready()
             service.kill()
-        segments = await left_behind(data / "journal" / "metrics", ["a", "b"])
+        segments = await leave_segments(data / "journal" / "metrics", ["a", "b"])
         ((path, content),) = segments.items()
         path.write_bytes(content + content[:-5])
         fill(data, 0)
         with Process(data) as service:
-            await_true(lambda: answers(service) or not service.members(), 30, "it answers")
+            await_true(lambda: answers(service) or not service.group_commands(), 30, "it answers")
             assert answers(service)
             assert service.http.get("/readyz").status_code == 503
             resize(data, "256m")
             await_true(lambda: is_ready(service), 60, "ready after there is room")
             assert service.http.get("/dashboard").json()["total_metrics_tracked"] == 2
             service.kill()
-        async with opened(data) as store:
-            assert await keys(store) == ["a", "b"]
+        async with open_store(data) as store:
+            assert await stored_keys(store) == ["a", "b"]
 
 
 def answers(service: Process) -> bool:

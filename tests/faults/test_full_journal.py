@@ -5,16 +5,18 @@ from itertools import pairwise
 from pathlib import Path
 
 from settings import Settings
-from tests.faults.form import either
-from tests.faults.writers import Sent, audit, is_acknowledged
-from tests.harness.service import Service, running
-from tests.harness.stores import until
+from tests.faults.writers import SentBatch, audit, is_acknowledged
+from tests.harness.run_profile import short_or_long
+from tests.harness.service import Service, run_service
+from tests.harness.stores import wait_until
 
 CAP = 40_000
 BATCH = 50
 
 
-async def write(service: Service, name: str, sent: dict[str, Sent], over: asyncio.Event) -> None:
+async def write(
+    service: Service, name: str, sent: dict[str, SentBatch], over: asyncio.Event
+) -> None:
     """Send batches until it is over, as fast as they are answered."""
     number = 0
     while not over.is_set():
@@ -23,7 +25,7 @@ async def write(service: Service, name: str, sent: dict[str, Sent], over: asynci
         points = [
             {"metric_name": "fault", "value": 1, "tags": {"k": f"{key}/{n}"}} for n in range(BATCH)
         ]
-        request = sent[key] = Sent("metrics", BATCH)
+        request = sent[key] = SentBatch("metrics", BATCH)
         answer = await service.post("/metrics/batch", points)
         request.answer = "acknowledged" if is_acknowledged(answer, BATCH) else "refused"
         if request.answer == "refused":
@@ -34,7 +36,7 @@ async def write(service: Service, name: str, sent: dict[str, Sent], over: asynci
 async def test_writers_that_outrun_the_engine_are_refused_and_lose_nothing(tmp_path: Path) -> None:
     """503 with Retry-After at the cap, 200 again and again once the engine has caught up."""
     data = tmp_path / "data"
-    sent: dict[str, Sent] = {}
+    sent: dict[str, SentBatch] = {}
     over = asyncio.Event()
 
     def changes() -> int:
@@ -42,13 +44,13 @@ async def test_writers_that_outrun_the_engine_are_refused_and_lose_nothing(tmp_p
         return sum(a != b for a, b in pairwise(answers))
 
     settings = Settings(data=data, store=data / "store", journal_bytes=CAP)
-    async with running(settings) as service:
+    async with run_service(settings) as service:
         async with asyncio.TaskGroup() as tasks:
             for n in range(8):
                 tasks.create_task(write(service, str(n), sent, over))
             try:
-                for turn in range(1, either(2, 20)):
-                    await until(lambda turn=turn: changes() > turn * 20)  # type: ignore[misc]
+                for turn in range(1, short_or_long(2, 20)):
+                    await wait_until(lambda turn=turn: changes() > turn * 20)  # type: ignore[misc]
                     assert (await service.http.get("/metrics/fault")).status_code == 200
             finally:
                 over.set()

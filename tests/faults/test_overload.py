@@ -14,15 +14,15 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.faults.form import either, tell
-from tests.faults.writers import assert_accounts
+from tests.faults.writers import assert_counters_balance
 from tests.harness.process import Process
+from tests.harness.run_profile import print_figure, short_or_long
 
 GROUPS: Final = Path("/sys/fs/cgroup/memory")
 MEMORY: Final = 2**30
 CLIENTS: Final = 64
 ROWS: Final = 30_000
-SECONDS: Final = either(6, 60)
+SECONDS: Final = short_or_long(6, 60)
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not (GROUPS / "memory.limit_in_bytes").exists(),
@@ -85,10 +85,12 @@ def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
         stored = service.http.get("/dashboard").json()["total_metrics_tracked"]
         assert stored >= answers[200] * ROWS
         assert stored % ROWS == 0
-        assert_accounts(service)
+        assert_counters_balance(service)
         began = time.monotonic()
         assert service.post("/metrics", {"metric_name": "after", "value": 1}).status_code == 200
         assert service.http.get("/metrics/after").json()["count"] == 1
         most = int((group / "memory.max_usage_in_bytes").read_text()) / 2**20
-        tell(f"{answers}, at most {most:.0f} MiB, normal after {time.monotonic() - began:.3f} s")
+        print_figure(
+            f"{answers}, at most {most:.0f} MiB, normal after {time.monotonic() - began:.3f} s"
+        )
         service.stop()

@@ -8,11 +8,17 @@ import time
 from pathlib import Path
 
 from tests.faults.disks import Disk
-from tests.faults.form import either, tell, thrown
-from tests.faults.writers import Sent, Writers, assert_counts_cover, assert_exactly_once, counted
+from tests.faults.writers import (
+    SentBatch,
+    Writers,
+    assert_counts_cover,
+    assert_exactly_once,
+    count_rows,
+)
 from tests.harness.process import Process
+from tests.harness.run_profile import print_figure, seeded_random, short_or_long
 
-CUTS = either(3, 20)
+CUTS = short_or_long(3, 20)
 OPTIONS = ("data=ordered", "data=writeback,nodelalloc")
 
 
@@ -21,67 +27,67 @@ def test_power_cuts_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
 
     REST, GraphQL and the tables themselves count the same rows.
     """
-    dice = thrown()
+    dice = seeded_random()
     disk = Disk(tmp_path / "image", tmp_path / "data")
-    sent: dict[str, Sent] = {}
+    sent: dict[str, SentBatch] = {}
     for cut in range(CUTS):
         if cut and dice.random() < 0.3:  # a power cut in the middle of the recovery from one
-            with disk.mounted(dice.choice(OPTIONS)) as data, Process(data) as service:
+            with disk.mount(dice.choice(OPTIONS)) as data, Process(data) as service:
                 time.sleep(dice.uniform(0.3, 1.5))
-                disk.cut(service)
-        with disk.mounted(dice.choice(OPTIONS)) as data, Process(data) as service:
+                disk.cut_power(service)
+        with disk.mount(dice.choice(OPTIONS)) as data, Process(data) as service:
             seconds = service.await_ready()
-            tell(f"cut {cut}: ready {seconds:.2f} s after the start of the process")
-            assert_counts_cover(counted(service), sent)
+            print_figure(f"cut {cut}: ready {seconds:.2f} s after the start of the process")
+            assert_counts_cover(count_rows(service), sent)
             with Writers(service.port, dice, f"{cut}") as writers:
                 time.sleep(dice.uniform(0.05, 1.5))
                 if dice.random() < 0.4:
                     disk.write_back()
                     time.sleep(dice.uniform(0, 0.1))
-                disk.cut(service)
+                disk.cut_power(service)
                 service.kill()
-            sent |= writers.sent
-    with disk.mounted() as data:
+            sent |= writers.batches
+    with disk.mount() as data:
         with Process(data) as service:
             service.await_ready()
-            found = counted(service)
+            found = count_rows(service)
             service.kill()
         assert_exactly_once(data, sent, found)
 
 
 def test_power_cut_at_the_first_start_is_survived(tmp_path: Path) -> None:
     """Cut while the folders and tables are being made: the next start makes them."""
-    dice = thrown()
-    for n in range(either(1, 15)):
+    dice = seeded_random()
+    for n in range(short_or_long(1, 15)):
         disk = Disk(tmp_path / f"image-{n}", tmp_path / "data")
-        with disk.mounted() as data, Process(data) as service:
+        with disk.mount() as data, Process(data) as service:
             seconds = dice.uniform(0.3, 1.3)
             time.sleep(seconds)
-            disk.cut(service)
-        with disk.mounted() as data, Process(data) as service:
+            disk.cut_power(service)
+        with disk.mount() as data, Process(data) as service:
             service.await_ready()
-            tell(f"cut {seconds:.2f} s after the start")
+            print_figure(f"cut {seconds:.2f} s after the start")
             assert service.post("/metrics", {"metric_name": "fault", "value": 1}).status_code == 200
-            assert counted(service) == {"metrics": 1, "events": 0}
+            assert count_rows(service) == {"metrics": 1, "events": 0}
         (tmp_path / f"image-{n}").unlink()
 
 
 def test_disk_that_dies_is_told_and_nothing_hangs(tmp_path: Path) -> None:
     """Every call on the disk fails from one moment on: 503 for each write, and nothing is lost."""
-    dice = thrown()
+    dice = seeded_random()
     disk = Disk(tmp_path / "image", tmp_path / "data")
-    with disk.mounted() as data, Process(data) as service:
+    with disk.mount() as data, Process(data) as service:
         service.await_ready()
         with Writers(service.port, dice) as writers:
             writers.await_answers("acknowledged", 50)
-            disk.cut(service, between_calls=True)
+            disk.cut_power(service, between_calls=True)
             service.signal(signal.SIGCONT)
             writers.await_answers("refused", 50)
             assert service.http.get("/livez").status_code == 200
             assert "Input/output error" in service.http.get("/readyz").text
-            acknowledged = writers.number("acknowledged")
+            acknowledged = writers.answer_count("acknowledged")
             writers.await_answers("refused", 50)
-            assert writers.number("acknowledged") == acknowledged
+            assert writers.answer_count("acknowledged") == acknowledged
         service.kill()
-    with disk.mounted() as data:
-        assert_exactly_once(data, writers.sent)
+    with disk.mount() as data:
+        assert_exactly_once(data, writers.batches)

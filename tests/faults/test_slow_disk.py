@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
-from tests.faults.form import either, tell, thrown
 from tests.faults.strace import needs_strace
-from tests.faults.writers import Sent, Writers, assert_exactly_once, counted
+from tests.faults.writers import SentBatch, Writers, assert_exactly_once, count_rows
 from tests.harness.process import SERVE, Process
+from tests.harness.run_profile import print_figure, seeded_random, short_or_long
 
-SECONDS = either(3, 20)
+SECONDS = short_or_long(3, 20)
 WRITERS = 50
 PHASES = (("as it is", 1), ("slow", 20_000))
 
@@ -19,14 +19,14 @@ def test_slow_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
 
     Prints requests a second and their p99; the long form compares them with the disk as it is.
     """
-    dice = thrown()
+    dice = seeded_random()
     data, trace = tmp_path / "data", tmp_path / "trace"
-    sent: dict[str, Sent] = {}
+    sent: dict[str, SentBatch] = {}
     rates = []
     with Process(data) as service:
         service.await_ready()
         service.stop()
-    for name, delay in either(PHASES[1:], PHASES):
+    for name, delay in short_or_long(PHASES[1:], PHASES):
         strace = ("strace", "-D", "-f", "-y", "--seccomp-bpf", "-o", str(trace))
         calls = ("-e", "trace=fdatasync,fsync", "-e", f"inject=all:delay_exit={delay}")
         with Process(data, (*strace, *calls, *SERVE)) as service:
@@ -40,14 +40,16 @@ def test_slow_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
                         assert service.http.get(path).status_code in {200, 404}, path
                     time.sleep(0.2)
             syncs = synced(trace) - before
-            found = counted(service)
+            found = count_rows(service)
             service.kill()
-        sent |= writers.sent
-        seconds = sorted(s.seconds for s in writers.sent.values() if s.answer == "acknowledged")
+        sent |= writers.batches
+        seconds = sorted(s.seconds for s in writers.batches.values() if s.answer == "acknowledged")
         rates.append(len(seconds) / SECONDS)
         p99 = seconds[len(seconds) * 99 // 100] * 1000
-        tell(f"{name}: {rates[-1]:.0f}/s, p99 {p99:.0f} ms, {len(seconds) / syncs:.1f} a sync")
-    tell(f"slow / the first: {rates[-1] / rates[0]:.2f}")
+        print_figure(
+            f"{name}: {rates[-1]:.0f}/s, p99 {p99:.0f} ms, {len(seconds) / syncs:.1f} a sync"
+        )
+    print_figure(f"slow / the first: {rates[-1] / rates[0]:.2f}")
     assert len(seconds) > 3 * syncs
     assert_exactly_once(data, sent, found)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 
 from store.query.sql import Statement
-from tests.faults.form import LONG, either, tell
 from tests.harness.process import Process
-from tests.harness.stores import LIMITS, journal, lines, opened
+from tests.harness.run_profile import LONG, print_figure, short_or_long
+from tests.harness.stores import LIMITS, journal_lines, open_journal, open_store
 
-UNLOADED = either(550_000, 1_000_000)  # two segments at least
+UNLOADED = short_or_long(550_000, 1_000_000)  # two segments at least
 STORED = 10_000_000
 BATCH = 50_000
 ROOMY = replace(LIMITS, memory_bytes=4_000_000_000, query_memory_bytes=3_000_000_000)
@@ -25,15 +25,15 @@ class Found(msgspec.Struct):
 
 async def leave_unloaded(data: Path, first: int, rows: int) -> None:
     """Leave rows in the journal, as a crash would."""
-    async with journal(data / "journal" / "metrics") as log:
+    async with open_journal(data / "journal" / "metrics") as log:
         for start in range(first, first + rows, BATCH):
-            await log.append(lines(map(str, range(start, start + BATCH))), BATCH)
+            await log.append(journal_lines(map(str, range(start, start + BATCH))), BATCH)
 
 
 async def found_in(data: Path) -> Found:
     """Count what is stored."""
     text = "SELECT count() AS rows, uniqExact(batch, row) AS keys FROM metrics"
-    async with opened(data, ROOMY) as store:
+    async with open_store(data, ROOMY) as store:
         (found,) = await store.select(Statement(text, reads=("metrics",)), Found)
     return found
 
@@ -42,7 +42,7 @@ def start(data: Path, name: str, rows: int) -> None:
     """Start on a folder, print when it was ready, count through both doors, crash."""
     with Process(data) as service:
         seconds = service.await_ready(600)
-        tell(f"{name}: ready after {seconds:.2f} s")
+        print_figure(f"{name}: ready after {seconds:.2f} s")
         assert service.http.get("/dashboard").json()["total_metrics_tracked"] == rows
         assert service.graphql("{ overview { metricCount } }")["overview"]["metricCount"] == rows
         service.kill()

@@ -15,16 +15,16 @@ from typing import Any, Final, Literal, Self
 import httpx
 import msgspec
 
-from tests.faults.form import tell
 from tests.harness.process import Process, is_free
-from tests.harness.stores import LIMITS, keys, opened
+from tests.harness.run_profile import print_figure
+from tests.harness.stores import LIMITS, open_store, stored_keys
 
 _TLS: Final = ssl.create_default_context()  # to make one for each client takes 20 ms
 JSON: Final = {"content-type": "application/json"}
-RECORD: Final = """
+RECORD_EVENTS: Final = """
 mutation ($input: RecordEventsInput!) { recordEvents(input: $input) { accepted } }
 """
-COUNTED: Final = """
+COUNTS_QUERY: Final = """
 query ($range: TimeRangeInput!, $any: Boolean!) {
   overview { metricCount eventCount }
   metric(name: "fault") @include(if: $any) {
@@ -37,7 +37,7 @@ SIZES: Final = (2, 10, 10, 50, 2000)
 
 
 @dataclass(slots=True)
-class Sent:
+class SentBatch:
     """A request and its answer, if it got one: its rows have the keys `<key>/<number>`."""
 
     table: str
@@ -61,49 +61,49 @@ class Writers:
     sizes: tuple[int, ...] = SIZES
     kinds: tuple[str, ...] = KINDS
     pause: float = 0.05
-    sent: dict[str, Sent] = field(default_factory=dict)
-    _over: threading.Event = field(default_factory=threading.Event)
+    batches: dict[str, SentBatch] = field(default_factory=dict)
+    _is_over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _wrong: list[str] = field(default_factory=list)
+    _problems: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         for n in range(self.threads):
             dice = random.Random(self.dice.random())
-            thread = threading.Thread(target=self._guarded, args=(f"{self.name}-{n}", dice))
+            thread = threading.Thread(target=self._run_writer, args=(f"{self.name}-{n}", dice))
             self._threads.append(thread)
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._is_over.set()
         for thread in self._threads:
             thread.join()
-        assert not self._wrong, self._wrong
+        assert not self._problems, self._problems
 
-    def number(self, answer: str) -> int:
+    def answer_count(self, answer: str) -> int:
         """Return how many requests got an answer."""
-        return sum(sent.answer == answer for sent in list(self.sent.values()))
+        return sum(sent.answer == answer for sent in list(self.batches.values()))
 
     def await_answers(self, answer: str, number: int, seconds: float = 30) -> None:
         """Return when so many more requests got an answer."""
-        target = self.number(answer) + number
-        await_true(lambda: self.number(answer) >= target, seconds, f"{number} {answer}")
+        target = self.answer_count(answer) + number
+        await_true(lambda: self.answer_count(answer) >= target, seconds, f"{number} {answer}")
 
-    def _guarded(self, name: str, dice: random.Random) -> None:
+    def _run_writer(self, name: str, dice: random.Random) -> None:
         try:
             self._write(name, dice)
         except Exception as error:  # noqa: BLE001 - told by the test's own thread
-            self._wrong.append(repr(error))
+            self._problems.append(repr(error))
 
     def _write(self, name: str, dice: random.Random) -> None:
         url = f"http://127.0.0.1:{self.port}"
         with httpx.Client(base_url=url, trust_env=False, timeout=60, verify=_TLS) as http:
             for number in count():
-                if self._over.is_set():
+                if self._is_over.is_set():
                     return
                 key = f"{name}-{number}"
                 path, table, rows, body = self._request(key, dice)
-                sent = self.sent[key] = Sent(table, rows)
+                sent = self.batches[key] = SentBatch(table, rows)
                 began = time.monotonic()
                 try:
                     answer = http.post(path, content=msgspec.json.encode(body), headers=JSON)
@@ -132,7 +132,7 @@ class Writers:
                 return "/metrics/batch", "metrics", rows, points
             case "events":
                 return "/events/batch", "events", rows, events
-        body = {"query": RECORD, "variables": {"input": {"events": inputs}}}
+        body = {"query": RECORD_EVENTS, "variables": {"input": {"events": inputs}}}
         return "/graphql", "events", rows, body
 
 
@@ -159,36 +159,36 @@ def await_true(condition: Callable[[], object], seconds: float, what: str) -> No
 
 def write_for(
     service: Process, seconds: float, dice: random.Random, name: str = "w"
-) -> dict[str, Sent]:
+) -> dict[str, SentBatch]:
     """Let four writers write for a while; return what they sent."""
     with Writers(service.port, dice, name) as writers:
         time.sleep(seconds)
-    return writers.sent
+    return writers.batches
 
 
-ACCOUNTS: Final = """
+STREAM_STATS: Final = """
 { ingestion {
   stream received stored duplicates rejected unavailable pending recovered loaded waiting setAside
 } }
 """
 
 
-def assert_accounts(service: Process) -> None:
+def assert_counters_balance(service: Process) -> None:
     """Every row that came is accounted for, and every row that was stored (R21)."""
-    for account in service.graphql(ACCOUNTS)["ingestion"]:
+    for account in service.graphql(STREAM_STATS)["ingestion"]:
         outcomes = ("stored", "duplicates", "rejected", "unavailable", "pending")
         assert account["received"] == sum(account[name] for name in outcomes), account
         places = sum(account[name] for name in ("loaded", "waiting", "setAside"))
         assert account["stored"] + account["recovered"] == places, account
 
 
-def counted(service: Process) -> dict[str, int]:
+def count_rows(service: Process) -> dict[str, int]:
     """Count the rows of each table; both doors must say the same, and the accounts be right."""
-    assert_accounts(service)
+    assert_counters_balance(service)
     board = service.http.get("/dashboard").json()
     metrics = service.http.get("/metrics/fault").json().get("count", 0)
     events = service.http.get("/events?event_name=fault&limit=1").json()["total"]
-    data = service.graphql(COUNTED, range={"last": "1d"}, any=metrics > 0)
+    data = service.graphql(COUNTS_QUERY, range={"last": "1d"}, any=metrics > 0)
     found = {"metrics": metrics, "events": events}
     series = data["metric"]["query"]["series"] if metrics else []
     others = {
@@ -207,33 +207,35 @@ def counted(service: Process) -> dict[str, int]:
     return found
 
 
-def assert_counts_cover(found: dict[str, int], sent: dict[str, Sent]) -> None:
+def assert_counts_cover(found: dict[str, int], sent: dict[str, SentBatch]) -> None:
     """At least the acknowledged rows are counted."""
     for table, number in found.items():
         least = acknowledged_rows(sent, table)
         assert number >= least, f"{least} rows of {table} were acknowledged, {number} are there"
 
 
-def acknowledged_rows(sent: dict[str, Sent], *tables: str) -> int:
+def acknowledged_rows(sent: dict[str, SentBatch], *tables: str) -> int:
     """Add up the acknowledged rows, of all tables or of some."""
     answered = [s for s in sent.values() if s.answer == "acknowledged"]
     return sum(s.rows for s in answered if not tables or s.table in tables)
 
 
 def assert_exactly_once(
-    data: Path, sent: dict[str, Sent], expected: dict[str, int] | None = None
+    data: Path, sent: dict[str, SentBatch], expected: dict[str, int] | None = None
 ) -> None:
     """Audit a folder that no service has open."""
     asyncio.run(audit(data, sent, expected))
 
 
-async def audit(data: Path, sent: dict[str, Sent], expected: dict[str, int] | None = None) -> None:
+async def audit(
+    data: Path, sent: dict[str, SentBatch], expected: dict[str, int] | None = None
+) -> None:
     """Look at every stored row: what was acknowledged is there once, what was refused is not.
 
     Requests without an answer are there whole or not at all. `expected` is what the doors counted.
     """
-    async with opened(data, replace(LIMITS, result_rows=10**9)) as store:
-        found = {table: Counter(await keys(store, table)) for table in ("metrics", "events")}
+    async with open_store(data, replace(LIMITS, result_rows=10**9)) as store:
+        found = {table: Counter(await stored_keys(store, table)) for table in ("metrics", "events")}
     rows = found["metrics"] + found["events"]
     batches = Counter(key.partition("/")[0] for key in rows)
     wrong = {
@@ -244,7 +246,7 @@ async def audit(data: Path, sent: dict[str, Sent], expected: dict[str, int] | No
         "strange": batches.keys() - sent.keys(),
     }
     answers = Counter(s.answer for s in sent.values())
-    tell(f"requests {dict(answers)}, rows {acknowledged_rows(sent)}, found {rows.total()}")
+    print_figure(f"requests {dict(answers)}, rows {acknowledged_rows(sent)}, found {rows.total()}")
     assert not any(wrong.values()), {name: what for name, what in wrong.items() if what}
     if expected is not None:
         totals = {table: counts.total() for table, counts in found.items()}

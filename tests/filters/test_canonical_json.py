@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from store.query.fields import json_fields
 from store.query.sql import Slots, Statement
-from tests.faults.form import either
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 from tests.oracle.aggregates import identity
 
@@ -100,7 +100,7 @@ async def test_edges(service: Service) -> None:
 
 
 @settings(
-    max_examples=either(60, 200),
+    max_examples=short_or_long(60, 200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from schema.filters import BooleanFilter, DateTimeFilter, NumberFilter, StringFilter
 from store.query.filters import emptiness, operators
-from tests.faults.form import either
-from tests.harness.apis import ask, clear, record, refusal, said
+from tests.harness.apis import ask, delete_all, error_summary, first_error, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 from tests.oracle import filters
 
@@ -44,7 +44,7 @@ DELETIONS: Final[list[tuple[dict[str, Any], set[str]]]] = [
 @pytest.mark.parametrize("place", range(len(DELETIONS)))
 async def test_deleting(service: Service, place: int) -> None:
     """Deleting takes what listing shows, and leaves the rest."""
-    await clear(service)
+    await delete_all(service)
     for row in ROWS:  # each a batch, and so a part
         await record(service, "/events", row)
     where, gone = DELETIONS[place]
@@ -113,11 +113,11 @@ EMPTY: Final[list[tuple[dict[str, Any], str]]] = [
 @pytest.mark.parametrize("place", range(len(EMPTY)))
 async def test_empty_filters_delete_nothing(service: Service, place: int) -> None:
     """A part of a filter that selects every event or none is refused, wherever it stands."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "a", "user_id": "u"})
     where, field = EMPTY[place]
     answer = await service.post("/graphql", {"query": DELETION, "variables": {"where": where}})
-    assert said(answer) == (422, "BAD_USER_INPUT", field, None)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
@@ -136,19 +136,19 @@ async def test_empty_filters_delete_nothing(service: Service, place: int) -> Non
 )
 async def test_everything_or_a_filter(service: Service, given: dict[str, Any], field: str) -> None:
     """A deletion is told either a filter or that it takes everything."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "a"})
     query = "mutation($input: DeleteEventsInput!) {deleteEvents(input: $input) {matchedRows}}"
     answer = await service.post("/graphql", {"query": query, "variables": {"input": given}})
-    assert said(answer) == (422, "BAD_USER_INPUT", field, None)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
     answer = await service.post("/graphql", {"query": DELETION, "variables": given})
-    assert said(answer) == (422, "BAD_USER_INPUT", field, None)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
 async def test_everything(service: Service) -> None:
     """`all: true` deletes every event; beside a filter `all: false` means nothing."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "a"}, {"event_name": "b"}, {"event_name": "b"})
     deleted = await ask(service, DELETION, where=NAMED, all=False)
     assert deleted == {"deleteEvents": {"matchedRows": 1}}
@@ -158,7 +158,7 @@ async def test_everything(service: Service) -> None:
 
 async def test_forgotten_variables(service: Service) -> None:
     """A document whose variables are not sent deletes nothing."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "a", "user_id": "u"})
     for variables, where in (
         ("$f: String", "{userId: {eq: $f}}"),
@@ -173,20 +173,20 @@ async def test_forgotten_variables(service: Service) -> None:
     ):
         query = f"mutation({variables}) {{deleteEvents(input: {{where: {where}}}) {{matchedRows}}}}"
         answer = await service.post("/graphql", {"query": query})
-        assert said(answer)[:2] == (422, "BAD_USER_INPUT"), query
-        assert str(refusal(answer)["extensions"]["field"]).startswith("where"), query
+        assert error_summary(answer)[:2] == (422, "BAD_USER_INPUT"), query
+        assert str(first_error(answer)["extensions"]["field"]).startswith("where"), query
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
 @pytest.mark.parametrize("where", [{}, {"AND": [{"NOT": NAMED}]}, {"OR": [{"name": {"neq": "e"}}]}])
 async def test_performed_does_not_delete(service: Service, where: dict[str, Any]) -> None:
     """What could miss rows is refused, and deletes none."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "e", "user_id": "u"})
     performed = {"performed": {"event": "e"}}
     where = {**where, "NOT": {"NOT": performed}}
     answer = await service.post("/graphql", {"query": DELETION, "variables": {"where": where}})
-    assert said(answer) == (422, "BAD_USER_INPUT", "where.NOT.NOT.performed", None)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", "where.NOT.NOT.performed", None)
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
@@ -272,7 +272,7 @@ def has_tests(where: Mapping[str, Any]) -> bool:
 
 
 @settings(
-    max_examples=either(20, 60),
+    max_examples=short_or_long(20, 60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -283,7 +283,7 @@ async def test_any_filter(service: Service, where: dict[str, Any]) -> None:
     """A deletion is refused, or takes exactly what listing shows; a filter without a test takes
     nothing.
     """
-    await clear(service)
+    await delete_all(service)
     words = {"name": "event_name", "userId": "user_id", "sessionId": "session_id"}
     rows = [{words.get(key, key): value or None for key, value in row.items()} for row in EVENTS]
     await record(service, "/events", *rows)
@@ -292,7 +292,7 @@ async def test_any_filter(service: Service, where: dict[str, Any]) -> None:
     left = {node["name"] for node in (await ask(service, LISTING))["events"]["nodes"]}
     everything = {row["name"] for row in EVENTS}
     if "errors" in answer.json():
-        assert said(answer)[:2] == (422, "BAD_USER_INPUT")
+        assert error_summary(answer)[:2] == (422, "BAD_USER_INPUT")
         assert left == everything
         return
     meant = without_nulls(where)

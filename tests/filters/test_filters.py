@@ -20,8 +20,8 @@ from store.query.fields.json_fields import (
 from store.query.filters.conditions import event_condition, metric_condition
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
-from tests.harness.apis import ask, clear, record, refusal, said
-from tests.harness.filter_queries import made
+from tests.harness.apis import ask, delete_all, error_summary, first_error, record
+from tests.harness.filter_queries import make_input
 from tests.harness.service import Service
 
 QUERY: Final = "query($where: EventFilter) {events(where: $where) {totalCount nodes {name}}}"
@@ -89,7 +89,7 @@ async def test_refusals(service: Service, kind: str) -> None:
     for query in (QUERY, DELETION):
         answer = await service.post("/graphql", {"query": query, "variables": {"where": where}})
         if query == QUERY or "performed" not in field:
-            assert said(answer) == (422, "BAD_USER_INPUT", field, limit)
+            assert error_summary(answer) == (422, "BAD_USER_INPUT", field, limit)
 
 
 PATTERNS: Final = [
@@ -109,14 +109,14 @@ PATTERNS: Final = [
 @pytest.mark.parametrize("pattern", PATTERNS)
 async def test_patterns_that_are_none(service: Service, pattern: str) -> None:
     """What RE2 refuses is a 422 with its reason, whether there is anything to match or not."""
-    await clear(service)
+    await delete_all(service)
     for name in ("e", None):
         for operator in ("matches", "notMatches"):
             tests = {operator: pattern, "caseSensitive": name is None}
             where = {"OR": [EQ, {"userId": {"matches": "fine"}}, {"name": tests}]}
             answer = await service.post("/graphql", {"query": QUERY, "variables": {"where": where}})
             field = f"where.OR[2].name.{operator}"
-            assert said(answer) == (422, "BAD_USER_INPUT", field, None)
+            assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
             assert "is no regular expression: " in answer.json()["errors"][0]["message"]
         if name:
             await record(service, "/events", {"event_name": name})
@@ -150,7 +150,7 @@ async def test_deep_filters(service: Service, depth: int) -> None:
         text = json.dumps(body)
         deep = '{"NOT": ' * (depth - 1) + '{"name": {"eq": "a"}}' + "}" * (depth - 1)
         answer = await service.post("/graphql", text.replace('"deep"', deep).encode())
-        assert refusal(answer)["extensions"]["code"] in {
+        assert first_error(answer)["extensions"]["code"] in {
             "BAD_USER_INPUT",
             "BAD_REQUEST",
             "GRAPHQL_PARSE_FAILED",
@@ -163,13 +163,13 @@ async def test_infinity_in_a_document(service: Service) -> None:
     where = '{property: {key: "p", number: {lt: 1e999}}}'
     query = f"{{events(where: {where}) {{totalCount}}}}"
     answer = await service.post("/graphql", {"query": query})
-    assert said(answer) == (400, "GRAPHQL_VALIDATION_FAILED", None, None)
-    assert "Float cannot represent" in refusal(answer)["message"]
+    assert error_summary(answer) == (400, "GRAPHQL_VALIDATION_FAILED", None, None)
+    assert "Float cannot represent" in first_error(answer)["message"]
 
 
 async def test_null_is_as_good_as_absent(service: Service) -> None:
     """Whatever is null in a filter does not count as a test."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "a"}, {"event_name": "b"})
     for where in (
         {"AND": None, "OR": None, "NOT": None, "property": None, "performed": None},
@@ -219,7 +219,7 @@ async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None
                 " FROM numbers(100000)"
             )
         )
-    rows = queries.event_rows("default", made(EventFilter, where))
+    rows = queries.event_rows("default", make_input(EventFilter, where))
     read, of = await granules(service, rows)
     assert 0 < read <= of / 3, (read, of)
 
@@ -232,7 +232,7 @@ async def test_metric_condition_names_its_own_field(service: Service) -> None:
     ):
         rows = RowSet("metrics", "default")
         with pytest.raises(Exception, match=r"at most 1000|1 to 1000") as refused:
-            metric_condition(made(MetricFilter, tests), rows, "input.where")
+            metric_condition(make_input(MetricFilter, tests), rows, "input.where")
         assert getattr(refused.value, "field", None) == field
     assert service.context.project == "default"
 
@@ -248,7 +248,7 @@ def test_no_value_is_in_the_text() -> None:
             "performed": {"event": word, "where": {"userId": {"contains": word}}},
         }
         rows = RowSet("events", "default")
-        texts.append(event_condition(made(EventFilter, where), rows, span))
+        texts.append(event_condition(make_input(EventFilter, where), rows, span))
     assert texts[0] == texts[1]
 
 
@@ -287,7 +287,7 @@ EQUAL: Final[list[list[str]]] = [
 
 async def test_groups_of_properties(service: Service) -> None:
     """Equal values are one group, others are not, and null is as good as none."""
-    await clear(service)
+    await delete_all(service)
     lines = [
         b'{"event_name": "g", "properties": {"p": %s}}' % text.encode()
         for same in EQUAL
@@ -327,7 +327,7 @@ async def test_raw_tags(service: Service) -> None:
 
 async def test_booleans_as_values(service: Service) -> None:
     """A boolean is 1 or 0, and nothing else is one."""
-    await clear(service)
+    await delete_all(service)
     values = [True, False, 1, 0, "true", None, [True]]
     rows = [{"event_name": "b", "properties": {"p": value}} for value in values]
     await record(service, "/events", *rows)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from store.query.fields import json_fields
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
-from tests.faults.form import either
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
 HOSTILE: Final = st.text(alphabet="\"\\.:,{}[]a'é\0\n\u2028\x1f ", min_size=0, max_size=4)
@@ -30,7 +30,7 @@ NESTED: Final = st.recursive(
     max_leaves=6,
 )
 ANY: Final = settings(
-    max_examples=either(100, 300),
+    max_examples=short_or_long(100, 300),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -18,9 +18,9 @@ from schema.filters import (
     StringFilter,
 )
 from schema.scalars import Instant, rfc3339
-from tests.faults.form import LONG, either
 from tests.harness.apis import ask, record
 from tests.harness.filter_queries import field_names, passing_events, passing_metrics
+from tests.harness.run_profile import LONG, short_or_long
 from tests.harness.service import Service
 from tests.oracle import filters
 
@@ -385,7 +385,7 @@ def trees() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @settings(
-    max_examples=either(50, 150),
+    max_examples=short_or_long(50, 150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -6,11 +6,11 @@ import pytest
 import pytest_asyncio
 
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import ask, clear, record, said
+from tests.harness.apis import ask, delete_all, error_summary, record
 from tests.harness.filter_queries import passing_events
 from tests.harness.service import Service
 from tests.oracle import filters
-from tests.oracle.aggregates import Asked, Row, total
+from tests.oracle.aggregates import Aggregate, Row, expected_value
 
 INSTANTS: Final = [
     "1970-01-01T00:00:00Z", "2024-02-29T12:34:56.789123+05:30", "2023-02-29T00:00:00Z",
@@ -47,7 +47,7 @@ EVENTS: Final[list[dict[str, Any]]] = [
 
 @pytest_asyncio.fixture(scope="module", autouse=True)
 async def _recorded(service: Service) -> None:
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"event_name": "e", "properties": event["properties"], "timestamp": event["time"]}
         for event in EVENTS
@@ -89,13 +89,13 @@ async def test_casts_of_aggregates(service: Service, cast: str | None) -> None:
     """Sums, means, extremes and quantiles take texts for numbers on request."""
     rows = [Row(event["time"], n, properties=event["properties"]) for n, event in enumerate(EVENTS)]
     given = {"property": "p"} | ({"cast": cast} if cast else {})
-    asked = [Asked(name, name, given) for name in ("sum", "avg", "min", "max")]
-    asked.append(Asked("quantile", "quantile", given | {"q": 0.5, "exact": True}))
+    asked = [Aggregate(name, name, given) for name in ("sum", "avg", "min", "max")]
+    asked.append(Aggregate("quantile", "quantile", given | {"q": 0.5, "exact": True}))
     texts = " ".join(one.text.replace('"NUMBER"', "NUMBER") for one in asked)
     query = f"{{eventTrend(range: {{preset: ALL_TIME}}) {{series {{total {{{texts}}}}}}}}}"
     (found,) = (await ask(service, query))["eventTrend"]["series"]
     for one in asked:
-        assert total(one, rows, {}, 0).allows(found["total"][one.key]), one
+        assert expected_value(one, rows, {}, 0).allows(found["total"][one.key]), one
 
 
 async def test_items(service: Service) -> None:
@@ -169,7 +169,7 @@ async def test_property_of_an_event(service: Service) -> None:
     ]  # fmt: skip
     assert found["edges"][0]["node"]["property"] == 30101810845250003001
     bad = await service.post("/graphql", {"query": query.replace('"a.c"', '"a\\\\"')})
-    assert said(bad)[1:3] == ("BAD_USER_INPUT", "key")
+    assert error_summary(bad)[1:3] == ("BAD_USER_INPUT", "key")
 
 
 async def test_event_type(service: Service) -> None:

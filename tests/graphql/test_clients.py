@@ -75,7 +75,7 @@ def test_programs_compile() -> None:
 
 def test_wrong_uses_do_not_compile() -> None:
     """What may be null, is not there or has another type is found by `tsc`, each on its line."""
-    wrong = javascript.GENERATED / "wrong.ts"
+    wrong = javascript.GENERATED_FOLDER / "wrong.ts"
     wrong.write_text(_DECLARED + "\n".join(use for use, _ in WRONG_USES))
     try:
         found = [re.findall(r"wrong\.ts\((\d+),.*?(TS\d+)", it) for it in javascript.check_types()]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.apis import ask, record, refusal, said
+from tests.harness.apis import ask, error_summary, first_error, record
 from tests.harness.service import Service
 
 UNPARSED = {
@@ -79,8 +79,8 @@ INSTANTS = {
 async def test_documents_that_do_not_parse(service: Service, kind: str) -> None:
     """A text that is no document is a 400 with the place where it goes wrong."""
     answer = await service.post("/graphql", {"query": UNPARSED[kind]})
-    assert said(answer) == (400, "GRAPHQL_PARSE_FAILED", None, None)
-    (place,) = refusal(answer)["locations"]
+    assert error_summary(answer) == (400, "GRAPHQL_PARSE_FAILED", None, None)
+    (place,) = first_error(answer)["locations"]
     assert place.keys() == {"line", "column"}
 
 
@@ -88,7 +88,7 @@ async def test_documents_that_do_not_parse(service: Service, kind: str) -> None:
 async def test_invalid_documents(service: Service, kind: str) -> None:
     """A document that does not fit the schema is a 400, whatever is wrong with it."""
     answer = await service.post("/graphql", {"query": INVALID[kind]})
-    assert said(answer) == (400, "GRAPHQL_VALIDATION_FAILED", None, None)
+    assert error_summary(answer) == (400, "GRAPHQL_VALIDATION_FAILED", None, None)
     assert "data" not in answer.json()
     assert len(answer.json()["errors"]) < 102
 
@@ -98,7 +98,7 @@ async def test_unreadable_instants_in_a_document(service: Service, kind: str) ->
     """A text that is no instant is refused as in a variable: 422, with the field's name."""
     answer = await service.post("/graphql", {"query": INSTANTS[kind]})
     field = "from" if kind == "date without time" else "gt"
-    assert said(answer) == (422, "BAD_USER_INPUT", field, None)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ async def test_unreadable_instants_in_a_document(service: Service, kind: str) ->
 async def test_unclear_operation(service: Service, query: str) -> None:
     """Which operation is meant is never guessed: none, or several without a name, is a 400."""
     answer = await service.post("/graphql", {"query": query})
-    assert said(answer) == (400, "BAD_REQUEST", "operationName", None)
+    assert error_summary(answer) == (400, "BAD_REQUEST", "operationName", None)
 
 
 async def test_subscription(service: Service) -> None:
     """A subscription is refused as what it is."""
     answer = await service.post("/graphql", {"query": "subscription {health {status}}"})
-    assert said(answer) == (400, "BAD_REQUEST", None, None)
+    assert error_summary(answer) == (400, "BAD_REQUEST", None, None)
 
 
 VARIABLES: dict[str, tuple[str, str, Any]] = {
@@ -165,7 +165,7 @@ async def test_bad_variables(service: Service, kind: str) -> None:
     query = f"query($v: {type_name}) {{{field}}}"
     variables = {} if value is ... else {"v": value}
     answer = await service.post("/graphql", {"query": query, "variables": variables})
-    assert said(answer)[:2] == (422, "BAD_USER_INPUT")
+    assert error_summary(answer)[:2] == (422, "BAD_USER_INPUT")
 
 
 async def test_unneeded_variables(service: Service) -> None:
@@ -207,7 +207,7 @@ async def test_exponential_fragments_around_a_query(service: Service) -> None:
     last = 'query(range: {last: "1h"}) {__typename}'
     query = '{metric(name: "nobody") {...F0}}' + spread_twice("Metric", last)
     answer = await service.post("/graphql", {"query": query})
-    assert said(answer) == (404, "NOT_FOUND", None, None)
+    assert error_summary(answer) == (404, "NOT_FOUND", None, None)
 
 
 async def test_exponential_fragments_in_a_mutation(service: Service) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults.form import either
-from tests.harness.apis import clear, record, refusal
+from tests.harness.apis import delete_all, first_error, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 
 INEXACT: Final = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 10**23, 2**64 - 1, 10**309, -(10**400)]
@@ -36,15 +36,15 @@ async def test_inexact_integers_are_refused(service: Service, place: str, number
     await record(service, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON})
     for answer in await answers(service, place, number):
         assert answer.status_code in {400, 422}
-        message = refusal(answer)["message"]
+        message = first_error(answer)["message"]
         assert "Float cannot represent" in message or "too large" in message, message
 
 
 @given(number=st.one_of(st.sampled_from(EXACT), st.integers(-(2**70), 2**70)))
-@settings(derandomize=True, deadline=None, max_examples=either(20, 60))
+@settings(derandomize=True, deadline=None, max_examples=short_or_long(20, 60))
 async def test_literals_mean_what_variables_mean(service: Service, number: int) -> None:
     """Literal and variable find the same event, the one with this number, or are both refused."""
-    await clear(service)
+    await delete_all(service)
     neighbours = [number - 1, number, number + 1]
     await record(
         service, "/events", *({"event_name": "e", "properties": {"n": n}} for n in neighbours)
@@ -54,8 +54,8 @@ async def test_literals_mean_what_variables_mean(service: Service, number: int) 
         for answer in (literal, variable):
             assert answer.json()["data"]["events"]["totalCount"] == 1
     else:
-        assert "lose precision" in refusal(literal)["message"]
-        assert "lose precision" in refusal(variable)["message"]
+        assert "lose precision" in first_error(literal)["message"]
+        assert "lose precision" in first_error(variable)["message"]
 
 
 @pytest.mark.parametrize("number", [str(number) for number in INEXACT] + ["1e999", "9" * 5000])
@@ -75,7 +75,7 @@ async def test_recorded_values(service: Service, number: str) -> None:
     for path, body in bodies:
         answer = await service.post(path, body.encode())
         assert answer.status_code in {400, 422}, (path, answer.text)
-        assert refusal(answer)
+        assert first_error(answer)
     assert (await service.http.get("/metrics/v")).status_code == 404
 
 
@@ -83,4 +83,4 @@ async def test_recorded_values(service: Service, number: str) -> None:
 async def test_other_literals(service: Service, value: str) -> None:
     """What is no finite number is refused as a Float."""
     query = f"{{{PLACES[0].replace('NUMBER', value)}}}"
-    assert "Float" in refusal(await service.post("/graphql", {"query": query}))["message"]
+    assert "Float" in first_error(await service.post("/graphql", {"query": query}))["message"]

@@ -10,13 +10,13 @@ from tests.harness.apis import (
     EVENTS,
     METRICS,
     ask,
-    canonical,
-    clear,
+    canonical_json,
+    delete_all,
+    error_summary,
+    first_error,
     get,
     record,
-    refusal,
-    said,
-    stored,
+    stored_totals,
 )
 from tests.harness.service import Service
 
@@ -53,7 +53,7 @@ async def test_health(service: Service) -> None:
 
 async def test_overview(service: Service) -> None:
     """The numbers and the sorted names of everything that is stored."""
-    await clear(service)
+    await delete_all(service)
     query = "{overview {metricCount metricNames eventCount eventNames}}"
     empty = {"metricCount": 0, "metricNames": [], "eventCount": 0, "eventNames": []}
     assert (await ask(service, query))["overview"] == empty
@@ -143,7 +143,7 @@ async def test_durations(service: Service, text: str, hours: float) -> None:
 )
 async def test_refusals(service: Service, query: str, code: str, field: str | None) -> None:
     """What can't be answered is an error with code and field, at its place in the document."""
-    error = refusal(await service.post("/graphql", {"query": f"{{asked: {query}}}"}))
+    error = first_error(await service.post("/graphql", {"query": f"{{asked: {query}}}"}))
     assert (error["extensions"]["code"], error["extensions"].get("field")) == (code, field)
     assert error["path"][0] == "asked"
 
@@ -166,7 +166,7 @@ async def test_error_beside_an_answer(service: Service) -> None:
 
 async def test_record_metrics(service: Service) -> None:
     """Points are recorded with their time, tags and id; the bad ones are reported."""
-    await clear(service)
+    await delete_all(service)
     mutation = """
     mutation($rows: [MetricInput!]!) {
       recordMetrics(input: {metrics: $rows}) {
@@ -204,7 +204,7 @@ async def test_record_metrics(service: Service) -> None:
 
 async def test_record_events(service: Service) -> None:
     """Events are recorded with all their fields, and come back newest first."""
-    await clear(service)
+    await delete_all(service)
     properties: dict[str, Any] = {"plan": "premium", "n": [1, 1.0, 2**64, None, {"deep": ""}]}
     rows: list[dict[str, Any]] = [
         {"name": "e", "userId": "u", "properties": properties, "time": "2025-10-30T12:34:56.789Z"},
@@ -214,12 +214,12 @@ async def test_record_events(service: Service) -> None:
     data = await ask(service, "{events {nodes {name time userId properties}}}")
     first = {"name": "e", "time": rows[0]["time"], "userId": "u", "properties": properties}
     second = {"name": "e", "time": rows[1]["time"], "userId": None, "properties": {}}
-    assert canonical(data["events"]["nodes"]) == canonical([first, second])
+    assert canonical_json(data["events"]["nodes"]) == canonical_json([first, second])
 
 
 async def test_json_in_a_document(service: Service) -> None:
     """Properties may be written into the document, with variables; a missing one is left out."""
-    await clear(service)
+    await delete_all(service)
     mutation = r"""
     mutation($plan: String, $none: String, $given: JSON) {
       recordEvents(input: {events: [{name: "e", properties: {
@@ -232,7 +232,7 @@ async def test_json_in_a_document(service: Service) -> None:
         "recordEvents": {"accepted": 1}
     }
     (event,) = (await get(service, "/events"))["events"]
-    assert canonical(event["properties"]) == canonical(
+    assert canonical_json(event["properties"]) == canonical_json(
         {
             "text": 'é"\\\n',
             "number": 1,
@@ -249,27 +249,27 @@ async def test_json_in_a_document(service: Service) -> None:
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000, "-" + "9" * 5000])
 async def test_numbers_that_json_has_not(service: Service, number: str) -> None:
     """A number in a document that no double, or no parser, can hold is refused, not made null."""
-    before = await stored(service)
+    before = await stored_totals(service)
     for properties in (f"{{n: {number}}}", f"{{n: [{number}]}}", number):
         mutation = f'{{name: "e", properties: {properties}}}'
         query = f"mutation {{recordEvents(input: {{events: [{mutation}]}}) {{accepted}}}}"
         answer = await service.post("/graphql", {"query": query})
-        assert said(answer)[:2] == (400, "GRAPHQL_VALIDATION_FAILED")
+        assert error_summary(answer)[:2] == (400, "GRAPHQL_VALIDATION_FAILED")
     row = f'{{name: "m", value: {number}}}'
     query = f"mutation {{recordMetrics(input: {{metrics: [{row}]}}) {{accepted}}}}"
     answer = await service.post("/graphql", {"query": query})
-    assert said(answer)[:2] == (400, "GRAPHQL_VALIDATION_FAILED")
-    assert await stored(service) == before
+    assert error_summary(answer)[:2] == (400, "GRAPHQL_VALIDATION_FAILED")
+    assert await stored_totals(service) == before
 
 
 async def test_delete_metrics(service: Service) -> None:
     """Deleting a metric says how many points there were; one that is not there is NOT_FOUND."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"name": name, "value": 1} for name in ("gone", "kept", "gone")]
     await ask(service, METRICS, rows=rows)
     mutation = 'mutation {deleteMetrics(input: {name: "gone"}) {matchedRows}}'
     assert await ask(service, mutation) == {"deleteMetrics": {"matchedRows": 2}}
-    assert said(await service.post("/graphql", {"query": mutation}))[:3] == (
+    assert error_summary(await service.post("/graphql", {"query": mutation}))[:3] == (
         404,
         "NOT_FOUND",
         None,
@@ -279,7 +279,7 @@ async def test_delete_metrics(service: Service) -> None:
 
 async def test_delete_events(service: Service) -> None:
     """Deleting events takes those that pass the filter, and no others."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"event_name": name, "user_id": user, "timestamp": at}
         for name, user, at in (("a", "u", 1), ("a", "v", 2), ("b", "u", 3), ("b", "v", 4))
@@ -295,12 +295,12 @@ async def test_delete_events(service: Service) -> None:
     ):
         data = await ask(service, mutation, where=where)
         assert data == {"deleteEvents": {"matchedRows": matched}}
-        assert (await stored(service))["events"] == left
+        assert (await stored_totals(service))["events"] == left
 
 
 async def test_shapes_of_a_document(service: Service) -> None:
     """Aliases, fragments, inline fragments, variables and defaults, @skip and @include."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in ("a", "b", "c")))
     query = """
     query Shapes($yes: Boolean!, $no: Boolean = false, $first: Int = 2) {

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from schema.errors import AnalyticsError
-from tests.harness.apis import record, said, stored
+from tests.harness.apis import error_summary, record, stored_totals
 from tests.harness.service import Service
 
 QUERY = b'{"query": "{health {status}}"}'
@@ -80,10 +80,10 @@ async def test_media_types(
 async def test_not_acceptable(service: Service, accept: str) -> None:
     """A client that takes no JSON gets 406, and nothing is executed."""
     await record(service, "/events", {"event_name": "kept"})
-    before = await stored(service)
+    before = await stored_totals(service)
     answer = await service.post("/graphql", {"query": DELETION}, accept=accept)
-    assert said(answer) == (406, "NOT_ACCEPTABLE", None, None)
-    assert await stored(service) == before
+    assert error_summary(answer) == (406, "NOT_ACCEPTABLE", None, None)
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ async def test_not_acceptable(service: Service, accept: str) -> None:
 )
 async def test_unsupported_media_type(service: Service, content_type: str) -> None:
     """Only JSON in UTF-8 is read: a form of another site can't ask for anything."""
-    before = await stored(service)
+    before = await stored_totals(service)
     headers = [(b"content-type", content_type.encode("latin-1"))]
     body = json.dumps({"query": DELETION})
     answer = await service.http.post("/graphql", content=body, headers=headers)
-    assert said(answer) == (415, "UNSUPPORTED_MEDIA_TYPE", None, None)
-    assert await stored(service) == before
+    assert error_summary(answer) == (415, "UNSUPPORTED_MEDIA_TYPE", None, None)
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ async def test_query_by_get(service: Service) -> None:
         assert (answer.status_code, answer.json()) == (200, OK)
     sent = {"query": document, "operationName": "A", "variables": '{"n": 0}'}
     answer = await service.http.get("/graphql?" + urlencode(sent))
-    assert said(answer) == (422, "BAD_USER_INPUT", "first", 1000)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", "first", 1000)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_mutation_by_get(service: Service, method: str) -> None:
     """A mutation in a URL is a 405 that allows POST; nothing is executed, whatever the body is."""
     await record(service, "/events", {"event_name": "kept"})
-    before = await stored(service)
+    before = await stored_totals(service)
     for url, body in (
         ("/graphql?" + urlencode({"query": DELETION}), b""),
         ("/graphql?" + urlencode({"query": DELETION}), QUERY),
@@ -151,7 +151,7 @@ async def test_mutation_by_get(service: Service, method: str) -> None:
     body = json.dumps({"query": DELETION}).encode()
     answer = await service.http.request(method, "/graphql", content=body, headers=sent)
     assert answer.status_code == 400
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,12 @@ async def test_mutation_by_get(service: Service, method: str) -> None:
 )
 async def test_bad_urls(service: Service, query: str, field: str) -> None:
     """A URL that is no GraphQL request is a 400 that names the parameter."""
-    assert said(await service.http.get(f"/graphql?{query}")) == (400, "BAD_REQUEST", field, None)
+    assert error_summary(await service.http.get(f"/graphql?{query}")) == (
+        400,
+        "BAD_REQUEST",
+        field,
+        None,
+    )
 
 
 MALFORMED: dict[str, tuple[bytes, str | None]] = {
@@ -223,9 +228,9 @@ MALFORMED: dict[str, tuple[bytes, str | None]] = {
 async def test_malformed_bodies(service: Service, kind: str) -> None:
     """A body that is no GraphQL request is a 400 in the one shape, never a 500."""
     body, field = MALFORMED[kind]
-    assert said(await service.post("/graphql", body)) == (400, "BAD_REQUEST", field, None)
+    assert error_summary(await service.post("/graphql", body)) == (400, "BAD_REQUEST", field, None)
     answer = await service.post("/graphql", body, accept="application/json")
-    assert said(answer) == (400, "BAD_REQUEST", field, None)
+    assert error_summary(answer) == (400, "BAD_REQUEST", field, None)
 
 
 UNKNOWN = 'metric(name: "nobody") {%s}'
@@ -386,7 +391,7 @@ async def test_batches(service: Service) -> None:
     """A list of requests is refused with what to do instead."""
     for body in (b"[" + QUERY + b"]", b" \n[]", b"[" + QUERY + b"," + QUERY + b"]"):
         answer = await service.post("/graphql", body)
-        assert said(answer) == (400, "BAD_REQUEST", None, None)
+        assert error_summary(answer) == (400, "BAD_REQUEST", None, None)
         assert "batching" in answer.json()["errors"][0]["message"]
 
 

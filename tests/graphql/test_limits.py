@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import record, said
+from tests.harness.apis import error_summary, record
 from tests.harness.service import Service
 
 SECTION: Final = Path("docs/graphql.md").read_text().split("\n## Limits\n")[1].split("\n## ")[0]
@@ -246,5 +246,5 @@ async def test_limits(service: Service, row: str, place: int) -> None:
     assert (answer.status_code, answer.json().get("errors")) == (200, None), row
     query, variables = asked(limit + 1)
     answer = await service.post("/graphql", {"query": query, "variables": variables})
-    status, code, _, bound = said(answer)
+    status, code, _, bound = error_summary(answer)
     assert (status, bound) == (SPEAKS_OF_NO_LIMIT.get(code, 422), None if status == 400 else limit)

@@ -12,7 +12,7 @@ from resolvers.global_ids import global_id, name_from_id
 from store.journal.row_ids import Position, position_of, row_id
 from store.query.sql import Statement
 from store.store import Store
-from tests.harness.apis import ask, clear, get, record
+from tests.harness.apis import ask, delete_all, get, record
 from tests.harness.service import Service
 
 NODE = """
@@ -35,7 +35,7 @@ async def node(service: Service, of: str) -> Any:
 
 async def test_round_trip(service: Service) -> None:
     """Every id that an answer has leads back to the same thing, whatever its name."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in NAMES))
     await record(
         service, "/events", *({"event_name": n, "user_id": n, "properties": {n: n}} for n in NAMES)
@@ -70,7 +70,7 @@ async def test_recorded_event(service: Service) -> None:
 
 async def test_ids_that_nothing_has(service: Service) -> None:
     """Unknown, malformed, of a point, of another project or deleted: null, and no error."""
-    await clear(service)
+    await delete_all(service)
     point = (await service.post("/metrics", {"metric_name": "m", "value": 1})).json()["metric_id"]
     event = (await service.post("/events", {"event_name": "e"})).json()["event_id"]
     position = position_of(event.removeprefix("event_"))
@@ -96,14 +96,14 @@ async def test_ids_that_nothing_has(service: Service) -> None:
     for of in [*near, *bad]:
         assert await node(service, of) is None, of
     assert (await node(service, event))["id"] == event
-    await clear(service)
+    await delete_all(service)
     assert await node(service, event) is None
     assert await node(service, global_id("metric", "m")) is None
 
 
 async def test_nodes_are_of_a_project(service: Service) -> None:
     """A row of another project has no node, even for one who knows its id."""
-    await clear(service)
+    await delete_all(service)
     store: Store = service.context.store
     event = (await service.post("/events", {"event_name": "e"})).json()["event_id"]
     await service.post("/metrics", {"metric_name": "m", "value": 1})
@@ -111,7 +111,7 @@ async def test_nodes_are_of_a_project(service: Service) -> None:
     for table in ("events", "metrics"):
         text = f"INSERT INTO {table} SELECT * REPLACE('other' AS project) FROM {table}"  # noqa: S608
         await store.engine.write(Statement(text))
-    await clear(service)
+    await delete_all(service)
     for of in (event, global_id("eventType", "e"), global_id("metric", "m")):
         assert await node(service, of) is None
     data = await ask(service, "{metrics {totalCount} events {totalCount} eventTypes {id}}")

@@ -21,8 +21,8 @@ from store.query.series.aggregates import NO_RESULTS, Result, Results
 from store.query.series.rows import series_rows
 from store.query.series.types import Branch
 from store.query.time.buckets import Buckets
-from tests.faults.form import either
 from tests.harness.apis import record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
 SPAN = '{between: {from: "1970-01-01T00:00:00Z", to: "1979-01-01T00:00:00Z"}}'
@@ -144,7 +144,7 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @settings(
-    max_examples=either(30, 100),
+    max_examples=short_or_long(30, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -19,19 +19,19 @@ def metric_path(name: str) -> str:
     return "/metrics/" + quote(name, safe="").replace(".", "%2E")
 
 
-def canonical(value: object) -> str:
+def canonical_json(value: object) -> str:
     """Return JSON text that is equal for equal values only: 1, 1.0 and true all differ."""
     return json.dumps(value, sort_keys=True)
 
 
-def refusal(answer: httpx.Response) -> dict[str, Any]:
+def first_error(answer: httpx.Response) -> dict[str, Any]:
     """Return the first error of an answer that is one, in the one shape, with its status.
 
     An answer with `data` has the status 200, whatever in it is null.
     """
     content = answer.json()
     assert content.keys() <= {"errors", "data", "extensions"}
-    assert not says_anything(content.get("data"))
+    assert not has_content(content.get("data"))
     for error in content["errors"]:
         assert error.keys() <= {"message", "extensions", "path", "locations"}
         assert error["message"]
@@ -42,14 +42,14 @@ def refusal(answer: httpx.Response) -> dict[str, Any]:
     return first
 
 
-def says_anything(data: object) -> bool:
+def has_content(data: object) -> bool:
     """Say whether there is anything but null in data."""
-    return any(map(says_anything, data.values())) if isinstance(data, dict) else data is not None
+    return any(map(has_content, data.values())) if isinstance(data, dict) else data is not None
 
 
-def said(answer: httpx.Response) -> tuple[int, str, str | None, float | None]:
+def error_summary(answer: httpx.Response) -> tuple[int, str, str | None, float | None]:
     """Return the status that goes with its code, the code, field and limit of a refusal."""
-    parts = refusal(answer)["extensions"]
+    parts = first_error(answer)["extensions"]
     return STATUS[parts["code"]], parts["code"], parts.get("field"), parts.get("limit")
 
 
@@ -74,7 +74,7 @@ async def get(service: Service, path: str, **params: object) -> Any:
     return answer.json()
 
 
-async def stored(service: Service) -> Counter[str]:
+async def stored_totals(service: Service) -> Counter[str]:
     """Count everything that is stored."""
     content = await get(service, "/dashboard")
     return Counter(
@@ -84,7 +84,7 @@ async def stored(service: Service) -> Counter[str]:
     )
 
 
-async def clear(service: Service) -> None:
+async def delete_all(service: Service) -> None:
     """Delete everything that is stored."""
     for name in (await get(service, "/metrics"))["metrics"]:
         assert (await service.http.delete(metric_path(name))).status_code == 200

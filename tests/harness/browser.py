@@ -44,18 +44,18 @@ _OPTIONS: Final = (
 
 
 @contextlib.contextmanager
-def service_alone(
+def isolated_service(
     folder: Path, settings: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Process]:
     """Run a service in a network in which there is nothing else."""
     command = (*_ALONE, *SERVE) if _CAN_BE_ALONE else SERVE
     with Process(folder / "data", command, settings=settings) as process:
-        process.await_text("Uvicorn running on")  # nobody outside can ask
+        process.await_output("Uvicorn running on")  # nobody outside can ask
         yield process
 
 
 @contextlib.asynccontextmanager
-async def chromium_beside(process: Process, folder: Path) -> AsyncIterator[Browser]:
+async def chromium_for(process: Process, folder: Path) -> AsyncIterator[Browser]:
     """Run a browser in the network of a service."""
     assert CHROMIUM, "Chromium is not installed: apt-get install chromium"
     program = folder / "chromium"
@@ -74,13 +74,13 @@ class Visit:
 
     page: Page
     base: str
-    elsewhere: list[str] = field(default_factory=list)
+    foreign_requests: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def _on_request(self, request: Request) -> None:
         origin = f"http://{urlsplit(self.base).netloc}/"
         if not request.url.startswith((f"{self.base}/", "data:", f"blob:{origin}")):
-            self.elsewhere.append(request.url)
+            self.foreign_requests.append(request.url)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -107,7 +107,7 @@ class Visit:
         assert "errors" not in content, content
         return content["data"]
 
-    def check(self) -> None:
+    def assert_clean(self) -> None:
         """Fail if anything was asked of another host, or complained of."""
-        assert self.elsewhere == []
+        assert self.foreign_requests == []
         assert self.problems == []

@@ -9,27 +9,27 @@ HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 
 
-class Wall:
+class ManualClock:
     """The machine's clocks, moved by so many milliseconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this in place of the machine's clocks."""
         now, steady = time.time_ns, time.monotonic_ns
         self._now = now
-        self.ahead = 0
-        self.passed = 0
-        monkeypatch.setattr(time, "time_ns", lambda: now() + self.ahead * 1_000_000)
-        monkeypatch.setattr(time, "monotonic_ns", lambda: steady() + self.passed * 1_000_000)
+        self.wall_offset = 0
+        self.steady_offset = 0
+        monkeypatch.setattr(time, "time_ns", lambda: now() + self.wall_offset * 1_000_000)
+        monkeypatch.setattr(time, "monotonic_ns", lambda: steady() + self.steady_offset * 1_000_000)
 
     def now(self) -> int:
         """Return where the wall clock stands, in milliseconds since 1970."""
-        return self._now() // 1_000_000 + self.ahead
+        return self._now() // 1_000_000 + self.wall_offset
 
     def set(self, ms: int) -> None:
         """Set the wall clock to a moment, in milliseconds since 1970."""
-        self.ahead = ms - self._now() // 1_000_000
+        self.wall_offset = ms - self._now() // 1_000_000
 
     def wait(self, ms: int) -> None:
         """Let time pass on both clocks."""
-        self.ahead += ms
-        self.passed += ms
+        self.wall_offset += ms
+        self.steady_offset += ms

@@ -68,7 +68,7 @@ class Environment:
             for package in distributions(path=[str(self.site)])
         }
 
-    def damaged(self, names: Iterable[str]) -> list[Path]:
+    def damaged_files(self, names: Iterable[str]) -> list[Path]:
         """List the files of packages that are missing or changed."""
         records = self.records()
         return [

@@ -19,7 +19,7 @@ DESCRIPTIONS: Final = [
 
 _BEGIN: Final = datetime(2026, 6, 3, tzinfo=UTC)
 _END: Final = datetime(2026, 6, 17, 15, 20, tzinfo=UTC)
-_DOWN: Final = (datetime(2026, 6, 14, 2, tzinfo=UTC), datetime(2026, 6, 14, 5, tzinfo=UTC))
+_OUTAGE: Final = (datetime(2026, 6, 14, 2, tzinfo=UTC), datetime(2026, 6, 14, 5, tzinfo=UTC))
 _HOSTS: Final = (("web-1", "eu"), ("web-2", "eu"), ("web-3", "us"))
 _COUNTRIES: Final = ("DE", "DE", "FR", "US", "DE", "JP", "FR", "BR", "DE", "US")
 _PATHS: Final = ("/", "/pricing", "/docs")
@@ -32,7 +32,7 @@ def metrics() -> Iterator[Row]:
     """
     for hour in range(int((_END - _BEGIN) / timedelta(hours=1)) + 1):
         moment = _BEGIN + timedelta(hours=hour)
-        if _DOWN[0] <= moment < _DOWN[1]:
+        if _OUTAGE[0] <= moment < _OUTAGE[1]:
             continue
         for n, (host, region) in enumerate(_HOSTS):
             restarted = 200 if hour >= 200 and n == 1 else 0
@@ -42,7 +42,12 @@ def metrics() -> Iterator[Row]:
                 ("errors", (hour - restarted) // 4 * (n + 1)),
             ):
                 tags = {"host": host, "region": region}
-                yield {"metric_name": name, "value": value, "tags": tags, "timestamp": at(moment)}
+                yield {
+                    "metric_name": name,
+                    "value": value,
+                    "tags": tags,
+                    "timestamp": rest_timestamp(moment),
+                }
 
 
 def events() -> Iterator[Row]:
@@ -57,23 +62,38 @@ def events() -> Iterator[Row]:
             who = {"user_id": f"u{user}", "session_id": f"s{day}-{user}"} if k != 5 else {}
             device = "mobile" if user % 3 == 0 else "desktop"
             seen = {"path": _PATHS[k % 3], "device": device}
-            yield {"event_name": "page_view", **who, "properties": seen, "timestamp": at(moment)}
+            yield {
+                "event_name": "page_view",
+                **who,
+                "properties": seen,
+                "timestamp": rest_timestamp(moment),
+            }
             if who and user not in known:
                 known.add(user)
-                made = {"plan": "team" if user % 4 == 0 else "free", "country": _of(user)}
+                made = {"plan": "team" if user % 4 == 0 else "free", "country": _country(user)}
                 moment += timedelta(minutes=2)
-                yield {"event_name": "signup", **who, "properties": made, "timestamp": at(moment)}
+                yield {
+                    "event_name": "signup",
+                    **who,
+                    "properties": made,
+                    "timestamp": rest_timestamp(moment),
+                }
             if who and k % 2 == 0:
                 cart = {"total": 20 + user * 7 % 5 * 15 + day, "items": 1 + user % 3}
-                bought = {"cart": cart, "country": _of(user), "coupon": user % 2 == 0}
+                bought = {"cart": cart, "country": _country(user), "coupon": user % 2 == 0}
                 moment += timedelta(minutes=5)
-                yield {"event_name": "order", **who, "properties": bought, "timestamp": at(moment)}
+                yield {
+                    "event_name": "order",
+                    **who,
+                    "properties": bought,
+                    "timestamp": rest_timestamp(moment),
+                }
 
 
-def _of(user: int) -> str:
+def _country(user: int) -> str:
     return _COUNTRIES[user % len(_COUNTRIES)]
 
 
-def at(moment: datetime) -> str:
+def rest_timestamp(moment: datetime) -> str:
     """Return an instant as the doors take it."""
     return moment.isoformat().replace("+00:00", "Z")

@@ -15,13 +15,13 @@ from store.ingest.streams import STREAMS
 from store.query.sql import Statement
 from tests.harness.stores import LIMITS
 
-UNSYNCED: Final = (
+NO_FSYNC: Final = (
     "fsync_after_insert = 0, fsync_part_directory = 0, min_rows_to_fsync_after_merge = 0"
 )
 LOADS: Final = {stream.load("", 0).text for stream in STREAMS}
 
 
-class Killed(BaseException):
+class ProcessKilledError(BaseException):
     """What a system call raises in a process that is dead: nothing catches it."""
 
 
@@ -34,16 +34,16 @@ class Faults:
 
     def __init__(self, side: Path) -> None:
         """Keep links to segments in `side`."""
-        self.side = side
-        self.dead = False
-        self.number = errno.EIO
+        self.link_folder = side
+        self.is_dead = False
+        self.error_number = errno.EIO
         self.syncs = self.folder_syncs = self.writes = self.loads = self.deletions = 0
-        self.how = "before"
-        self.share = 0.5
-        self.synced: dict[int, int] = {}
+        self.timing = "before"
+        self.written_share = 0.5
+        self.synced_sizes: dict[int, int] = {}
 
     @property
-    def none(self) -> bool:
+    def are_none(self) -> bool:
         """Say whether nothing is to fail."""
         return not (self.syncs or self.folder_syncs or self.writes or self.loads or self.deletions)
 
@@ -52,27 +52,27 @@ class Faults:
         self.syncs = self.folder_syncs = self.writes = self.loads = self.deletions = 0
 
     def _fail(self, of: str) -> None:
-        if self.dead:
-            raise Killed
+        if self.is_dead:
+            raise ProcessKilledError
         if getattr(self, of):
             setattr(self, of, getattr(self, of) - 1)
-            raise OSError(self.number, os.strerror(self.number))
+            raise OSError(self.error_number, os.strerror(self.error_number))
 
     def sync(self, fd: int) -> None:
         """Stand for fdatasync."""
         self._fail("syncs")
-        self.synced[os.fstat(fd).st_ino] = os.fstat(fd).st_size
+        self.synced_sizes[os.fstat(fd).st_ino] = os.fstat(fd).st_size
 
     def writev(self, fd: int, parts: Sequence[bytes]) -> int:
         """Stand for writev: it writes some of it, and then it may fail."""
         whole = b"".join(parts)
-        some = whole[: max(1, int(len(whole) * self.share))] if self.writes else whole
-        if not self.dead:
+        some = whole[: max(1, int(len(whole) * self.written_share))] if self.writes else whole
+        if not self.is_dead:
             done = os.write(fd, some)
-        if self.how == "before":
+        if self.timing == "before":
             self._fail("writes")
-        elif self.dead:
-            raise Killed
+        elif self.is_dead:
+            raise ProcessKilledError
         elif self.writes:
             self.writes -= 1
         return done
@@ -80,7 +80,7 @@ class Faults:
     def sync_folder(self, folder: Path) -> None:
         """Stand for the fsync of a journal's folder: from now on its removals are for good."""
         self._fail("folder_syncs")
-        links = self.side / folder.name
+        links = self.link_folder / folder.name
         links.mkdir(exist_ok=True)
         for path in folder.glob("*.ndjson"):
             with contextlib.suppress(FileExistsError, FileNotFoundError):
@@ -92,12 +92,12 @@ class Faults:
     def cut_power(self, folder: Path, dice: random.Random) -> None:
         """Lose what was not synced: the ends of files, and the removals of files."""
         for path in folder.glob("*.ndjson"):
-            size, synced = path.stat().st_size, self.synced.get(path.stat().st_ino, 0)
+            size, synced = path.stat().st_size, self.synced_sizes.get(path.stat().st_ino, 0)
             if size > synced:
                 os.truncate(path, dice.randint(synced, size))
                 with path.open("ab") as file:
                     file.write(dice.choice((b"", b"", bytes(512), b"\n", b'{"crc":1,')))
-        links = self.side / folder.name
+        links = self.link_folder / folder.name
         for link in links.iterdir() if links.exists() else ():
             if not (folder / link.name).exists() and dice.random() < 0.8:
                 (folder / link.name).hardlink_to(link)
@@ -110,8 +110,8 @@ class FaultyEngine(Engine):
         """Serve `folder`."""
         super().__init__(folder, replace(LIMITS, id_memory_bytes=2**16))
         self.faults = faults
-        self.kept = True
-        self.halving: set[asyncio.Task[int]] = set()
+        self.stays_open = True
+        self.partial_deletions: set[asyncio.Task[int]] = set()
 
     async def open(self) -> None:
         """Open it, once."""
@@ -120,9 +120,9 @@ class FaultyEngine(Engine):
 
     async def close(self) -> None:
         """Close it if it shall not be kept; either way nothing that was begun goes on."""
-        if self.halving:
-            await asyncio.wait(self.halving)
-        if not self.kept:
+        if self.partial_deletions:
+            await asyncio.wait(self.partial_deletions)
+        if not self.stays_open:
             await super().close()
 
     async def write(self, statement: Statement) -> int:
@@ -133,14 +133,16 @@ class FaultyEngine(Engine):
         if not ours or not getattr(faults, of):
             return await super().write(statement)
         setattr(faults, of, getattr(faults, of) - 1)
-        if faults.how != "before":
+        if faults.timing != "before":
             await super().write(statement)
-        if faults.how == "half" and of == "loads":
+        if faults.timing == "half" and of == "loads":
             table = "events" if "user_id" in statement.text else "metrics"
             text = f"DELETE FROM {table} WHERE batch = {{batch:UInt64}} AND row % 2 = 0"  # noqa: S608
             halve = Statement(text, {"batch": statement.params["batch"]})
             halving = asyncio.create_task(super().write(halve))
             # Half an insert is there at once: this deletion must not go on behind the store's end.
-            self.halving = {task for task in self.halving if not task.done()} | {halving}
+            self.partial_deletions = {
+                task for task in self.partial_deletions if not task.done()
+            } | {halving}
             await asyncio.shield(halving)
         raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")

@@ -17,33 +17,37 @@ from tests.harness.service import Service
 _QUERY = "query($where: EventFilter) {events(where: $where, first: 1000) {nodes {time}}}"
 
 
-class At(msgspec.Struct):
-    at: int
+class _RowTime(msgspec.Struct):
+    time_ms: int
 
 
 def field_names(kind: type) -> set[str]:
     """Return the names that an input's fields have in GraphQL."""
     definition: Any = kind
-    return {_shown(field) for field in definition.__strawberry_definition__.fields}
+    return {_graphql_name(field) for field in definition.__strawberry_definition__.fields}
 
 
-def _shown(field: Any) -> str:
+def _graphql_name(field: Any) -> str:
     name: str = field.graphql_name or to_camel_case(field.python_name)
     return name
 
 
-def made(kind: Any, given: Any) -> Any:
+def make_input(kind: Any, given: Any) -> Any:
     """Make an input of what GraphQL would be given."""
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is list:
-        return [made(get_args(kind)[0], item) for item in given]
+        return [make_input(get_args(kind)[0], item) for item in given]
     if not dataclasses.is_dataclass(kind):
         return given
     make: Any = kind
     hints = get_type_hints(make, vars(filters))
-    names = {_shown(field): field.python_name for field in make.__strawberry_definition__.fields}
-    return make(**{names[name]: made(hints[names[name]], value) for name, value in given.items()})
+    names = {
+        _graphql_name(field): field.python_name for field in make.__strawberry_definition__.fields
+    }
+    return make(
+        **{names[name]: make_input(hints[names[name]], value) for name, value in given.items()}
+    )
 
 
 def _in_graphql(where: Any) -> Any:
@@ -67,10 +71,10 @@ async def passing_events(service: Service, where: dict[str, Any]) -> set[int]:
 async def passing_metrics(service: Service, where: dict[str, Any]) -> set[int]:
     """Return the times of the points that pass a filter."""
     rows = RowSet("metrics", "default")
-    rows.conditions.append(metric_condition(made(MetricFilter, where), rows))
+    rows.conditions.append(metric_condition(make_input(MetricFilter, where), rows))
     return await _times(service, rows)
 
 
 async def _times(service: Service, rows: RowSet) -> set[int]:
-    statement = rows.statement("SELECT toUnixTimestamp64Milli(time) AS at")
-    return {row.at for row in await service.context.store.select(statement, At)}
+    statement = rows.statement("SELECT toUnixTimestamp64Milli(time) AS time_ms")
+    return {row.time_ms for row in await service.context.store.select(statement, _RowTime)}

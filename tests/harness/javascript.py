@@ -13,10 +13,10 @@ import msgspec
 from tests.harness.sample_operations import FOLDER as OPERATIONS
 
 CLIENTS: Final = Path(__file__).parent.parent / "clients"
-GENERATED: Final = CLIENTS / "generated"
+GENERATED_FOLDER: Final = CLIENTS / "generated"
 
 _LOCK: Final = CLIENTS / "package-lock.json"
-_INSTALLED: Final = CLIENTS / "node_modules" / ".installed"
+_INSTALLED_LOCK: Final = CLIENTS / "node_modules" / ".installed"
 _NODE: Final = Path(sys.executable).with_name("node")
 _CODEGEN: Final = "node_modules/@graphql-codegen/cli/cjs/bin.js"
 _TSC: Final = "node_modules/typescript/bin/tsc"
@@ -25,7 +25,7 @@ _RELAY: Final = "node_modules/relay-compiler/cli.js"
 
 def are_installed() -> bool:
     """Say whether Node and exactly what is locked are there."""
-    locked = _INSTALLED.exists() and _INSTALLED.read_bytes() == _LOCK.read_bytes()
+    locked = _INSTALLED_LOCK.exists() and _INSTALLED_LOCK.read_bytes() == _LOCK.read_bytes()
     return locked and _NODE.exists()
 
 
@@ -47,7 +47,7 @@ def run(script: str, *arguments: str, service: str = "") -> tuple[int, str]:
 
 def generate() -> None:
     """Make TypeScript of the committed SDL and the sample operations."""
-    shutil.rmtree(GENERATED, ignore_errors=True)
+    shutil.rmtree(GENERATED_FOLDER, ignore_errors=True)
     code, printed = run(_CODEGEN, "--config", "codegen.ts")
     assert code == 0, printed
 
@@ -65,7 +65,7 @@ def compile_for_relay(modules: Sequence[str]) -> dict[str, str]:
 
     Raises AssertionError with what Relay says if it objects to anything.
     """
-    folder = GENERATED / "relay"
+    folder = GENERATED_FOLDER / "relay"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "artifacts").mkdir(parents=True)
     persisted = folder / "persisted.json"

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schema.buckets import Granularity
-from tests.oracle.aggregates import MISSING, Asked, Row, at_path, identity, number_at
+from tests.oracle.aggregates import MISSING, Aggregate, Row, at_path, identity, number_at
 
-Key = tuple[Any, ...]
-LISTS: Final = frozenset({"times", "previousTimes"})
-"""What stands beside the series of an answer, as lists."""
+Group = tuple[Any, ...]
+TIME_LISTS: Final = frozenset({"times", "previousTimes"})
+"""Lists of times in a result, next to its series."""
+
+_IDENTITY: Final = "key {name value type} label isOther"
+"""Fields that identify a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +34,25 @@ class Panel:
     table: str
     source: Any
     range: str
-    aggregates: tuple[Asked, ...]
+    aggregates: tuple[Aggregate, ...]
     zone: str = "UTC"
     granularity: Granularity = Granularity.AUTO
-    points: int = 300
-    keys: tuple[Any, ...] = ()
-    order: tuple[Asked, str] | None = None
+    max_points: int = 300
+    group_keys: tuple[Any, ...] = ()
+    order: tuple[Aggregate, str] | None = None
     limit: int = 10
-    others: bool = True
+    other_group: bool = True
     offset: int = 0
     search: str = ""
     fill: str | None = None
     compare: str | None = None
-    parts: frozenset[str] = field(default_factory=frozenset)
-    whole: frozenset[str] | None = None
+    series_fields: frozenset[str] = field(default_factory=frozenset)
+    overall_fields: frozenset[str] | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
-    sunday: bool = False
+    sunday_weeks: bool = False
 
     @property
-    def filled(self) -> str:
+    def fill_mode(self) -> str:
         """How gaps are filled, which has another default for events."""
         return self.fill or ("ZERO" if self.table == "events" else "NULL")
 
@@ -59,59 +62,62 @@ class Panel:
         fill = f"fill: {self.fill}" if self.fill else ""
         compare = f"compare: {self.compare}" if self.compare else ""
         where = f"where: {literal(self.where)}" if self.where else ""
-        week = "weekStart: SUNDAY" if self.sunday else ""
-        keys = ", ".join(map(_key_text, self.keys))
+        week = "weekStart: SUNDAY" if self.sunday_weeks else ""
+        keys = ", ".join(map(_key_text, self.group_keys))
         if self.table == "metrics":
-            keys = ", ".join(map(json.dumps, self.keys))
+            keys = ", ".join(map(json.dumps, self.group_keys))
         return (
             f"{alias}: {name}(range: {self.range}, timezone: {json.dumps(self.zone)},"
-            f" granularity: {self.granularity.name}, maxPoints: {self.points}, groupBy: [{keys}],"
-            f" limit: {self.limit}, otherGroup: {str(self.others).lower()},"
+            f" granularity: {self.granularity.name}, maxPoints: {self.max_points},"
+            f" groupBy: [{keys}],"
+            f" limit: {self.limit}, otherGroup: {str(self.other_group).lower()},"
             f" offset: {self.offset}, groupSearch: {json.dumps(self.search)}"
             f" {order} {fill} {compare} {where} {week}) {{"
             "meta {range {from to granularity timezone} comparisonRange {from to} totalGroups"
-            f" truncated warnings {{code}}}} {self._selected()}}}"
+            f" truncated warnings {{code}}}} {self._selection()}}}"
         )
 
-    def _selected(self) -> str:
-        times = " ".join(sorted(self.parts & LISTS))
-        shown = f"series {{key {{name value}} label isOther {self._of_series(self.parts)}}}"
-        if self.whole is not None:
-            shown += f" overall {{key {{name value}} label isOther {self._of_series(self.whole)}}}"
-        return f"{times} {shown}"
+    def _selection(self) -> str:
+        times = " ".join(sorted(self.series_fields & TIME_LISTS))
+        series = f"series {{{_IDENTITY} {self._series_selection(self.series_fields)}}}"
+        if self.overall_fields is None:
+            return f"{times} {series}"
+        overall = f"overall {{{_IDENTITY} {self._series_selection(self.overall_fields)}}}"
+        return f"{times} {series} {overall}"
 
-    def _of_series(self, selected: frozenset[str]) -> str:
-        wanted = " ".join(asked.text for asked in self.aggregates)
-        changes = " ".join(f"change_{one.key}: {_change(one)}" for one in self.changed)
-        parts = {
-            "points": f"points {{time isPartial values {{{wanted}}} previous {{{wanted}}}}}",
-            "change": changes,
-            "share": " ".join(f"share_{one.key}: {_share(one)}" for one in self.shared),
+    def _series_selection(self, fields: frozenset[str]) -> str:
+        values = " ".join(aggregate.text for aggregate in self.aggregates)
+        changes = (f"change_{a.key}: {_change(a)}" for a in self.change_aggregates)
+        shares = (f"share_{a.key}: {_share(a)}" for a in self.share_aggregates)
+        selections = {
+            "points": f"points {{time isPartial values {{{values}}} previous {{{values}}}}}",
+            "change": " ".join(changes),
+            "share": " ".join(shares),
         }
         return " ".join(
-            parts.get(part, f"{part} {{{wanted}}}") for part in sorted(selected - LISTS)
+            selections.get(field, f"{field} {{{values}}}") for field in sorted(fields - TIME_LISTS)
         )
 
     @property
-    def shared(self) -> list[Asked]:
+    def share_aggregates(self) -> list[Aggregate]:
         """The aggregates of which a group can have a share."""
-        return [one for one in self.aggregates if one.field in ("count", "sum", "increase")]
+        return [a for a in self.aggregates if a.field in ("count", "sum", "increase")]
 
     @property
-    def changed(self) -> list[Asked]:
+    def change_aggregates(self) -> list[Aggregate]:
         """The aggregates whose change can be asked for: those without other arguments."""
         free = {"property", "q"}
-        return [one for one in self.aggregates if one.arguments.keys() <= free]
+        return [a for a in self.aggregates if a.arguments.keys() <= free]
 
     @property
-    def cut_up(self) -> bool:
+    def has_buckets(self) -> bool:
         """Whether anything is asked for bucket by bucket."""
-        cut_up = LISTS | {"points", "columns", "previousColumns"}
-        return bool((self.parts | (self.whole or frozenset())) & cut_up)
+        cut_up = TIME_LISTS | {"points", "columns", "previousColumns"}
+        return bool((self.series_fields | (self.overall_fields or frozenset())) & cut_up)
 
-    def key_of(self, row: Row) -> Key:
+    def group_of(self, row: Row) -> Group:
         """Return a row's values of the group keys, equal for rows of one group."""
-        return tuple(identity(self._value(row, key)) for key in self.keys)
+        return tuple(identity(self._value(row, key)) for key in self.group_keys)
 
     def _value(self, row: Row, key: Any) -> Any:
         if self.table == "metrics":
@@ -132,17 +138,17 @@ def literal(value: Any) -> str:
     return json.dumps(value)
 
 
-def _order(by: Asked, direction: str) -> str:
+def _order(by: Aggregate, direction: str) -> str:
     given = "".join(f", {name}: {json.dumps(value)}" for name, value in by.arguments.items())
     return f"{{aggregate: {by.kind}, direction: {direction}{given}}}"
 
 
-def _change(of: Asked) -> str:
+def _change(of: Aggregate) -> str:
     given = "".join(f", {name}: {json.dumps(value)}" for name, value in of.arguments.items())
     return f"change(aggregate: {of.kind}{given}) {{previous absolute ratio}}"
 
 
-def _share(of: Asked) -> str:
+def _share(of: Aggregate) -> str:
     given = "".join(f", {name}: {json.dumps(value)}" for name, value in of.arguments.items())
     return f"share(aggregate: {of.kind}{given})"
 
@@ -158,10 +164,10 @@ def _key_text(key: Any) -> str:
     return f"{{property: {json.dumps(key)}}}"
 
 
-ALL_PARTS: Final = LISTS | {
+ALL_FIELDS: Final = TIME_LISTS | {
     *("total", "previousTotal", "change", "points", "columns", "previousColumns", "share")
 }
-MODES: Final = (
+COMPARE_MODES: Final = (
     "PREVIOUS_PERIOD",
     "PREVIOUS_PERIOD_MATCH_WEEKDAY",
     "PREVIOUS_WEEK",

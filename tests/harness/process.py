@@ -93,12 +93,14 @@ class Process:
     def await_ready(self, seconds: float = 60) -> float:
         """Return when `/readyz` answers 200; return the seconds since the start."""
         while time.monotonic() < self._began + seconds:
-            assert self._popen.poll() is None, f"ended with {self._popen.returncode}: {self.text()}"
+            assert self._popen.poll() is None, (
+                f"ended with {self._popen.returncode}: {self.output()}"
+            )
             with contextlib.suppress(httpx.TransportError):
                 if self.http.get("/readyz").status_code == 200:
                     return time.monotonic() - self._began
             time.sleep(_ASK_AGAIN_SECONDS)
-        raise AssertionError(f"not ready in {seconds} s: {self.text()}")
+        raise AssertionError(f"not ready in {seconds} s: {self.output()}")
 
     def post(self, path: str, body: object) -> httpx.Response:
         """POST a body: bytes as they are, anything else as JSON."""
@@ -132,11 +134,11 @@ class Process:
         self.signal(signal.SIGTERM)
         return self.wait()
 
-    def text(self) -> str:
+    def output(self) -> str:
         """Return what it printed."""
         return self.log.read_text(errors="replace")
 
-    def members(self) -> list[str]:
+    def group_commands(self) -> list[str]:
         """List the command lines of what is alive in its process group."""
         found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -146,24 +148,24 @@ class Process:
                     found.append(stat.with_name("cmdline").read_text().replace("\0", " "))
         return found
 
-    def await_gone(self, seconds: float = 60) -> None:
+    def await_group_end(self, seconds: float = 60) -> None:
         """Return when nothing is left of its process group."""
         until = time.monotonic() + seconds
-        while alive := self.members():
+        while alive := self.group_commands():
             assert time.monotonic() < until, alive
             time.sleep(_ASK_AGAIN_SECONDS)
 
-    def await_text(self, text: str, seconds: float = 60) -> None:
+    def await_output(self, text: str, seconds: float = 60) -> None:
         """Return when it has printed a text."""
         until = time.monotonic() + seconds
-        while text not in self.text():
-            assert time.monotonic() < until, f"{text!r} is not in {self.text()}"
+        while text not in self.output():
+            assert time.monotonic() < until, f"{text!r} is not in {self.output()}"
             time.sleep(_ASK_AGAIN_SECONDS)
 
-    def logged(self) -> list[dict[str, Any]]:
+    def log_records(self) -> list[dict[str, Any]]:
         """Return its log, of which every line must be a JSON object."""
-        return [msgspec.json.decode(line, type=dict[str, Any]) for line in self.lines()]
+        return [msgspec.json.decode(line, type=dict[str, Any]) for line in self.output_lines()]
 
-    def lines(self) -> list[str]:
+    def output_lines(self) -> list[str]:
         """Return the lines it printed."""
-        return self.text().splitlines()
+        return self.output().splitlines()

@@ -11,14 +11,14 @@ from store.ingest.decoder import read_batch
 from store.ingest.outcomes import RecordOutcome
 from store.ingest.streams import METRIC_STREAM, SERIES_STREAM
 from store.store import Store
-from tests.harness.stores import until
+from tests.harness.stores import wait_until
 
 NOW: Final = Instant(1_800_000_000_000)
 
 
-def row(key: str, own: str | None = None) -> dict[str, object]:
+def row(key: str, client_id: str | None = None) -> dict[str, object]:
     """Return a metric point that `keys` lists as `key`; its id is `own`, or none if that is ''."""
-    named = {} if own == "" else {"id": own or key}
+    named = {} if client_id == "" else {"id": client_id or key}
     return {"metric_name": "m", "value": 1, "tags": {"k": key}, **named}
 
 
@@ -40,12 +40,12 @@ async def send_series(store: Store, *ids: str) -> RecordOutcome:
     )
 
 
-async def learned(store: Store) -> None:
+async def await_stored_ids(store: Store) -> None:
     """Return when the ids that were stored before the start are known."""
-    await until(lambda: all(ids.is_ready for ids in store._ids.values()))
+    await wait_until(lambda: all(ids.is_ready for ids in store._ids.values()))
 
 
-def split(results: list[RecordOutcome | BaseException]) -> tuple[int, int, int]:
+def count_outcomes(results: list[RecordOutcome | BaseException]) -> tuple[int, int, int]:
     """Count the requests that were accepted, known, and refused for now."""
     told = Counter[str]()
     for result in results:

@@ -39,7 +39,7 @@ class Service:
 
 
 @contextlib.contextmanager
-def stopped_clock(service: Service, now: Instant) -> Iterator[None]:
+def stop_clock(service: Service, now: Instant) -> Iterator[None]:
     """Stop the service's clock at an instant."""
     transport: Any = service.http._transport
     state = transport.app.state
@@ -52,7 +52,7 @@ def stopped_clock(service: Service, now: Instant) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Service]:
+async def run_service(settings: Settings) -> AsyncIterator[Service]:
     """Run a service in this process. The engine allows one at a time."""
     app = create_app(settings)
     transport = httpx.ASGITransport(app)

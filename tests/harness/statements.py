@@ -10,7 +10,7 @@ from store.query.sql import Statement
 
 
 @contextlib.contextmanager
-def statements() -> Iterator[list[Statement]]:
+def collect_statements() -> Iterator[list[Statement]]:
     """Collect every statement that is selected meanwhile; the engine runs them as ever."""
     found: list[Statement] = []
     answer = Engine.answer

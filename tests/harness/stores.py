@@ -20,14 +20,14 @@ from store.journal.row_ids import BatchNumbers, Position
 from store.limits import Limits
 from store.query.sql import Statement
 
-_ANY: Final = MetricRow(metric_name="any", value=0)
+_ANY_ROW: Final = MetricRow(metric_name="any", value=0)
 
 LIMITS: Final = replace(
     Limits.of_this_machine(), memory_bytes=1_000_000_000, query_memory_bytes=300_000_000
 )
 
 
-class Stored(msgspec.Struct, frozen=True, order=True):
+class StoredRow(msgspec.Struct, frozen=True, order=True):
     """A row by its key (a metric's tag `k`, an event's user), and where it stands."""
 
     key: str
@@ -42,7 +42,7 @@ class Rows(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def opened(data: Path, limits: Limits = LIMITS, cap: int = 2**30) -> AsyncIterator[Store]:
+async def open_store(data: Path, limits: Limits = LIMITS, cap: int = 2**30) -> AsyncIterator[Store]:
     """Open a store. The engine allows one at a time in a process."""
     store = Store(data, data / "store", limits, cap)
     try:
@@ -53,7 +53,7 @@ async def opened(data: Path, limits: Limits = LIMITS, cap: int = 2**30) -> Async
 
 
 @contextlib.asynccontextmanager
-async def started(folder: Path, **limits: Any) -> AsyncIterator[Engine]:
+async def open_engine(folder: Path, **limits: Any) -> AsyncIterator[Engine]:
     """Open an engine with other limits than usual."""
     engine = Engine(folder, replace(LIMITS, **limits))
     try:
@@ -63,7 +63,7 @@ async def started(folder: Path, **limits: Any) -> AsyncIterator[Engine]:
         await engine.close()
 
 
-def lines(keys: Iterable[str]) -> bytes:
+def journal_lines(keys: Iterable[str]) -> bytes:
     """Return journal lines of one metric point for each key."""
     return b"".join(
         msgspec.json.encode(
@@ -76,32 +76,32 @@ def lines(keys: Iterable[str]) -> bytes:
 
 async def record(store: Store, *keys: str) -> Position:
     """Record one metric point for each key, as one batch."""
-    return await append(store, lines(keys), len(keys))
+    return await append_lines(store, journal_lines(keys), len(keys))
 
 
-async def append(
+async def append_lines(
     store: Store, text: bytes, rows: int, stream: AnyStream = METRIC_STREAM
 ) -> Position:
     """Append journal lines as they are, checked by nobody."""
-    recorded = await store.record(stream, Batch(stream.row_type, [_ANY] * rows, text, rows))
+    recorded = await store.record(stream, Batch(stream.row_type, [_ANY_ROW] * rows, text, rows))
     assert recorded.position
     return recorded.position
 
 
-async def stored(store: Store, table: str = "metrics") -> list[Stored]:
+async def stored_rows(store: Store, table: str = "metrics") -> list[StoredRow]:
     """List every row that a table has, duplicates too."""
     key = {"metrics": "simpleJSONExtractString(tags, 'k')", "events": "user_id"}[table]
     text = f"SELECT {key} AS key, batch, row FROM {table} ORDER BY batch, row"  # noqa: S608
-    return await store.select(Statement(text, reads=(table,)), Stored)
+    return await store.select(Statement(text, reads=(table,)), StoredRow)
 
 
-async def keys(store: Store, table: str = "metrics") -> list[str]:
+async def stored_keys(store: Store, table: str = "metrics") -> list[str]:
     """List the keys of every row that a table has, in order of arrival."""
-    return [row.key for row in await stored(store, table)]
+    return [row.key for row in await stored_rows(store, table)]
 
 
 @contextlib.asynccontextmanager
-async def journal(folder: Path, max_bytes: int = 2**30) -> AsyncIterator[Journal]:
+async def open_journal(folder: Path, max_bytes: int = 2**30) -> AsyncIterator[Journal]:
     """Open a journal alone, on what is in its folder. What it appends stays there."""
     log = _recovered(folder, max_bytes)
     try:
@@ -117,27 +117,29 @@ def _recovered(folder: Path, max_bytes: int) -> Journal:
     return log
 
 
-async def left_behind(folder: Path, *batches: list[str] | tuple[bytes, int]) -> dict[Path, bytes]:
+async def leave_segments(
+    folder: Path, *batches: list[str] | tuple[bytes, int]
+) -> dict[Path, bytes]:
     """Make a journal whose segments no engine has seen; return their files.
 
     A batch is its rows' keys, or its lines and their number.
     """
-    async with journal(folder) as log:
+    async with open_journal(folder) as log:
         for batch in batches:
-            content = batch if isinstance(batch, tuple) else (lines(batch), len(batch))
+            content = batch if isinstance(batch, tuple) else (journal_lines(batch), len(batch))
             await log.append(*content)
             await log.seal()
-    return files(folder)
+    return segment_contents(folder)
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     """Wait for something to become true; fail when it takes ten seconds."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
 
 
-async def assert_accounted(
+async def assert_counters_balance(
     store: Store, before: Mapping[str, int] = MappingProxyType({}), deleted: int = 0
 ) -> None:
     """No row that was received is unaccounted for, and those called stored are in the tables.
@@ -155,10 +157,10 @@ async def assert_accounted(
         assert account.counts.stored + account.recovered == there, account
     expected = sum(before.values()) - deleted
     expected += sum(ledger.stored for ledger in store.row_counts.values())
-    assert sum((await counts(store)).values()) == expected, store.row_counts
+    assert sum((await table_counts(store)).values()) == expected, store.row_counts
 
 
-async def counts(store: Store) -> dict[str, int]:
+async def table_counts(store: Store) -> dict[str, int]:
     """Count the rows of each table."""
     found = {}
     for table in TABLES:
@@ -168,6 +170,6 @@ async def counts(store: Store) -> dict[str, int]:
     return found
 
 
-def files(folder: Path) -> dict[Path, bytes]:
+def segment_contents(folder: Path) -> dict[Path, bytes]:
     """Read the segments in a journal's folder."""
     return {path: path.read_bytes() for path in sorted(folder.glob("*.ndjson"))}

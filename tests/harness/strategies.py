@@ -9,28 +9,30 @@ from hypothesis import strategies as st
 
 from schema.buckets import Granularity
 from schema.scalars import Instant, rfc3339
-from tests.faults.form import LONG, either
-from tests.harness.panels import ALL_PARTS, LISTS, MODES
+from tests.harness.panels import ALL_FIELDS, COMPARE_MODES, TIME_LISTS
+from tests.harness.run_profile import LONG, short_or_long
 from tests.harness.service import NOON
-from tests.oracle.aggregates import LENGTHS, Asked
-from tests.oracle.buckets import FINEST_FIRST, most
-from tests.oracle.calendar import SPECIAL, at
+from tests.oracle.aggregates import RATE_UNITS, Aggregate
+from tests.oracle.buckets import FINEST_FIRST, estimate_count
+from tests.oracle.calendar import SPECIAL, instant_at
 from tests.oracle.ranges import PRESETS
 
-BOUNDED: Final = settings(
+SERIES_SETTINGS: Final = settings(
     deadline=None,
-    max_examples=either(15, 500),
+    max_examples=short_or_long(15, 500),
     derandomize=not LONG,
     suppress_health_check=list(HealthCheck),
     database=None,
     phases=[Phase.generate],  # to shrink screens takes minutes
 )
 HOUR: Final = 3_600_000
-NUMBERS: Final = count()
+SCENE_NUMBERS: Final = count()
 """A number for each scene, so that each has names of its own in one store."""
 
 moments = st.one_of(
-    st.sampled_from([int(at(*place)) for place in SPECIAL.values() if at(*place) > 10**11]),
+    st.sampled_from(
+        [int(instant_at(*place)) for place in SPECIAL.values() if instant_at(*place) > 10**11]
+    ),
     st.just(int(NOON)),
 )
 offsets = st.one_of(
@@ -46,9 +48,9 @@ numbers = st.one_of(
     st.sampled_from([0.0, 1e-300, -1e-300, 1e100, -1e100, 2.0**53 - 1, 0.1, 100.0]),
 )
 zones = st.sampled_from(sorted({zone for zone, *_ in SPECIAL.values()}))
-levels = st.sampled_from([0, 0.01, 0.25, 0.5, 0.9, 0.99, 1]) | st.floats(0, 1)
+quantile_levels = st.sampled_from([0, 0.01, 0.25, 0.5, 0.9, 0.99, 1]) | st.floats(0, 1)
 
-OF_A_PROPERTY: Final = frozenset(["sum", "avg", "min", "max", "quantile", "unique"])
+PROPERTY_AGGREGATES: Final = frozenset(["sum", "avg", "min", "max", "quantile", "unique"])
 
 
 def aggregates(fields: Sequence[str], properties: Sequence[str]) -> st.SearchStrategy[Any]:
@@ -61,44 +63,44 @@ def aggregates(fields: Sequence[str], properties: Sequence[str]) -> st.SearchStr
 
 
 @st.composite
-def _aggregate(draw: st.DrawFn, key: str, name: str, properties: Sequence[str]) -> Asked:
+def _aggregate(draw: st.DrawFn, key: str, name: str, properties: Sequence[str]) -> Aggregate:
     given: dict[str, Any] = {}
     if name == "quantile":
-        given["q"] = draw(levels)
-    if properties and name in OF_A_PROPERTY:
+        given["q"] = draw(quantile_levels)
+    if properties and name in PROPERTY_AGGREGATES:
         given["property"] = draw(st.sampled_from(properties))
     if (name == "quantile" or name.startswith("unique")) and draw(st.booleans()):
         given["exact"] = draw(st.booleans())
     if name == "rate" and draw(st.booleans()):
-        given["per"] = draw(st.sampled_from(LENGTHS))
-    return Asked(key, name, given)
+        given["per"] = draw(st.sampled_from(RATE_UNITS))
+    return Aggregate(key, name, given)
 
 
 def orders(fields: Sequence[str], properties: Sequence[str]) -> st.SearchStrategy[Any]:
     """Draw what series are ordered by."""
     by = st.sampled_from(fields).flatmap(lambda name: _aggregate("by", name, properties))
-    free = by.map(lambda asked: Asked("by", asked.field, _without(asked.arguments)))
+    free = by.map(lambda asked: Aggregate("by", asked.field, _change_arguments(asked.arguments)))
     return st.none() | st.tuples(free, st.sampled_from(["ASC", "DESC"]))
 
 
-def _without(arguments: Any) -> dict[str, Any]:
+def _change_arguments(arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in ("q", "property")}
 
 
 @st.composite
-def spans(draw: st.DrawFn, moment: int, times: Sequence[int]) -> tuple[int, int]:
+def time_ranges(draw: st.DrawFn, moment: int, times: Sequence[int]) -> tuple[int, int]:
     """Draw a range near a moment, often with edges at which there are rows."""
     edge = st.one_of(st.sampled_from(times), offsets.map(lambda offset: max(0, moment + offset)))
     first, behind = sorted([draw(edge), draw(edge)])
     return first, max(first + 1, behind)
 
 
-def between(first: int, behind: int) -> str:
+def range_literal(first: int, behind: int) -> str:
     """Write a range as GraphQL."""
     return f'{{between: {{from: "{rfc3339(Instant(first))}", to: "{rfc3339(Instant(behind))}"}}}}'
 
 
-RELATIVE: Final = [
+RELATIVE_RANGES: Final = [
     '{last: "1h"}',
     '{last: "P2D"}',
     '{last: "1ms"}',
@@ -109,37 +111,37 @@ RELATIVE: Final = [
 
 
 @st.composite
-def asked(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
+def panel_arguments(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
     """Draw a range, what it is compared with, and how it is cut."""
-    first, behind = draw(spans(moment, times))
+    first, behind = draw(time_ranges(moment, times))
     fixed = moment != NOON or draw(st.booleans())
-    fine = [g for g in FINEST_FIRST if most(first, behind, g) < 400]
-    other = draw(spans(moment, times))
+    fine = [g for g in FINEST_FIRST if estimate_count(first, behind, g) < 400]
+    other = draw(time_ranges(moment, times))
     comparable = fixed and other[1] - other[0] <= 20 * (
         behind - first
     )  # else it has too many buckets
-    own = [f"{{range: {between(*other)}}}"] if comparable else []
+    own = [f"{{range: {range_literal(*other)}}}"] if comparable else []
     granularity = draw(st.sampled_from([Granularity.AUTO, *fine])) if fixed else Granularity.AUTO
-    modes = [f"{{mode: {mode}}}" for mode in MODES]
-    parts = draw(st.sets(st.sampled_from(sorted(ALL_PARTS))))
+    modes = [f"{{mode: {mode}}}" for mode in COMPARE_MODES]
+    parts = draw(st.sets(st.sampled_from(sorted(ALL_FIELDS))))
     compare = draw(st.none() | st.sampled_from([*modes, *own]))
-    whole = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_PARTS - LISTS))))
+    whole = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_FIELDS - TIME_LISTS))))
     for selected in (parts, whole or set()):
         if "change" in selected:
             selected |= {"total", "previousTotal"}
         if "share" in selected:
             selected |= {"total"}
     return {
-        "range": between(first, behind) if fixed else draw(st.sampled_from(RELATIVE)),
+        "range": range_literal(first, behind) if fixed else draw(st.sampled_from(RELATIVE_RANGES)),
         "granularity": granularity,
-        "points": draw(st.sampled_from([1, 2, 10, 50, 300])),
+        "max_points": draw(st.sampled_from([1, 2, 10, 50, 300])),
         "zone": draw(zones),
         "compare": compare,
-        "parts": frozenset(parts),
-        "whole": None if whole is None else frozenset(whole),
+        "series_fields": frozenset(parts),
+        "overall_fields": None if whole is None else frozenset(whole),
         "fill": draw(st.sampled_from([None, "NULL", "ZERO", "PREVIOUS", "LINEAR", "NONE"])),
         "limit": draw(st.sampled_from([1, 2, 3, 10, 1000])),
-        "others": draw(st.booleans()),
+        "other_group": draw(st.booleans()),
         "offset": draw(st.sampled_from([0, 0, 0, 1, 2, 100])),
-        "sunday": draw(st.booleans()),
+        "sunday_weeks": draw(st.booleans()),
     }

@@ -7,7 +7,14 @@ import httpx
 import msgspec
 import pytest
 
-from tests.harness.apis import clear, get, metric_path, refusal, said, stored
+from tests.harness.apis import (
+    delete_all,
+    error_summary,
+    first_error,
+    get,
+    metric_path,
+    stored_totals,
+)
 from tests.harness.service import Service
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -52,11 +59,11 @@ async def test_forms_of_a_batch(service: Service, path: str) -> None:
         row + b"\r\n" + row + b"\r\n": 2,
         b"\n\r\n" + row + b"\n\n \t\n" + row + b"\n\n": 2,
     }
-    before = await stored(service)
+    before = await stored_totals(service)
     for body, rows in forms.items():
         accepted(await service.post(f"{path}/batch", body), rows)
     key = path.removeprefix("/")
-    assert (await stored(service))[key] - before[key] == sum(forms.values())
+    assert (await stored_totals(service))[key] - before[key] == sum(forms.values())
 
 
 @pytest.mark.parametrize("content_type", ["application/x-ndjson", "text/plain", ""])
@@ -68,7 +75,7 @@ async def test_content_type_decides_nothing(service: Service, content_type: str)
 
 async def test_optional_fields_of_rows(service: Service) -> None:
     """Rows with and without timestamp, id, tags and user may be mixed; each keeps its own."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"event_name": "mixed", "properties": {"n": 0}, "timestamp": "2025-10-30T12:00:00+02:00"},
         {"event_name": "mixed", "properties": {"n": 1}, "id": "own", "user_id": "u1"},
@@ -168,10 +175,10 @@ async def test_bad_lines_that_are_no_json(service: Service) -> None:
 async def test_no_good_row(service: Service, path: str) -> None:
     """A batch without a good row is a 422 that says of every row what is wrong with it."""
     name = path.strip("/").removesuffix("s") + "_name"
-    before = await stored(service)
+    before = await stored_totals(service)
     answer = await service.post(f"{path}/batch", [{name: ""}, 7, {**GOOD[path], "id": ""}])
-    error = refusal(answer)
-    assert said(answer) == (422, "BAD_USER_INPUT", None, None)
+    error = first_error(answer)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", None, None)
     rows = error["extensions"]["rows"]
     assert [(row["index"], row["field"], row["id"]) for row in rows] == [
         (0, name, None),
@@ -179,13 +186,13 @@ async def test_no_good_row(service: Service, path: str) -> None:
         (2, "id", ""),
     ]
     assert error["message"] == f"No row of the batch is valid; the first: {rows[0]['message']}"
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 async def test_many_bad_rows(service: Service) -> None:
     """A refusal of the whole batch shows its first hundred rows; beside a good row all show."""
     bad = [{"metric_name": ""}] * 150
-    error = refusal(await service.post("/metrics/batch", bad))
+    error = first_error(await service.post("/metrics/batch", bad))
     assert [row["index"] for row in error["extensions"]["rows"]] == list(range(100))
     content = (await service.post("/metrics/batch", [*bad, GOOD["/metrics"]])).json()
     assert (content["accepted"], content["rejected"]) == (1, 150)
@@ -197,16 +204,21 @@ async def test_many_bad_rows(service: Service) -> None:
 async def test_empty_batch(service: Service, path: str, body: bytes) -> None:
     """A batch without rows is a 422."""
     answer = await service.post(f"{path}/batch", body)
-    assert said(answer) == (422, "BAD_USER_INPUT", None, None)
-    assert refusal(answer)["message"] == "The batch has no rows."
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", None, None)
+    assert first_error(answer)["message"] == "The batch has no rows."
 
 
 @pytest.mark.parametrize("body", [b"[", b"[1", b"[]x", b"[1,]", b"[1 2]", b"[\xff]", b"[" + LINE])
 async def test_malformed_array(service: Service, body: bytes) -> None:
     """An array that is not JSON is a 400; nothing of it is stored."""
-    before = await stored(service)
-    assert said(await service.post("/metrics/batch", body)) == (400, "BAD_REQUEST", None, None)
-    assert await stored(service) == before
+    before = await stored_totals(service)
+    assert error_summary(await service.post("/metrics/batch", body)) == (
+        400,
+        "BAD_REQUEST",
+        None,
+        None,
+    )
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize("form", ["array", "lines", "bad lines", "bad array"])
@@ -214,16 +226,16 @@ async def test_row_limit(service: Service, form: str) -> None:
     """50,000 rows are recorded; one more is a 413 that names the limit, bad rows counted too."""
     row = b"0" if form.startswith("bad") else LINE
     joint = b"," if form.endswith("array") else b"\n"
-    before = await stored(service)
+    before = await stored_totals(service)
     for rows in (50_000, 50_001):
         body = joint.join([LINE, *[row] * (rows - 1)])
         answer = await service.post("/metrics/batch", b"[" + body + b"]" if joint == b"," else body)
         if rows == 50_000:
             assert answer.json()["accepted"] == (1 if row == b"0" else 50_000)
-    assert said(answer) == (413, "PAYLOAD_TOO_LARGE", None, 50_000)
+    assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, 50_000)
     message = "A batch can have at most 50000 rows, this one has 50001."
-    assert refusal(answer)["message"] == message
-    added = (await stored(service))["metrics"] - before["metrics"]
+    assert first_error(answer)["message"] == message
+    added = (await stored_totals(service))["metrics"] - before["metrics"]
     assert added == (1 if row == b"0" else 50_000)
 
 
@@ -232,12 +244,12 @@ async def test_byte_limit(service: Service, path: str) -> None:
     """A body of exactly the limit is read; one byte more is a 413 that names the limit."""
     limit = MEGABYTES_16 if path.endswith("batch") else 2**20
     row = msgspec.json.encode(GOOD[path.removesuffix("/batch")])
-    before = await stored(service)
+    before = await stored_totals(service)
     assert (await service.post(path, row.ljust(limit))).status_code == 200
     answer = await service.post(path, row.ljust(limit + 1))
-    assert said(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
-    assert refusal(answer)["message"] == f"The body is larger than {limit} bytes."
-    after = await stored(service)
+    assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
+    assert first_error(answer)["message"] == f"The body is larger than {limit} bytes."
+    after = await stored_totals(service)
     assert after["metrics"] + after["events"] == before["metrics"] + before["events"] + 1
 
 
@@ -255,7 +267,7 @@ async def test_byte_limit_without_content_length(service: Service) -> None:
         sent = 0
         answer = await service.http.post(path, content=endless())
         assert "content-length" not in answer.request.headers
-        assert said(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
+        assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
         assert sent == limit + 2**16
 
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.id_hashes import hash_ids
-from tests.faults.form import either
+from tests.harness.run_profile import short_or_long
 
 WORDS: Final = 2**14
 MEMORY: Final = WORDS * 32  # four filters of eight bytes a word
-BOUNDED = settings(deadline=None, max_examples=either(70, 200), print_blob=True)
+BOUNDED = settings(deadline=None, max_examples=short_or_long(70, 200), print_blob=True)
 
 ids = st.lists(st.one_of(st.integers(0, 40).map(str), st.text(max_size=3)), max_size=30)
 pauses = st.sampled_from([0, 1, 3_600_000, WINDOW_MS // 2, WINDOW_MS, WINDOW_MS + 1, 3 * WINDOW_MS])

@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from schema.scalars import Instant, rfc3339
 from store.engine import EngineError
 from store.query.sql import Statement
-from tests.faults.form import either
-from tests.harness.apis import get, metric_path, refusal, said
+from tests.harness.apis import error_summary, first_error, get, metric_path
 from tests.harness.clients import (
-    DOORS,
     MUTATIONS,
+    WIRE_FORMATS,
     Point,
-    fresh,
     graphql_row,
-    numbered,
+    name_numbers,
+    new_rows,
     rest_row,
     send,
-    stored,
-    values,
+    stored_values,
+    values_in_answers,
 )
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
-from tests.harness.stores import assert_accounted, until
+from tests.harness.stores import assert_counters_balance, wait_until
 
-BOUNDED = settings(deadline=None, max_examples=either(8, 25), print_blob=True)
+BOUNDED = settings(deadline=None, max_examples=short_or_long(8, 25), print_blob=True)
 HOSTILE: Final = [
     *(
         "'",
@@ -67,47 +67,47 @@ deleted = Counter[str]()
 
 async def accounted(service: Service) -> None:
     """Check the books of the service."""
-    await assert_accounted(service.context.store, deleted=deleted.total())
+    await assert_counters_balance(service.context.store, deleted=deleted.total())
 
 
 @pytest.mark.parametrize(
     ("table", "first", "second"),
     [
         (table, first, second)
-        for table, doors in DOORS.items()
+        for table, doors in WIRE_FORMATS.items()
         for first, second in itertools.product(doors, doors)
     ],
 )
 async def test_rows_that_come_again(service: Service, table: str, first: str, second: str) -> None:
     """Rows sent again, by the same door or another, are duplicates; new ones beside them not."""
-    name, rows = fresh(1, 2, 4, 8)
+    name, rows = new_rows(1, 2, 4, 8)
     assert await send(service, table, first, name, rows[:3]) == (3, 0, 0)
     assert await send(service, table, second, name, rows) == (1, 3, 0)
     assert await send(service, table, first, name, rows[::-1]) == (0, 4, 0)
-    assert await values(service, table, name) == [1, 2, 4, 8]
+    assert await values_in_answers(service, table, name) == [1, 2, 4, 8]
     await accounted(service)
 
 
 @pytest.mark.parametrize(
-    ("table", "door"), [(table, door) for table, doors in DOORS.items() for door in doors]
+    ("table", "door"), [(table, door) for table, doors in WIRE_FORMATS.items() for door in doors]
 )
 async def test_id_that_is_twice_in_one_batch(service: Service, table: str, door: str) -> None:
     """The first row with an id counts; the others beside it are duplicates, whatever they say."""
-    name, (a, b) = fresh(1, 2)
+    name, (a, b) = new_rows(1, 2)
     other = Point(a.id, 1000)
     none = Point(None, 4)
     assert await send(service, table, door, name, [a, none, b, other, b, none, a]) == (4, 3, 0)
-    assert await values(service, table, name) == [1, 2, 4, 4]
+    assert await values_in_answers(service, table, name) == [1, 2, 4, 4]
     await accounted(service)
 
 
 @pytest.mark.parametrize("times", [{}, {"timestamp": 10**11}, {"timestamp": NOON}])
-@pytest.mark.parametrize("table", DOORS)
+@pytest.mark.parametrize("table", WIRE_FORMATS)
 async def test_single_duplicate_is_answered_as_the_first(
     service: Service, table: str, times: dict[str, int]
 ) -> None:
     """The answer to a duplicate has the id and the time of the first row, and says what it is."""
-    name, (row, other) = fresh(1, 2)
+    name, (row, other) = new_rows(1, 2)
     content = rest_row(table, name, row) | times
     first = (await service.post(f"/{table}", content)).json()
     assert "duplicate" not in first
@@ -123,7 +123,7 @@ async def test_single_duplicate_is_answered_as_the_first(
 
 async def test_duplicate_has_the_id_under_which_the_first_is_listed(service: Service) -> None:
     """Wherever in a batch the first row came, a duplicate is answered with that row's own id."""
-    name, (a, b, c) = fresh(1, 2, 3)
+    name, (a, b, c) = new_rows(1, 2, 3)
     none = Point(None, 9)
     await send(service, "events", "array", name, [a])
     assert await send(service, "events", "array", name, [a, none, b, b, a, none, c]) == (4, 3, 0)
@@ -137,12 +137,12 @@ async def test_duplicate_has_the_id_under_which_the_first_is_listed(service: Ser
 
 @pytest.mark.parametrize("time", [10**11, NOON])
 @pytest.mark.parametrize("known", ["new", "stored", "deleted"])
-@pytest.mark.parametrize("table", DOORS)
+@pytest.mark.parametrize("table", WIRE_FORMATS)
 async def test_concurrent_duplicates_of_one_row(
     service: Service, table: str, known: str, time: int
 ) -> None:
     """Of many requests at once one at most is accepted, and all answer with that row's id, time."""
-    name, (row,) = fresh(1)
+    name, (row,) = new_rows(1)
     content = {**rest_row(table, name, row), "timestamp": time}
     if known != "new":
         assert (await service.post(f"/{table}", content)).status_code == 200
@@ -154,7 +154,7 @@ async def test_concurrent_duplicates_of_one_row(
     assert len(firsts) == (known != "stored")
     assert len({answer.json()[f"{table[:-1]}_id"] for answer in answers}) == 1
     assert {answer.json()["timestamp"] for answer in answers} == {rfc3339(Instant(time))}
-    assert await stored(service, table, name) == [1]
+    assert await stored_values(service, table, name) == [1]
     await accounted(service)
 
 
@@ -175,11 +175,11 @@ async def test_any_cut_into_batches_stores_each_id_once(service: Service, data: 
 
     Each id counts once, each row without one every time, and the answers add up.
     """
-    table = data.draw(st.sampled_from(sorted(DOORS)))
-    name, rows = fresh(*range(data.draw(st.integers(1, 20))))
+    table = data.draw(st.sampled_from(sorted(WIRE_FORMATS)))
+    name, rows = new_rows(*range(data.draw(st.integers(1, 20))))
     some = st.lists(st.sampled_from([*rows, Point(None, 500)]), min_size=1, max_size=12)
     sent = data.draw(
-        st.lists(st.tuples(st.sampled_from(DOORS[table]), some), min_size=1, max_size=10)
+        st.lists(st.tuples(st.sampled_from(WIRE_FORMATS[table]), some), min_size=1, max_size=10)
     )
     turns = data.draw(st.integers(1, 2))
     answers = [
@@ -195,28 +195,30 @@ async def test_any_cut_into_batches_stores_each_id_once(service: Service, data: 
     accepted, duplicates, rejected = (sum(each) for each in zip(*answers, strict=True))
     assert (accepted, rejected) == (len(ids) + without, 0)
     assert accepted + duplicates == turns * len(every)
-    assert await values(service, table, name) == sorted([*ids.values(), *[500] * without])
+    assert await values_in_answers(service, table, name) == sorted(
+        [*ids.values(), *[500] * without]
+    )
     await accounted(service)
 
 
 async def test_ids_of_metrics_and_of_events_are_their_own(service: Service) -> None:
     """A metric and an event may have the same id."""
-    name, rows = fresh(1, 2)
-    for table in DOORS:
+    name, rows = new_rows(1, 2)
+    for table in WIRE_FORMATS:
         assert await send(service, table, "array", name, rows) == (2, 0, 0)
         assert await send(service, table, "array", name, rows) == (0, 2, 0)
-        assert await values(service, table, name) == [1, 2]
+        assert await values_in_answers(service, table, name) == [1, 2]
     await accounted(service)
 
 
 async def test_id_of_a_series_covers_its_points(service: Service) -> None:
     """A line of a series that comes again counts no point again, however many it has now."""
-    name, (a, b) = fresh(1, 2)
+    name, (a, b) = new_rows(1, 2)
 
     def line(row: Point, points: int) -> dict[str, object]:
         times = list(range(NOON, NOON + points))
         arrays = {"timestamps": times, "values": [row.value] * points}
-        return {"metric_name": name, **arrays, **row.own()}
+        return {"metric_name": name, **arrays, **row.id_field()}
 
     async def sent(*lines: object) -> tuple[int, int, int]:
         content = (await service.post("/metrics/series", lines)).json()
@@ -228,71 +230,71 @@ async def test_id_of_a_series_covers_its_points(service: Service) -> None:
     answers = await asyncio.gather(*(sent(line(a, 5), line(b, 3)) for _ in range(5)))
     assert set(answers) == {(0, 8, 0)}
     assert await send(service, "metrics", "single", name, [a, b]) == (0, 2, 0)
-    assert await values(service, "metrics", name) == [1] * 5 + [2] * 3 + [4] * 2
+    assert await values_in_answers(service, "metrics", name) == [1] * 5 + [2] * 3 + [4] * 2
     await accounted(service)
 
 
-@pytest.mark.parametrize("table", DOORS)
+@pytest.mark.parametrize("table", WIRE_FORMATS)
 async def test_id_of_a_rejected_row_is_free(service: Service, table: str) -> None:
     """A row that was refused may be corrected and sent again; the answers count each as it is."""
-    name, (a, b, c) = fresh(1, 2, 3)
+    name, (a, b, c) = new_rows(1, 2, 3)
     good = [rest_row(table, name, row) for row in (a, b, c)]
     bad = [row | {f"{table[:-1]}_name": ""} for row in good]
     for body in (bad[0], [bad[0]], [bad[0], bad[0]]):
         path = f"/{table}/batch" if isinstance(body, list) else f"/{table}"
-        assert said(await service.post(path, body))[0] == 422
+        assert error_summary(await service.post(path, body))[0] == 422
     bodies = ([good[1], bad[0], bad[2]], [bad[1], good[1], good[0], good[0], bad[0]], good, bad[1:])
     expected = [(1, 0, 2), (1, 2, 2), (1, 2, 0), None]
     for some, told in zip(bodies, expected, strict=True):
         answer = await service.post(f"/{table}/batch", some)
         if told is None:
-            assert said(answer)[0] == 422
+            assert error_summary(answer)[0] == 422
             continue
         content = answer.json()
         assert (content["accepted"], content["duplicates"], content["rejected"]) == told
         assert [error["index"] for error in content["errors"]] == [
             n for n, row in enumerate(some) if row in bad
         ]
-    assert await values(service, table, name) == [1, 2, 3]
+    assert await values_in_answers(service, table, name) == [1, 2, 3]
     await accounted(service)
 
 
-@pytest.mark.parametrize("table", DOORS)
+@pytest.mark.parametrize("table", WIRE_FORMATS)
 async def test_id_of_a_deleted_row_is_free(service: Service, table: str) -> None:
     """What was deleted can be recorded again, once, as often as it is deleted."""
-    name, rows = fresh(1, 2, 4)
+    name, rows = new_rows(1, 2, 4)
     for _ in range(3):
         assert await send(service, table, "array", name, rows) == (3, 0, 0)
         assert await send(service, table, "single", name, rows) == (0, 3, 0)
         await delete(service, table, name)
-        assert await values(service, table, name) == []
+        assert await values_in_answers(service, table, name) == []
     answers = await asyncio.gather(*(send(service, table, "lines", name, rows) for _ in range(5)))
     assert sorted(answers) == [(0, 3, 0)] * 4 + [(3, 0, 0)]
-    assert await values(service, table, name) == [1, 2, 4]
+    assert await values_in_answers(service, table, name) == [1, 2, 4]
     await accounted(service)
 
 
-@pytest.mark.parametrize("table", DOORS)
+@pytest.mark.parametrize("table", WIRE_FORMATS)
 async def test_hostile_ids(service: Service, table: str) -> None:
     """Whatever is in an id, it is that id and no other, however similar."""
-    name = f"n{next(numbered)}"
+    name = f"n{next(name_numbers)}"
     rows = [Point(text, number) for number, text in enumerate(HOSTILE)]
     half = len(rows) // 2
-    for door in DOORS[table]:
+    for door in WIRE_FORMATS[table]:
         expected = (len(rows) - half, half, 0) if door == "single" else (0, len(rows), 0)
         if door == "single":
             assert await send(service, table, "array", name, rows[:half]) == (half, 0, 0)
         assert await send(service, table, door, name, rows) == expected
-        assert await values(service, table, name) == list(range(len(rows)))
+        assert await values_in_answers(service, table, name) == list(range(len(rows)))
     await delete(service, table, name)
     await accounted(service)
 
 
-@settings(BOUNDED, max_examples=either(5, 10))
+@settings(BOUNDED, max_examples=short_or_long(5, 10))
 @given(texts=st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=20, unique=True))
 async def test_any_text_is_an_id(service: Service, texts: list[str]) -> None:
     """Any text of up to 200 characters is known again, and no other is taken for it."""
-    name = f"n{next(numbered)}"
+    name = f"n{next(name_numbers)}"
     rows = [Point(text, number) for number, text in enumerate(texts)]
     assert await send(service, "metrics", "graphql", name, rows[::2]) == (len(rows[::2]), 0, 0)
     assert await send(service, "metrics", "array", name, rows) == (
@@ -300,7 +302,7 @@ async def test_any_text_is_an_id(service: Service, texts: list[str]) -> None:
         len(rows[::2]),
         0,
     )
-    assert await values(service, "metrics", name) == list(range(len(rows)))
+    assert await values_in_answers(service, "metrics", name) == list(range(len(rows)))
     await delete(service, "metrics", name)
     await accounted(service)
 
@@ -308,7 +310,7 @@ async def test_any_text_is_an_id(service: Service, texts: list[str]) -> None:
 @pytest.mark.parametrize("bad", ['"\\ud83d"', '"\\udc00"', '""', f'"{"x" * 201}"', "7", "[]"])
 async def test_text_that_cant_be_an_id_is_refused(service: Service, bad: str) -> None:
     """Half of a surrogate pair, an empty text, a text that is too long, and what is no text."""
-    name = f"n{next(numbered)}"
+    name = f"n{next(name_numbers)}"
     row = b'{"metric_name": "%s", "value": 1, "id": %s}' % (name.encode(), bad.encode())
     good = b'{"metric_name": "%s", "value": 1}' % name.encode()
     assert (await service.post("/metrics", row)).status_code in {400, 422}
@@ -319,15 +321,15 @@ async def test_text_that_cant_be_an_id_is_refused(service: Service, bad: str) ->
     variables = b'{"rows": [{"name": "%s", "value": 1, "id": %s}]}' % (name.encode(), bad.encode())
     query = msgspec.json.encode(MUTATIONS["metrics"] + " {accepted}}")
     body = b'{"query": %s, "variables": %s}' % (query, variables)
-    refusal(await service.post("/graphql", body))
-    assert await values(service, "metrics", name) == [1, 1]
+    first_error(await service.post("/graphql", body))
+    assert await values_in_answers(service, "metrics", name) == [1, 1]
     await accounted(service)
 
 
 @pytest.mark.parametrize("length", [12, 200])
 async def test_largest_batch_comes_again(service: Service, length: int) -> None:
     """50,000 rows sent again, of which one is new, are known one by one."""
-    name = f"n{next(numbered)}"
+    name = f"n{next(name_numbers)}"
     texts = [f"{name}-{number}".ljust(length, ".") for number in range(50_000)]
     lines = [
         b'{"metric_name":"%s","value":1,"id":"%s"}' % (name.encode(), t.encode()) for t in texts
@@ -340,7 +342,7 @@ async def test_largest_batch_comes_again(service: Service, length: int) -> None:
     await accounted(service)
 
 
-@pytest.mark.parametrize("table", DOORS)
+@pytest.mark.parametrize("table", WIRE_FORMATS)
 async def test_duplicates_wait_for_an_engine_that_cant_load(
     service: Service, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
@@ -354,16 +356,16 @@ async def test_duplicates_wait_for_an_engine_that_cant_load(
             raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
         return await write(statement)
 
-    name, (a, b, c) = fresh(1, 2, 4)
+    name, (a, b, c) = new_rows(1, 2, 4)
     with monkeypatch.context() as patched:
         patched.setattr(store.engine, "write", fail)
         assert await send(service, table, "array", name, [a]) == (1, 0, 0)
-        await until(lambda: store._loaders[table].is_stuck)
+        await wait_until(lambda: store._loaders[table].is_stuck)
         known = [rest_row(table, name, row) for row in (a, c)]
         bodies = {f"/{table}": known[0], f"/{table}/batch": known}
         for path, body in bodies.items():
             answer = await service.post(path, body)
-            assert said(answer)[:2] == (503, "UNAVAILABLE")
+            assert error_summary(answer)[:2] == (503, "UNAVAILABLE")
             assert int(answer.headers["retry-after"]) >= 1
         query = MUTATIONS[table] + " {accepted}}"
         variables = {"rows": [graphql_row(table, name, a)]}
@@ -371,7 +373,7 @@ async def test_duplicates_wait_for_an_engine_that_cant_load(
         assert "UNAVAILABLE" in answer.text
         assert int(answer.headers["retry-after"]) >= 1
         assert await send(service, table, "single", name, [b]) == (1, 0, 0)
-    await until(lambda: not store.problems())
+    await wait_until(lambda: not store.problems())
     assert await send(service, table, "array", name, [a, b, c]) == (1, 2, 0)
-    assert await values(service, table, name) == [1, 2, 4]
+    assert await values_in_answers(service, table, name) == [1, 2, 4]
     await accounted(service)

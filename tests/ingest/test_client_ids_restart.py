@@ -17,10 +17,18 @@ from store.ingest.id_hashes import hash_ids
 from store.ingest.streams import METRIC_STREAM, PROJECT
 from store.query import queries
 from store.query.sql import Statement
-from tests.faults.form import either, tell, thrown
 from tests.harness.process import Process, is_free
+from tests.harness.run_profile import print_figure, seeded_random, short_or_long
 from tests.harness.service import NOON
-from tests.harness.stores import Rows, assert_accounted, counts, lines, opened, started, until
+from tests.harness.stores import (
+    Rows,
+    assert_counters_balance,
+    journal_lines,
+    open_engine,
+    open_store,
+    table_counts,
+    wait_until,
+)
 
 ENDLESS: Final = Statement("SELECT number FROM numbers(10000000000) SETTINGS max_execution_time=0")
 MANY: Final = 500_000
@@ -38,7 +46,7 @@ async def read(pieces: AsyncIterator[bytes]) -> list[bytes]:
 @pytest.mark.parametrize("rows", [0, 1, 7, 65_409, 1_000_000])
 async def test_pieces_are_all_rows(tmp_path: Path, rows: int) -> None:
     """However long an answer is, its pieces are all of its rows, in order."""
-    async with started(tmp_path / "store") as engine:
+    async with open_engine(tmp_path / "store") as engine:
         numbers = Statement("SELECT number FROM numbers({rows:UInt64})", {"rows": rows})
         found = await read(engine.pieces(numbers))
         assert [msgspec.json.decode(line)["number"] for line in found] == list(range(rows))
@@ -48,22 +56,22 @@ async def test_pieces_are_all_rows(tmp_path: Path, rows: int) -> None:
 async def test_sparse_ids_are_all_learned(tmp_path: Path, wanted: list[int]) -> None:
     """A few rows with an id among half a million without are found, wherever they are."""
     data = tmp_path / "data"
-    plain = lines([""])
+    plain = journal_lines([""])
     named = plain[:-2] + b',"id":"id-%d"}\n'
     rows = [plain] * MANY
     for place in wanted:
         rows[place] = named % place
-    async with opened(data) as store:
+    async with open_store(data) as store:
         for start in range(0, MANY, 50_000):
             body = b"".join(rows[start : start + 50_000])
             await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, NOON))
-        await assert_accounted(store)
+        await assert_counters_balance(store)
         found = await read(store.engine.pieces(queries.client_ids("metrics", PROJECT, 0)))
         ids = [msgspec.json.decode(line)["id"] for line in found]
         assert sorted(ids) == sorted(f"id-{place}" for place in wanted)
-    async with opened(data) as store:
+    async with open_store(data) as store:
         ids_of = store._ids["metrics"]
-        await until(lambda: ids_of.is_ready)
+        await wait_until(lambda: ids_of.is_ready)
         texts = [f"id-{place}" for place in wanted]
         assert ids_of._recent.add(hash_ids(texts), ids_of._now_ms()) == list(range(len(wanted)))
 
@@ -75,12 +83,12 @@ async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
     plain = [f"{n}" for n in range(100)]
     rows = [{"metric_name": "m", "value": 1, "id": id_} for id_ in odd + plain]
     for some in (rows, rows[len(odd) :]):
-        async with opened(data) as store:
+        async with open_store(data) as store:
             body = msgspec.json.encode(some)
             await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, NOON))
-    async with opened(data) as store:
+    async with open_store(data) as store:
         ids_of = store._ids["metrics"]
-        await until(lambda: ids_of.is_ready)
+        await wait_until(lambda: ids_of.is_ready)
         texts = odd + plain
         assert ids_of._recent.add(hash_ids(texts), ids_of._now_ms()) == list(range(len(texts)))
 
@@ -88,7 +96,7 @@ async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [0, 1, 3])
 async def test_connection_survives_a_reader_that_gives_up(tmp_path: Path, after: int) -> None:
     """Whoever stops reading pieces in the middle, the next query on that connection is right."""
-    async with started(tmp_path / "store", readers=1) as engine:
+    async with open_engine(tmp_path / "store", readers=1) as engine:
         for _ in range(3):
             got = asyncio.Event()
             number = 0
@@ -205,12 +213,12 @@ def test_resent_batches_count_once_over_crashes(tmp_path: Path) -> None:
 
     What was acknowledged is there in every answer after it.
     """
-    dice = thrown()
+    dice = seeded_random()
     data = tmp_path / "data"
     pending: list[list[str]] = []
     every: set[str] = set()
     acknowledged: set[str] = set()
-    for turn in range(either(5, 50)):
+    for turn in range(short_or_long(5, 50)):
         with Process(data) as service:
             service.await_ready()
             pending += overlapping(dice, turn)
@@ -220,7 +228,7 @@ def test_resent_batches_count_once_over_crashes(tmp_path: Path) -> None:
             service.kill()
             clients.join()
             acknowledged |= clients.acknowledged
-            tell(f"turn {turn}: {len(pending)} batches got no answer, {len(every)} ids")
+            print_figure(f"turn {turn}: {len(pending)} batches got no answer, {len(every)} ids")
     with Process(data) as service:
         service.await_ready()
         clients = Resenders(service.port, dice, pending)
@@ -234,10 +242,10 @@ def test_resent_batches_count_once_over_crashes(tmp_path: Path) -> None:
 
 async def audit(data: Path, every: set[str]) -> None:
     """Look at every stored row of a folder that no service has open."""
-    async with opened(data) as store:
+    async with open_store(data) as store:
         text = "SELECT client_id AS id FROM metrics"
         rows = await store.select(Statement(text, reads=("metrics",)), queries.OwnIdRow)
         found = Counter(row.id for row in rows)
         assert found.keys() == every
         assert {own: times for own, times in found.items() if times > 1} == {}
-        await assert_accounted(store, await counts(store))
+        await assert_counters_balance(store, await table_counts(store))

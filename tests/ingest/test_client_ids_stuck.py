@@ -11,8 +11,8 @@ from store.engine import EngineError
 from store.ingest.streams import METRIC_STREAM, PROJECT, SERIES_STREAM
 from store.query import queries
 from store.query.sql import Statement
-from tests.harness.resends import learned, row, send, send_series, split
-from tests.harness.stores import assert_accounted, keys, opened, until
+from tests.harness.resends import await_stored_ids, count_outcomes, row, send, send_series
+from tests.harness.stores import assert_counters_balance, open_store, stored_keys, wait_until
 
 LOAD_METRICS: Final = METRIC_STREAM.load("", 0).text
 LOAD_SERIES: Final = SERIES_STREAM.load("", 0).text
@@ -23,8 +23,8 @@ async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
 ) -> None:
     """While points can't be loaded, a series that may repeat them is refused."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
-    async with opened(tmp_path / "data") as store:
-        await learned(store)
+    async with open_store(tmp_path / "data") as store:
+        await await_stored_ids(store)
         write = store.engine.write
 
         async def fail(statement: Statement) -> int:
@@ -35,17 +35,17 @@ async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
         with monkeypatch.context() as patched:
             patched.setattr(store.engine, "write", fail)
             await send(store, row("a"))
-            await until(lambda: store._loaders["metrics"].is_stuck)
+            await wait_until(lambda: store._loaders["metrics"].is_stuck)
             for ids in (("a",), ("b", "a")):
                 with pytest.raises(AnalyticsError) as refused:
                     await send_series(store, *ids)
                 assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
             assert (await send_series(store, "c")).points == 1
             assert (await send(store, row("d"))).points == 1
-        await until(lambda: not store.problems())
+        await wait_until(lambda: not store.problems())
         assert (await send_series(store, "a", "b", "c", "d")).points == 1
-        assert sorted(await keys(store)) == ["a", "b", "c", "d"]
-        await assert_accounted(store)
+        assert sorted(await stored_keys(store)) == ["a", "b", "c", "d"]
+        await assert_counters_balance(store)
 
 
 async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
@@ -55,8 +55,8 @@ async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
     broken, rest, series = (asyncio.Event() for _ in range(3))
-    async with opened(tmp_path / "data") as store:
-        await learned(store)
+    async with open_store(tmp_path / "data") as store:
+        await await_stored_ids(store)
         write, loads = store.engine.write, 0
 
         async def choked(statement: Statement) -> int:
@@ -74,19 +74,19 @@ async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
         monkeypatch.setattr(store.engine, "write", choked)
         await send(store, row("first"))
         await send(store, row("x"))
-        await until(lambda: store._loaders["metrics"].is_stuck)
+        await wait_until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
         again = asyncio.create_task(send_series(store, "x"))
         await asyncio.sleep(0.05)
         broken.set()
-        await until(lambda: loads > 1)
+        await wait_until(lambda: loads > 1)
         series.set()
         await asyncio.wait([again], timeout=0.5)
         rest.set()
         results = await asyncio.gather(again, return_exceptions=True)
-        assert split(list(results))[0] == 0
-        assert sorted(await keys(store)) == ["first", "s", "x"]
-        await assert_accounted(store)
+        assert count_outcomes(list(results))[0] == 0
+        assert sorted(await stored_keys(store)) == ["first", "s", "x"]
+        await assert_counters_balance(store)
 
 
 async def test_deletion_while_the_loader_recovers_is_for_good(
@@ -96,8 +96,8 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
     broken, rest, series = (asyncio.Event() for _ in range(3))
-    async with opened(tmp_path / "data") as store:
-        await learned(store)
+    async with open_store(tmp_path / "data") as store:
+        await await_stored_ids(store)
         write, loads = store.engine.write, 0
 
         async def choked(statement: Statement) -> int:
@@ -115,15 +115,15 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
         monkeypatch.setattr(store.engine, "write", choked)
         await send(store, row("first"))
         await send(store, row("x"))
-        await until(lambda: store._loaders["metrics"].is_stuck)
+        await wait_until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
         everything = queries.delete(queries.metric_rows(PROJECT, "m"), 2**63)
         deletion = asyncio.create_task(store.delete(everything))
         await asyncio.sleep(0.05)
         broken.set()
-        await until(lambda: loads > 1)
+        await wait_until(lambda: loads > 1)
         series.set()
         await asyncio.wait([deletion], timeout=0.5)
         rest.set()
         (result,) = await asyncio.gather(deletion, return_exceptions=True)
-        assert sorted(await keys(store)) == (["first", "s", "x"] if result else [])
+        assert sorted(await stored_keys(store)) == (["first", "s", "x"] if result else [])

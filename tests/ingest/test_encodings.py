@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.harness.apis import get, metric_path, refusal, stored
+from tests.harness.apis import first_error, get, metric_path, stored_totals
 from tests.harness.service import Service
 
 ROUTES: Final[dict[str, str]] = {
@@ -46,29 +46,29 @@ async def test_byte_order_mark_before_many_rows(service: Service) -> None:
 )
 async def test_wide_encodings_are_named(service: Service, route: str, encoding: str) -> None:
     """UTF-16 and UTF-32, with a byte order mark or without, are refused by their names."""
-    before = await stored(service)
+    before = await stored_totals(service)
     answer = await service.post(route, ROUTES[route].encode(encoding))
-    error = refusal(answer)
+    error = first_error(answer)
     assert answer.status_code == 400
     assert encoding[:6].upper() in error["message"]
     assert "UTF-8" in error["message"]
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman"])
 async def test_first_bad_byte_is_named(service: Service, route: str, encoding: str) -> None:
     """What is not UTF-8 is refused with the first byte that is wrong: its offset, its value."""
-    before = await stored(service)
+    before = await stored_totals(service)
     body = ROUTES[route].encode(encoding)
     row = body.split(b"\n")[0].strip(b"[]")
     offset = (body if route == "/graphql" else row).index("é".encode(encoding))
-    error = refusal(await service.post(route, body))
+    error = first_error(await service.post(route, body))
     assert (
         f"is not UTF-8: byte {offset} is 0x{'é'.encode(encoding).hex().upper()}"
         in (error["message"])
     )
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 async def test_rows_in_other_encodings(service: Service) -> None:
@@ -104,13 +104,13 @@ async def test_charsets(service: Service, content_type: str, *, taken: bool) -> 
             assert answer.status_code == 200, answer.text
         else:
             assert answer.status_code == 415
-            assert "UTF-8" in refusal(answer)["message"]
+            assert "UTF-8" in first_error(answer)["message"]
 
 
 async def test_bytes_that_are_no_encoding(service: Service) -> None:
     """Zero bytes in other places are bad JSON, not an encoding; so is an empty body with a mark."""
     for body in (b"\0\0\0\0", b'{"a": "\0"}', codecs.BOM_UTF8, b"\0"):
-        message = refusal(await service.post("/metrics", body))["message"]
+        message = first_error(await service.post("/metrics", body))["message"]
         assert "UTF-16" not in message
         assert "UTF-32" not in message
 

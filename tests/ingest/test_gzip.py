@@ -8,7 +8,7 @@ import zlib
 import httpx
 import pytest
 
-from tests.harness.apis import get, refusal, said, stored
+from tests.harness.apis import error_summary, first_error, get, stored_totals
 from tests.harness.service import Service
 
 LINE = b'{"metric_name":"zipped","value":1}\n'
@@ -33,7 +33,7 @@ async def test_every_door_unzips(service: Service) -> None:
         ("/graphql", question),
     ):
         assert (await post(service, gzip.compress(body), path)).status_code == 200
-    assert await stored(service) == {"metrics": 2, "events": 2, "names": 1}
+    assert await stored_totals(service) == {"metrics": 2, "events": 2, "names": 1}
 
 
 async def test_members(service: Service) -> None:
@@ -57,14 +57,14 @@ async def test_empty_members_by_the_hundred_thousand(service: Service) -> None:
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
 async def test_truncated(service: Service, kept: float) -> None:
     """A gzip body that ends in its middle is a 400; nothing of it is stored."""
-    before = await stored(service)
+    before = await stored_totals(service)
     body = gzip.compress(LINE * 1000)
     answer = await post(service, body[: int(len(body) * kept)])
-    assert said(answer) == (400, "BAD_REQUEST", None, None)
-    assert refusal(answer)["message"] == "The gzip body is not whole."
+    assert error_summary(answer) == (400, "BAD_REQUEST", None, None)
+    assert first_error(answer)["message"] == "The gzip body is not whole."
     second = gzip.compress(LINE) + gzip.compress(LINE)[:-1]
-    assert said(await post(service, second))[:2] == (400, "BAD_REQUEST")
-    assert await stored(service) == before
+    assert error_summary(await post(service, second))[:2] == (400, "BAD_REQUEST")
+    assert await stored_totals(service) == before
 
 
 def corrupt() -> dict[str, bytes]:
@@ -86,11 +86,11 @@ def corrupt() -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", sorted(corrupt()))
 async def test_corrupt(service: Service, kind: str) -> None:
     """A body that is not whole, valid gzip of rows is a 4xx; nothing of it is stored."""
-    before = await stored(service)
+    before = await stored_totals(service)
     answer = await post(service, corrupt()[kind])
     expected = (422, "BAD_USER_INPUT") if kind == "twice" else (400, "BAD_REQUEST")
-    assert said(answer)[:2] == expected
-    assert await stored(service) == before
+    assert error_summary(answer)[:2] == expected
+    assert await stored_totals(service) == before
 
 
 @functools.cache
@@ -113,7 +113,7 @@ async def test_bomb(service: Service, path: str, limit: int) -> None:
     """200 MB in 200 KB, as one member or as many, are a 413 that names the limit."""
     for bomb in bombs():
         answer = await post(service, bomb, path)
-        assert said(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
+        assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
 
 
 async def test_exactly_the_limit(service: Service) -> None:
@@ -131,16 +131,16 @@ async def test_exactly_the_limit(service: Service) -> None:
 async def test_nothing(service: Service) -> None:
     """An empty body is an empty batch, zipped or not."""
     for body in (b"", gzip.compress(b""), gzip.compress(b"\n")):
-        assert said(await post(service, body)) == (422, "BAD_USER_INPUT", None, None)
+        assert error_summary(await post(service, body)) == (422, "BAD_USER_INPUT", None, None)
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "gzip,br", "x" * 9000])
 async def test_other_encodings(service: Service, encoding: str) -> None:
     """Any other encoding is a 415 that does not repeat the header at length."""
     answer = await service.post("/metrics/batch", LINE, **{"content-encoding": encoding})
-    assert said(answer) == (415, "UNSUPPORTED_MEDIA_TYPE", None, None)
+    assert error_summary(answer) == (415, "UNSUPPORTED_MEDIA_TYPE", None, None)
     shown = f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or none."
-    assert refusal(answer)["message"] == shown
+    assert first_error(answer)["message"] == shown
 
 
 @pytest.mark.parametrize("encoding", ["GZIP", " gzip ", "x-gzip"])

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.harness.apis import refusal, stored
+from tests.harness.apis import first_error, stored_totals
 from tests.harness.service import Service
 
 EVENT = b'{"event_name": "e"'
@@ -76,24 +76,24 @@ def for_route(body: bytes, route: str) -> bytes:
 @pytest.mark.parametrize("kind", NO_JSON)
 async def test_bodies_that_are_no_json(service: Service, route: str, kind: str) -> None:
     """A body that is not JSON is a 400, or the only row of a batch and bad; nothing is stored."""
-    before = await stored(service)
+    before = await stored_totals(service)
     answer = await service.post(route, for_route(NO_JSON[kind], route))
     code = "BAD_USER_INPUT" if route.endswith("batch") else "BAD_REQUEST"
-    assert refusal(answer)["extensions"]["code"] == code
-    for row in refusal(answer)["extensions"].get("rows", ()):
+    assert first_error(answer)["extensions"]["code"] == code
+    for row in first_error(answer)["extensions"].get("rows", ()):
         assert row["code"] == "BAD_REQUEST"
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("kind", NO_ROW)
 async def test_bodies_that_are_no_row(service: Service, route: str, kind: str) -> None:
     """JSON that is no row, and no rows, is a 422 that is short; nothing is stored."""
-    before = await stored(service)
+    before = await stored_totals(service)
     answer = await service.post(route, NO_ROW[kind])
-    assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT"
+    assert first_error(answer)["extensions"]["code"] == "BAD_USER_INPUT"
     assert len(answer.content) < 2500
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 def texts(limit: int) -> list[object]:
@@ -152,17 +152,17 @@ GOOD: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize(("route", "field", "values"), FIELDS)
 async def test_fields(service: Service, route: str, field: str, values: list[object]) -> None:
     """A value that a field does not take is a 422 that names the field, alone and in a batch."""
-    before = await stored(service)
+    before = await stored_totals(service)
     for value in values:
         row = {**GOOD[route], field: value}
         answer = await service.post(route, row)
         assert answer.status_code == 422, row
-        assert refusal(answer)["extensions"]["field"] == field, row
+        assert first_error(answer)["extensions"]["field"] == field, row
         answer = await service.post(f"{route}/batch", [row])
         assert answer.status_code == 422, row
-        (error,) = refusal(answer)["extensions"]["rows"]
+        (error,) = first_error(answer)["extensions"]["rows"]
         assert (error["index"], error["field"], error["code"]) == (0, field, "BAD_USER_INPUT")
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 MUTATIONS = {
@@ -183,7 +183,7 @@ async def test_fields_in_graphql(
     service: Service, route: str, field: str, values: list[object]
 ) -> None:
     """The same values are a 422 in GraphQL (a double takes any integer that it can hold)."""
-    before = await stored(service)
+    before = await stored_totals(service)
     good = {WORDS.get(key, key): value for key, value in GOOD[route].items()}
     for value in values:
         if field == "value" and value in HUGE[:5]:
@@ -193,14 +193,14 @@ async def test_fields_in_graphql(
             "variables": {"row": {**good, WORDS.get(field, field): value}},
         }
         answer = await service.post("/graphql", body)
-        assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT", (field, value)
-    assert await stored(service) == before
+        assert first_error(answer)["extensions"]["code"] == "BAD_USER_INPUT", (field, value)
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "9" * 5000, "1" + "0" * 4299])
 async def test_numbers_that_no_double_holds(service: Service, number: str) -> None:
     """A number beyond a double is refused as a value, as a time, and in properties (if so long)."""
-    before = await stored(service)
+    before = await stored_totals(service)
     text = number.encode()
     bodies = {
         "/metrics": [b'{"metric_name": "m", "value": ' + text + b"}"],
@@ -210,33 +210,36 @@ async def test_numbers_that_no_double_holds(service: Service, number: str) -> No
         bodies["/events"].append(EVENT + b', "properties": {"a": [' + text + b"]}}")
     for route, rows in bodies.items():
         for row in rows:
-            assert refusal(await service.post(route, row))["extensions"]["code"] == "BAD_USER_INPUT"
+            assert (
+                first_error(await service.post(route, row))["extensions"]["code"]
+                == "BAD_USER_INPUT"
+            )
             answer = await service.post(f"{route}/batch", b"[" + row + b"]")
-            assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT"
-    assert await stored(service) == before
+            assert first_error(answer)["extensions"]["code"] == "BAD_USER_INPUT"
+    assert await stored_totals(service) == before
 
 
 @pytest.mark.parametrize("depth", [65, 500, 5000, 100_000])
 async def test_deep_properties(service: Service, depth: int) -> None:
     """Properties nested too deeply are a 422 that names the limit, on both doors a refusal."""
-    before = await stored(service)
+    before = await stored_totals(service)
     deep = b'{"a": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
     row = EVENT + b', "properties": ' + deep + b"}"
     answer = await service.post("/events", row)
     assert answer.status_code == 422
-    assert refusal(answer)["extensions"]["limit"] == 64
+    assert first_error(answer)["extensions"]["limit"] == 64
     for body in (b"[" + row + b"]", row + b"\n" + row):
         answer = await service.post("/events/batch", body)
         assert answer.status_code == 422
-        assert "64" in refusal(answer)["message"]
+        assert "64" in first_error(answer)["message"]
     query = json.dumps(MUTATIONS["/events"]).encode()
     variables = b'{"row": {"name": "e", "properties": ' + deep + b"}}"
     body = b'{"query": ' + query + b', "variables": ' + variables + b"}"
     answer = await service.post("/graphql", body)
-    assert refusal(answer)["extensions"]["code"] == (
+    assert first_error(answer)["extensions"]["code"] == (
         "BAD_USER_INPUT" if depth < 1000 else "BAD_REQUEST"
     )
-    assert await stored(service) == before
+    assert await stored_totals(service) == before
 
 
 async def test_deepest_properties(service: Service) -> None:
@@ -287,10 +290,10 @@ HEADERS: list[dict[str, str]] = [
 async def test_headers(service: Service, headers: dict[str, str]) -> None:
     """Headers that mean nothing here change nothing: a good request is done, a bad one refused."""
     good = msgspec.json.encode(GOOD["/metrics"])
-    before = await stored(service)
+    before = await stored_totals(service)
     assert (await service.post("/metrics", good, **headers)).status_code == 200
     assert (await service.post("/metrics/batch", good, **headers)).status_code == 200
     assert (await service.post("/metrics", b"{", **headers)).status_code == 400
     for path in ("/metrics/m", "/events", "/dashboard", "/health"):
         assert (await service.http.get(path, headers=headers)).status_code == 200
-    assert (await stored(service))["metrics"] == before["metrics"] + 2
+    assert (await stored_totals(service))["metrics"] == before["metrics"] + 2

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.apis import ask, clear, get, metric_path, record, refusal, said
+from tests.harness.apis import ask, delete_all, error_summary, first_error, get, metric_path, record
 from tests.harness.service import Service
 
 NAMES = [
@@ -30,7 +30,7 @@ async def test_ids_sort_by_time(service: Service) -> None:
 
 async def test_ids_of_concurrent_requests(service: Service) -> None:
     """Each of many concurrent requests gets the id that its own event is listed under."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"event_name": "concurrent", "properties": {"n": n}} for n in range(50)]
     answers = await asyncio.gather(*(service.post("/events", row) for row in rows))
     listed = (await get(service, "/events"))["events"]
@@ -44,7 +44,7 @@ async def test_ids_of_concurrent_requests(service: Service) -> None:
 
 async def test_names_in_paths(service: Service) -> None:
     """Any name works in a path when it is percent-encoded, and is exactly itself."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"metric_name": name, "value": number} for number, name in enumerate(NAMES)]
     await record(service, "/metrics", *rows)
     assert (await get(service, "/metrics"))["metrics"] == sorted(NAMES)
@@ -57,8 +57,8 @@ async def test_only_the_name_itself_is_meant(service: Service) -> None:
     """A path with a line break behind a name is another name, and not to be deleted."""
     await service.post("/metrics", {"metric_name": "mine", "value": 1})
     for path in ("/metrics/mine%0A", "/metrics/mine/", "/metrics/mine%0Amine", "/metrics/MINE"):
-        assert said(await service.http.get(path))[:2] == (404, "NOT_FOUND")
-        assert said(await service.http.delete(path))[:2] == (404, "NOT_FOUND")
+        assert error_summary(await service.http.get(path))[:2] == (404, "NOT_FOUND")
+        assert error_summary(await service.http.delete(path))[:2] == (404, "NOT_FOUND")
     assert (await get(service, "/metrics/mine"))["count"] == 1
 
 
@@ -98,5 +98,5 @@ async def test_timestamp_out_of_range(service: Service, sent: object) -> None:
     for path, row in (("/metrics", {"metric_name": "t", "value": 1}), ("/events", {})):
         body = {"event_name": "t"} if path == "/events" else row
         answer = await service.post(path, {**body, "timestamp": sent})
-        assert said(answer) == (422, "BAD_USER_INPUT", "timestamp", 4_102_444_799_999)
-        assert refusal(answer)["message"] == "timestamp: must be from 1970 to 2099"
+        assert error_summary(answer) == (422, "BAD_USER_INPUT", "timestamp", 4_102_444_799_999)
+        assert first_error(answer)["message"] == "timestamp: must be from 1970 to 2099"

@@ -14,8 +14,8 @@ from schema.scalars import Instant
 from store.ingest.decoder import read_batch
 from store.ingest.line_templates import MAX_TEMPLATES, TemplateCache, template_of
 from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC
-from tests.faults.form import either
 from tests.harness.apis import ask, get, metric_path
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 
 NOW: Final = Instant(1_800_000_000_000)
@@ -195,7 +195,9 @@ EDITS: Final = st.lists(
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=4), edits=EDITS, seed=st.integers(0, 10**6))
 @example(rows=[{"metric_name": "cpu", "value": 1}], edits=[], seed=0)
-@settings(max_examples=either(200, 600), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=short_or_long(200, 600), deadline=None, suppress_health_check=list(HealthCheck)
+)
 def test_any_body(rows: list[dict[str, Any]], edits: list[Any], seed: int) -> None:
     """Whatever was learned, and whatever comes: recognised, it is what reading makes of it."""
     shuffled = random.Random(seed)

@@ -18,7 +18,7 @@ from store.ingest.rows import METRIC
 from store.ingest.streams import METRIC_STREAM
 from store.journal.set_aside import SetAsideLine
 from store.timestamps import MAX_TIME, UNITS
-from tests.harness.apis import ask, get, refusal, said
+from tests.harness.apis import ask, error_summary, first_error, get
 from tests.harness.service import NOON, Service
 
 PER_SECOND: Final = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
@@ -110,7 +110,7 @@ async def test_misleading_numbers(service: Service, unit: str, number: object, r
     query = f"?precision={unit}" if unit else ""
     for path, body in shapes(number):
         answer = await service.post(path + query, body)
-        error = refusal(answer)
+        error = first_error(answer)
         assert answer.status_code == 422, path
         assert reason in error["message"], path
         rows = error["extensions"].get("rows", [error["extensions"]])
@@ -129,8 +129,8 @@ async def test_unknown_units(service: Service, path: str, unit: str) -> None:
     if unit.isascii():
         answers.append(await service.post(path, row, **{HEADER: unit}))
     for answer in answers:
-        assert said(answer) == (422, "BAD_USER_INPUT", "precision", None)
-        assert "s, ms, us, ns" in refusal(answer)["message"]
+        assert error_summary(answer) == (422, "BAD_USER_INPUT", "precision", None)
+        assert "s, ms, us, ns" in first_error(answer)["message"]
         assert len(answer.content) < 500
 
 
@@ -142,8 +142,8 @@ async def test_contradictory_units(service: Service, query: str, header: str, re
     """Two units that differ are refused, wherever they are given."""
     row = {"metric_name": "none", "value": 1}
     answer = await service.post(f"/metrics?precision={query}", row, **{HEADER: header})
-    assert said(answer) == (422, "BAD_USER_INPUT", "precision", None)
-    assert reason in refusal(answer)["message"]
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", "precision", None)
+    assert reason in first_error(answer)["message"]
 
 
 async def test_good_rows_are_kept_beside_other_units(service: Service) -> None:
@@ -177,7 +177,7 @@ async def test_graphql_takes_no_numbers(service: Service) -> None:
         assert (error["index"], error["field"], error["code"]) == (0, "time", "BAD_USER_INPUT")
         assert "RFC 3339" in error["message"]
     query = "{events(range: {between: {from: 1767225600}}) {totalCount}}"
-    error = refusal(await service.post("/graphql", {"query": query}))
+    error = first_error(await service.post("/graphql", {"query": query}))
     assert "not a number" in error["message"]
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.query.sql import Statement
-from tests.faults.form import either
-from tests.harness.apis import EVENTS, METRICS, ask, canonical, get, metric_path, record
+from tests.harness.apis import EVENTS, METRICS, ask, canonical_json, get, metric_path, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=either(14, 40))
+BOUNDED = settings(derandomize=True, deadline=None, max_examples=short_or_long(14, 40))
 CONTROLS = "".join(map(chr, [*range(32), 127]))
 ODD = [
     *("a b", " a", "a ", "a/b", "100%", "%41", "it's", '"', "\\", "\\n", "C:\\temp", "{p0:String}"),
@@ -134,7 +134,7 @@ async def test_properties(service: Service, batch: list[dict[str, Any]], by_rest
         data = (await service.post("/graphql", body)).json()
         assert data == {"data": {"recordEvents": {"accepted": len(batch)}}}
     for events in await listed(service, name):
-        assert canonical([event["properties"] for event in events]) == canonical(batch)
+        assert canonical_json([event["properties"] for event in events]) == canonical_json(batch)
 
 
 @given(batch=st.lists(st.tuples(names, names), min_size=1, max_size=20), by_rest=st.booleans())
@@ -213,7 +213,7 @@ def bits(value: float) -> bytes:
     batch=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=12),
     by_rest=st.booleans(),
 )
-@settings(derandomize=True, deadline=None, max_examples=either(10, 25))
+@settings(derandomize=True, deadline=None, max_examples=short_or_long(10, 25))
 async def test_any_finite_value(service: Service, batch: list[float], by_rest: bool) -> None:
     """A value that is recorded alone is bit by bit its own sum, minimum and maximum."""
     await check_values(service, batch, by_rest=by_rest)

@@ -1,13 +1,13 @@
 """Sessions of events: recorded by either door, listed, and absent from what is older."""
 
 from tests.harness.apis import EVENTS as RECORD
-from tests.harness.apis import ask, clear, get, record
+from tests.harness.apis import ask, delete_all, get, record
 from tests.harness.service import Service
 
 
 async def test_sessions_at_both_doors(service: Service) -> None:
     """A session comes back as it was sent; REST shows it only where there is one."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", {"event_name": "rest", "session_id": "s1", "timestamp": 1})
     single = {"event_name": "single", "session_id": "s1", "timestamp": 10**11}
     assert (await service.post("/events", single)).status_code == 200

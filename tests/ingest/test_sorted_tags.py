@@ -9,7 +9,7 @@ from store.ingest.streams import METRIC_STREAM
 from store.migrate import FOLDER, migrate
 from store.query.sql import Statement
 from tests.harness.service import NOON
-from tests.harness.stores import left_behind, opened, started
+from tests.harness.stores import leave_segments, open_engine, open_store
 
 
 class _Tags(msgspec.Struct):
@@ -52,7 +52,7 @@ async def test_stored_tags_are_sorted_by_the_migration(tmp_path: Path) -> None:
         "INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)"
         " SELECT 'default', 'm', now64(3), 1, {tags:String}, '', {n:UInt64}, {n:UInt64}"
     )
-    async with started(tmp_path / "store") as engine:
+    async with open_engine(tmp_path / "store") as engine:
         await migrate(engine, before)
         for n, tags in enumerate(ODD):
             await engine.write(Statement(row, {"tags": as_sent(tags), "n": 7 * 10**15 + n}))
@@ -68,11 +68,11 @@ async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"metric_name": "m", "value": 1, "tags": tags, "timestamp": NOON} for tags in ODD
     ]
-    await left_behind(
+    await leave_segments(
         data / "journal" / METRIC_STREAM.name,
         (msgspec.json.Encoder().encode_lines(rows), len(rows)),
     )
-    async with opened(data) as store:
+    async with open_store(data) as store:
         statement = Statement("SELECT tags FROM metrics ORDER BY row", reads=("metrics",))
         found = await store.select(statement, _Tags)
     assert [row.tags for row in found] == [stored_form(tags) for tags in ODD]

@@ -12,8 +12,8 @@ from schema.scalars import Instant, rfc3339
 from schema.time.instants import parse_rfc3339
 from store.ingest.decoder import read_batch
 from store.ingest.rows import EVENT, METRIC
-from tests.faults.form import either
-from tests.harness.apis import ask, clear, get, refusal, said
+from tests.harness.apis import ask, delete_all, error_summary, first_error, get
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 from tests.oracle import rfc3339 as reference
 
@@ -34,13 +34,13 @@ def parsed(text: str) -> int | None:
 
 
 @given(text=reference.TEXTS)
-@settings(derandomize=True, deadline=None, max_examples=either(1000, 3000))
+@settings(derandomize=True, deadline=None, max_examples=short_or_long(1000, 3000))
 def test_parser_follows_the_grammar(text: str) -> None:
     """The parser reads what the RFC's grammar admits, rounded down, and nothing else."""
     assert parsed(text) == reference.milliseconds(text)
 
 
-@pytest.mark.parametrize("text", reference.ODD)
+@pytest.mark.parametrize("text", reference.EDGE_CASES)
 def test_parser_follows_the_grammar_in_odd_cases(text: str) -> None:
     """The same for the texts that parsers disagree on."""
     assert parsed(text) == reference.milliseconds(text)
@@ -62,14 +62,16 @@ def test_parser_follows_the_grammar_in_odd_cases(text: str) -> None:
 async def test_reasons(service: Service, text: str, reason: str) -> None:
     """Both APIs say what is wrong with a time, in the same words."""
     sent = {"event_name": "reasons", "timestamp": text}
-    rest = refusal(await service.post("/events", sent))
+    rest = first_error(await service.post("/events", sent))
     row = [{"name": "reasons", "time": text}]
-    graphql = refusal(await service.post("/graphql", {"query": RECORD, "variables": {"rows": row}}))
+    graphql = first_error(
+        await service.post("/graphql", {"query": RECORD, "variables": {"rows": row}})
+    )
     (error,) = graphql["extensions"]["rows"]
     assert reason in rest["message"]
     assert error["message"] == rest["message"].replace("timestamp", "time", 1)
     query = "query($t: DateTime!) {events(range: {between: {from: $t}}) {totalCount}}"
-    asked = refusal(await service.post("/graphql", {"query": query, "variables": {"t": text}}))
+    asked = first_error(await service.post("/graphql", {"query": query, "variables": {"t": text}}))
     assert reason in asked["message"]
 
 
@@ -103,17 +105,17 @@ def in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
 
 
 @given(texts=st.lists(reference.TEXTS.filter(lambda text: "\n" not in text), min_size=1))
-@settings(derandomize=True, deadline=None, max_examples=either(70, 200))
+@settings(derandomize=True, deadline=None, max_examples=short_or_long(70, 200))
 def test_batches_are_read_as_single_rows_are(texts: list[str]) -> None:
     """A time is the same in any company: alone, among good times, among bad ones."""
-    expected = [reference.recorded(text) for text in texts]
-    good = [text for text in texts if reference.recorded(text) is not None]
+    expected = [reference.row_time(text) for text in texts]
+    good = [text for text in texts if reference.row_time(text) is not None]
     for kind, name in ((EVENT, "event_name"), (METRIC, "metric_name")):
         for times in in_bulk(kind, name, texts):
             assert times == expected
         if good:
             for times in in_bulk(kind, name, good):
-                assert times == [reference.recorded(text) for text in good]
+                assert times == [reference.row_time(text) for text in good]
 
 
 async def by_rest(service: Service, texts: list[str]) -> list[int | None]:
@@ -122,7 +124,7 @@ async def by_rest(service: Service, texts: list[str]) -> list[int | None]:
     for text in texts:
         answer = await service.post("/events", {"event_name": "one", "timestamp": text})
         if answer.status_code != 200:
-            assert said(answer)[:3] == (422, "BAD_USER_INPUT", "timestamp")
+            assert error_summary(answer)[:3] == (422, "BAD_USER_INPUT", "timestamp")
         accepted = answer.status_code == 200
         times.append(parse_rfc3339(answer.json()["timestamp"]) if accepted else None)
     return times
@@ -130,7 +132,7 @@ async def by_rest(service: Service, texts: list[str]) -> list[int | None]:
 
 async def by_graphql(service: Service, texts: list[str], *, literal: bool) -> list[int | None]:
     """Record an event for each text in one request; return the times that are stored."""
-    await clear(service)
+    await delete_all(service)
     count = len(texts)
     if literal:
         rows = ", ".join(
@@ -159,7 +161,7 @@ async def by_graphql(service: Service, texts: list[str], *, literal: bool) -> li
 
 async def as_series(service: Service, texts: list[str]) -> list[int | None]:
     """Record a series of one point for each text; return the times that are stored."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"metric_name": f"s{n}", "timestamps": [NOON, text], "values": [1, 2]}
         for n, text in enumerate(texts)
@@ -180,16 +182,16 @@ async def as_series(service: Service, texts: list[str]) -> list[int | None]:
 
 
 @given(texts=st.lists(reference.TEXTS, min_size=1, max_size=12))
-@example(texts=list(reference.ODD))
+@example(texts=list(reference.EDGE_CASES))
 @BOUNDED
 async def test_apis_agree(service: Service, texts: list[str]) -> None:
     """REST and GraphQL store the same time for a text, or refuse that row alone, by its index."""
-    expected = [reference.recorded(text) for text in texts]
+    expected = [reference.row_time(text) for text in texts]
     assert await by_rest(service, texts) == expected
     assert await by_graphql(service, texts, literal=False) == expected
     assert await by_graphql(service, texts, literal=True) == expected
     ahead = [text for text, time in zip(texts, expected, strict=True) if (time or 0) < NOON]
-    assert await as_series(service, ahead) == [reference.recorded(text) for text in ahead]
+    assert await as_series(service, ahead) == [reference.row_time(text) for text in ahead]
 
 
 async def asked_from(service: Service, text: str, to: str) -> list[str | None]:
@@ -209,8 +211,8 @@ async def asked_from(service: Service, text: str, to: str) -> list[str | None]:
     for answer, field in zip(answers, ("t", "from", "t"), strict=True):
         content = answer.json()
         if "errors" in content:
-            assert refusal(answer)["extensions"]["code"] == "BAD_USER_INPUT"
-            assert refusal(answer)["extensions"]["field"] == field
+            assert first_error(answer)["extensions"]["code"] == "BAD_USER_INPUT"
+            assert first_error(answer)["extensions"]["field"] == field
             found.append(None)
         else:
             found.append(content["data"]["eventTrend"]["meta"]["range"]["from"])
@@ -221,7 +223,7 @@ async def asked_from(service: Service, text: str, to: str) -> list[str | None]:
 @settings(derandomize=True, deadline=None, max_examples=60)
 async def test_questions_read_the_same(service: Service, text: str) -> None:
     """A range reads a text as a row does: as a literal, as a variable, in a URL."""
-    moment = reference.recorded(text)
+    moment = reference.row_time(text)
     if moment is None and reference.milliseconds(text) is not None:
         return  # before 1970 and after 2099 there are no rows, but there may be ranges
     expected = None if moment is None else rfc3339(Instant(moment))
@@ -290,16 +292,16 @@ async def test_integral_floats(service: Service, number: str, moment: int | None
     for answer in answers:
         assert (answer.status_code == 200) == (moment is not None), answer.text
     if moment is None:
-        assert said(answers[0])[:3] == (422, "BAD_USER_INPUT", "timestamp")
-        assert refusal(answers[3])["extensions"]["rows"][0]["field"] == "timestamps"
-        assert "item [1]" in refusal(answers[3])["message"]
+        assert error_summary(answers[0])[:3] == (422, "BAD_USER_INPUT", "timestamp")
+        assert first_error(answers[3])["extensions"]["rows"][0]["field"] == "timestamps"
+        assert "item [1]" in first_error(answers[3])["message"]
     else:
         assert answers[0].json()["timestamp"] == rfc3339(Instant(moment))
 
 
 async def test_series_of_texts(service: Service) -> None:
     """The times of a series may be texts and numbers, mixed."""
-    await clear(service)
+    await delete_all(service)
     times = ["2026-01-01T00:00:00Z", MIDNIGHT + 1, "2026-01-01T02:00:00.0029+02:00", MIDNIGHT + 3.0]
     row = {"metric_name": "mixed", "timestamps": times, "values": [1, 2, 3, 4]}
     for body in (msgspec.json.encode(row), msgspec.json.encode([row])):

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schema.scalars import Instant, rfc3339
-from tests.faults.form import either
-from tests.harness.apis import ask, clear, get, record, said
+from tests.harness.apis import ask, delete_all, error_summary, get, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 SUMMARY = "name kind unit description firstSeenAt lastSeenAt seriesCount"
 DESCRIBE = """
@@ -34,7 +34,7 @@ async def listed(service: Service, asked: str = "") -> list[str]:
 
 async def test_empty_store(service: Service) -> None:
     """Nothing stored: empty lists, no error, whatever is selected."""
-    await clear(service)
+    await delete_all(service)
     fields = f"{SUMMARY} tags {{name cardinality values {{value count}}}}"
     data = await ask(
         service,
@@ -50,7 +50,7 @@ async def test_empty_store(service: Service) -> None:
 
 async def test_summaries(service: Service) -> None:
     """First and last by the points' own time, series by their tags, in lists and alone."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"metric_name": "a", "value": 1, "timestamp": 5000, "tags": {"h": "1", "r": "x"}},
         {"metric_name": "a", "value": 1, "timestamp": 3000, "tags": {"h": "2"}},
@@ -78,7 +78,7 @@ async def test_summaries(service: Service) -> None:
 
 async def test_event_types(service: Service) -> None:
     """Names of events with counts and times, sorted; the id of one is where to go on."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"event_name": f"e{n % 5}", "timestamp": 1000 * n} for n in range(12)]
     await record(service, "/events", *rows)
     fields = "id name count firstSeenAt lastSeenAt"
@@ -94,11 +94,11 @@ async def test_event_types(service: Service) -> None:
     assert searched["eventTypes"] == [{"name": "e3"}]
     for asked, field in ((f'after: "{found[1]["name"]}"', "after"), ("first: 0", "first")):
         answer = await service.post("/graphql", {"query": f"{{eventTypes({asked}) {{name}}}}"})
-        assert said(answer)[:3] == (422, "BAD_USER_INPUT", field)
+        assert error_summary(answer)[:3] == (422, "BAD_USER_INPUT", field)
 
 
 @settings(
-    max_examples=either(8, 15),
+    max_examples=short_or_long(8, 15),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -108,7 +108,7 @@ async def test_search_folds_case(service: Service, text: str) -> None:
     """`search` finds what contains a text by full Unicode case folding, and is no pattern."""
     names = ["aÉß", "A%_", "STRASSE", "\\'", "ΑΣς", "İı", "💥*", "ab"]
     if await listed(service) != sorted(names):
-        await clear(service)
+        await delete_all(service)
         await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in names))
     found = (await ask(service, "query($s: String) {metrics(search: $s) {nodes {name}}}", s=text))[
         "metrics"
@@ -119,7 +119,7 @@ async def test_search_folds_case(service: Service, text: str) -> None:
 
 async def test_describe(service: Service) -> None:
     """What is not said stays, an empty text removes; the list has it in the next answer."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in ("d", "e", "f")))
     shown = {"name": "d", "kind": "GAUGE", "unit": None, "description": None}
     for change in (
@@ -146,7 +146,7 @@ async def test_describe(service: Service) -> None:
 
 async def test_kinds(service: Service) -> None:
     """`kind` lists the metrics of one kind; a metric of which nothing is said is a GAUGE."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in "abcde"))
     await describe(service, name="a", kind="COUNTER")
     await describe(service, name="b", kind="SUMMARY")
@@ -161,8 +161,8 @@ async def test_kinds(service: Service) -> None:
     assert await listed(service, '(kind: GAUGE, search: "D")') == ["d"]
     assert (await get(service, "/metrics"))["metrics"] == list("abcde")
     answer = await service.post("/graphql", {"query": '{metric(name: "nobody") {kind}}'})
-    assert said(answer)[:2] == (404, "NOT_FOUND")
-    await clear(service)
+    assert error_summary(answer)[:2] == (404, "NOT_FOUND")
+    await delete_all(service)
     assert await listed(service, "(kind: COUNTER)") == []
     await record(service, "/metrics", {"metric_name": "a", "value": 1})
     assert await listed(service, "(kind: COUNTER)") == ["a"]
@@ -185,7 +185,7 @@ async def test_descriptions_that_are_refused(
     """A refusal names the field and the limit, and stores nothing."""
     before = await ask(service, "{metrics {nodes {name kind unit description}}}")
     answer = await service.post("/graphql", {"query": DESCRIBE, "variables": {"input": wrong}})
-    assert said(answer) == (422, "BAD_USER_INPUT", field, limit)
+    assert error_summary(answer) == (422, "BAD_USER_INPUT", field, limit)
     assert await ask(service, "{metrics {nodes {name kind unit description}}}") == before
 
 
@@ -202,7 +202,7 @@ async def test_descriptions_at_the_same_time(service: Service) -> None:
 
 async def test_statements_of_a_list(service: Service) -> None:
     """A list is one statement however long it is, and computes nothing that is not selected."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"metric_name": f"m{n}", "value": 1, "tags": {"t": str(n)}} for n in range(50)]
     await record(service, "/metrics", *rows)
     rows = [{"event_name": f"e{n}", "properties": {"p": n}} for n in range(50)]
@@ -227,7 +227,7 @@ async def test_statements_of_a_list(service: Service) -> None:
         ("eventTypes {properties {key a: values {value} b: values(first: 1) {value}}}", 4, ()),
     ):
         document = f"{{{query}}}" + " fragment F on Metric {lastSeenAt}" * ("...F" in query)
-        with statements() as asked:
+        with collect_statements() as asked:
             await ask(service, document)
         text = "\n".join(statement.text for statement in asked)
         assert len(asked) == count, (query, text)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from store.query import facets as sql
 from store.query.queries import RowSet
-from tests.faults.form import either
-from tests.harness.apis import ask, clear, record, said
+from tests.harness.apis import ask, delete_all, error_summary, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
 TAGS = """
@@ -74,7 +74,7 @@ NAMES = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
 FEW = settings(
-    max_examples=either(7, 20),
+    max_examples=short_or_long(7, 20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -130,7 +130,7 @@ def most_frequent(values: list[Any]) -> list[dict[str, object]]:
 @given(st.lists(st.tuples(st.sampled_from("mn"), tag_sets), min_size=1, max_size=12))
 async def test_tags(service: Service, points: list[tuple[str, dict[str, str]]]) -> None:
     """Every tag of every metric, sorted, with its values and how often each is there."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"metric_name": name, "value": 1, "tags": tags} for name, tags in points]
     answer = (await service.post("/metrics/batch", rows)).json()
     assert answer["accepted"] == len(rows), answer
@@ -152,7 +152,7 @@ async def test_tags(service: Service, points: list[tuple[str, dict[str, str]]]) 
 @given(st.lists(st.tuples(st.sampled_from("ef"), property_sets), min_size=1, max_size=12))
 async def test_properties(service: Service, sent: list[tuple[str, dict[str, Any]]]) -> None:
     """Every key, also inside objects, with type, coverage and values; null is no value."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *({"event_name": n, "properties": p} for n, p in sent))
     expected: dict[str, dict[str, list[Any]]] = {name: defaultdict(list) for name, _ in sent}
     for name, properties in sent:
@@ -185,7 +185,7 @@ async def first_values(service: Service, query: str, **given: object) -> list[tu
 
 async def test_values_are_searched_and_cut(service: Service) -> None:
     """`search` is a part of the text in any case; `first` cuts; long texts end at 1000."""
-    await clear(service)
+    await delete_all(service)
     values = ["Ab", "aB", "b%", "x" * 1000 + "1", "x" * 1000 + "2", "Ab", "B", "B", "B"]
     await record(service, "/events", *({"event_name": "e", "properties": {"p": v}} for v in values))
     rows = [{"metric_name": "m", "value": 1, "tags": {"p": v[:1000]}} for v in values]
@@ -204,7 +204,7 @@ async def test_values_are_searched_and_cut(service: Service) -> None:
 
 async def test_numbers_beyond_64_bits(service: Service) -> None:
     """An integer is a number with all its digits, also where a text with the same is beside it."""
-    await clear(service)
+    await delete_all(service)
     properties = {"p": LARGE, "q": 2**63, "r": {"p": str(LARGE), "s": [LARGE, str(LARGE)]}}
     await record(service, "/events", {"event_name": "e", "properties": properties})
     (node,) = (await ask(service, PROPERTIES))["eventTypes"]
@@ -219,7 +219,7 @@ async def test_numbers_beyond_64_bits(service: Service) -> None:
 
 async def test_path_and_key_that_look_alike(service: Service) -> None:
     """The key `a.b` and `b` inside `a` are told apart, in the spelling that filters take."""
-    await clear(service)
+    await delete_all(service)
     properties = {"a.b": 1, "a": {"b": "x"}, "\\": True}
     await record(service, "/events", {"event_name": "e", "properties": properties})
     (node,) = (await ask(service, PROPERTIES))["eventTypes"]
@@ -233,7 +233,7 @@ async def test_path_and_key_that_look_alike(service: Service) -> None:
 
 async def test_at_most_1000_keys(service: Service) -> None:
     """Of more keys than 1000 the most frequent are listed, sorted."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {"event_name": "e", "properties": {f"k{n:04}": 1 for n in range(start, start + 250)}}
         for start in range(0, 1250, 250)
@@ -249,22 +249,22 @@ async def test_at_most_1000_keys(service: Service) -> None:
 @pytest.mark.parametrize("first", [0, -1, 1001])
 async def test_numbers_of_values(service: Service, first: int) -> None:
     """1 to 1000 values; another number is refused by its name and limit."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/metrics", {"metric_name": "m", "value": 1, "tags": {"t": "x"}})
     await record(service, "/events", {"event_name": "e", "properties": {"t": "x"}})
     for query in (TAGS, PROPERTIES):
         answer = await service.post("/graphql", {"query": query, "variables": {"first": first}})
-        assert said(answer) == (422, "BAD_USER_INPUT", "first", 1000)
+        assert error_summary(answer) == (422, "BAD_USER_INPUT", "first", 1000)
 
 
 async def test_too_expensive(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list of values that is too long an answer is refused as such; the page itself is not."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"event_name": "e", "properties": {"p": "x" * 900 + str(n)}} for n in range(200)]
     await record(service, "/events", *rows)
     monkeypatch.setattr(sql, "_BYTES", "SETTINGS max_result_bytes = 1000")
     answer = await service.post("/graphql", {"query": PROPERTIES})
-    assert said(answer)[:2] == (422, "QUERY_TOO_EXPENSIVE")
+    assert error_summary(answer)[:2] == (422, "QUERY_TOO_EXPENSIVE")
     assert (await ask(service, "{eventTypes {name count}}"))["eventTypes"][0]["count"] == 200
 
 

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resolvers.pages import cursor
-from tests.faults.form import either
-from tests.harness.apis import ask, clear, record, said
+from tests.harness.apis import ask, delete_all, error_summary, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 FIELDS = """
 edges {cursor node {%s}} nodes {%s}
@@ -95,7 +95,7 @@ BATCH = st.lists(st.integers(1000, 1004), min_size=1, max_size=4)
 
 @pytest.mark.parametrize("of", ["events", "samples", "metrics"])
 @settings(
-    max_examples=either(4, 12),
+    max_examples=short_or_long(4, 12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -118,7 +118,7 @@ async def test_walking(
 
     Each page is what stands beside the last cursor at that moment: ties, old times, new times.
     """
-    await clear(service)
+    await delete_all(service)
     model = Model(service, of)
     for batch in batches:
         await model.add(batch)
@@ -153,9 +153,9 @@ async def test_walking(
 @pytest.mark.parametrize("of", ["events", "samples", "metrics"])
 async def test_between_two_cursors(service: Service, of: str) -> None:
     """Both cursors bound a list, and a page of either end is cut out of what is between."""
-    await clear(service)
+    await delete_all(service)
     model = Model(service, of)
-    await model.add(either([5, 3, 9, 3, 1, 3], [5, 3, 9, 3, 7, 1, 3, 8]))
+    await model.add(short_or_long([5, 3, 9, 3, 1, 3], [5, 3, 9, 3, 7, 1, 3, 8]))
     everything = [entry for _, entry in model.entries]
     _, found = await page(service, of)
     cursors = [edge["cursor"] for edge in found["edges"]]
@@ -173,7 +173,7 @@ async def test_between_two_cursors(service: Service, of: str) -> None:
 
 async def test_flags_after_deletion(service: Service) -> None:
     """Deleting what is under a cursor breaks nothing; the flags say what is there now."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *(event(n) for n in range(5)))
     _, found = await page(service, "events")
     cursors = [edge["cursor"] for edge in found["edges"]]
@@ -242,12 +242,12 @@ async def test_numbers_that_make_no_page(
     """One number, from 1 to 1000; nothing else."""
     for of in ("metrics", "events"):
         answer = await service.post("/graphql", {"query": f"{{{of}({asked}) {{totalCount}}}}"})
-        assert said(answer) == (422, "BAD_USER_INPUT", field, limit)
+        assert error_summary(answer) == (422, "BAD_USER_INPUT", field, limit)
 
 
 async def test_default_page(service: Service) -> None:
     """100 from the beginning when neither number is given, or both are null."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *({"event_name": "e", "timestamp": n} for n in range(120)))
     for asked in ("", "(first: null, last: null)", '(search: "")'):
         of = "metrics" if "search" in asked else "events"
@@ -258,7 +258,7 @@ async def test_default_page(service: Service) -> None:
 
 async def test_what_is_not_selected_is_not_asked(service: Service) -> None:
     """A page is one statement; its flags and its total are asked for only when selected."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *(event(n) for n in range(5)))
     _, found = await page(service, "events", first=2)
     after = found["pageInfo"]["endCursor"]
@@ -268,16 +268,19 @@ async def test_what_is_not_selected_is_not_asked(service: Service) -> None:
         ("pageInfo {hasPreviousPage}", 2),
         ("totalCount", 2),
     ):
-        with statements() as asked:
+        with collect_statements() as asked:
             await ask(service, f'{{events(first: 2, after: "{after}") {{{selected}}}}}')
         assert len(asked) == count, selected
 
 
 async def test_samples_of_nobody(service: Service) -> None:
     """Points of a metric that is not there are NOT_FOUND; a range without points is empty."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/metrics", {"metric_name": "m", "value": 1, "timestamp": 0})
     query = '{metric(name: "%s") {samples(range: {last: "1h"}) {nodes {value} totalCount}}}'
-    assert said(await service.post("/graphql", {"query": query % "x"}))[:2] == (404, "NOT_FOUND")
+    assert error_summary(await service.post("/graphql", {"query": query % "x"}))[:2] == (
+        404,
+        "NOT_FOUND",
+    )
     data = await ask(service, query % "m")
     assert data["metric"]["samples"] == {"nodes": [], "totalCount": 0}

@@ -6,7 +6,7 @@ import pytest
 
 from resolvers import pages
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import ask, clear, get, record, said
+from tests.harness.apis import ask, delete_all, error_summary, get, record
 from tests.harness.service import Service
 
 PAGE = """
@@ -59,7 +59,7 @@ async def test_pages_of_events_are_stable(service: Service) -> None:
 
     What is newer than the page that was read is not in the later pages; what is older is.
     """
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *(event(n, 5000 + n // 5) for n in range(25)))
     seen: list[int] = []
     after: dict[str, object] = {}
@@ -79,7 +79,7 @@ async def test_pages_of_events_are_stable(service: Service) -> None:
 
 async def test_events_at_one_instant(service: Service) -> None:
     """Events of one millisecond, of one batch or of several, have an order of their own."""
-    await clear(service)
+    await delete_all(service)
     for batch in range(3):
         await record(service, "/events", *(event(10 * batch + n, 7000) for n in range(5)))
     assert (await get(service, "/events"))["total"] == 15
@@ -97,7 +97,7 @@ async def test_events_at_one_instant(service: Service) -> None:
 
 async def test_every_cursor_is_a_place(service: Service) -> None:
     """After any event's own cursor comes the next one, even when that event is deleted."""
-    await clear(service)
+    await delete_all(service)
     await record(service, "/events", *(event(n, n, user_id=f"u{n}") for n in range(6)))
     cursors = [edge["cursor"] for edge in (await page(service, first=6))["edges"]]
     for place, cursor in enumerate(cursors):
@@ -111,7 +111,7 @@ async def test_every_cursor_is_a_place(service: Service) -> None:
 
 async def test_page_and_count_have_the_filter(service: Service) -> None:
     """`totalCount` counts what passes the filter and the range, whatever the page is."""
-    await clear(service)
+    await delete_all(service)
     rows = [event(n, n * 1000, user_id="a" if n % 2 else "b") for n in range(20)]
     await record(service, "/events", *rows)
     where = {"userId": {"eq": "a"}, "time": {"lt": rfc3339(Instant(16_000))}}
@@ -130,7 +130,7 @@ async def seed(service: Service) -> None:
         "totalCount"
     ]:
         return
-    await clear(service)
+    await delete_all(service)
     names = ["a", "b", "A", "a b", "100%", "it's"]
     users = ["u1", "u2", None]
     rows = [
@@ -196,7 +196,7 @@ async def test_ranges_of_events(service: Service) -> None:
 
 async def test_pages_of_metrics(service: Service) -> None:
     """Metrics are sorted by name; a cursor is a place among the names, so new ones move nothing."""
-    await clear(service)
+    await delete_all(service)
     names = ["a", "a/b", "b", "É", "é", "z", "日本", "💥"]
     await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in names))
     seen: list[str] = []
@@ -236,7 +236,7 @@ async def test_pages_of_metrics(service: Service) -> None:
 async def test_search(service: Service, search: str | None, expected: list[str]) -> None:
     """`search` finds the names that contain it, in any case, and as it is: no pattern."""
     if "a.i" not in (await get(service, "/metrics"))["metrics"]:
-        await clear(service)
+        await delete_all(service)
         names = ["100%", "API", "api/v1/users", "api_calls", "a.i"]
         await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in names))
     found = (await ask(service, METRICS_PAGE, search=search))["metrics"]
@@ -250,7 +250,7 @@ async def test_search(service: Service, search: str | None, expected: list[str])
 
 async def test_default_and_largest_page(service: Service) -> None:
     """100 unless `first` says otherwise, 1000 at most, on both lists."""
-    await clear(service)
+    await delete_all(service)
     rows = [{"metric_name": f"m{n:04}", "value": 1} for n in range(1005)]
     await record(service, "/metrics", *rows)
     await record(service, "/events", *({"event_name": "e"} for _ in range(1005)))
@@ -261,4 +261,4 @@ async def test_default_and_largest_page(service: Service) -> None:
         for first in (0, -1, 1001, 2**31 - 1):
             asked = f"{{{query}(first: {first}) {{totalCount}}}}"
             answer = await service.post("/graphql", {"query": asked})
-            assert said(answer) == (422, "BAD_USER_INPUT", "first", 1000)
+            assert error_summary(answer) == (422, "BAD_USER_INPUT", "first", 1000)

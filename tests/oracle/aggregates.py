@@ -17,7 +17,7 @@ class Row:
     """A point or an event; `order` is its place among all that were recorded."""
 
     time: int
-    order: int
+    position: int
     name: str = ""
     value: float = 0.0
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Row:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Asked(NamedTuple):
+class Aggregate(NamedTuple):
     """An aggregate as it is selected: its key in the answer, its field, its arguments."""
 
     key: str
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
         return re.sub("([A-Z])", r"_\1", self.field).upper()
 
     @property
-    def counts(self) -> bool:
+    def is_count(self) -> bool:
         """Whether it is 0 where there is nothing, however gaps are filled."""
         return self.field == "count" or self.field.startswith("unique")
 
@@ -54,23 +54,25 @@ class Expected(NamedTuple):
     """What an answer may be: one of these, but for rounding and a share of the value."""
 
     values: tuple[float | None, ...]
-    rounding: float = 0.0
-    share: float = 1e-9
+    absolute_error: float = 0.0
+    relative_error: float = 1e-9
 
     def allows(self, answer: float | None) -> bool:
         """Say whether an answer is right."""
         return any(
             answer is value
             if value is None or answer is None
-            else math.isclose(answer, value, rel_tol=self.share, abs_tol=self.rounding)
+            else math.isclose(
+                answer, value, rel_tol=self.relative_error, abs_tol=self.absolute_error
+            )
             for value in self.values
         )
 
     @property
-    def span(self) -> tuple[float, float]:
+    def bounds(self) -> tuple[float, float]:
         """Between which values an answer can be; it is not null."""
         known = [value for value in self.values if value is not None]
-        margins = [abs(value) * self.share + self.rounding for value in known]
+        margins = [abs(value) * self.relative_error + self.absolute_error for value in known]
         return (
             min(value - margin for value, margin in zip(known, margins, strict=True)),
             max(value + margin for value, margin in zip(known, margins, strict=True)),
@@ -124,19 +126,21 @@ def identity(value: Any) -> Any:
     return None
 
 
-def steps(rows: Sequence[Row]) -> dict[int, float]:
+def counter_increases(rows: Sequence[Row]) -> dict[int, float]:
     """Return by how much a counter grew with each row (by its order), since its series' last."""
     before: dict[Any, float] = {}
     grown = {}
-    for row in sorted(rows, key=lambda row: (row.time, row.order)):
+    for row in sorted(rows, key=lambda row: (row.time, row.position)):
         series = row.name, frozenset(row.tags.items())
         last = before.get(series, row.value)
-        grown[row.order] = row.value - last if row.value >= last else row.value
+        grown[row.position] = row.value - last if row.value >= last else row.value
         before[series] = row.value
     return grown
 
 
-def total(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: float) -> Expected:
+def expected_value(
+    asked: Aggregate, rows: Sequence[Row], grown: Mapping[int, float], ms: float
+) -> Expected:
     """Return an aggregate of rows; `ms` is the time that they are from, for a rate."""
     if asked.field in _OF_ROWS:
         return _OF_ROWS[asked.field](rows, asked.arguments)
@@ -151,10 +155,12 @@ def total(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: flo
     return _OF_VALUES[asked.field](values, asked.arguments)
 
 
-def _growth(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: float) -> Expected:
+def _growth(
+    asked: Aggregate, rows: Sequence[Row], grown: Mapping[int, float], ms: float
+) -> Expected:
     if not rows:
         return NULL
-    grew = [grown[row.order] for row in rows]
+    grew = [grown[row.position] for row in rows]
     whole = _sum(grew)
     if asked.field == "increase" or whole == NULL:
         return whole
@@ -162,11 +168,11 @@ def _growth(asked: Asked, rows: Sequence[Row], grown: Mapping[int, float], ms: f
         return NULL
     value = whole.values[0]
     assert value is not None
-    return Expected((value * _MS[asked.arguments.get("per", "1s")] / ms,), share=1e-15)
+    return Expected((value * _MS[asked.arguments.get("per", "1s")] / ms,), relative_error=1e-15)
 
 
 _MS: Final = {"1s": 1000, "1ms": 1, "7m": 420_000, "PT1H": 3_600_000, "P1D": 86_400_000}
-LENGTHS: Final = sorted(_MS)
+RATE_UNITS: Final = sorted(_MS)
 
 
 def _distinct(values: Sequence[Any]) -> Expected:
@@ -176,11 +182,11 @@ def _distinct(values: Sequence[Any]) -> Expected:
 def _ends(rows: Sequence[Row], pick: Callable[..., Row]) -> Expected:
     if not rows:
         return NULL
-    return Expected((pick(rows, key=lambda row: (row.time, row.order)).value,), share=0)
+    return Expected((pick(rows, key=lambda row: (row.time, row.order)).value,), relative_error=0)
 
 
 _OF_ROWS: Final[dict[str, Callable[[Sequence[Row], Mapping[str, Any]], Expected]]] = {
-    "count": lambda rows, _: Expected((len(rows),), share=0),
+    "count": lambda rows, _: Expected((len(rows),), relative_error=0),
     "first": lambda rows, _: _ends(rows, min),
     "last": lambda rows, _: _ends(rows, max),
     "uniqueUsers": lambda rows, _: _distinct([row.user for row in rows]),
@@ -201,9 +207,9 @@ def _sum(values: Sequence[float]) -> Expected:
     except OverflowError:
         return NULL
     if 1 <= abs(whole) < 2**43 or whole == 0:
-        return Expected((whole,), share=0)
+        return Expected((whole,), relative_error=0)
     near = (whole, math.nextafter(whole, -math.inf), math.nextafter(whole, math.inf))
-    return Expected(tuple(value for value in near if math.isfinite(value)), share=0)
+    return Expected(tuple(value for value in near if math.isfinite(value)), relative_error=0)
 
 
 def _avg(values: Sequence[float]) -> Expected:
@@ -211,7 +217,7 @@ def _avg(values: Sequence[float]) -> Expected:
     mean = float(sum(map(Fraction, values)) / len(values))
     near = {mean, math.nextafter(mean, math.inf), math.nextafter(mean, -math.inf)}
     allowed = sorted(value for value in near if min(values) <= value <= max(values))
-    return Expected(tuple(allowed), share=0)
+    return Expected(tuple(allowed), relative_error=0)
 
 
 def _stddev(values: Sequence[float]) -> Expected:
@@ -224,21 +230,21 @@ def _quantile(values: Sequence[float], given: Mapping[str, Any]) -> Expected:
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
     if not given.get("exact"):
         least, most = ordered[0], ordered[-1]
-        near = (max(least, min(most, _sketched(value))) for value in (low, high))
-        return Expected(tuple(near), share=0.01)
+        near = (max(least, min(most, _clamp_to_sketch(value))) for value in (low, high))
+        return Expected(tuple(near), relative_error=0.01)
     between = low + (high - low) * (place - math.floor(place))
     return Expected((between,), max(abs(low), abs(high)) * 1e-12)
 
 
-def _sketched(value: float) -> float:
+def _clamp_to_sketch(value: float) -> float:
     return 0 if abs(value) < 1e-75 else max(-1e95, min(1e95, value))
 
 
 _OF_VALUES: Final[dict[str, Callable[[Sequence[float], Mapping[str, Any]], Expected]]] = {
     "sum": lambda values, _: _sum(values),
     "avg": lambda values, _: _avg(values),
-    "min": lambda values, _: Expected((min(values),), share=0),
-    "max": lambda values, _: Expected((max(values),), share=0),
+    "min": lambda values, _: Expected((min(values),), relative_error=0),
+    "max": lambda values, _: Expected((max(values),), relative_error=0),
     "stddev": lambda values, _: _stddev(values),
     "quantile": _quantile,
 }

@@ -14,7 +14,7 @@ from schema.errors import AnalyticsError
 from schema.ranges import TimeBetweenInput, TimeRange, TimeRangeInput
 from schema.scalars import Instant, Zone, instant
 from store.query.time.buckets import MAX_BUCKETS, Buckets, buckets
-from tests.faults.form import either
+from tests.harness.run_profile import short_or_long
 
 ZONES: Final = sorted(available_timezones() - {"Factory", "localtime"})
 
@@ -70,28 +70,30 @@ SPECIAL: Final = {
 """Days on which clocks do odd things."""
 
 
-def at(zone: str, text: str, fold: int = 0) -> Instant:
+def instant_at(zone: str, text: str, fold: int = 0) -> Instant:
     """Return the instant at which clocks show this, for the first time or for the second."""
     local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
     return instant(local.astimezone(UTC))
 
 
-def shown(zone: str, moment: float) -> str:
+def local_text(zone: str, moment: float) -> str:
     """Return what clocks show, with the offset."""
     return datetime.fromtimestamp(moment / 1000, ZoneInfo(zone)).isoformat()
 
 
-def between(zone: str, first: str, behind: str) -> TimeRange:
+def local_range(zone: str, first: str, behind: str) -> TimeRange:
     """Return a range between two local times."""
-    return TimeRange(from_=at(zone, first), to=at(zone, behind), timezone=Zone(zone))
+    return TimeRange(
+        from_=instant_at(zone, first), to=instant_at(zone, behind), timezone=Zone(zone)
+    )
 
 
-def span(first: int, behind: int, zone: str = "UTC") -> TimeRange:
+def time_range(first: int, behind: int, zone: str = "UTC") -> TimeRange:
     """Return a range between two instants."""
     return TimeRange(from_=Instant(first), to=Instant(behind), timezone=Zone(zone))
 
 
-def ended(first: int, to: int) -> TimeRangeInput:
+def range_input(first: int, to: int) -> TimeRangeInput:
     """Return a range between two instants."""
     return TimeRangeInput(between=TimeBetweenInput(from_=Instant(first), to=Instant(to)))
 
@@ -101,20 +103,22 @@ def _clocks(zone: str) -> ZoneInfo:
     return ZoneInfo(zone)
 
 
-def local(zone: str, second: int) -> datetime:
+def local_time(zone: str, second: int) -> datetime:
     """Return the local time at a second since 1970."""
     return datetime.fromtimestamp(second, _clocks(zone))
 
 
-def offset(zone: str, second: int) -> int:
+def utc_offset(zone: str, second: int) -> int:
     """Return the seconds that the clocks are ahead of UTC."""
-    return (local(zone, second).utcoffset() or timedelta()) // timedelta(seconds=1)
+    return (local_time(zone, second).utcoffset() or timedelta()) // timedelta(seconds=1)
 
 
-def period(granularity: Granularity, day: date, *, sunday: bool = False) -> tuple[int, ...]:
+def period_key(
+    granularity: Granularity, day: date, *, sunday_weeks: bool = False
+) -> tuple[int, ...]:
     """Return what days of the same period have in common; `sunday`: weeks begin on Sunday."""
-    if sunday and granularity is Granularity.WEEK:
-        return period(granularity, day + timedelta(days=1))
+    if sunday_weeks and granularity is Granularity.WEEK:
+        return period_key(granularity, day + timedelta(days=1))
     return {
         Granularity.DAY: (day.toordinal(),),
         Granularity.WEEK: day.isocalendar()[:2],
@@ -124,21 +128,23 @@ def period(granularity: Granularity, day: date, *, sunday: bool = False) -> tupl
     }[granularity]
 
 
-def part(granularity: Granularity, clock: datetime, *, sunday: bool = False) -> tuple[int, ...]:
+def bucket_key(
+    granularity: Granularity, clock: datetime, *, sunday_weeks: bool = False
+) -> tuple[int, ...]:
     """Return what local times of the same bucket of hours, days or more have in common."""
     if granularity in DAY_PARTS:
         return clock.date().toordinal(), clock.hour // DAY_PARTS[granularity]
-    return period(granularity, clock.date(), sunday=sunday)
+    return period_key(granularity, clock.date(), sunday_weeks=sunday_weeks)
 
 
-def edges(
+def bucket_edges(
     zone: str,
     granularity: Granularity,
     first: int,
     last: int,
     stride: int,
     *,
-    sunday: bool = False,
+    sunday_weeks: bool = False,
 ) -> list[int]:
     """List when buckets begin between two seconds, by looking at the clocks at every stride.
 
@@ -150,14 +156,14 @@ def edges(
     if granularity in STEPS:
         step = STEPS[granularity]
         for second in range(first, last + 1, stride):
-            now = offset(zone, second)
-            if (second + now) % step == 0 or (now - offset(zone, second - 1)) % step:
+            now = utc_offset(zone, second)
+            if (second + now) % step == 0 or (now - utc_offset(zone, second - 1)) % step:
                 found.append(second * 1000)
         return found
     begin = first - 3 * 86_400  # by then every bucket that had begun shows
-    latest = part(granularity, local(zone, begin), sunday=sunday)
+    latest = bucket_key(granularity, local_time(zone, begin), sunday_weeks=sunday_weeks)
     for second in range(begin, last + 1, stride):
-        shows = part(granularity, local(zone, second), sunday=sunday)
+        shows = bucket_key(granularity, local_time(zone, second), sunday_weeks=sunday_weeks)
         if shows > latest:
             if second >= first:
                 found.append(second * 1000)
@@ -168,44 +174,44 @@ def edges(
 def latest_day(zone: str, moment: int) -> date:
     """Return the latest day that clocks have shown by then."""
     second = moment // 1000
-    hours = [local(zone, second - back * 900).date() for back in range(30 * 4)]
+    hours = [local_time(zone, second - back * 900).date() for back in range(30 * 4)]
     return max(hours)
 
 
-special = st.sampled_from(sorted(SPECIAL)).map(SPECIAL.__getitem__)
-anywhere = st.tuples(
+special_places = st.sampled_from(sorted(SPECIAL)).map(SPECIAL.__getitem__)
+random_places = st.tuples(
     st.sampled_from(ZONES),
     st.datetimes(datetime(1972, 2, 1), datetime(2099, 12, 1)),  # noqa: DTZ001
 )
 places = st.one_of(
-    special.map(lambda place: (place[0], int(at(*place)))),
-    anywhere.map(lambda place: (place[0], instant(place[1].replace(tzinfo=UTC)))),
+    special_places.map(lambda place: (place[0], int(instant_at(*place)))),
+    random_places.map(lambda place: (place[0], instant(place[1].replace(tzinfo=UTC)))),
 )
 """A zone, and an instant in milliseconds, near which clocks may do something odd."""
 
 _DAY: Final = 86_400_000
 
 
-def _around(place: tuple[str, int], length: int, before: float) -> TimeRange:
+def _range_around(place: tuple[str, int], length: int, before: float) -> TimeRange:
     zone, moment = place
     first = moment - int(length * before)
-    return span(first, first + length, zone)
+    return time_range(first, first + length, zone)
 
 
 shares = st.floats(0, 1, exclude_max=True)
 lengths = st.integers(1, 10 * 365 * _DAY) | st.integers(1, _DAY)
-ranges = st.builds(_around, places, lengths, shares)
+ranges = st.builds(_range_around, places, lengths, shares)
 """A range of up to ten years around one of them."""
 
-quiet = settings(
-    max_examples=either(50, 150),
+CALENDAR_SETTINGS = settings(
+    max_examples=short_or_long(50, 150),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
 )
 
 
-def found(
+def cut_instants(
     zone: str,
     granularity: Granularity,
     first: int,
@@ -213,10 +219,10 @@ def found(
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> Buckets:
     """Cut a range between two instants."""
-    return buckets(span(first, behind, zone), granularity, 300, Zone(zone), week_start)
+    return buckets(time_range(first, behind, zone), granularity, 300, Zone(zone), week_start)
 
 
-def cut_or_refused(asked: TimeRange, granularity: Granularity, most: int = 300) -> Buckets:
+def cut_or_suggestion(asked: TimeRange, granularity: Granularity, most: int = 300) -> Buckets:
     """Cut a range, or when that is refused, cut it as the refusal says."""
     try:
         return buckets(asked, granularity, most, asked.timezone)

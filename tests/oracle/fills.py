@@ -8,7 +8,7 @@ from typing import Any
 from tests.oracle.aggregates import NULL, Expected
 
 
-def carried(cells: Sequence[Expected], before: Expected) -> list[Expected]:
+def carry_forward(cells: Sequence[Expected], before: Expected) -> list[Expected]:
     """Fill gaps with the cell before each."""
     filled = [before]
     for cell in cells:
@@ -16,7 +16,7 @@ def carried(cells: Sequence[Expected], before: Expected) -> list[Expected]:
     return filled[1:]
 
 
-def interpolated(
+def interpolate(
     cells: Sequence[Expected], answered: Sequence[Any], starts: Sequence[int]
 ) -> list[Expected]:
     """Fill gaps on lines over time between two cells, as these were answered."""

@@ -90,30 +90,30 @@ TIME: Final = {name: NUMBER[name] for name in ("gt", "gte", "lt", "lte")}
 
 def passes(given: Mapping[str, Any], row: Row, rows: Sequence[Row] = ()) -> bool:
     """Say whether a row passes a filter; `performed` looks at all of the `rows`."""
-    return all(_part(part, tests, row, rows) for part, tests in given.items())
+    return all(_passes_part(part, tests, row, rows) for part, tests in given.items())
 
 
-def _part(part: str, tests: Any, row: Row, rows: Sequence[Row]) -> bool:
+def _passes_part(part: str, tests: Any, row: Row, rows: Sequence[Row]) -> bool:
     parts: dict[str, Callable[[], bool]] = {
         "AND": lambda: all(passes(child, row, rows) for child in tests),
         "OR": lambda: any(passes(child, row, rows) for child in tests),
         "NOT": lambda: not passes(tests, row, rows),
-        "tag": lambda: _texts(tests["string"], row["tags"].get(tests["key"], ABSENT)),
-        "property": lambda: _property(tests, row),
-        "performed": lambda: _performed(tests, row, rows),
-        "time": lambda: _all(TIME, tests, row["time"], is_set=True),
-        "value": lambda: _all(NUMBER, tests, row["value"], is_set=True),
+        "tag": lambda: _passes_string(tests["string"], row["tags"].get(tests["key"], ABSENT)),
+        "property": lambda: _passes_property(tests, row),
+        "performed": lambda: _passes_performed(tests, row, rows),
+        "time": lambda: _pass_all(TIME, tests, row["time"], is_set=True),
+        "value": lambda: _pass_all(NUMBER, tests, row["value"], is_set=True),
     }
-    return parts[part]() if part in parts else _texts(tests, row[part] or ABSENT)
+    return parts[part]() if part in parts else _passes_string(tests, row[part] or ABSENT)
 
 
-def _texts(tests: Mapping[str, Any], value: Any, *, is_set: bool | None = None) -> bool:
+def _passes_string(tests: Mapping[str, Any], value: Any, *, is_set: bool | None = None) -> bool:
     table = STRING if tests.get("caseSensitive", True) else ANY_CASE
     tests = {name: given for name, given in tests.items() if name != "caseSensitive"}
-    return _all(table, tests, value, is_set=value is not ABSENT if is_set is None else is_set)
+    return _pass_all(table, tests, value, is_set=value is not ABSENT if is_set is None else is_set)
 
 
-def _all(
+def _pass_all(
     table: Mapping[str, Callable[[Any, Any], bool]],
     tests: Mapping[str, Any],
     value: Any,
@@ -189,16 +189,16 @@ _PARTS: Final[dict[str, tuple[Callable[[Any], Any], Mapping[str, Any] | None]]] 
 """The parts of a property's filter: a value as what they test, and their operators."""
 
 
-def at_keys(value: Any, keys: Sequence[str]) -> Any:
+def value_at(value: Any, keys: Sequence[str]) -> Any:
     """Walk through objects; `ABSENT` where there is nothing."""
     for key in keys:
         value = value.get(key, ABSENT) if isinstance(value, dict) else ABSENT
     return value
 
 
-def _property(tests: Mapping[str, Any], row: Row) -> bool:
+def _passes_property(tests: Mapping[str, Any], row: Row) -> bool:
     before, is_array, after = tests["key"].partition("[]")
-    value = at_keys(row["properties"], split(before))
+    value = value_at(row["properties"], split_path(before))
     kinds = {name: given for name, given in tests.items() if name not in ("key", "cast")}
     cast = "cast" if tests.get("cast") else "number"
     for name, given in kinds.items():
@@ -206,28 +206,28 @@ def _property(tests: Mapping[str, Any], row: Row) -> bool:
         if is_array:
             items = value if isinstance(value, list) else []
             if after:
-                items = [at_keys(item, split(after[1:])) for item in items]
+                items = [value_at(item, split_path(after[1:])) for item in items]
             passed = _any_item(part, given, [i for i in items if i is not None and i is not ABSENT])
         else:
-            passed = _part_of_property(part, given, value)
+            passed = _passes_property_part(part, given, value)
         if not passed:
             return False
     return True
 
 
-def split(path: str) -> list[str]:
+def split_path(path: str) -> list[str]:
     """Split a path at its dots."""
     return re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", path).split("\0\0")
 
 
-def _part_of_property(part: str, tests: Mapping[str, Any], value: Any) -> bool:
+def _passes_property_part(part: str, tests: Mapping[str, Any], value: Any) -> bool:
     is_set = value is not ABSENT and value is not None
     kind, table = _PARTS[part]
     told = kind(value) if is_set else None
     told = ABSENT if told is None else told
     if table is None:
-        return _texts(tests, told, is_set=is_set)
-    return _all(table, tests, told, is_set=is_set)
+        return _passes_string(tests, told, is_set=is_set)
+    return _pass_all(table, tests, told, is_set=is_set)
 
 
 def _any_item(part: str, tests: Mapping[str, Any], items: Sequence[Any]) -> bool:
@@ -239,11 +239,13 @@ def _any_item(part: str, tests: Mapping[str, Any], items: Sequence[Any]) -> bool
     }
     negative = [{name: given} for name, given in tests.items() if name in _NEGATIVE]
     passed = "isSet" not in tests or bool(items) == tests["isSet"]
-    passed &= not positive or any(_part_of_property(part, positive | case, i) for i in items)
-    return passed and all(_part_of_property(part, one | case, i) for one in negative for i in items)
+    passed &= not positive or any(_passes_property_part(part, positive | case, i) for i in items)
+    return passed and all(
+        _passes_property_part(part, one | case, i) for one in negative for i in items
+    )
 
 
-def _performed(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:
+def _passes_performed(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:
     if row["userId"] is None:
         return False
     done = [
@@ -253,4 +255,4 @@ def _performed(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:
         and other["name"] == tests["event"]
         and passes(tests.get("where", {}), other, rows)
     ]
-    return _all(NUMBER, tests.get("count") or {"gte": 1}, len(done), is_set=True)
+    return _pass_all(NUMBER, tests.get("count") or {"gte": 1}, len(done), is_set=True)

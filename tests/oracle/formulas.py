@@ -27,11 +27,11 @@ class Input(NamedTuple):
     name: str
     metric: str
     aggregate: str
-    grouped: bool
+    is_grouped: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExpectedSeries:
     """A series of an answer."""
 
     label: str
@@ -48,12 +48,12 @@ class Formula:
     text: str
     inputs: Sequence[Input]
     fill: str = "NULL"
-    compared: bool = False
+    has_comparison: bool = False
     limit: int = 1000
     offset: int = 0
     search: str = ""
-    descending: bool = True
-    lines: list[Line] = field(default_factory=list)
+    is_descending: bool = True
+    lines: list[ExpectedSeries] = field(default_factory=list)
 
 
 AGGREGATES: Final[dict[str, Callable[[Sequence[int]], float]]] = {
@@ -76,13 +76,15 @@ class _Points(dict[tuple[str, Group], list[Point]]):
                 self.setdefault((point.metric, group), []).append(point)
 
 
-def answer(asked: Formula, given: Sequence[Point]) -> tuple[list[int], list[Line], int]:
+def expected_result(
+    asked: Formula, given: Sequence[Point]
+) -> tuple[list[int], list[ExpectedSeries], int]:
     """Return the hours that are shown, the series, and how many groups there are."""
     points = _Points(given)
     groups = _groups(asked, points)
-    lines = [_line(asked, points, group) for group in groups]
-    if any(each.grouped for each in asked.inputs):
-        sign = -1 if asked.descending else 1
+    lines = [_expected_series(asked, points, group) for group in groups]
+    if any(each.is_grouped for each in asked.inputs):
+        sign = -1 if asked.is_descending else 1
         order = sorted(
             zip(groups, lines, strict=True),
             key=lambda pair: (
@@ -94,63 +96,63 @@ def answer(asked: Formula, given: Sequence[Point]) -> tuple[list[int], list[Line
         )
         lines = [line for _, line in order if asked.search.casefold() in line.label.casefold()]
     total = len(lines)
-    if any(each.grouped for each in asked.inputs):
+    if any(each.is_grouped for each in asked.inputs):
         lines = lines[asked.offset : asked.offset + asked.limit]
-    return _shown(asked, points, lines), lines, total
+    return _visible_hours(asked, points, lines), lines, total
 
 
 def _groups(asked: Formula, points: _Points) -> list[Group]:
     """Return the groups that any input with groups has in the range."""
-    metrics = {each.metric for each in asked.inputs if each.grouped}
+    metrics = {each.metric for each in asked.inputs if each.is_grouped}
     if not metrics:
         return [None]
     every = [point for metric in metrics for point in points.get((metric, ""), [])]
     return list(dict.fromkeys(point.group for point in every if 0 <= point.hour < HOURS))
 
 
-def _line(asked: Formula, points: _Points, group: Group) -> Line:
-    grouped = any(each.grouped for each in asked.inputs)
+def _expected_series(asked: Formula, points: _Points, group: Group) -> ExpectedSeries:
+    grouped = any(each.is_grouped for each in asked.inputs)
     total, values = _range(asked, points, group, 0)
     before: tuple[Value, list[Value] | None] = (None, None)
-    if asked.compared:
+    if asked.has_comparison:
         before = _range(asked, points, group, -HOURS)
     label = (group or "(none)") if grouped else asked.text
-    return Line(label, total, values, *before)
+    return ExpectedSeries(label, total, values, *before)
 
 
 def _range(asked: Formula, points: _Points, group: Group, first: int) -> tuple[Value, list[Value]]:
     totals: dict[str, Value] = {}
     columns: dict[str, list[Value]] = {}
     for each in asked.inputs:
-        own = [p for p in _own(each, points, group) if first <= p.hour < first + HOURS]
-        has = own or any(0 <= point.hour < HOURS for point in _own(each, points, group))
-        if each.grouped and not has:
+        own = [p for p in _input_points(each, points, group) if first <= p.hour < first + HOURS]
+        has = own or any(0 <= point.hour < HOURS for point in _input_points(each, points, group))
+        if each.is_grouped and not has:
             missing = 0.0 if asked.fill == "ZERO" else None
             totals[each.name], columns[each.name] = missing, [missing] * HOURS
             continue
         empty = _EMPTY.get(each.aggregate)
-        totals[each.name] = _of([p.value for p in own], each.aggregate, empty)
+        totals[each.name] = _aggregate([p.value for p in own], each.aggregate, empty)
         cells = [
-            _of([p.value for p in own if p.hour == first + n], each.aggregate, None)
+            _aggregate([p.value for p in own if p.hour == first + n], each.aggregate, None)
             for n in range(HOURS)
         ]
-        columns[each.name] = filled(cells, each.aggregate, asked.fill)
+        columns[each.name] = fill_gaps(cells, each.aggregate, asked.fill)
     values = [
-        computed(asked.text, {name: column[n] for name, column in columns.items()})
+        evaluate(asked.text, {name: column[n] for name, column in columns.items()})
         for n in range(HOURS)
     ]
-    return computed(asked.text, totals), values
+    return evaluate(asked.text, totals), values
 
 
-def _own(given: Input, points: _Points, group: Group) -> list[Point]:
-    return points.get((given.metric, group if given.grouped else ""), [])
+def _input_points(given: Input, points: _Points, group: Group) -> list[Point]:
+    return points.get((given.metric, group if given.is_grouped else ""), [])
 
 
-def _of(values: Sequence[int], aggregate: str, empty: Value) -> Value:
+def _aggregate(values: Sequence[int], aggregate: str, empty: Value) -> Value:
     return float(AGGREGATES[aggregate](values)) if values else empty
 
 
-def filled(cells: list[Value], aggregate: str, fill: str) -> list[Value]:
+def fill_gaps(cells: list[Value], aggregate: str, fill: str) -> list[Value]:
     """Return the cells of a column as they are shown."""
     if aggregate == "COUNT" or fill == "ZERO":
         return [cell or 0.0 for cell in cells]
@@ -167,7 +169,7 @@ def filled(cells: list[Value], aggregate: str, fill: str) -> list[Value]:
     return result
 
 
-def computed(text: str, values: Mapping[str, Value]) -> Value:
+def evaluate(text: str, values: Mapping[str, Value]) -> Value:
     """Compute a formula; null if any value in it is missing, or a divisor is 0."""
     try:
         found: Any = eval(text, {}, dict(values))  # noqa: S307 - of our own making
@@ -176,20 +178,24 @@ def computed(text: str, values: Mapping[str, Value]) -> Value:
     return float(found) if found is not None and math.isfinite(found) else None
 
 
-def _shown(asked: Formula, points: _Points, lines: Sequence[Line]) -> list[int]:
+def _visible_hours(asked: Formula, points: _Points, lines: Sequence[ExpectedSeries]) -> list[int]:
     """Return all hours, or with NONE those with a value of the formula and a row of an input.
 
     In either range: their hours are shown beside one another.
     """
     if asked.fill != "NONE":
         return list(range(HOURS))
-    grouped = any(each.grouped for each in asked.inputs)
+    grouped = any(each.is_grouped for each in asked.inputs)
     shown = set()
     for line in lines:
         group = None if line.label == "(none)" else line.label
-        rows = [p for each in asked.inputs for p in _own(each, points, group if grouped else None)]
+        rows = [
+            p
+            for each in asked.inputs
+            for p in _input_points(each, points, group if grouped else None)
+        ]
         shown |= {p.hour for p in rows if 0 <= p.hour < HOURS and line.values[p.hour] is not None}
         before = line.previous_values or []
-        hours = [p.hour + HOURS for p in rows if asked.compared and -HOURS <= p.hour < 0]
+        hours = [p.hour + HOURS for p in rows if asked.has_comparison and -HOURS <= p.hour < 0]
         shown |= {hour for hour in hours if before[hour] is not None}
     return sorted(shown)

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from schema.scalars import parse_instant
 from schema.time.durations import parse_duration
-from tests.oracle.buckets import begin
-from tests.oracle.calendar import local
+from tests.oracle.buckets import second_of
+from tests.oracle.calendar import local_time
 
-Span = tuple[int, int]
+Interval = tuple[int, int]
 
 DAYS_BACK: Final = {
     "TODAY": 0,
@@ -40,13 +40,15 @@ MONTHS: Final = {
 """The months that a preset, or a mode of comparison, is moved by."""
 
 
-def meant(text: str, now: int, zone: str, times: Collection[int], *, sunday: bool = False) -> Span:
+def expected_range(
+    text: str, now: int, zone: str, times: Collection[int], *, sunday_weeks: bool = False
+) -> Interval:
     """Return the range that is written in GraphQL; `times` are those of all rows.
 
     `sunday`: weeks begin on Sunday.
     """
     found = re.findall(r'"([^"]*)"', text)
-    today = local(zone, now // 1000).date()
+    today = local_time(zone, now // 1000).date()
     if "between" in text:
         return int(parse_instant(found[0])), int(parse_instant(found[1]))
     if "dates" in text:
@@ -62,10 +64,10 @@ def meant(text: str, now: int, zone: str, times: Collection[int], *, sunday: boo
     if preset == "ALL_TIME":
         oldest = min(*times, now) if times else _midnight(zone, today)
         return oldest, max([*times, now]) + 1
-    return _by_calendar(preset, now, today, zone, sunday=sunday)
+    return _by_calendar(preset, now, today, zone, sunday=sunday_weeks)
 
 
-def _by_calendar(preset: str, now: int, today: date, zone: str, *, sunday: bool) -> Span:
+def _by_calendar(preset: str, now: int, today: date, zone: str, *, sunday: bool) -> Interval:
     week = today - timedelta(days=(today.weekday() + sunday) % 7)
     month = today.replace(day=1)
     whole = {
@@ -93,7 +95,7 @@ def preset_of(text: str) -> str:
 
 
 def _midnight(zone: str, day: date) -> int:
-    return begin(zone, day) * 1000
+    return second_of(zone, day) * 1000
 
 
 def _months(day: date, ago: int) -> date:
@@ -102,7 +104,7 @@ def _months(day: date, ago: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-def compared(mode: str, text: str, span: Span, zone: str) -> Span | None:
+def comparison_range(mode: str, text: str, span: Interval, zone: str) -> Interval | None:
     """Return the range that a mode means for a range as it is written.
 
     None where the clocks or the calendar make it odd.
@@ -117,7 +119,9 @@ def compared(mode: str, text: str, span: Span, zone: str) -> Span | None:
     ends = [_wall(zone, end) for end in span]
     if ends[0] is None or ends[1] is None:
         return None
-    if (ends[1] - timedelta(milliseconds=1)).date() != local(zone, (behind - 1) // 1000).date():
+    if (ends[1] - timedelta(milliseconds=1)).date() != local_time(
+        zone, (behind - 1) // 1000
+    ).date():
         return None  # the calendar skips the day before
     if mode in MONTHS:
         return _moved_by_months(ends[0], ends[1], MONTHS[mode], zone)
@@ -125,7 +129,7 @@ def compared(mode: str, text: str, span: Span, zone: str) -> Span | None:
 
 
 def _begin_of_day(zone: str, moment: int) -> int:
-    return _midnight(zone, local(zone, moment // 1000).date())
+    return _midnight(zone, local_time(zone, moment // 1000).date())
 
 
 def _days_moved(mode: str, first: datetime, behind: datetime) -> int:
@@ -137,12 +141,12 @@ def _days_moved(mode: str, first: datetime, behind: datetime) -> int:
     return (last.date() - first.date()).days + 1
 
 
-def _moved_by_days(first: datetime, behind: datetime, days: int, zone: str) -> Span | None:
+def _moved_by_days(first: datetime, behind: datetime, days: int, zone: str) -> Interval | None:
     start, end = (_instant(zone, wall - timedelta(days=days)) for wall in (first, behind))
     return None if start is None or end is None else (start, end)
 
 
-def _moved_by_months(first: datetime, behind: datetime, months: int, zone: str) -> Span | None:
+def _moved_by_months(first: datetime, behind: datetime, months: int, zone: str) -> Interval | None:
     """Move both ends; a range that begins on a day after the 28th, or ends with one, is odd."""
     if first.day > 28 or (behind.day > 28 and behind.time() == datetime.min.time()):
         return None
@@ -159,7 +163,7 @@ def _wall(zone: str, moment: int) -> datetime | None:
     A day that begins without a midnight, or with two, begins with midnight.
     """
     second, ms = divmod(moment, 1000)
-    shown = local(zone, second).replace(tzinfo=None) + timedelta(milliseconds=ms)
+    shown = local_time(zone, second).replace(tzinfo=None) + timedelta(milliseconds=ms)
     if moment == _begin_of_day(zone, moment):
         return datetime.combine(shown.date(), datetime.min.time())
     return shown if _instant(zone, shown) == moment else None

@@ -39,7 +39,7 @@ def milliseconds(text: str) -> int | None:
         return None
 
 
-def recorded(text: str) -> int | None:
+def row_time(text: str) -> int | None:
     """Return the time of a row with this text; None if the row is refused."""
     moment = milliseconds(text)
     return moment if moment is not None and 0 <= moment <= MAX_TIME else None
@@ -140,7 +140,7 @@ UNUSUAL: Final = st.builds(
     FRACTIONS,
     OFFSETS,
 )
-ODD: Final = (
+EDGE_CASES: Final = (
     *("2025-10-30T12:34:56z", "2025-10-30t12:34:56Z", "2025-10-30 12:34:56Z", "2025-10-30T12:34Z"),
     *("2025-10-30T12:34:56.Z", "2025-10-30T12:34:56,5Z", "2025-10-30T23:59:59.999999999Z"),
     *("2025-12-31T23:59:59.999999999Z", "2016-12-31T23:59:60Z", "2016-12-31T15:59:60-08:00"),
@@ -172,4 +172,4 @@ ODD: Final = (
         "2025-10-30T12:34:60Z",
     ),
 )
-TEXTS: Final = st.one_of(USUAL, UNUSUAL, st.sampled_from(ODD), st.text(max_size=25))
+TEXTS: Final = st.one_of(USUAL, UNUSUAL, st.sampled_from(EDGE_CASES), st.text(max_size=25))

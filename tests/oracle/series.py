@@ -8,24 +8,24 @@ from typing import Any, Final, NamedTuple
 
 from schema.buckets import Granularity
 from schema.scalars import Instant, parse_instant, rfc3339
-from tests.harness.panels import Band, Key, Panel
+from tests.harness.panels import Band, Group, Panel
 from tests.oracle.aggregates import (
     NULL,
     ZERO,
-    Asked,
+    Aggregate,
     Expected,
     Row,
+    counter_increases,
+    expected_value,
     identity,
     number_at,
-    steps,
-    total,
 )
-from tests.oracle.buckets import Cut, cut
-from tests.oracle.fills import carried, interpolated
+from tests.oracle.buckets import ExpectedBuckets, cut_range
+from tests.oracle.fills import carry_forward, interpolate
 from tests.oracle.filters import passes
-from tests.oracle.ranges import Span, compared, meant
+from tests.oracle.ranges import Interval, comparison_range, expected_range
 
-CHARTED: Final = frozenset({"points", "columns", "previousColumns"})
+BUCKETED_FIELDS: Final = frozenset({"points", "columns", "previousColumns"})
 
 
 def _in_words(row: Row) -> Mapping[str, Any]:
@@ -62,12 +62,12 @@ def _shows_band(key: Band, place: int, answer: str) -> bool:
     return answer.startswith(sign) and found == [*key.bounds[max(0, place - 1) : place + 1]]
 
 
-def check(panel: Panel, answer: Mapping[str, Any], rows: Sequence[Row], now: int) -> None:
+def assert_result(panel: Panel, answer: Mapping[str, Any], rows: Sequence[Row], now: int) -> None:
     """Compare an answer with what the oracle says of the rows."""
     try:
         _Checker(panel, answer, rows, now).check()
     except AssertionError as error:
-        told = sorted(rows, key=lambda row: (row.time, row.order))
+        told = sorted(rows, key=lambda row: (row.time, row.position))
         texts = [f"{rfc3339(Instant(row.time))} {row}" for row in told]
         error.add_note("\n".join([panel.text("asked", "p"), json.dumps(answer), *texts]))
         raise
@@ -84,41 +84,50 @@ class _Checker:
         self.cut = self._cut(meta["range"])
         rows = [row for row in rows if passes(panel.where, _in_words(row))]
         times = [row.time for row in rows]
-        right = meant(panel.range, now, panel.zone, times, sunday=panel.sunday)
-        assert (self.cut.first, self.cut.behind) == right
+        right = expected_range(panel.range, now, panel.zone, times, sunday_weeks=panel.sunday_weeks)
+        assert (self.cut.start, self.cut.end) == right
         self.all_rows = rows
         all_time = "ALL_TIME" in f"{panel.range} {panel.compare}"
         self.until = max(*times, now) if all_time and times else now
         self.rows = self._inside(rows, self.cut)
-        self.grown = steps(self.rows)
+        self.grown = counter_increases(self.rows)
         other = meta["comparisonRange"]
         assert (other is None) == (panel.compare is None)
         self.before = self._cut(other, self.cut) if other else None
         if self.before and panel.compare:
-            self._check_compared(panel.compare, (self.before.first, self.before.behind), times)
+            self._check_compared(panel.compare, (self.before.start, self.before.end), times)
         self.old = self._inside(rows, self.before) if self.before else []
-        self.old_grown = steps(self.old)
+        self.old_grown = counter_increases(self.old)
 
-    def _check_compared(self, asked: str, found: Span, times: Sequence[int]) -> None:
+    def _check_compared(self, asked: str, found: Interval, times: Sequence[int]) -> None:
         if "mode" in asked:
-            span = self.cut.first, self.cut.behind
+            span = self.cut.start, self.cut.end
             mode = asked.split()[1].strip("}")
-            right = compared(mode, self.panel.range, span, self.panel.zone)
+            right = comparison_range(mode, self.panel.range, span, self.panel.zone)
         else:
-            right = meant(asked, self.now, self.panel.zone, times, sunday=self.panel.sunday)
+            right = expected_range(
+                asked, self.now, self.panel.zone, times, sunday_weeks=self.panel.sunday_weeks
+            )
         assert right in (None, found)
 
-    def _cut(self, span: Mapping[str, str], like: Cut | None = None) -> Cut:
+    def _cut(self, span: Mapping[str, str], like: ExpectedBuckets | None = None) -> ExpectedBuckets:
         first, behind = (int(parse_instant(span[end])) for end in ("from", "to"))
         panel = self.panel
-        if not panel.cut_up or (like and like.granularity is Granularity.AUTO):
-            return Cut(first, behind, Granularity.AUTO, (first, behind))
+        if not panel.has_buckets or (like and like.granularity is Granularity.AUTO):
+            return ExpectedBuckets(first, behind, Granularity.AUTO, (first, behind))
         granularity = like.granularity if like else panel.granularity
-        return cut(first, behind, granularity, panel.points, panel.zone, sunday=panel.sunday)
+        return cut_range(
+            first,
+            behind,
+            granularity,
+            panel.max_points,
+            panel.zone,
+            sunday_weeks=panel.sunday_weeks,
+        )
 
     @staticmethod
-    def _inside(rows: Sequence[Row], cut: Cut) -> list[Row]:
-        return [row for row in rows if cut.first <= row.time < cut.behind]
+    def _inside(rows: Sequence[Row], cut: ExpectedBuckets) -> list[Row]:
+        return [row for row in rows if cut.start <= row.time < cut.end]
 
     def check(self) -> None:
         """Check everything that was answered."""
@@ -128,42 +137,42 @@ class _Checker:
         assert meta["range"]["granularity"] == self.cut.granularity.name
         assert meta["range"]["timezone"] == panel.zone
         beyond = len(found) - panel.offset - panel.limit
-        truncated = bool(panel.keys) and not panel.others and beyond > 0
+        truncated = bool(panel.group_keys) and not panel.other_group and beyond > 0
         ahead = self.until - self.now > 1000
         codes = ["TRUNCATED"] * truncated + ["CLOCK_AHEAD"] * ahead
-        assert meta["totalGroups"] == (len(found) if panel.keys else 1)
+        assert meta["totalGroups"] == (len(found) if panel.group_keys else 1)
         assert meta["truncated"] == truncated
         found_codes = [each["code"] for each in meta["warnings"]]
         assert [code for code in found_codes if code in ("TRUNCATED", "CLOCK_AHEAD")] == codes
         shown = [self._shown(series, groups) for series in self.answer["series"]]
         left = {key: rows for key, rows in groups.items() if key not in shown}
         own = [key for key in shown if key is not None]
-        if panel.keys:
+        if panel.group_keys:
             count = max(0, min(panel.limit, len(found) - panel.offset))
             assert len(own) == len(set(own)) == count
             assert set(own) <= set(found)
             other = {key for key in self._groups(self.old) if key not in own} | left.keys()
-            assert shown[len(own) :] == ([None] if panel.others and other else [])
+            assert shown[len(own) :] == ([None] if panel.other_group and other else [])
             behind = [] if panel.offset else [groups[key] for key in left if key in found]
             self._check_order([groups[key] for key in own], behind)
         else:
             assert shown == [()]
-        whole = panel.others or (panel.whole or frozenset()) & CHARTED
+        whole = panel.other_group or (panel.overall_fields or frozenset()) & BUCKETED_FIELDS
         self.numbers, self.old_numbers = self._shown_buckets(None if whole else own)
-        if "times" in panel.parts:
+        if "times" in panel.series_fields:
             assert self.answer["times"] == _times(self.cut, self.numbers)
-        if "previousTimes" in panel.parts:
+        if "previousTimes" in panel.series_fields:
             old = _times(self.before, self.old_numbers) if self.before else None
             assert self.answer["previousTimes"] == old
         for key, series in zip(shown, self.answer["series"], strict=True):
             mine = [self._mine(rows, key, own) for rows in (self.rows, self.old, self.all_rows)]
-            self._check_series(series, *self._sides(*mine), panel.parts)
-        if panel.whole is not None:
+            self._check_series(series, *self._sides(*mine), panel.series_fields)
+        if panel.overall_fields is not None:
             overall = self.answer["overall"]
             name = panel.source if panel.table == "metrics" else "Events"
             assert (overall["key"], overall["label"], overall["isOther"]) == ([], name, False)
             sides = self._sides(self.rows, self.old, self.all_rows)
-            self._check_series(overall, *sides, panel.whole)
+            self._check_series(overall, *sides, panel.overall_fields)
 
     def _sides(
         self, rows: Sequence[Row], old: Sequence[Row], everything: Sequence[Row]
@@ -174,43 +183,43 @@ class _Checker:
             return now, None
         return now, _Side(old, everything, self.old_grown, self.before, self.old_numbers)
 
-    def _label(self, group: Key) -> str:
+    def _label(self, group: Group) -> str:
         """Return the label of a group of texts, which is all that a panel searches."""
         if not self.panel.search:
             return ""
         return ", ".join("(none)" if part is None else part[1] for part in group)
 
-    def _mine(self, rows: Sequence[Row], key: Key | None, own: Sequence[Key]) -> list[Row]:
+    def _mine(self, rows: Sequence[Row], key: Group | None, own: Sequence[Group]) -> list[Row]:
         """Return the rows of a group, or of all that have no series of their own."""
-        of = [(self.panel.key_of(row), row) for row in rows]
+        of = [(self.panel.group_of(row), row) for row in rows]
         return [row for group, row in of if (group == key if key is not None else group not in own)]
 
-    def _groups(self, rows: Sequence[Row]) -> dict[Key, list[Row]]:
-        groups: dict[Key, list[Row]] = {}
+    def _groups(self, rows: Sequence[Row]) -> dict[Group, list[Row]]:
+        groups: dict[Group, list[Row]] = {}
         for row in rows:
-            groups.setdefault(self.panel.key_of(row), []).append(row)
+            groups.setdefault(self.panel.group_of(row), []).append(row)
         return groups
 
-    def _shown(self, series: Mapping[str, Any], groups: Mapping[Key, object]) -> Key | None:
+    def _shown(self, series: Mapping[str, Any], groups: Mapping[Group, object]) -> Group | None:
         """Find the group that a series says it is; None if it is all others."""
         keys, panel = series["key"], self.panel
         if series["isOther"]:
             assert (series["label"], keys) == ("Other", [])
             return None
-        assert [key["name"] for key in keys] == [name_of(key) for key in panel.keys]
-        if not panel.keys:
+        assert [key["name"] for key in keys] == [name_of(key) for key in panel.group_keys]
+        if not panel.group_keys:
             whole = panel.source if panel.table == "metrics" else "Events"
             assert series["label"] == whole
             return ()
         texts = [key["value"] for key in keys]
         assert series["label"] == ", ".join("(none)" if t is None else t for t in texts)
-        found = [group for group in groups if all(map(shows, panel.keys, group, texts))]
+        found = [group for group in groups if all(map(shows, panel.group_keys, group, texts))]
         assert len(found) == 1, (texts, list(groups))
         return found[0]
 
     def _check_order(self, shown: Sequence[Sequence[Row]], left: Sequence[Sequence[Row]]) -> None:
         """Each series must be able to come before the next one, and the last before all others."""
-        by, direction = self.panel.order or (Asked("count", "count", {}), "DESC")
+        by, direction = self.panel.order or (Aggregate("count", "count", {}), "DESC")
         places = [self._rank(by, direction, rows) for rows in shown]
         pairs = [*pairwise(places)]
         if places:
@@ -218,24 +227,24 @@ class _Checker:
         for one, other in pairs:
             assert one[0] <= other[1], (one, other)
 
-    def _rank(self, by: Asked, direction: str, rows: Sequence[Row]) -> tuple[float, float]:
+    def _rank(self, by: Aggregate, direction: str, rows: Sequence[Row]) -> tuple[float, float]:
         """Return between which places a group can stand, the smallest first, null last."""
-        value = total(by, rows, self.grown, self.cut.behind - self.cut.first)
+        value = expected_value(by, rows, self.grown, self.cut.end - self.cut.start)
         if value == NULL:
             return float("inf"), float("inf")
-        low, high = value.span
+        low, high = value.bounds
         return (low, high) if direction == "ASC" else (-high, -low)
 
-    def _shown_buckets(self, own: Sequence[Key] | None) -> list[Sequence[int]]:
+    def _shown_buckets(self, own: Sequence[Group] | None) -> list[Sequence[int]]:
         """Return the numbers of the buckets that are shown, of each range; `own`: only of these."""
         lengths = [len(cut.starts) if cut else 0 for cut in (self.cut, self.before)]
-        if self.panel.filled != "NONE":
+        if self.panel.fill_mode != "NONE":
             return [range(length) for length in lengths]
         present = {
-            cut.place(row.time)
+            cut.index_of(row.time)
             for rows, cut in ((self.rows, self.cut), (self.old, self.before))
             for row in rows
-            if cut and (own is None or self.panel.key_of(row) in own)
+            if cut and (own is None or self.panel.group_of(row) in own)
         }
         return [sorted(n for n in present if n < length) for length in lengths]
 
@@ -267,17 +276,17 @@ class _Checker:
 
     def _check_total(self, answer: Mapping[str, Any], side: "_Side | None") -> None:
         assert side
-        ms = min(side.cut.behind, self.until + 1) - side.cut.first
+        ms = min(side.cut.end, self.until + 1) - side.cut.start
         for asked in self.panel.aggregates:
-            expected = total(asked, side.rows, side.grown, ms)
+            expected = expected_value(asked, side.rows, side.grown, ms)
             assert expected.allows(answer[asked.key]), (asked, answer[asked.key], expected)
 
     def _check_shares(self, series: Mapping[str, Any]) -> None:
         """A share is made of the total, which was checked, and of that of all rows."""
-        for asked in self.panel.shared:
-            whole = total(asked, self.rows, self.grown, 0)
+        for asked in self.panel.share_aggregates:
+            whole = expected_value(asked, self.rows, self.grown, 0)
             part, share = series["total"][asked.key], series[f"share_{asked.key}"]
-            low, high = (0.0, 0.0) if whole == NULL else whole.span
+            low, high = (0.0, 0.0) if whole == NULL else whole.bounds
             if part is None or low == high == 0:
                 assert share is None
             elif not low <= 0 <= high:
@@ -286,7 +295,7 @@ class _Checker:
 
     def _check_changes(self, series: Mapping[str, Any]) -> None:
         """A change is made of the two totals, which were checked."""
-        for asked in self.panel.changed:
+        for asked in self.panel.change_aggregates:
             change = series[f"change_{asked.key}"]
             if not self.before:
                 assert change is None
@@ -306,57 +315,59 @@ class _Checker:
         assert side
         cells: dict[int, list[Row]] = {}
         for row in side.rows:
-            cells.setdefault(side.cut.place(row.time), []).append(row)
+            cells.setdefault(side.cut.index_of(row.time), []).append(row)
         for asked in self.panel.aggregates:
             column = answer[asked.key]
             assert len(column) == (len(side.numbers) if count is None else count)
             expected = [
-                total(asked, cells[n], side.grown, side.cut.ms(n, self.until))
+                expected_value(asked, cells[n], side.grown, side.cut.ms(n, self.until))
                 if n in cells
                 else NULL
                 for n in side.numbers
             ]
-            if count is not None and self.panel.filled == "LINEAR" and not asked.counts:
+            if count is not None and self.panel.fill_mode == "LINEAR" and not asked.is_count:
                 continue  # what comes after the first cells is not known here
             filled = self._filled(asked, expected, column, side)
             for n, answered, right in zip(side.numbers, column, filled, strict=False):
                 assert right.allows(answered), (asked, n, answered, right)
 
     def _filled(
-        self, asked: Asked, cells: Sequence[Expected], answered: Sequence[Any], side: "_Side"
+        self, asked: Aggregate, cells: Sequence[Expected], answered: Sequence[Any], side: "_Side"
     ) -> list[Expected]:
         starts = [side.cut.starts[n] for n in side.numbers]
-        if asked.counts or self.panel.filled == "ZERO":
+        if asked.is_count or self.panel.fill_mode == "ZERO":
             return [ZERO if cell == NULL else cell for cell in cells]
-        if self.panel.filled == "PREVIOUS":
+        if self.panel.fill_mode == "PREVIOUS":
             begun = sum(start <= self.until for start in starts)
-            return [*carried(cells[:begun], self._value_before(asked, side)), *cells[begun:]]
-        if self.panel.filled == "LINEAR":
-            return interpolated(cells, answered, starts)
+            return [*carry_forward(cells[:begun], self._value_before(asked, side)), *cells[begun:]]
+        if self.panel.fill_mode == "LINEAR":
+            return interpolate(cells, answered, starts)
         return list(cells)
 
-    def _value_before(self, asked: Asked, side: "_Side") -> Expected:
+    def _value_before(self, asked: Aggregate, side: "_Side") -> Expected:
         """Return the value of the last bucket with a value before the range."""
         path = asked.arguments.get("property") if asked.field != "sum" else None
-        earlier = [row for row in side.everything if row.time < side.cut.first]
+        earlier = [row for row in side.everything if row.time < side.cut.start]
         valued = [row for row in earlier if path is None or number_at(row, path) is not None]
-        if not valued or side.cut.first > self.until:
+        if not valued or side.cut.start > self.until:
             return NULL
         start, end = self._bucket(max(row.time for row in valued), side.cut)
-        end = min(end, side.cut.first)
+        end = min(end, side.cut.start)
         before, _ = self._bucket(start - 1, side.cut)
         rows = [row for row in earlier if start <= row.time < end]
-        grown = steps([row for row in self.all_rows if before <= row.time < end])
-        return total(asked, rows, grown, end - start)
+        grown = counter_increases([row for row in self.all_rows if before <= row.time < end])
+        return expected_value(asked, rows, grown, end - start)
 
-    def _bucket(self, moment: int, like: Cut) -> tuple[int, int]:
+    def _bucket(self, moment: int, like: ExpectedBuckets) -> tuple[int, int]:
         """Return the bucket of an instant before the range."""
         if like.granularity is Granularity.AUTO:
-            length = like.behind - like.first
-            start = like.first - -(-(like.first - moment) // length) * length
+            length = like.end - like.start
+            start = like.start - -(-(like.start - moment) // length) * length
             return start, start + length
         panel = self.panel
-        own = cut(moment, moment + 1, like.granularity, 1, panel.zone, sunday=panel.sunday)
+        own = cut_range(
+            moment, moment + 1, like.granularity, 1, panel.zone, sunday_weeks=panel.sunday_weeks
+        )
         return own.edges[0], own.edges[1]
 
     def _check_points(
@@ -384,9 +395,9 @@ class _Side(NamedTuple):
     rows: Sequence[Row]
     everything: Sequence[Row]
     grown: Mapping[int, float]
-    cut: Cut
+    cut: ExpectedBuckets
     numbers: Sequence[int]
 
 
-def _times(cut: Cut, numbers: Sequence[int]) -> list[str]:
+def _times(cut: ExpectedBuckets, numbers: Sequence[int]) -> list[str]:
     return [rfc3339(Instant(cut.edges[n])) for n in numbers]

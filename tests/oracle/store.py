@@ -11,7 +11,7 @@ from store.journal.row_counts import RowCounts
 from store.journal.row_ids import Position
 from store.query.sql import Statement
 
-EVERYTHING: Final = Statement(
+ALL_ROWS: Final = Statement(
     """
 SELECT 'metrics' AS table, simpleJSONExtractString(tags, 'k') AS key, client_id AS id, batch, row
 FROM metrics
@@ -21,7 +21,7 @@ SELECT 'events' AS table, user_id AS key, client_id AS id, batch, row FROM event
 )
 
 
-class Found(msgspec.Struct, frozen=True):
+class TableRow(msgspec.Struct, frozen=True):
     """A stored row."""
 
     table: str
@@ -32,7 +32,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SentRow:
     """A row that is sent: its key is its own, its id need not be. `points` only in a series."""
 
     key: str
@@ -48,35 +48,35 @@ class Request:
     """A batch that is sent: its good rows, and how many bad ones are beside them."""
 
     stream: AnyStream
-    lines: list[Line]
-    bad: int
+    rows: list[SentRow]
+    bad_rows: int
     batch: Batch[Any]
 
     @property
     def points(self) -> int:
-        return sum(line.points for line in self.lines)
+        return sum(line.points for line in self.rows)
 
 
 @dataclass(slots=True)
 class Model:
     """What must be there: the lines by their keys, the keys by their ids, and the books."""
 
-    live: dict[str, Line] = field(default_factory=dict)
-    ids: dict[tuple[str, str], str] = field(default_factory=dict)
-    places: dict[str, Position] = field(default_factory=dict)
-    books: dict[str, RowCounts] = field(default_factory=dict)
+    rows: dict[str, SentRow] = field(default_factory=dict)
+    keys_by_id: dict[tuple[str, str], str] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    counters: dict[str, RowCounts] = field(default_factory=dict)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: SentRow) -> None:
         """Note a line that is stored; its id must be new."""
-        assert line.key not in self.live
-        self.live[line.key] = line
+        assert line.key not in self.rows
+        self.rows[line.key] = line
         if line.id is not None:
-            assert (line.table, line.id) not in self.ids, f"{line} is stored besides another"
-            self.ids[line.table, line.id] = line.key
+            assert (line.table, line.id) not in self.keys_by_id, f"{line} is stored besides another"
+            self.keys_by_id[line.table, line.id] = line.key
 
     def remove(self, table: str, name: str) -> None:
         """Note that the lines of a name are deleted."""
-        for line in [x for x in self.live.values() if (x.table, x.name) == (table, name)]:
-            del self.live[line.key]
+        for line in [x for x in self.rows.values() if (x.table, x.name) == (table, name)]:
+            del self.rows[line.key]
             if line.id is not None:
-                del self.ids[line.table, line.id]
+                del self.keys_by_id[line.table, line.id]

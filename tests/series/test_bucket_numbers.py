@@ -15,7 +15,13 @@ from store.query.queries import RowSet
 from store.query.sql import Statement
 from store.query.time.buckets import MAX_BUCKETS, Buckets, bucket_number
 from tests.harness.service import Service
-from tests.oracle.calendar import SPECIAL, cut_or_refused, found, quiet, ranges
+from tests.oracle.calendar import (
+    CALENDAR_SETTINGS,
+    SPECIAL,
+    cut_instants,
+    cut_or_suggestion,
+    ranges,
+)
 
 DAY = 86_400_000
 
@@ -47,10 +53,10 @@ async def test_engine_finds_the_same_bucket(service: Service) -> None:
         answer = service.context.store.select(numbers(cut, moments), Numbered)
         return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
 
-    @quiet
+    @CALENDAR_SETTINGS
     @given(ranges, st.sampled_from(list(Granularity)), st.randoms(use_true_random=False))
     def check(asked: TimeRange, granularity: Granularity, dice: Any) -> None:
-        cut = cut_or_refused(asked, granularity)
+        cut = cut_or_suggestion(asked, granularity)
         inside = [dice.randrange(cut.starts[0], cut.end) for _ in range(50)]
         some = dice.sample(cut.starts, min(50, len(cut.starts)))
         moments = [*inside, *some, *(start - 1 for start in some[1:] if start > cut.starts[0])]
@@ -60,10 +66,10 @@ async def test_engine_finds_the_same_bucket(service: Service) -> None:
 
     await asyncio.to_thread(check)
     for zone, _ in SPECIAL.values():
-        days = found(zone, Granularity.DAY, 0, 8000 * DAY)
+        days = cut_instants(zone, Granularity.DAY, 0, 8000 * DAY)
         rows = await service.context.store.select(numbers(days, list(days.starts)), Numbered)
         assert [row.number for row in rows] == list(range(len(days.starts)))
-    most = found("UTC", Granularity.SECOND, 0, MAX_BUCKETS * 1000)
+    most = cut_instants("UTC", Granularity.SECOND, 0, MAX_BUCKETS * 1000)
     uneven = Buckets(
         Granularity.SECOND, tuple(s + s // 2000 % 2 for s in most.starts), most.end, None
     )

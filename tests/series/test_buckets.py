@@ -14,25 +14,25 @@ from schema.ranges import TimeRange
 from schema.scalars import Instant, Zone
 from store.query.time.buckets import MAX_BUCKETS, Buckets, buckets, previous_buckets
 from tests.oracle.calendar import (
+    CALENDAR_SETTINGS,
     DAY_PARTS,
     STEPS,
     ZONES,
-    at,
-    between,
-    cut_or_refused,
-    edges,
-    found,
+    bucket_edges,
+    bucket_key,
+    cut_instants,
+    cut_or_suggestion,
+    instant_at,
     latest_day,
-    local,
-    offset,
-    part,
-    period,
+    local_range,
+    local_text,
+    local_time,
+    period_key,
     places,
-    quiet,
     ranges,
     shares,
-    shown,
-    span,
+    time_range,
+    utc_offset,
 )
 
 HOUR: Final = 3_600_000
@@ -69,10 +69,10 @@ REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
 
 def times(zone: str, cut: Buckets) -> list[str]:
     """Return what clocks show when the buckets begin, and at the end."""
-    return [shown(zone, start)[5:] for start in (*cut.starts, cut.end)]
+    return [local_text(zone, start)[5:] for start in (*cut.starts, cut.end)]
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(
     places,
     st.tuples(st.sampled_from(list(LOOKS)), st.sampled_from(WeekStart)),
@@ -97,13 +97,15 @@ def test_buckets_begin_where_the_clocks_say(
     behind = first + lasting * 1000 - ms % 7
     reach = REACH[granularity]
     assume(
-        stride <= 30 or first > reach * 1000 + at("UTC", "1972-02-01") or zone != "Africa/Monrovia"
+        stride <= 30
+        or first > reach * 1000 + instant_at("UTC", "1972-02-01")
+        or zone != "Africa/Monrovia"
     )
     low, high = first // 1000 - reach, behind // 1000 + reach
-    starts = edges(zone, granularity, low, high, stride, sunday=sunday)
+    starts = bucket_edges(zone, granularity, low, high, stride, sunday_weeks=sunday)
     expected = [start for start, after in pairwise(starts) if after > first and start < behind]
-    cut = found(zone, granularity, first, behind, week_start)
-    assert [shown(zone, s) for s in cut.starts] == [shown(zone, s) for s in expected]
+    cut = cut_instants(zone, granularity, first, behind, week_start)
+    assert [local_text(zone, s) for s in cut.starts] == [local_text(zone, s) for s in expected]
     assert cut.end == min(start for start in starts if start >= behind)
 
 
@@ -111,15 +113,18 @@ def test_no_change_of_any_clock_is_missed() -> None:
     """From 2000 to 2040 days begin where clocks show a midnight, or skip it."""
     for zone in ZONES[::12]:
         for year in range(2000, 2040):
-            start = at("UTC", f"{year}-01-01")
-            cut = found(zone, Granularity.DAY, start, start + 366 * DAY)
+            start = instant_at("UTC", f"{year}-01-01")
+            cut = cut_instants(zone, Granularity.DAY, start, start + 366 * DAY)
             for moment in cut.starts[1:]:
-                clock, before = local(zone, moment // 1000), local(zone, moment // 1000 - 1)
+                clock, before = (
+                    local_time(zone, moment // 1000),
+                    local_time(zone, moment // 1000 - 1),
+                )
                 assert before.date() < clock.date()
                 assert clock.hour == clock.minute == 0 or clock.utcoffset() != before.utcoffset()
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(
     ranges,
     st.sampled_from(list(Granularity)),
@@ -131,7 +136,7 @@ def test_buckets_tile_the_range(
 ) -> None:
     """Any range in any zone: no gap, no overlap, nothing empty, no bucket that is not needed."""
     zone = asked.timezone
-    cut = cut_or_refused(asked, granularity, most)
+    cut = cut_or_suggestion(asked, granularity, most)
     assert 1 <= len(cut.starts) <= (most if granularity is Granularity.AUTO else MAX_BUCKETS)
     assert cut.times == list(cut.starts)
     all_edges = [*cut.starts, cut.end]
@@ -148,20 +153,20 @@ def test_buckets_tile_the_range(
         if cut.granularity in STEPS:
             step = STEPS[cut.granularity]
             assert last - start < step * 1000
-            phases = {offset(zone, m // 1000) % step for m in (start, here, last)}
+            phases = {utc_offset(zone, m // 1000) % step for m in (start, here, last)}
             assert len(phases) == 1
         elif cut.granularity in DAY_PARTS:
             step = DAY_PARTS[cut.granularity] * HOUR
             assert last - start < step + 24 * HOUR
-            assert part(cut.granularity, local(zone, start // 1000)) >= part(
-                cut.granularity, local(zone, (start - 1) // 1000)
+            assert bucket_key(cut.granularity, local_time(zone, start // 1000)) >= bucket_key(
+                cut.granularity, local_time(zone, (start - 1) // 1000)
             )
         elif cut.granularity in CALENDAR:
-            days = {period(cut.granularity, latest_day(zone, m)) for m in (start, here, last)}
+            days = {period_key(cut.granularity, latest_day(zone, m)) for m in (start, here, last)}
             assert len(days) == 1
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(ranges, st.integers(1, 3000))
 def test_auto_is_the_finest_that_fits(asked: TimeRange, most: int) -> None:
     """AUTO keeps to `maxPoints`, and the next finer granularity would not."""
@@ -169,7 +174,7 @@ def test_auto_is_the_finest_that_fits(asked: TimeRange, most: int) -> None:
     assert len(cut.starts) <= most
     order = [*STEPS, *DAY_PARTS, *CALENDAR, Granularity.AUTO]
     if finer := order[: order.index(cut.granularity)]:
-        other = cut_or_refused(asked, finer[-1])
+        other = cut_or_suggestion(asked, finer[-1])
         assert other.granularity is not finer[-1] or len(other.starts) > most
     if cut.granularity is not Granularity.AUTO:
         assert cut == buckets(asked, cut.granularity, most, asked.timezone)
@@ -177,11 +182,11 @@ def test_auto_is_the_finest_that_fits(asked: TimeRange, most: int) -> None:
 
 def test_range_that_even_years_do_not_fit_is_one_bucket() -> None:
     """One point for a range over New Year: the range itself, which cuts nothing."""
-    asked = between("UTC", "2022-12-31T12:00", "2023-01-02T12:00")
+    asked = local_range("UTC", "2022-12-31T12:00", "2023-01-02T12:00")
     cut = buckets(asked, Granularity.AUTO, 1, Zone("UTC"))
     assert cut == Buckets(Granularity.AUTO, (asked.from_,), asked.to, 2 * DAY)
     assert cut.partial(asked, asked.to) == [False]
-    earlier = between("UTC", "2025-12-30T12:00", "2025-12-31T11:00")
+    earlier = local_range("UTC", "2025-12-30T12:00", "2025-12-31T11:00")
     one = previous_buckets(cut, earlier, Zone("UTC"))
     assert (one.starts, one.end) == ((earlier.from_,), earlier.to)
 
@@ -328,33 +333,33 @@ SHOWN: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
 def test_special_days(kind: str) -> None:
     """Days on which clocks do odd things, by hand."""
     zone, granularity, first, behind, expected = SHOWN[kind]
-    asked = between(zone, first, behind)
+    asked = local_range(zone, first, behind)
     assert times(zone, buckets(asked, granularity, 300, Zone(zone))) == expected
 
 
 def test_days_of_23_and_25_hours() -> None:
     """A day in spring has 23 hours and one in autumn 25; then there is no regular step."""
     for first, hours in (("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-27", 24)):
-        start = at("Europe/Berlin", first)
-        cut = found("Europe/Berlin", Granularity.DAY, start - 1, start + 23 * HOUR)
+        start = instant_at("Europe/Berlin", first)
+        cut = cut_instants("Europe/Berlin", Granularity.DAY, start - 1, start + 23 * HOUR)
         assert cut.lengths == [24 * HOUR, hours * HOUR]
         assert cut.step == (24 * HOUR if hours == 24 else None)
-        hourly = found("Europe/Berlin", Granularity.HOUR, start, cut.end)
+        hourly = cut_instants("Europe/Berlin", Granularity.HOUR, start, cut.end)
         assert (len(hourly.starts), hourly.step) == (hours, HOUR)
 
 
 def test_partial_buckets_and_widths() -> None:
     """What the range cuts off, and what has not been yet, is no part of a bucket's width."""
     hours = "2026-06-01T09:30", "2026-06-01T14:00"
-    asked = between("UTC", *hours)
+    asked = local_range("UTC", *hours)
     cut = buckets(asked, Granularity.HOUR, 300, Zone("UTC"))
     late = asked.to
     assert cut.widths(asked, late) == [HOUR // 2, *[HOUR] * 4]
     assert cut.partial(asked, late) == [True, *[False] * 4]
-    now = at("UTC", "2026-06-01T12:15")
+    now = instant_at("UTC", "2026-06-01T12:15")
     assert cut.widths(asked, now) == [HOUR // 2, HOUR, HOUR, HOUR // 4 + 1, 0]
     assert cut.partial(asked, now) == [True, False, False, True, True]
-    last = Instant(at("UTC", "2026-06-01T12:00") - 1)
+    last = Instant(instant_at("UTC", "2026-06-01T12:00") - 1)
     assert cut.partial(asked, last) == [True, False, False, True, True]
     assert cut.partial(asked, Instant(last - 1)) == [True, False, True, True, True]
     assert cut.widths(asked, Instant(0)) == [0] * 5
@@ -365,7 +370,7 @@ def test_partial_buckets_and_widths() -> None:
 def test_points_out_of_bounds_are_refused(granularity: Granularity, most: int) -> None:
     """`maxPoints` is from 1 to 11,000, also where it is not needed."""
     with pytest.raises(AnalyticsError) as refused:
-        buckets(span(0, DAY), granularity, most, Zone("UTC"))
+        buckets(time_range(0, DAY), granularity, most, Zone("UTC"))
     error = refused.value
     assert (error.status, error.field, error.limit) == (422, "maxPoints", MAX_BUCKETS)
 
@@ -373,7 +378,7 @@ def test_points_out_of_bounds_are_refused(granularity: Granularity, most: int) -
 def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
     """Up to 11,000 buckets of a chosen length; for more, the refusal tells which length fits."""
     full = MAX_BUCKETS * 1000
-    assert len(found("UTC", Granularity.SECOND, 0, full).starts) == MAX_BUCKETS
+    assert len(cut_instants("UTC", Granularity.SECOND, 0, full).starts) == MAX_BUCKETS
     refusals = {
         (Granularity.SECOND, 0, full + 1): "TEN_SECONDS",
         (Granularity.SECOND, -1, full): "TEN_SECONDS",
@@ -385,7 +390,7 @@ def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
     }
     for (granularity, first, behind), fits in refusals.items():
         with pytest.raises(AnalyticsError) as refused:
-            found("UTC", granularity, first, behind)
+            cut_instants("UTC", granularity, first, behind)
         error = refused.value
         assert (error.status, error.field, error.limit) == (422, "granularity", MAX_BUCKETS)
         assert error.message == (
@@ -396,8 +401,8 @@ def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
 
 def test_previous_buckets_are_cut_alike() -> None:
     """The range that is compared with has the same granularity; February has fewer days."""
-    march = between("Europe/Berlin", "2026-03-01", "2026-04-01")
-    february = between("Europe/Berlin", "2026-02-01", "2026-03-01")
+    march = local_range("Europe/Berlin", "2026-03-01", "2026-04-01")
+    february = local_range("Europe/Berlin", "2026-02-01", "2026-03-01")
     zone = Zone("Europe/Berlin")
     days = buckets(march, Granularity.AUTO, 31, zone)
     assert (days.granularity, len(days.starts)) == (Granularity.DAY, 31)
@@ -408,10 +413,10 @@ def test_previous_buckets_are_cut_alike() -> None:
 
 def test_previous_range_that_is_far_longer_is_refused() -> None:
     """Ten years can't be cut into the seconds of an hour; up to twice the limit can."""
-    seconds = found("UTC", Granularity.SECOND, 0, HOUR)
-    twice = span(0, 2 * MAX_BUCKETS * 1000)
+    seconds = cut_instants("UTC", Granularity.SECOND, 0, HOUR)
+    twice = time_range(0, 2 * MAX_BUCKETS * 1000)
     assert len(previous_buckets(seconds, twice, Zone("UTC")).starts) == 2 * MAX_BUCKETS
     with pytest.raises(AnalyticsError) as refused:
-        previous_buckets(seconds, span(0, 3650 * DAY), Zone("UTC"))
+        previous_buckets(seconds, time_range(0, 3650 * DAY), Zone("UTC"))
     error = refused.value
     assert (error.status, error.field, error.limit) == (422, "compare", 2 * MAX_BUCKETS)

@@ -7,18 +7,18 @@ import pytest
 
 from schema.scalars import Instant, rfc3339
 from tests.harness.apis import ask, record
-from tests.harness.service import Service, stopped_clock
-from tests.oracle.calendar import at, local
+from tests.harness.service import Service, stop_clock
+from tests.oracle.calendar import instant_at, local_time
 
 ZONE: Final = "Europe/Berlin"
-NOW: Final = at(ZONE, "2026-04-02T09:13")
+NOW: Final = instant_at(ZONE, "2026-04-02T09:13")
 HOUR: Final = 3_600_000
 
 
 @pytest.fixture(autouse=True)
 def stopped(service: Service) -> Iterator[None]:
     """Stop the clock."""
-    with stopped_clock(service, NOW):
+    with stop_clock(service, NOW):
         yield
 
 
@@ -35,10 +35,10 @@ async def trend(service: Service, name: str, asked: str, selected: str) -> Any:
 
 async def same_every_day(service: Service) -> None:
     """Record an event at a quarter past each hour that clocks in Berlin show, since January."""
-    begin = at(ZONE, "2026-01-01T00:15")
+    begin = instant_at(ZONE, "2026-01-01T00:15")
     moments = range(begin, NOW, HOUR)
-    shown = {local(ZONE, moment // 1000).replace(tzinfo=None): moment for moment in moments}
-    spring = at(ZONE, "2026-03-29T03:15")  # the hour that March 29 lacks
+    shown = {local_time(ZONE, moment // 1000).replace(tzinfo=None): moment for moment in moments}
+    spring = instant_at(ZONE, "2026-03-29T03:15")  # the hour that March 29 lacks
     await record(service, "/events", *(event("even", m) for m in [*shown.values(), spring]))
 
 
@@ -52,8 +52,8 @@ async def test_same_traffic_is_no_change(service: Service) -> None:
         '{dates: {from: "2026-03-27"}}',
         '{dates: {from: "2026-03-27", to: "2026-04-02"}}',
         '{dates: {from: "2026-03-01", to: "2026-03-20"}}',
-        f'{{between: {{from: "{rfc3339(at(ZONE, "2026-04-01"))}"}}}}',
-        f'{{between: {{from: "{rfc3339(at(ZONE, "2026-03-29"))}"}}}}',
+        f'{{between: {{from: "{rfc3339(instant_at(ZONE, "2026-04-01"))}"}}}}',
+        f'{{between: {{from: "{rfc3339(instant_at(ZONE, "2026-03-29"))}"}}}}',
     ]
     for asked in ranges:
         found = await trend(
@@ -70,7 +70,7 @@ async def test_same_traffic_is_no_change(service: Service) -> None:
 
 async def test_leap_day_has_a_column(service: Service) -> None:
     """February against that of a leap year: the 29th is in the total, a column and a time."""
-    moments = [at("UTC", "2024-02-29T12:00"), at("UTC", "2024-02-01T12:00")]
+    moments = [instant_at("UTC", "2024-02-29T12:00"), instant_at("UTC", "2024-02-01T12:00")]
     await record(service, "/events", *(event("leap", moment) for moment in moments))
     for fill in ("NULL", "ZERO", "NONE", "PREVIOUS", "LINEAR"):
         found = await trend(
@@ -94,7 +94,7 @@ async def test_leap_day_has_a_column(service: Service) -> None:
 @pytest.mark.parametrize("fill", ["NULL", "ZERO", "PREVIOUS", "LINEAR"])
 async def test_short_month_has_no_more_columns_than_days(service: Service, fill: str) -> None:
     """March against February: points of the 29th to the 31st have no previous, nor do columns."""
-    moments = [at("UTC", "2026-02-10T12:00"), at("UTC", "2026-03-10T12:00")]
+    moments = [instant_at("UTC", "2026-02-10T12:00"), instant_at("UTC", "2026-03-10T12:00")]
     await record(service, "/events", *(event(f"short {fill}", moment) for moment in moments))
     found = await trend(
         service,
@@ -110,13 +110,13 @@ async def test_short_month_has_no_more_columns_than_days(service: Service, fill:
     for of in ("count", "sum"):
         assert one["previousColumns"][of] == [values[of] for values in previous[:28]]
     assert found["previousTimes"] == [
-        rfc3339(Instant(at("UTC", f"2026-02-{day:02d}"))) for day in range(1, 29)
+        rfc3339(Instant(instant_at("UTC", f"2026-02-{day:02d}"))) for day in range(1, 29)
     ]
 
 
 async def test_left_out_buckets_belong_together(service: Service) -> None:
     """NONE leaves out what is empty in both ranges, so that no column of either is lost."""
-    moments = [at("UTC", f"2026-02-{day}") for day in ("01", "05", "08", "10")]
+    moments = [instant_at("UTC", f"2026-02-{day}") for day in ("01", "05", "08", "10")]
     await record(service, "/events", *(event("none", moment) for moment in moments))
     found = await trend(
         service,
@@ -151,7 +151,7 @@ async def test_no_other_range_no_times(service: Service) -> None:
 async def test_previous_times_of_a_formula(service: Service) -> None:
     """The other range's instants stand beside `previousValues`, of a metric and of a formula."""
     rows = [
-        {"metric_name": "both", "value": day, "timestamp": at("UTC", f"2026-03-{day:02d}")}
+        {"metric_name": "both", "value": day, "timestamp": instant_at("UTC", f"2026-03-{day:02d}")}
         for day in range(1, 15)
     ]
     await record(service, "/metrics", *rows)
@@ -166,7 +166,7 @@ async def test_previous_times_of_a_formula(service: Service) -> None:
         only: metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {asked})
         {{previousTimes}}}}"""
     found = await ask(service, text)
-    times = [rfc3339(at("UTC", f"2026-03-0{day}")) for day in range(1, 8)]
+    times = [rfc3339(instant_at("UTC", f"2026-03-0{day}")) for day in range(1, 8)]
     own = found["metric"]["query"]
     assert own["previousTimes"] == times
     assert own["series"][0]["previousColumns"]["avg"] == [*range(1, 8)]
@@ -177,7 +177,7 @@ async def test_previous_times_of_a_formula(service: Service) -> None:
 
 async def test_weeks_from_sunday(service: Service) -> None:
     """`weekStart` moves buckets, presets, and what they are compared with; lists take it, too."""
-    moments = [at(ZONE, f"2026-03-{day}T12:00") for day in range(21, 32)]
+    moments = [instant_at(ZONE, f"2026-03-{day}T12:00") for day in range(21, 32)]
     await record(service, "/events", *(event("weeks", moment) for moment in moments))
     asked = f'timezone: "{ZONE}" weekStart: SUNDAY'
     found = await trend(
@@ -187,8 +187,8 @@ async def test_weeks_from_sunday(service: Service) -> None:
         " compare: {range: {preset: THIS_WEEK}}",
         "times previousTimes series {columns {count} previousColumns {count}}",
     )
-    assert found["times"] == [rfc3339(at(ZONE, "2026-03-22"))]
-    assert found["previousTimes"] == [rfc3339(at(ZONE, "2026-03-29"))]
+    assert found["times"] == [rfc3339(instant_at(ZONE, "2026-03-22"))]
+    assert found["previousTimes"] == [rfc3339(instant_at(ZONE, "2026-03-29"))]
     (one,) = found["series"]
     assert (one["columns"]["count"], one["previousColumns"]["count"]) == ([7], [3])
     text = f"""{{events(range: {{preset: LAST_WEEK}} {asked}
@@ -221,7 +221,7 @@ async def test_new_inputs_are_refused_with_reasons(service: Service) -> None:
 async def test_formula_has_all_of_the_other_range(service: Service) -> None:
     """A formula's previous values are those of the other range's own days, 29 beside 28."""
     rows = [
-        {"metric_name": "leaps", "value": day, "timestamp": at("UTC", f"2024-02-{day:02d}")}
+        {"metric_name": "leaps", "value": day, "timestamp": instant_at("UTC", f"2024-02-{day:02d}")}
         for day in range(1, 30)
     ]
     await record(service, "/metrics", *rows)

@@ -14,19 +14,30 @@ from schema.time.durations import DurationMs
 from store.query.time.buckets import buckets, previous_buckets
 from store.query.time.ranges import Extent, comparison, resolve_range
 from tests.harness.service import NOON
-from tests.oracle.calendar import at, between, ended, latest_day, local, places, quiet, ranges
+from tests.oracle.calendar import (
+    CALENDAR_SETTINGS,
+    instant_at,
+    latest_day,
+    local_range,
+    local_time,
+    places,
+    range_input,
+    ranges,
+)
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-FIRST: Final = at("UTC", "1900-01-01"), at("UTC", "1900-12-31")
-LAST: Final = at("UTC", "2199-01-01"), at("UTC", "2200-01-01")
+FIRST: Final = instant_at("UTC", "1900-01-01"), instant_at("UTC", "1900-12-31")
+LAST: Final = instant_at("UTC", "2199-01-01"), instant_at("UTC", "2200-01-01")
 TODAY: Final = TimeRangeInput(preset=TimeRangePreset.TODAY)
 BEFORE: Final = CompareInput(mode=CompareMode.PREVIOUS_PERIOD)
 
 
 def written(zone: str, first: str, behind: str) -> TimeRange:
     """Return the range between two local times, as `between` makes it."""
-    return resolve_range(ended(at(zone, first), at(zone, behind)), NOON, Zone(zone))
+    return resolve_range(
+        range_input(instant_at(zone, first), instant_at(zone, behind)), NOON, Zone(zone)
+    )
 
 
 def ends(span: TimeRange) -> tuple[int, int]:
@@ -253,15 +264,15 @@ def test_presets_are_compared_with_the_same_clock_times(kind: str) -> None:
     """PREVIOUS_PERIOD of each preset, by hand: whole days, weeks, months or years earlier."""
     asked, now, expected = TO_DATE[kind]
     name, zone = asked.split()
-    moment = Instant(at(zone, now) - (not now.endswith("999")))
+    moment = Instant(instant_at(zone, now) - (not now.endswith("999")))
     span = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), moment, Zone(zone))
     found = comparison(span, BEFORE, Zone(zone), moment)
-    assert ends(found) == tuple(at(zone, time) for time in expected.split())
+    assert ends(found) == tuple(instant_at(zone, time) for time in expected.split())
 
 
 def test_a_rolling_range_keeps_its_length() -> None:
     """`last` is a mere length, also where it begins at midnight and the days have 23 hours."""
-    now = Instant(at("Europe/Berlin", "2026-03-30") - 1)
+    now = Instant(instant_at("Europe/Berlin", "2026-03-30") - 1)
     for last in (DurationMs(23 * HOUR), DurationMs(5 * HOUR), DurationMs(0, months=1)):
         span = resolve_range(TimeRangeInput(last=last), now, Zone("Europe/Berlin"))
         found = comparison(span, BEFORE, Zone("Europe/Berlin"), now)
@@ -270,20 +281,22 @@ def test_a_rolling_range_keeps_its_length() -> None:
 
 def test_seven_days_with_a_change_are_compared_with_seven_days() -> None:
     """Seven days that the clocks make 169 hours are a week earlier, not two."""
-    now = at("Europe/Berlin", "2026-03-30T15:30")
+    now = instant_at("Europe/Berlin", "2026-03-30T15:30")
     span = resolve_range(TimeRangeInput(last=DurationMs(7 * DAY)), now, Zone("Europe/Berlin"))
     weekday = CompareInput(mode=CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY)
     found = comparison(span, weekday, Zone("Europe/Berlin"), now)
-    assert found.to - 1 == at("Europe/Berlin", "2026-03-23T15:30")
+    assert found.to - 1 == instant_at("Europe/Berlin", "2026-03-23T15:30")
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(ranges, st.sampled_from(list(CompareMode)))
 def test_comparison_is_earlier_and_never_empty(span: TimeRange, mode: CompareMode) -> None:
     """Any range in any zone: what it is compared with begins earlier, and is not empty."""
     zone = span.timezone
     if not mode.name.endswith("WEEKDAY"):
-        span = resolve_range(ended(span.from_, min(span.to, span.from_ + 3650 * DAY)), NOON, zone)
+        span = resolve_range(
+            range_input(span.from_, min(span.to, span.from_ + 3650 * DAY)), NOON, zone
+        )
     found = comparison(span, CompareInput(mode=mode), zone, NOON)
     assert found.from_ < found.to
     assert found.from_ < span.from_
@@ -293,7 +306,7 @@ def test_comparison_is_earlier_and_never_empty(span: TimeRange, mode: CompareMod
         assert found.to <= span.from_ + 2 * HOUR
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(places, st.integers(1, 60), st.sampled_from(list(CompareMode)))
 def test_whole_days_are_compared_with_whole_days(
     place: tuple[str, int], days: int, mode: CompareMode
@@ -303,17 +316,17 @@ def test_whole_days_are_compared_with_whole_days(
     today = resolve_range(TODAY, Instant(moment), Zone(zone)).from_
     later = Instant(today + days * DAY + DAY // 2)
     end = resolve_range(TODAY, later, Zone(zone)).from_
-    span = resolve_range(ended(today, end), NOON, Zone(zone))
+    span = resolve_range(range_input(today, end), NOON, Zone(zone))
     found = comparison(span, CompareInput(mode=mode), Zone(zone), NOON)
     for edge in (found.from_, found.to):
-        assert latest_day(zone, edge) > latest_day(zone, edge - 1), local(zone, edge // 1000)
+        assert latest_day(zone, edge) > latest_day(zone, edge - 1), local_time(zone, edge // 1000)
 
 
 def test_comparison_with_any_range() -> None:
     """A range of the caller's own is resolved like any other, presets and all."""
     zone = Zone("Asia/Kolkata")
-    span = between(zone, "2026-01-01", "2026-02-01")
-    for asked in (ended(0, DAY), TimeRangeInput(preset=TimeRangePreset.LAST_7_DAYS)):
+    span = local_range(zone, "2026-01-01", "2026-02-01")
+    for asked in (range_input(0, DAY), TimeRangeInput(preset=TimeRangePreset.LAST_7_DAYS)):
         found = comparison(span, CompareInput(range=asked), zone, NOON)
         assert found == resolve_range(asked, NOON, zone)
     everything = CompareInput(range=TimeRangeInput(preset=TimeRangePreset.ALL_TIME))
@@ -327,7 +340,7 @@ def test_comparison_with_any_range() -> None:
 @pytest.mark.parametrize("last", [0, 10**18], ids=["empty", "long"])
 def test_bad_range_to_compare_with_is_refused(last: int) -> None:
     """A range that can't be resolved is a 422 for `compare`, which tells what is wrong with it."""
-    span = between("UTC", "2026-01-01", "2026-02-01")
+    span = local_range("UTC", "2026-01-01", "2026-02-01")
     asked = TimeRangeInput(last=DurationMs(last))
     with pytest.raises(AnalyticsError) as own:
         resolve_range(asked, NOON)
@@ -339,10 +352,12 @@ def test_bad_range_to_compare_with_is_refused(last: int) -> None:
 
 
 YEARS: Final = {
-    "1": ended(at("UTC", "0001-01-01"), at("UTC", "0001-02-01")),
-    "1899": ended(at("UTC", "1899-12-31T23:59:59.999"), at("UTC", "1900-01-02")),
-    "2200": ended(at("UTC", "2199-01-01"), at("UTC", "2200-01-01") + 1),
-    "9999": ended(at("UTC", "9999-01-01"), at("UTC", "9999-12-31")),
+    "1": range_input(instant_at("UTC", "0001-01-01"), instant_at("UTC", "0001-02-01")),
+    "1899": range_input(
+        instant_at("UTC", "1899-12-31T23:59:59.999"), instant_at("UTC", "1900-01-02")
+    ),
+    "2200": range_input(instant_at("UTC", "2199-01-01"), instant_at("UTC", "2200-01-01") + 1),
+    "9999": range_input(instant_at("UTC", "9999-01-01"), instant_at("UTC", "9999-12-31")),
 }
 
 
@@ -377,7 +392,7 @@ def test_years_without_clocks(year: str, zone: str) -> None:
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Juneau", "Asia/Manila"])
 def test_first_and_last_year_with_clocks(zone: str) -> None:
     """In the first and the last year everything works, also what lies outside of them."""
-    for edge in (ended(*FIRST), ended(*LAST)):
+    for edge in (range_input(*FIRST), range_input(*LAST)):
         span = resolve_range(edge, NOON, Zone(zone))
         for granularity in (Granularity.AUTO, Granularity.DAY, Granularity.YEAR):
             cut = buckets(span, granularity, 300, Zone(zone))

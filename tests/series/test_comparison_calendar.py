@@ -18,14 +18,21 @@ from schema.scalars import Instant, Zone, parse_instant, rfc3339
 from schema.time.dates import parse_date
 from schema.time.durations import parse_duration
 from store.query.time.ranges import comparison, resolve_range
-from tests.oracle.buckets import begin
-from tests.oracle.calendar import ended, local, offset, places, quiet, shown
-from tests.oracle.ranges import PRESETS, compared, meant, preset_of
+from tests.oracle.buckets import second_of
+from tests.oracle.calendar import (
+    CALENDAR_SETTINGS,
+    local_text,
+    local_time,
+    places,
+    range_input,
+    utc_offset,
+)
+from tests.oracle.ranges import PRESETS, comparison_range, expected_range, preset_of
 
 days = st.builds(lambda day, length: (day, length), st.integers(-40, 0), st.integers(0, 40))
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(
     places,
     st.one_of(
@@ -40,7 +47,7 @@ def test_comparison_is_that_of_the_calendar(
 ) -> None:
     """Any range in any zone, as Python's calendar has it: presets, `last`, `dates`, `between`."""
     zone, now = place
-    today = local(zone, now // 1000).date()
+    today = local_time(zone, now // 1000).date()
     texts = [asked] if isinstance(asked, str) else _texts(zone, now, today, *asked)
     for text in texts:
         try:
@@ -48,18 +55,18 @@ def test_comparison_is_that_of_the_calendar(
         except AnalyticsError:
             continue  # days that the zone's calendar skips
         ends = span.from_, span.to
-        if meant(text, now, zone, ()) != ends:
+        if expected_range(text, now, zone, ()) != ends:
             assert any(_is_odd(zone, moment) for moment in (now, *ends)), text
             continue
-        expected = compared(mode.name, text, ends, zone)
+        expected = comparison_range(mode.name, text, ends, zone)
         found = comparison(span, CompareInput(mode=mode), Zone(zone), Instant(now))
-        assert expected in (None, (found.from_, found.to)), (text, shown(zone, found.from_))
+        assert expected in (None, (found.from_, found.to)), (text, local_text(zone, found.from_))
 
 
 def _texts(zone: str, now: int, today: date, ago: int, length: int) -> list[str]:
     first = today + timedelta(days=ago)
     last = min(today, first + timedelta(days=length))
-    between = (begin(zone, first) * 1000, max(begin(zone, first) * 1000 + 1, now))
+    between = (second_of(zone, first) * 1000, max(second_of(zone, first) * 1000 + 1, now))
     start, end = (rfc3339(Instant(moment)) for moment in between)
     return [
         f'{{dates: {{from: "{first}", to: "{last}"}}}}',
@@ -71,7 +78,7 @@ def _texts(zone: str, now: int, today: date, ago: int, length: int) -> list[str]
 def _is_odd(zone: str, moment: int) -> bool:
     """Say whether clocks change within two days of an instant."""
     hours = range(moment // 1000 - 172_800, moment // 1000 + 172_800, 900)
-    return len({offset(zone, second) for second in hours}) > 1
+    return len({utc_offset(zone, second) for second in hours}) > 1
 
 
 def _input(text: str) -> TimeRangeInput:
@@ -82,5 +89,5 @@ def _input(text: str) -> TimeRangeInput:
         first, last = (parse_date(day) for day in (found[0], found[-1]))
         return TimeRangeInput(dates=DateRangeInput(from_=first, to=last if found[1:] else None))
     if "between" in text:
-        return ended(*(parse_instant(moment) for moment in found))
+        return range_input(*(parse_instant(moment) for moment in found))
     return TimeRangeInput(last=parse_duration(found[0]))

@@ -13,7 +13,7 @@ from schema.aggregates import AggregateKind, aggregate
 from schema.errors import AnalyticsError
 from schema.time.dates import iso_date, parse_date
 from schema.time.durations import DurationMs, iso_duration, parse_duration
-from tests.oracle.calendar import quiet
+from tests.oracle.calendar import CALENDAR_SETTINGS
 
 READ: Final = {
     "1h30m": (5_400_000, 0),
@@ -81,7 +81,7 @@ UNITS: Final = (
 )
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(st.tuples(*[counts] * 5), st.integers(0, 10**9 - 1), st.sampled_from(".,"))
 def test_durations_are_the_sum_of_their_parts(
     numbers: tuple[int | None, ...], fraction: int, sign: str

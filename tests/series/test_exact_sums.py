@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.faults.form import either
 from tests.harness.apis import ask, get, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
-from tests.oracle.aggregates import Asked, Row, steps, total
+from tests.oracle.aggregates import Aggregate, Row, counter_increases, expected_value
 
 RANGE: Final = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-01T00:08:20Z"}}'
 SECONDS: Final = "granularity: SECOND maxPoints: 500 fill: NULL"
@@ -76,14 +76,14 @@ async def recorded(service: Service, rows: Sequence[Row]) -> str:
     return name
 
 
-def right(series: Mapping[str, Any], rows: Sequence[Row], fields: Sequence[Asked]) -> None:
+def right(series: Mapping[str, Any], rows: Sequence[Row], fields: Sequence[Aggregate]) -> None:
     """Check the total of a series, and each bucket of its columns."""
     for field in fields:
-        expected = total(field, rows, {}, 1)
+        expected = expected_value(field, rows, {}, 1)
         assert expected.allows(series["total"][field.key]), (field, series["total"], expected)
     for place, mean in enumerate(series.get("columns", {}).get("avg", ())):
         values = [row for row in rows if row.time // 1000 == place]
-        expected = total(fields[0], values, {}, 1)
+        expected = expected_value(fields[0], values, {}, 1)
         assert expected.allows(mean), (place, mean, expected)
 
 
@@ -91,12 +91,12 @@ async def check(service: Service, numbers: Sequence[float]) -> None:
     """Compare every way in which states come together with plain Python."""
     rows = placed(numbers)
     name = await recorded(service, rows)
-    of_metric = [Asked(field, field, {}) for field in FIELDS]
-    of_metric.append(Asked("p50", "quantile", {"q": 0.5}))
+    of_metric = [Aggregate(field, field, {}) for field in FIELDS]
+    of_metric.append(Aggregate("p50", "quantile", {"q": 0.5}))
     of_events = [
-        Asked("avg", "avg", {}),
-        Asked("sum", "sum", {}),
-        Asked("p50", "quantile", {"q": 0.5}),
+        Aggregate("avg", "avg", {}),
+        Aggregate("sum", "sum", {}),
+        Aggregate("p50", "quantile", {"q": 0.5}),
     ]
     text = {
         "metric": " ".join(field.text for field in of_metric),
@@ -154,7 +154,7 @@ async def test_examples(service: Service, example: str) -> None:
 
 @settings(
     deadline=None,
-    max_examples=either(8, 25),
+    max_examples=short_or_long(8, 25),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(LISTS)
@@ -175,7 +175,7 @@ async def test_long_columns(service: Service, example: str) -> None:
     found = await ask(service, f'{{metric(name: "{name}") {{{asked} {series_of}}}}}')
     (series,) = found["metric"]["query"]["series"]
     assert len(series["columns"]["avg"]) == 5000
-    right(series, rows, [Asked("avg", "avg", {}), Asked("sum", "sum", {})])
+    right(series, rows, [Aggregate("avg", "avg", {}), Aggregate("sum", "sum", {})])
 
 
 async def test_rest_is_exact(service: Service) -> None:
@@ -189,7 +189,7 @@ async def test_rest_is_exact(service: Service) -> None:
         found = await get(service, f"/metrics/rest_{n}", hours=1)
         rows = placed(numbers)
         for key, field in (("sum", "sum"), ("average", "avg")):
-            expected = total(Asked(key, field, {}), rows, {}, 1)
+            expected = expected_value(Aggregate(key, field, {}), rows, {}, 1)
             assert expected.allows(found[key]), (numbers, key, found[key], expected)
 
 
@@ -203,4 +203,4 @@ async def test_steps_of_a_counter_are_summed_exactly(service: Service) -> None:
         f'{{metric(name: "exact_counter") {{query({RANGE}) {{series {{total {{increase}}}}}}}}}}'
     )
     (series,) = (await ask(service, query))["metric"]["query"]["series"]
-    assert series["total"]["increase"] == math.fsum(steps(rows).values())
+    assert series["total"]["increase"] == math.fsum(counter_increases(rows).values())

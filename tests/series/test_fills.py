@@ -7,22 +7,22 @@ import pytest
 
 from schema.scalars import rfc3339
 from tests.harness.apis import ask, record
-from tests.harness.service import Service, stopped_clock
-from tests.oracle.calendar import at
+from tests.harness.service import Service, stop_clock
+from tests.oracle.calendar import instant_at
 
-NOW: Final = at("UTC", "2026-06-17T09:13")
+NOW: Final = instant_at("UTC", "2026-06-17T09:13")
 
 
 @pytest.fixture(autouse=True)
 def stopped(service: Service) -> Iterator[None]:
     """Stop the clock."""
-    with stopped_clock(service, NOW):
+    with stop_clock(service, NOW):
         yield
 
 
 def point(name: str, time: str, value: float, zone: str = "UTC", **tags: str) -> dict[str, Any]:
     """Return a point at a local time."""
-    return {"metric_name": name, "value": value, "timestamp": at(zone, time), "tags": tags}
+    return {"metric_name": name, "value": value, "timestamp": instant_at(zone, time), "tags": tags}
 
 
 async def column(service: Service, name: str, asked: str, of: str = "avg") -> list[Any]:
@@ -35,7 +35,7 @@ async def column(service: Service, name: str, asked: str, of: str = "avg") -> li
 
 def between(first: str, behind: str, zone: str = "UTC") -> str:
     """Write a range between two local times."""
-    start, end = (rfc3339(at(zone, time)) for time in (first, behind))
+    start, end = (rfc3339(instant_at(zone, time)) for time in (first, behind))
     return f'range: {{between: {{from: "{start}", to: "{end}"}}}} timezone: "{zone}"'
 
 
@@ -155,8 +155,16 @@ async def test_previous_of_many_groups(service: Service) -> None:
 async def test_previous_of_a_property(service: Service) -> None:
     """The last number of the property counts, not an event that has none."""
     rows = [
-        {"event_name": "buy", "properties": {"price": 5}, "timestamp": at("UTC", "2026-06-01")},
-        {"event_name": "look", "properties": {"price": "?"}, "timestamp": at("UTC", "2026-06-02")},
+        {
+            "event_name": "buy",
+            "properties": {"price": 5},
+            "timestamp": instant_at("UTC", "2026-06-01"),
+        },
+        {
+            "event_name": "look",
+            "properties": {"price": "?"},
+            "timestamp": instant_at("UTC", "2026-06-02"),
+        },
     ]
     await record(service, "/events", *rows)
     text = f"""{{eventTrend({HOURS} fill: PREVIOUS where: {{name: {{in: ["buy", "look"]}}}})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schema.errors import AnalyticsError
 from store.query.series.formulas import parse_formula
-from tests.harness.apis import ask, clear, record, refusal
+from tests.harness.apis import ask, delete_all, first_error, record
 from tests.harness.service import NOON, Service
 
 HOUR: Final = 3_600_000
@@ -116,7 +116,7 @@ async def test_formula_over_groups(service: Service) -> None:
 
     Where an input has a group, a bucket without its points counts 0; where it lacks it, null.
     """
-    await clear(service)
+    await delete_all(service)
     rows = [
         *(point("errors", hour, 1, host="a") for hour in (0, 0, 2)),
         *(point("requests", hour, 1, host=host) for hour in range(3) for host in "ab"),
@@ -147,7 +147,7 @@ async def test_formula_over_groups(service: Service) -> None:
 
 async def test_formula_compared(service: Service) -> None:
     """The other range is computed by the same formula, bucket by bucket and in all."""
-    await clear(service)
+    await delete_all(service)
     rows = [point("m", hour, value) for hour, value in ((-2, 1), (-1, 3), (0, 10), (2, 30))]
     await record(service, "/metrics", *rows)
     compare = {"mode": "PREVIOUS_PERIOD"}
@@ -186,5 +186,5 @@ async def test_bad_formulas(
     await record(service, "/metrics", point("m", 0, 1))
     variables = {"formula": formula, "inputs": inputs}
     found = await service.post("/graphql", {"query": ASKED, "variables": variables})
-    extensions = refusal(found)["extensions"]
+    extensions = first_error(found)["extensions"]
     assert (extensions["code"], extensions.get("field")) == (code, field)

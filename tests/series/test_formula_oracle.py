@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.harness.apis import ask, record, refusal
+from tests.harness.apis import ask, first_error, record
 from tests.harness.service import NOON, Service
-from tests.harness.statements import statements
-from tests.harness.strategies import BOUNDED, NUMBERS
-from tests.oracle.formulas import HOURS, Formula, Input, Line, Point, answer
+from tests.harness.statements import collect_statements
+from tests.harness.strategies import SCENE_NUMBERS, SERIES_SETTINGS
+from tests.oracle.formulas import HOURS, ExpectedSeries, Formula, Input, Point, expected_result
 
 HOUR: Final = 3_600_000
 BEGIN: Final = NOON - 2 * HOUR  # 07:00
@@ -57,15 +57,15 @@ def variables_of(formula: Formula) -> dict[str, Any]:
         "formula": formula.text,
         "inputs": [
             {"as": each.name, "metric": each.metric, "aggregate": each.aggregate}
-            | ({"groupBy": ["g"]} if each.grouped else {})
+            | ({"groupBy": ["g"]} if each.is_grouped else {})
             for each in formula.inputs
         ],
-        "compare": {"mode": "PREVIOUS_PERIOD"} if formula.compared else None,
+        "compare": {"mode": "PREVIOUS_PERIOD"} if formula.has_comparison else None,
         "fill": formula.fill,
         "limit": formula.limit,
         "offset": formula.offset,
         "search": formula.search or None,
-        "direction": "DESC" if formula.descending else "ASC",
+        "direction": "DESC" if formula.is_descending else "ASC",
         "range": RANGE,
     }
 
@@ -104,7 +104,7 @@ async def recorded(service: Service, points: list[Point]) -> None:
 @st.composite
 def scenes(draw: st.DrawFn) -> tuple[list[Point], list[Formula]]:
     """Draw points of three metrics, and formulas over them."""
-    number = next(NUMBERS)
+    number = next(SCENE_NUMBERS)
     metrics = [f"f{number}{letter}" for letter in "abc"]
     groups = st.sampled_from(["x", "y", "Straße", None])
     point = st.builds(
@@ -147,21 +147,21 @@ def agree(found: float | None, expected: float | None) -> bool:
 
 def check(found: Any, formula: Formula, points: list[Point]) -> None:
     """Compare an answer with that of the oracle."""
-    shown, lines, total = answer(formula, points)
+    shown, lines, total = expected_result(formula, points)
     assert found["times"] == [f"2025-10-09T{7 + hour:02}:00:00.000Z" for hour in shown]
     assert [one["label"] for one in found["series"]] == [line.label for line in lines]
     for one, line in zip(found["series"], lines, strict=True):
-        _check_line(one, line, shown, compared=formula.compared)
+        _check_line(one, line, shown, compared=formula.has_comparison)
     meta = found["meta"]
     beyond = total - formula.offset - formula.limit
-    grouped = any(each.grouped for each in formula.inputs)
+    grouped = any(each.is_grouped for each in formula.inputs)
     assert meta["totalGroups"] == total
     assert meta["truncated"] == (beyond > 0)
     codes = [each["code"] for each in meta["warnings"] if each["code"] != "UNKNOWN_KEY"]
     assert codes == ["TRUNCATED"] * (beyond > 0 and grouped)
 
 
-def _check_line(one: Any, line: Line, shown: list[int], *, compared: bool) -> None:
+def _check_line(one: Any, line: ExpectedSeries, shown: list[int], *, compared: bool) -> None:
     assert agree(one["total"], line.total)
     assert all(map(agree, one["values"], [line.values[hour] for hour in shown])), (one, line)
     if not compared:
@@ -174,7 +174,7 @@ def _check_line(one: Any, line: Line, shown: list[int], *, compared: bool) -> No
 
 
 @given(scenes())
-@BOUNDED
+@SERIES_SETTINGS
 async def test_formulas(service: Service, scene: tuple[list[Point], list[Formula]]) -> None:
     """Any points, gaps, groups, fills, pages and comparisons: all is as in plain Python."""
     points, formulas = scene
@@ -206,7 +206,7 @@ async def test_inputs_are_joined_by_time(
     points += [Point(b.metric, hour, value, None) for hour, value in ((0, 3), (2, 5), (3, 0))]
     points += [Point(b.metric, hour, 1, None) for hour in range(-4, 0)]
     await recorded(service, points)
-    found = await asked(service, Formula("a + b", inputs, fill, compared=True))
+    found = await asked(service, Formula("a + b", inputs, fill, has_comparison=True))
     assert found["times"] == [f"2025-10-09T{hour:02}:00:00.000Z" for hour in hours]
     assert found["series"][0]["values"] == values
     assert len(found["series"][0]["previousValues"]) == len(values)
@@ -287,7 +287,7 @@ async def test_inputs_share_statements(service: Service) -> None:
         (compare, "values previousValues", 2),
     ):
         panels = [one % (alias, arguments, selected) for alias in "pq"]
-        with statements() as ran:
+        with collect_statements() as ran:
             found = await ask(service, f"{{{' '.join(panels)}}}")
         assert len(ran) == count
         assert found["p"] == found["q"]
@@ -301,9 +301,9 @@ async def test_formula_without_any_group(service: Service) -> None:
     """Where no input has points in the range there is no series; an unknown metric is not found."""
     known, other = two("no", "SUM", grouped=True)
     await recorded(service, [Point(known.metric, -50, 1, "x")])
-    found = await asked(service, Formula("a", [known], compared=True))
+    found = await asked(service, Formula("a", [known], has_comparison=True))
     assert (found["series"], found["meta"]["totalGroups"]) == ([], 0)
     both = variables_of(Formula("a + b", [known, other]))
     variables = {f"{name}0": value for name, value in both.items()}
     answered = await service.post("/graphql", {"query": text(1), "variables": variables})
-    assert refusal(answered)["extensions"]["code"] == "NOT_FOUND"
+    assert first_error(answered)["extensions"]["code"] == "NOT_FOUND"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.faults.form import either
 from tests.filters.test_canonical_json import EDGES, values
-from tests.harness.apis import ask, clear, record
+from tests.harness.apis import ask, delete_all, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 from tests.oracle.aggregates import identity
 
@@ -38,7 +38,7 @@ KINDS: Final = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
 FEW: Final = settings(
-    max_examples=either(8, 25),
+    max_examples=short_or_long(8, 25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -80,7 +80,7 @@ def expected(some: list[Any]) -> Counter[Any]:
 
 async def fill(service: Service, some: list[Any], path: str = "p") -> None:
     """Record an event for each value."""
-    await clear(service)
+    await delete_all(service)
     await record(
         service, "/events", *({"event_name": "e", "properties": {path: value}} for value in some)
     )
@@ -123,7 +123,7 @@ async def test_paths(service: Service, key: str) -> None:
 
 async def test_fields_and_bands(service: Service) -> None:
     """Users, names, sessions and bands have filters, and so has what is missing."""
-    await clear(service)
+    await delete_all(service)
     rows: list[dict[str, Any]] = [
         {"event_name": name, "properties": {"n": n}}
         | ({"user_id": user} if user else {})
@@ -150,7 +150,7 @@ async def test_fields_and_bands(service: Service) -> None:
 
 async def test_tags(service: Service) -> None:
     """A tag's group is chosen by the tag, whatever its key and value."""
-    await clear(service)
+    await delete_all(service)
     some = [{}, {"k.b": ""}, {"k.b": "1"}, {"k.b": "null"}, {"k.b": 'a"\\\n'}, {"k.b": "1"}]
     await record(service, "/metrics", *({"metric_name": "m", "value": 1, "tags": t} for t in some))
     found = (await ask(service, POINTS, by=["k.b"]))["metric"]["query"]["series"]
@@ -242,7 +242,7 @@ async def test_items(service: Service) -> None:
 async def test_items_of_objects(service: Service) -> None:
     """A path goes on inside of the items, and two arrays make groups of pairs."""
     cart = [{"sku": "a", "n": 1}, {"sku": "b"}, {"n": 2}]
-    await clear(service)
+    await delete_all(service)
     rows = [{"cart": cart, "t": [1, 2]}, {"cart": [{"sku": "a"}], "t": [2]}, {"cart": {"sku": "a"}}]
     await record(service, "/events", *({"event_name": "e", "properties": row} for row in rows))
     found = await check(service, {"property": "cart[].sku"})

@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from tests.harness.apis import ask, clear, record
+from tests.harness.apis import ask, delete_all, record
 from tests.harness.service import NOON, Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 RANGE: Final = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
 NAMES: Final = [f"m{n:02}" for n in range(12)]
@@ -27,7 +27,7 @@ QUERIES: Final = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def recorded(service: Service) -> Service:
     """Record some metrics, one of which has no points in the range."""
-    await clear(service)
+    await delete_all(service)
     rows = [
         {
             "metric_name": name,
@@ -47,7 +47,7 @@ async def recorded(service: Service) -> Service:
 async def test_list_answers_as_one_by_one(recorded: Service, asked: str, page: str) -> None:
     """Each metric on a page says what it says by itself; it is all one statement."""
     fields = QUERIES[asked]
-    with statements() as made:
+    with collect_statements() as made:
         listed = await ask(recorded, f"{{metrics({page}) {{nodes {{name kind {fields}}}}}}}")
     assert len(made) == 1
     assert len(listed["metrics"]["nodes"]) >= 2
@@ -62,7 +62,7 @@ async def test_list_by_edges_and_fragments(recorded: Service) -> None:
     query($n: Int) {{metrics(first: $n) {{...page edges {{cursor node {{...one}}}}}}}}
     fragment page on MetricConnection {{pageInfo {{endCursor hasNextPage}} edges {{node {{name}}}}}}
     fragment one on Metric {{query({RANGE}) {{series {{total {{count}}}}}}}}"""
-    with statements() as made:
+    with collect_statements() as made:
         found = await ask(recorded, query, n=3)
     assert len(made) == 1
     nodes = [edge["node"] for edge in found["metrics"]["edges"]]
@@ -97,6 +97,6 @@ async def test_a_metric_beside_the_list(recorded: Service) -> None:
 
 async def test_a_list_without_metrics(service: Service) -> None:
     """An empty page is empty, whatever is asked of its metrics."""
-    await clear(service)
+    await delete_all(service)
     query = f"{{metrics {{nodes {{query({RANGE}) {{times}}}} totalCount}}}}"
     assert (await ask(service, query))["metrics"] == {"nodes": [], "totalCount": 0}

@@ -25,7 +25,15 @@ from schema.time.dates import parse_date
 from schema.time.durations import parse_duration
 from store.query.time.ranges import Extent, resolve_range
 from tests.harness.service import NOON, Service
-from tests.oracle.calendar import ZONES, at, ended, latest_day, places, quiet, shown
+from tests.oracle.calendar import (
+    CALENDAR_SETTINGS,
+    ZONES,
+    instant_at,
+    latest_day,
+    local_text,
+    places,
+    range_input,
+)
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -35,10 +43,10 @@ P: TypeAlias = TimeRangePreset
 
 def preset(name: TimeRangePreset, zone: str, now: str) -> list[str]:
     """Resolve a preset; return what clocks show at both ends, as the last millisecond's end."""
-    span = resolve_range(TimeRangeInput(preset=name), at(zone, now), Zone(zone))
+    span = resolve_range(TimeRangeInput(preset=name), instant_at(zone, now), Zone(zone))
     assert span.timezone == zone
-    behind = span.to if span.to <= at(zone, now) else span.to - 1
-    return [shown(zone, span.from_), shown(zone, behind)]
+    behind = span.to if span.to <= instant_at(zone, now) else span.to - 1
+    return [local_text(zone, span.from_), local_text(zone, behind)]
 
 
 def test_presets() -> None:
@@ -93,11 +101,13 @@ def test_presets_on_odd_days(kind: str) -> None:
     """Presets near days on which clocks do odd things, by hand."""
     asked, now, expected = ODD_PRESETS[kind]
     name, zone = asked.split()
-    found = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), at(zone, now), Zone(zone))
-    assert found.from_ == at(zone, expected)
+    found = resolve_range(
+        TimeRangeInput(preset=TimeRangePreset[name]), instant_at(zone, now), Zone(zone)
+    )
+    assert found.from_ == instant_at(zone, expected)
 
 
-@quiet
+@CALENDAR_SETTINGS
 @given(places, st.sampled_from(list(P)))
 def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) -> None:
     """At any time in any zone a preset is not empty, ends now, and begins with a local day."""
@@ -162,9 +172,9 @@ def test_last_months_are_calendar_months() -> None:
         ("P10Y", "2026-06-15T12:00"): "2016-06-15T12:00",
     }
     for (text, now), start in expected.items():
-        end = Instant(at(zone, now) - 1)
+        end = Instant(instant_at(zone, now) - 1)
         span = resolve_range(TimeRangeInput(last=parse_duration(text)), end, zone)
-        assert (span.from_, span.to) == (at(zone, start), end + 1), text
+        assert (span.from_, span.to) == (instant_at(zone, start), end + 1), text
 
 
 def dates(first: str, last: str | None) -> TimeRangeInput:
@@ -175,7 +185,7 @@ def dates(first: str, last: str | None) -> TimeRangeInput:
 
 def test_dates_are_whole_days_of_the_zone() -> None:
     """Both days are included; today, named or not, counts as far as now; later days as a whole."""
-    zone, now = Zone("Asia/Kolkata"), at("Asia/Kolkata", "2026-06-17T09:13")
+    zone, now = Zone("Asia/Kolkata"), instant_at("Asia/Kolkata", "2026-06-17T09:13")
     expected = {
         ("2026-06-01", "2026-06-07"): ("2026-06-01", "2026-06-08"),
         ("2026-06-07", "2026-06-07"): ("2026-06-07", "2026-06-08"),
@@ -183,10 +193,10 @@ def test_dates_are_whole_days_of_the_zone() -> None:
     }
     for asked, edges in expected.items():
         span = resolve_range(dates(*asked), now, zone)
-        assert (span.from_, span.to) == tuple(at(zone, edge) for edge in edges)
+        assert (span.from_, span.to) == tuple(instant_at(zone, edge) for edge in edges)
     for last in (None, "2026-06-17"):
         span = resolve_range(dates("2026-06-01", last), now, zone)
-        assert (span.from_, span.to) == (at(zone, "2026-06-01"), now + 1)
+        assert (span.from_, span.to) == (instant_at(zone, "2026-06-01"), now + 1)
     spring = resolve_range(dates("2018-11-04", "2018-11-04"), now, Zone("America/Sao_Paulo"))
     assert spring.to - spring.from_ == 23 * HOUR
 
@@ -194,13 +204,16 @@ def test_dates_are_whole_days_of_the_zone() -> None:
 def test_weeks_from_sunday() -> None:
     """`weekStart` moves THIS_WEEK and LAST_WEEK, on a Sunday by a whole week."""
     for now, start in (("2026-06-17T12:00", "2026-06-14"), ("2026-06-14T12:00", "2026-06-14")):
-        moment = at("UTC", now)
+        moment = instant_at("UTC", now)
         this, last = (
             resolve_range(TimeRangeInput(preset=name), moment, week_start=WeekStart.SUNDAY)
             for name in (P.THIS_WEEK, P.LAST_WEEK)
         )
-        assert (this.from_, this.to) == (at("UTC", start), moment + 1)
-        assert (last.from_, last.to) == (at("UTC", start) - 7 * DAY, at("UTC", start))
+        assert (this.from_, this.to) == (instant_at("UTC", start), moment + 1)
+        assert (last.from_, last.to) == (
+            instant_at("UTC", start) - 7 * DAY,
+            instant_at("UTC", start),
+        )
 
 
 REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
@@ -212,9 +225,9 @@ REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
         MAX_HOURS,
     ),
     "for ever": (TimeRangeInput(last=DurationMs(10**18)), "last", MAX_HOURS),
-    "empty": (ended(5, 5), "between", None),
-    "backwards": (ended(6, 5), "between", None),
-    "long": (ended(0, MAX_HOURS * HOUR + 1), "between", MAX_HOURS),
+    "empty": (range_input(5, 5), "between", None),
+    "backwards": (range_input(6, 5), "between", None),
+    "long": (range_input(0, MAX_HOURS * HOUR + 1), "between", MAX_HOURS),
     "years and more": (TimeRangeInput(last=parse_duration("P10YT1S")), "last", MAX_YEARS),
     "many months": (TimeRangeInput(last=parse_duration("P999999999Y")), "last", MAX_YEARS),
     "no days": (dates("2025-06-08", "2025-06-07"), "dates", None),

@@ -11,17 +11,17 @@ from tests.harness.apis import ask, record
 from tests.harness.panels import Band, Panel
 from tests.harness.service import NOON, Service
 from tests.harness.strategies import (
-    BOUNDED,
-    NUMBERS,
+    SCENE_NUMBERS,
+    SERIES_SETTINGS,
     aggregates,
-    asked,
     moments,
     numbers,
     offsets,
     orders,
+    panel_arguments,
 )
 from tests.oracle.aggregates import Row
-from tests.oracle.series import check
+from tests.oracle.series import assert_result
 
 FIELDS: Final = (
     *("count", "sum", "avg", "min", "max", "quantile"),
@@ -62,7 +62,7 @@ bands = st.builds(Band, st.sampled_from(["n", "cart.total"]), bounds)
 @st.composite
 def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
     """Draw events, and questions about them."""
-    moment, number = draw(moments), next(NUMBERS)
+    moment, number = draw(moments), next(SCENE_NUMBERS)
     names = [f"e{number}", f"é{number}"]
     one = st.tuples(offsets, st.sampled_from(names), people, people, properties)
     rows = [
@@ -81,9 +81,9 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
             names,
             aggregates=draw(aggregates(FIELDS, PATHS)),
             order=draw(orders(FIELDS, PATHS)),
-            keys=tuple(draw(keys)),
+            group_keys=tuple(draw(keys)),
             where={"name": {"in": names}} | draw(st.sampled_from(FILTERS)),
-            **draw(asked(moment, times)),
+            **draw(panel_arguments(moment, times)),
         )
         for _ in range(draw(st.integers(1, 6)))
     ]
@@ -106,7 +106,7 @@ async def recorded(service: Service, rows: Sequence[Row]) -> None:
 
 @pytest.mark.usefixtures("frozen")
 @given(scenes())
-@BOUNDED
+@SERIES_SETTINGS
 async def test_events(service: Service, scene: tuple[list[Row], list[Panel]]) -> None:
     """Any events, any questions asked together: all is as the oracle has it."""
     rows, panels = scene
@@ -114,4 +114,4 @@ async def test_events(service: Service, scene: tuple[list[Row], list[Panel]]) ->
     texts = [panel.text("eventTrend", f"p{n}") for n, panel in enumerate(panels)]
     data = await ask(service, f"{{{' '.join(texts)}}}")
     for n, panel in enumerate(panels):
-        check(panel, data[f"p{n}"], rows, NOON)
+        assert_result(panel, data[f"p{n}"], rows, NOON)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.apis import ask, record
 from tests.harness.service import NOON, Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 TODAY: Final = "range: {preset: TODAY}"
 WEEK: Final = "range: {preset: LAST_7_DAYS}"
@@ -74,7 +74,7 @@ async def _stored(service: Service) -> None:
 @pytest.mark.usefixtures("frozen")
 async def test_dashboard(service: Service) -> None:
     """Ten panels are at most four statements, and each answers as it does alone."""
-    with statements() as ran:
+    with collect_statements() as ran:
         whole = await ask(service, f"{{{' '.join(map(panel, DASHBOARD))}}}")
     assert len(ran) <= 4, [one.text for one in ran]
     for alias in DASHBOARD:
@@ -91,7 +91,7 @@ async def test_fifty_metrics_are_one_statement(service: Service) -> None:
             f" {{series {{label {selected}}}}}}}"
             for n in range(50)
         ]
-        with statements() as ran:
+        with collect_statements() as ran:
             found = await ask(service, f"{{{' '.join(panels)}}}")
         assert len(ran) == 1
         assert ran[0].text.count("\nUNION ALL\n") == 1  # this range and the one before
@@ -108,7 +108,7 @@ async def test_siblings_over_the_same_rows_are_one_scan(service: Service) -> Non
         f"c: query({TODAY}) {{series {{total {{q: quantile(q: 0.9) increase}}}}}}",
         f"d: query({TODAY} fill: ZERO limit: 3) {{meta {{rowsRead}} series {{total {{max}}}}}}",
     ]
-    with statements() as ran:
+    with collect_statements() as ran:
         found = (await ask(service, f'{{metric(name: "m1") {{{" ".join(panels)}}}}}'))["metric"]
     (one,) = ran
     assert "UNION ALL" not in one.text
@@ -121,7 +121,7 @@ async def test_siblings_over_the_same_rows_are_one_scan(service: Service) -> Non
         for field, fill in (("sum", "LINEAR"), ("min", "PREVIOUS"))
     ]
     for chart in charts:
-        with statements() as ran:
+        with collect_statements() as ran:
             await ask(service, f'{{metric(name: "m1") {{{chart}}}}}')
         assert len(ran) == 1
         assert "UNION ALL" not in ran[0].text
@@ -136,7 +136,7 @@ async def test_grouped_siblings_share_their_statements(service: Service) -> None
         " columns {sum} previousColumns {sum}}}}"
         for n in range(6)
     ]
-    with statements() as ran:
+    with collect_statements() as ran:
         whole = await ask(service, f"{{{' '.join(panels)}}}")
     assert len(ran) == 2
     for n, text in enumerate(panels):
@@ -189,7 +189,7 @@ async def test_one_bad_panel(service: Service, kind: str) -> None:
     """One panel that can't be answered says so at its place; all others answer."""
     text, code, said, path = BAD[kind]
     others = [panel(alias) for alias in DASHBOARD]
-    with statements() as ran:
+    with collect_statements() as ran:
         answer = await service.graphql(f"{{{' '.join([*others[:5], text, *others[5:]])}}}")
     (error,) = answer["errors"]
     assert error["path"] == path

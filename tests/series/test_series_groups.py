@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import ask, record, refusal
+from tests.harness.apis import ask, first_error, record
 from tests.harness.service import NOON, Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 DAY: Final = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
 COUNTRIES: Final = ["Straße", "İstanbul", "Ελλάς", "a, b", "10", "true", ""]
@@ -128,7 +128,7 @@ async def test_overall_is_what_an_answer_without_groups_has(
         "columns", "previousColumns"
     )
     compare = f"compare: {{range: {DAY.removeprefix('range: ')}}} granularity: HOUR"
-    with statements() as ran:
+    with collect_statements() as ran:
         found = await trend(filled, f"{ORDERS} limit: 2 {rest} {compare}", before)
     series = [each for each in ran if "series" in each.text]  # others look for warnings
     assert not any("UNION ALL" in each.text for each in series)
@@ -142,7 +142,7 @@ async def test_overall_alone_has_more(filled: Service) -> None:
         f"{{eventTrend({DAY} {ORDERS} limit: 3 granularity: HOUR)"
         " {times series {label total {count}} overall {total {uniqueUsers} columns {count}}}}"
     )
-    with statements() as ran:
+    with collect_statements() as ran:
         found = (await ask(filled, text))["eventTrend"]
     assert len(ran) == 1
     assert ran[0].text.count("uniqCombined64If") <= 2  # the state and its end, of one branch
@@ -163,7 +163,7 @@ async def test_share_of_nothing(filled: Service) -> None:
     for kind, field in (("AVG", "aggregate"), ("UNIQUE_USERS", "aggregate"), ("SUM", "property")):
         text = f"{{eventTrend({DAY}) {{series {{share(aggregate: {kind})}}}}}}"
         answer = await filled.post("/graphql", {"query": text})
-        error = refusal(answer)["extensions"]
+        error = first_error(answer)["extensions"]
         assert (error["code"], error["field"]) == ("BAD_USER_INPUT", field)
 
 
@@ -178,7 +178,7 @@ async def test_offset_is_not_negative(filled: Service, field: str) -> None:
     """A page before the first one is refused by the argument's name."""
     await record(filled, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON})
     text = f"{{{field.replace('RANGE', DAY)} {{series {{label}}}}}}"
-    error = refusal(await filled.post("/graphql", {"query": text}))["extensions"]
+    error = first_error(await filled.post("/graphql", {"query": text}))["extensions"]
     assert (error["code"], error["field"], error["limit"]) == ("BAD_USER_INPUT", "offset", 0)
 
 
@@ -273,7 +273,7 @@ async def test_pages_of_groups_in_a_list_of_metrics(service: Service) -> None:
         overall { total { count } }
       }
     } } }"""
-    with statements() as ran:
+    with collect_statements() as ran:
         found = await ask(service, text)
     assert len(ran) == 1
     assert [node["query"] for node in found["metrics"]["nodes"]] == [

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from store.ingest.rows import TAGS_SORTED
 from store.query.sql import Statement
-from tests.faults.form import either
 from tests.harness.apis import METRICS as RECORD_METRICS
 from tests.harness.apis import ask, record
+from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 
 SAME: Final[dict[str, list[str]]] = {
@@ -89,7 +89,7 @@ async def test_equal_tags_are_one_series(service: Service, kind: str, path: str)
 
 @settings(
     deadline=None,
-    max_examples=either(10, 30),
+    max_examples=short_or_long(10, 30),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())

@@ -10,8 +10,8 @@ import pytest_asyncio
 from settings import Settings
 from store.limits import Limits
 from tests.harness.apis import ask
-from tests.harness.service import Service, running
-from tests.harness.statements import statements
+from tests.harness.service import Service, run_service
+from tests.harness.statements import collect_statements
 
 RANGE = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-02T00:00:00Z"}}'
 
@@ -23,7 +23,7 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     low = dataclasses.replace(Limits.of_this_machine(), rows_to_read=100_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Limits, "of_this_machine", lambda: low)
-        async with running(Settings(data=data, store=data / "store")) as service:
+        async with run_service(Settings(data=data, store=data / "store")) as service:
             rows = [
                 {"metric_name": name, "timestamps": list(range(count)), "values": [1] * count}
                 for name, count in (("a", 10), ("big", 150_000), ("c", 20_000))
@@ -49,7 +49,7 @@ async def test_too_expensive_panel_fails_alone(limited: Service) -> None:
         panel("chart", "big", "granularity: HOUR", "columns {count}"),
         f"trend: eventTrend({RANGE}) {{series {{total {{count}}}}}}",
     ]
-    with statements() as ran:
+    with collect_statements() as ran:
         answer = await limited.graphql(f"{{{' '.join(panels)}}}")
     assert len(ran) <= 1 + len(panels)
     data: dict[str, Any] = answer["data"]

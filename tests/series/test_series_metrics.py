@@ -11,17 +11,17 @@ from tests.harness.apis import ask, record
 from tests.harness.panels import Panel
 from tests.harness.service import NOON, Service
 from tests.harness.strategies import (
-    BOUNDED,
-    NUMBERS,
+    SCENE_NUMBERS,
+    SERIES_SETTINGS,
     aggregates,
-    asked,
     moments,
     numbers,
     offsets,
     orders,
+    panel_arguments,
 )
 from tests.oracle.aggregates import Row
-from tests.oracle.series import check
+from tests.oracle.series import assert_result
 
 FIELDS: Final = (
     "count",
@@ -56,7 +56,7 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
     """Draw points of a metric, and questions about them."""
     moment = draw(moments)
     drawn = draw(st.lists(st.tuples(offsets, numbers, tags), min_size=1, max_size=30))
-    name = f"m{next(NUMBERS)}"
+    name = f"m{next(SCENE_NUMBERS)}"
     rows = [
         Row(max(0, moment + offset), order, name, value, labels)
         for order, (offset, value, labels) in enumerate(drawn)
@@ -70,10 +70,10 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
             name,
             aggregates=draw(aggregates(FIELDS, ())),
             order=draw(orders(FIELDS, ())),
-            keys=tuple(draw(keys)),
+            group_keys=tuple(draw(keys)),
             where=draw(st.sampled_from(FILTERS)),
             search=draw(st.sampled_from(["", "", "", "A", "(NONE)", "É", "b, (n", '"', "A\\"])),
-            **draw(asked(moment, times)),
+            **draw(panel_arguments(moment, times)),
         )
         for _ in range(draw(st.integers(1, 6)))
     ]
@@ -87,7 +87,7 @@ async def recorded(service: Service, rows: Sequence[Row]) -> None:
             "metric_name": row.name,
             "value": row.value,
             "timestamp": row.time,
-            "tags": dict(list(row.tags.items())[:: -1 if row.order % 2 else 1]),
+            "tags": dict(list(row.tags.items())[:: -1 if row.position % 2 else 1]),
         }
         for row in rows
     ]
@@ -99,7 +99,7 @@ async def recorded(service: Service, rows: Sequence[Row]) -> None:
 
 @pytest.mark.usefixtures("frozen")
 @given(scenes())
-@BOUNDED
+@SERIES_SETTINGS
 async def test_metrics(service: Service, scene: tuple[list[Row], list[Panel]]) -> None:
     """Any points, any questions asked together: all is as the oracle has it."""
     rows, panels = scene
@@ -107,4 +107,4 @@ async def test_metrics(service: Service, scene: tuple[list[Row], list[Panel]]) -
     texts = [panel.text("query", f"p{n}") for n, panel in enumerate(panels)]
     data = await ask(service, f'{{metric(name: "{rows[0].name}") {{{" ".join(texts)}}}}}')
     for n, panel in enumerate(panels):
-        check(panel, data["metric"][f"p{n}"], rows, NOON)
+        assert_result(panel, data["metric"][f"p{n}"], rows, NOON)

@@ -6,9 +6,9 @@ from typing import Any, Final
 import pytest
 
 from schema.scalars import Instant, rfc3339
-from tests.harness.apis import ask, clear, record
+from tests.harness.apis import ask, delete_all, record
 from tests.harness.service import NOON, Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 DAY: Final = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-02T00:00:00Z"}}'
 HOUR: Final = 3_600_000
@@ -144,7 +144,7 @@ async def test_refused(
     arguments, selected, field, limit = case[1]
     if table == "metrics":
         await record(service, "/metrics", {"metric_name": "m", "value": 1})
-    with statements() as ran:
+    with collect_statements() as ran:
         answer = await service.graphql(asked(table, arguments, selected))
     (error,) = answer["errors"]
     expected = {"code": "BAD_USER_INPUT", "field": field, "limit": limit}
@@ -214,7 +214,7 @@ async def test_hostile_texts_that_are_there(service: Service, text: str) -> None
 
 async def test_empty_store(service: Service) -> None:
     """Without any events there is nothing, in the shape of something; a metric is not found."""
-    await clear(service)
+    await delete_all(service)
     everything = 'count uniqueUsers uniqueSessions unique(property: "p") sum(property: "p")'
     everything += ' avg(property: "p") quantile(q: 0.5, property: "p")'
     nothing: dict[str, int | None] = {

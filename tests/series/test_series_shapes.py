@@ -8,7 +8,7 @@ import pytest
 from schema.scalars import Instant, rfc3339
 from tests.harness.apis import ask, record
 from tests.harness.service import Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 
 FIRST: Final = '{between: {from: "1970-01-01T00:00:00Z", to: "1970-01-01T04:00:00Z"}}'
 HOUR: Final = 3_600_000
@@ -142,7 +142,7 @@ async def test_skip_and_include(service: Service, shown: bool) -> None:
           ... @include(if: $shown) {{ columns {{ min }} }}
         }}
       }} }} }}"""
-    with statements() as ran:
+    with collect_statements() as ran:
         data = await ask(service, text, shown=shown, hidden=not shown)
     found = data["metric"]["query"]
     text = ran[-1].text
@@ -241,7 +241,7 @@ async def test_only_what_is_selected_is_computed(service: Service, field: str) -
 
 async def test_nothing_is_selected(service: Service) -> None:
     """Only how the answer is made: the range is known, and there is one small statement."""
-    with statements() as ran:
+    with collect_statements() as ran:
         found = await asked(service, "meta {range {from granularity}} series {label}")
     assert found["meta"]["range"] == {"from": "1970-01-01T00:00:00.000Z", "granularity": "AUTO"}
     assert (found["series"], len(ran)) == ([{"label": "m"}], 1)

@@ -13,7 +13,7 @@ from schema.results import WARNING_CODES
 from store.query import evidence
 from tests.harness.apis import ask, record
 from tests.harness.service import Service
-from tests.harness.statements import statements
+from tests.harness.statements import collect_statements
 from tests.rules.test_sdl import SDL
 
 Brief: TypeAlias = tuple[str, str | None, list[str]]
@@ -232,7 +232,7 @@ async def test_nothing_is_looked_for_unless_selected(service: Service) -> None:
     ):
         query = f"""{{eventTrend(where: {{property: {{key: "country", string: {{eq: "x"}}}}}},
           range: {{last: "1d"}}) {{series {{total {{sum(property: "cart.total")}}}} {meta}}}}}"""
-        with statements() as ran:
+        with collect_statements() as ran:
             await ask(service, query)
         assert len(ran) == count, meta
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
-from tests.faults.disks import in_memory
+from tests.faults.disks import mount_in_memory
 from tests.harness.process import ROOT, SERVE, Process, free_port
 
 # As root without CAP_NET_BIND_SERVICE (10), which PR_CAPBSET_DROP (24) takes from what it starts.
@@ -36,10 +36,10 @@ def said(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def one_line(process: Process) -> str:
     """Return the reason for which a process ended, which is one line and no traceback."""
-    assert process.wait() == 3, process.text()
-    assert "Traceback" not in process.text()
+    assert process.wait() == 3, process.output()
+    assert "Traceback" not in process.output()
     reasons = [
-        line["message"] for line in process.logged() if line["level"] in {"error", "critical"}
+        line["message"] for line in process.log_records() if line["level"] in {"error", "critical"}
     ]
     assert reasons[1:] in ([], ["Application startup failed. Exiting."]), reasons
     assert "\n" not in reasons[0]
@@ -195,7 +195,7 @@ def test_data_folder_that_cant_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["4k", "64k", "200k"])
 def test_full_disk_at_the_start(tmp_path: Path, size: str) -> None:
     """A disk without space is named in one line, whoever finds out first."""
-    with in_memory(tmp_path / "disk", size):
+    with mount_in_memory(tmp_path / "disk", size):
         data = tmp_path / "disk" / "data"
         with Process(tmp_path / "log", settings={"ANALYTICS_DATA": str(data)}) as service:
             line = one_line(service)

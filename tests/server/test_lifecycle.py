@@ -15,7 +15,7 @@ import pytest
 
 from store.query.sql import Statement
 from tests.harness.process import INTERRUPTIBLE, ROOT, SERVE, Process, free_port, is_free
-from tests.harness.stores import keys, opened
+from tests.harness.stores import open_store, stored_keys
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,9 @@ ONE_PROCESS: Final = (
 
 def errors(process: Process) -> list[str]:
     """List the errors in its log."""
-    return [line["message"] for line in process.logged() if line["level"] in {"error", "critical"}]
+    return [
+        line["message"] for line in process.log_records() if line["level"] in {"error", "critical"}
+    ]
 
 
 @pytest.mark.parametrize("command", ["app.py", "uvicorn"])
@@ -49,8 +51,8 @@ def test_second_process_on_the_folder_is_refused(tmp_path: Path, command: str) -
             if command == "app.py":
                 assert errors(second) == [reason, "Application startup failed. Exiting."]
             else:
-                assert f"ERROR:    {reason}" in second.lines()
-                assert "Traceback" not in second.text()
+                assert f"ERROR:    {reason}" in second.output_lines()
+                assert "Traceback" not in second.output()
         assert owner.post("/metrics", {"metric_name": "m", "value": 1}).status_code == 200
 
 
@@ -61,15 +63,15 @@ def test_second_process_on_the_store_is_refused(tmp_path: Path) -> None:
         owner.await_ready()
         with Process(tmp_path / "other", settings={"ANALYTICS_STORE": f"chdb://{store}"}) as second:
             assert second.wait() == 3
-            (reason, _) = [line for line in second.lines() if '"level":"error"' in line]
+            (reason, _) = [line for line in second.output_lines() if '"level":"error"' in line]
             assert f"The store in {store} can't be opened; is another process using it?" in reason
-            assert "Traceback" not in second.text()
+            assert "Traceback" not in second.output()
         assert owner.http.get("/readyz").status_code == 200
 
 
 async def test_newer_store_is_refused_in_one_line(tmp_path: Path) -> None:
     """A service that is older than its store says so, and changes nothing."""
-    async with opened(tmp_path / "data") as store:
+    async with open_store(tmp_path / "data") as store:
         await store.engine.write(Statement("INSERT INTO migrations VALUES (9999, '9999_future')"))
     with Process(tmp_path / "data") as service:
         assert service.wait() == 3
@@ -87,9 +89,9 @@ def test_several_workers_are_refused(tmp_path: Path, way: str) -> None:
         tmp_path / "d", (*UVICORN, str(port), *options), port=port, settings=environment
     ) as two:
         two.wait()
-        assert set(two.lines()) >= {f"ERROR:    {ONE_PROCESS}"}
-        assert "Traceback" not in two.text()
-        two.await_gone()
+        assert set(two.output_lines()) >= {f"ERROR:    {ONE_PROCESS}"}
+        assert "Traceback" not in two.output()
+        two.await_group_end()
     assert is_free(port)
 
 
@@ -108,13 +110,13 @@ def test_invalid_setting_is_refused_in_one_line(
     """The message names the variable and what it takes; uvicorn's own start says the same."""
     with Process(tmp_path / "data", settings={setting: value}) as service:
         assert service.wait() == 2
-        (line,) = service.logged()
+        (line,) = service.log_records()
         assert line["level"] == "critical"
         assert line["message"].startswith(message)
     command = (*UVICORN, str(free_port()))
     with Process(tmp_path / "uvicorn", command, settings={setting: value}) as service:
         assert service.wait() == 1
-        assert service.lines()[-1].startswith(f"settings.InvalidSettingError: {message}")
+        assert service.output_lines()[-1].startswith(f"settings.InvalidSettingError: {message}")
 
 
 def test_port_in_use_is_told(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_port_in_use_is_told(tmp_path: Path) -> None:
         owner.await_ready()
         with Process(tmp_path / "other", port=owner.port) as second:
             assert second.wait() == 3
-            (line,) = second.logged()
+            (line,) = second.log_records()
             assert line["message"] == (
                 f"Port {owner.port} is in use on 127.0.0.1 (address already in use);"
                 " set PORT or --port, or stop what listens there"
@@ -160,11 +162,11 @@ async def test_sigterm_under_load_keeps_what_was_answered(tmp_path: Path) -> Non
             await asyncio.sleep(0.05)
         await asyncio.gather(*writers)
         assert await asyncio.to_thread(service.wait) == 0
-        assert service.logged()[-1]["message"].startswith("Finished server process")
+        assert service.log_records()[-1]["message"].startswith("Finished server process")
         assert errors(service) == []
     assert len(answered) >= 200
-    async with opened(tmp_path / "data") as store:
-        found = Counter(await keys(store))
+    async with open_store(tmp_path / "data") as store:
+        found = Counter(await stored_keys(store))
     assert answered - found == Counter()
     assert set(found.values()) == {1}
 
@@ -172,8 +174,8 @@ async def test_sigterm_under_load_keeps_what_was_answered(tmp_path: Path) -> Non
 def await_end(process: Process) -> None:
     """Wait until a whole process group is gone, and its port is free."""
     assert process.wait() == 0
-    process.await_gone()
-    assert process.lines()[-1] == f"Stopped. Port {process.port} is free."
+    process.await_group_end()
+    assert process.output_lines()[-1] == f"Stopped. Port {process.port} is free."
     assert is_free(process.port)
 
 
@@ -187,7 +189,7 @@ def test_ctrl_c_ends_in_order_and_says_so(tmp_path: Path, times: int) -> None:
             service.signal(signal.SIGINT)
             time.sleep(0.05)
         await_end(service)
-        assert '"message":"stopped"' in service.text()
+        assert '"message":"stopped"' in service.output()
         assert list((tmp_path / "data" / "journal" / "metrics").iterdir()) == []
 
 
@@ -207,7 +209,7 @@ def test_reload_restarts_on_change_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         until = time.monotonic() + 60
         serving = None
         while serving != "changed-service":
-            assert time.monotonic() < until, service.text()
+            assert time.monotonic() < until, service.output()
             time.sleep(0.05)
             with contextlib.suppress(httpx.TransportError):  # asked as the old one closed
                 serving = service.http.get("/health").json()["service"]
@@ -254,9 +256,11 @@ def test_logs_are_json_and_know_nobody(tmp_path: Path) -> None:
         service.http.get("/metrics/hush-m?hours=hush", headers={"user-agent": "hush"})
         service.http.get("/events?limit=hush")
         service.stop()
-        statuses = {line["status"] for line in service.logged() if line["message"] == "request"}
+        statuses = {
+            line["status"] for line in service.log_records() if line["message"] == "request"
+        }
         assert statuses >= {400, 404, 405, 422}
-        assert "hush" not in service.text().replace(str(tmp_path), "")
+        assert "hush" not in service.output().replace(str(tmp_path), "")
         assert all(
-            {"time", "level", "logger", "message"} <= line.keys() for line in service.logged()
+            {"time", "level", "logger", "message"} <= line.keys() for line in service.log_records()
         )

@@ -52,7 +52,7 @@ def test_answers_do_not_depend_on_the_zone(tmp_path: Path, zone: str) -> None:
         service.await_ready()
         stored, graphql, listed = answers(service)
         assert service.stop() == 0
-        assert all(line["time"].endswith("Z") for line in service.logged())
+        assert all(line["time"].endswith("Z") for line in service.log_records())
     assert [each["accepted"] for each in stored] == [1, 1]
     assert listed == SUMMER
     assert graphql == {

@@ -126,8 +126,8 @@ def test_uninstalling_leaves_the_others_whole(
 ) -> None:
     """Uninstalling removes a package's files, and no file of the other packages."""
     copy = environment.copy(tmp_path / "copy")
-    assert copy.damaged([*removed, *kept]) == []
+    assert copy.damaged_files([*removed, *kept]) == []
     files = [path for name in removed for path in copy.records()[name]]
     copy.pip("uninstall", "-y", *removed)
-    assert copy.damaged(kept) == []
+    assert copy.damaged_files(kept) == []
     assert [path for path in files if path.exists()] == []

@@ -7,8 +7,8 @@ import pytest
 
 from schema.scalars import Instant, rfc3339
 from store.query.sql import Statement
-from tests.harness.apis import ask, clear, get
-from tests.harness.clock import DAY, HOUR, Wall
+from tests.harness.apis import ask, delete_all, get
+from tests.harness.clock import DAY, HOUR, ManualClock
 from tests.harness.service import Service
 
 YEAR_2106 = 4_294_967_296_000
@@ -55,12 +55,12 @@ def totals(data: Any) -> list[int]:
 
 @pytest.mark.parametrize("back", [1, 60_000, HOUR, 14 * HOUR, DAY - HOUR])
 async def test_acknowledged_row_is_in_the_next_answer(
-    service: Service, wall: Wall, back: int
+    service: Service, wall: ManualClock, back: int
 ) -> None:
     """A clock that is put back hides nothing from a range that ends now, old or new."""
-    await clear(service)
+    await delete_all(service)
     await record_both(service)
-    wall.ahead -= back
+    wall.wall_offset -= back
     since = rfc3339(Instant(wall.now() - HOUR))
     for recorded in (1, 2):
         for span in ({"last": "PT1M"}, {"preset": "LAST_24_HOURS"}, {"preset": "ALL_TIME"}):
@@ -70,12 +70,12 @@ async def test_acknowledged_row_is_in_the_next_answer(
         await record_both(service)
 
 
-async def test_far_time_does_not_stretch_ranges(service: Service, wall: Wall) -> None:
+async def test_far_time_does_not_stretch_ranges(service: Service, wall: ManualClock) -> None:
     """A clock that was a month ahead leaves ranges as long as they are asked for."""
-    await clear(service)
-    wall.ahead = 30 * DAY
+    await delete_all(service)
+    wall.wall_offset = 30 * DAY
     await record_both(service)
-    wall.ahead = 0
+    wall.wall_offset = 0
     await record_both(service)
     asked = """{metric(name: "m") {query(range: {last: "PT1H"}) {series {total {count}}}}}"""
     found = (await ask(service, asked))["metric"]["query"]
@@ -87,10 +87,10 @@ async def test_far_time_does_not_stretch_ranges(service: Service, wall: Wall) ->
 
 @pytest.mark.parametrize("moment", [YEAR_2106, -DAY, 4_102_444_800_000])
 async def test_row_that_would_get_an_impossible_time_is_refused(
-    service: Service, wall: Wall, moment: int
+    service: Service, wall: ManualClock, moment: int
 ) -> None:
     """Outside of 1970 to 2099 the clock is wrong: 503, which names it; own times are accepted."""
-    await clear(service)
+    await delete_all(service)
     own = {"timestamp": wall.now()}
     wall.set(moment)
     point = {"metric_name": "m", "value": 1}
@@ -118,7 +118,7 @@ async def test_row_that_would_get_an_impossible_time_is_refused(
         ("/metrics/series", series),
     ):
         assert (await service.post(path, body)).status_code == 200
-    wall.ahead = 0
+    wall.wall_offset = 0
     assert (await service.post("/metrics", point)).status_code == 200
     assert (await get(service, "/metrics/m", hours=1))["count"] == 3
     await service.context.store.select(_EVERYTHING, _Batch)
@@ -126,11 +126,11 @@ async def test_row_that_would_get_an_impossible_time_is_refused(
     assert newest >> 12 <= wall.now() + 31 * DAY  # where another test left it
 
 
-async def test_id_is_known_whatever_the_clock_did(service: Service, wall: Wall) -> None:
+async def test_id_is_known_whatever_the_clock_did(service: Service, wall: ManualClock) -> None:
     """A row that is sent again within the hour counts once, over clocks that jump by a month."""
-    await clear(service)
+    await delete_all(service)
     for ahead in (0, 30 * DAY, 0, -30 * DAY, 0, 2 * 365 * DAY, 0):
-        wall.ahead = ahead
+        wall.wall_offset = ahead
         for path, body in (("/metrics", {"metric_name": "m", "value": 1}), ("/events", EVENT)):
             for own in ("a", f"b{ahead}"):
                 assert (await service.post(path, body | {"id": own})).status_code == 200

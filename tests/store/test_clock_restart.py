@@ -14,14 +14,14 @@ from schema.ranges import TimeRangeInput
 from schema.scalars import DurationMs
 from store.ingest.decoder import read_batch
 from store.ingest.streams import METRIC_STREAM
-from tests.faults.form import either
-from tests.harness.clock import DAY, HOUR, Wall
+from tests.harness.clock import DAY, HOUR, ManualClock
 from tests.harness.resends import row, send
-from tests.harness.stores import keys, left_behind, opened
+from tests.harness.run_profile import short_or_long
+from tests.harness.stores import leave_segments, open_store, stored_keys
 
 BOUNDED = settings(
     deadline=None,
-    max_examples=either(5, 15),
+    max_examples=short_or_long(5, 15),
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -32,22 +32,24 @@ offsets = st.sampled_from(
 
 
 @pytest.mark.parametrize("crash", [False, True])
-async def test_newest_arrival_survives_a_restart(tmp_path: Path, wall: Wall, crash: bool) -> None:
+async def test_newest_arrival_survives_a_restart(
+    tmp_path: Path, wall: ManualClock, crash: bool
+) -> None:
     """After a restart with the clock put back, ranges still reach what was recorded before."""
     data = tmp_path / "data"
-    async with opened(data) as store:
+    async with open_store(data) as store:
         for key in ("a", "b"):
             now = Context(store).now()
             body = msgspec.json.encode([row(key)])
             await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, now), now)
             wall.wait(400)
         newest = store.arrivals._newest
-        assert await keys(store) == ["a", "b"]
+        assert await stored_keys(store) == ["a", "b"]
     if crash:
-        left = await left_behind(data / "journal" / "metrics", ["c"])
+        left = await leave_segments(data / "journal" / "metrics", ["c"])
         newest = max(path.stat().st_mtime_ns // 1_000_000 for path in left)
-    wall.ahead -= HOUR
-    async with opened(data) as store:
+    wall.wall_offset -= HOUR
+    async with open_store(data) as store:
         time_range = Context(store).resolve_range(TimeRangeInput(last=DurationMs(HOUR)))
         assert newest < time_range.to <= newest + 60_000
 
@@ -66,18 +68,18 @@ async def test_ids_count_once_over_jumps_and_restarts(
     """However the clock jumps, by up to a month ahead, and the service restarts: each id once."""
     data = tmp_path_factory.mktemp("data") / "data"
     with monkeypatch.context() as patched:
-        wall = Wall(patched)
+        wall = ManualClock(patched)
         sent: set[int] = set()
         for run in _runs(steps):
-            async with opened(data) as store:
+            async with open_store(data) as store:
                 for step in run:
                     if isinstance(step, tuple):
-                        wall.ahead = step[1]
+                        wall.wall_offset = step[1]
                         continue
                     answer = await send(store, row(f"{step}"))
                     assert answer.points == (step not in sent)
                     sent.add(step)
-                assert sorted(await keys(store)) == sorted(map(str, sent))
+                assert sorted(await stored_keys(store)) == sorted(map(str, sent))
 
 
 def _runs(steps: list[Any]) -> Iterator[list[Any]]:

@@ -12,7 +12,7 @@ import pytest
 
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.query.sql import Statement
-from tests.harness.stores import keys, left_behind, opened, record
+from tests.harness.stores import leave_segments, open_store, record, stored_keys
 
 
 def shell(command: str) -> Callable[[Path, Path], None]:
@@ -88,10 +88,10 @@ WAYS: Final = {
 
 async def filled(data: Path) -> None:
     """Make a store with rows in a table, and rows that wait in the journal."""
-    async with opened(data) as store:
+    async with open_store(data) as store:
         await record(store, "a", "b")
-        assert await keys(store) == ["a", "b"]
-    await left_behind(data / "journal" / "metrics", ["c"])
+        assert await stored_keys(store) == ["a", "b"]
+    await leave_segments(data / "journal" / "metrics", ["c"])
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -102,8 +102,8 @@ async def test_copied_store_is_whole(tmp_path: Path, way: str) -> None:
     WAYS[way](tmp_path / "data", copy)
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
     for expected in (["a", "b", "c"], ["a", "b", "c", "d"]):
-        async with opened(copy) as store:
-            assert await keys(store) == expected
+        async with open_store(copy) as store:
+            assert await stored_keys(store) == expected
             if expected[-1] == "c":
                 await record(store, "d")
     assert EngineFolder(copy / "store").repair() == []
@@ -113,23 +113,23 @@ async def test_original_is_not_opened_through_a_copy(tmp_path: Path) -> None:
     """Links that lead to the store's old place are turned, also while that is still there."""
     await filled(tmp_path / "data")
     absolute_links(tmp_path / "data", tmp_path / "copy")
-    async with opened(tmp_path / "copy") as store:
+    async with open_store(tmp_path / "copy") as store:
         await record(store, "d")
-    async with opened(tmp_path / "data") as store:
-        assert await keys(store) == ["a", "b", "c"]
+    async with open_store(tmp_path / "data") as store:
+        assert await stored_keys(store) == ["a", "b", "c"]
 
 
 async def test_empty_database_of_an_earlier_start_is_left(tmp_path: Path) -> None:
     """A copy that was once served empty gets its rows back, as long as nothing was recorded."""
     await filled(tmp_path / "data")
-    async with opened(tmp_path / "new"):
+    async with open_store(tmp_path / "new"):
         pass
     without_links(tmp_path / "data", tmp_path / "copy")
     shutil.copytree(
         tmp_path / "new" / "store", tmp_path / "copy" / "store", symlinks=True, dirs_exist_ok=True
     )
-    async with opened(tmp_path / "copy") as store:
-        assert await keys(store) == ["a", "b", "c"]
+    async with open_store(tmp_path / "copy") as store:
+        assert await stored_keys(store) == ["a", "b", "c"]
 
 
 async def test_two_sets_of_rows_are_refused(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ async def test_two_sets_of_rows_are_refused(tmp_path: Path) -> None:
 
 async def open_once(data: Path) -> None:
     """Open a store and close it."""
-    async with opened(data):
+    async with open_store(data):
         pass
 
 
@@ -246,17 +246,17 @@ async def test_incomplete_copy_is_refused(tmp_path: Path, damage: Callable[[Path
 async def test_merge_that_a_power_cut_lost_is_no_loss(tmp_path: Path) -> None:
     """A damaged part whose sources are there is left aside, each time; they have its rows."""
     data = tmp_path / "data"
-    async with opened(data) as store:
+    async with open_store(data) as store:
         for key in ("a", "b", "c"):
             await record(store, key)
-            assert key in await keys(store)
+            assert key in await stored_keys(store)
     for _ in range(3):
-        async with opened(data) as store:
-            assert await keys(store) == ["a", "b", "c"]
+        async with open_store(data) as store:
+            assert await stored_keys(store) == ["a", "b", "c"]
             await store.engine.write(Statement("OPTIMIZE TABLE metrics FINAL"))
         os.truncate(next(home(data, "metrics").glob("2*_*_*_1/data.bin")), 10)
-    async with opened(data) as store:
-        assert await keys(store) == ["a", "b", "c"]
+    async with open_store(data) as store:
+        assert await stored_keys(store) == ["a", "b", "c"]
 
 
 async def test_rows_that_are_damaged_can_be_given_up(tmp_path: Path) -> None:
@@ -268,8 +268,8 @@ async def test_rows_that_are_damaged_can_be_given_up(tmp_path: Path) -> None:
         await open_once(data)
     (damaged,) = home(data, "metrics").glob("detached/broken-on-start*")
     shutil.rmtree(damaged)
-    async with opened(data) as store:
-        assert await keys(store) == ["c"]
+    async with open_store(data) as store:
+        assert await stored_keys(store) == ["c"]
 
 
 async def test_store_of_another_data_folder(tmp_path: Path) -> None:
@@ -284,5 +284,5 @@ async def test_store_of_another_data_folder(tmp_path: Path) -> None:
         await open_once(tmp_path / "one")
     (tmp_path / "three").mkdir()
     (tmp_path / "two" / "store").rename(tmp_path / "three" / "store")
-    async with opened(tmp_path / "three") as store:
-        assert await keys(store) == ["a", "b"]
+    async with open_store(tmp_path / "three") as store:
+        assert await stored_keys(store) == ["a", "b"]

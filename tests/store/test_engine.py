@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from schema.errors import AnalyticsError
 from store.engine import Engine, EngineError
 from store.query.sql import Statement, Value
-from tests.faults.form import either, thrown
 from tests.harness.process import ROOT, Process
-from tests.harness.stores import LIMITS, Rows, keys, opened, record, started
+from tests.harness.run_profile import seeded_random, short_or_long
+from tests.harness.stores import LIMITS, Rows, open_engine, open_store, record, stored_keys
 
 HEAVY: Final = Statement("SELECT max(cityHash64(number)) AS rows FROM numbers(9000000000)")
 """Computes for minutes; can be stopped at any moment."""
@@ -83,7 +83,7 @@ class Watched:
 
 async def test_every_query_gets_its_own_answer(tmp_path: Path) -> None:
     """Far more concurrent queries than connections: each is answered, each with its own values."""
-    async with started(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, readers=3) as engine:
         for connection in engine._connections:
             object.__setattr__(connection, "driver", Watched(connection.driver))
         asked = [Echo(f"text {n}", [f"{n}", f"{n}'"], n) for n in range(1000)]
@@ -95,7 +95,7 @@ async def test_every_query_gets_its_own_answer(tmp_path: Path) -> None:
 
 async def test_query_without_a_free_connection_is_told_to_come_back(tmp_path: Path) -> None:
     """When no connection gets free in time the answer is 503 with Retry-After, not a queue."""
-    async with started(tmp_path, readers=2, wait_seconds=0.1) as engine:
+    async with open_engine(tmp_path, readers=2, wait_seconds=0.1) as engine:
         busy = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(AnalyticsError) as refused:
@@ -122,7 +122,7 @@ async def test_query_beyond_a_limit_is_refused_by_name(
     tmp_path: Path, text: str, limits: dict[str, float], limit: str
 ) -> None:
     """Time, memory, rows read, rows returned: a typed error with the limit, and life goes on."""
-    async with started(tmp_path, readers=1, **limits) as engine:
+    async with open_engine(tmp_path, readers=1, **limits) as engine:
         with pytest.raises(AnalyticsError) as refused:
             await engine.select(Statement(text), Rows)
         error = refused.value
@@ -135,7 +135,7 @@ async def test_query_beyond_a_limit_is_refused_by_name(
 @pytest.mark.parametrize("write", [False, True], ids=["select", "insert"])
 async def test_cancelled_statement_stops_in_the_engine(tmp_path: Path, *, write: bool) -> None:
     """Whoever goes away takes the running statement along; the connection is free at once."""
-    async with started(tmp_path, readers=2) as engine:
+    async with open_engine(tmp_path, readers=2) as engine:
         await engine.write(Statement("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n"))
         insert = Statement("INSERT INTO t SELECT cityHash64(number) FROM numbers(9000000000)")
         statement = engine.write(insert) if write else engine.select(HEAVY, Rows)
@@ -154,7 +154,7 @@ async def test_connection_is_kept_however_often_its_user_is_cancelled(
     tmp_path: Path, times: int
 ) -> None:
     """It is free again when the engine is done with it, not before: answers would be mixed up."""
-    async with started(tmp_path, readers=2) as engine:
+    async with open_engine(tmp_path, readers=2) as engine:
         for connection in engine._connections:
             object.__setattr__(connection, "driver", Watched(connection.driver))
         tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
@@ -172,7 +172,7 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
 
     One stopped query in some thousand leaves rows in its connection: the long form finds that.
     """
-    dice = thrown()
+    dice = seeded_random()
     text = "SELECT {number:Int64} AS number, number AS rows FROM numbers(5)"
 
     async def asks() -> None:
@@ -186,8 +186,8 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
         async for _ in engine.pieces(some):
             await asyncio.sleep(0)
 
-    async with started(tmp_path, readers=3) as engine:
-        for _ in range(either(100, 8000)):
+    async with open_engine(tmp_path, readers=3) as engine:
+        for _ in range(short_or_long(100, 8000)):
             tasks = [asyncio.create_task(asks() if n else streams()) for n in range(4)]
             for _ in range(dice.randrange(30)):
                 await asyncio.sleep(dice.choice([0, 0, 0.0003]))
@@ -201,7 +201,7 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
 
 async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) -> None:
     """Callers that give up before it is their turn cost nothing, however many."""
-    async with started(tmp_path, readers=2) as engine:
+    async with open_engine(tmp_path, readers=2) as engine:
         tasks = [asyncio.create_task(engine.select(echo("", [], n), Echo)) for n in range(200)]
         await asyncio.sleep(0.01)
         for task in tasks[1::2]:
@@ -212,7 +212,7 @@ async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) ->
 
 async def test_close_stops_what_is_running(tmp_path: Path) -> None:
     """Closing in the middle of queries ends them and returns; an exit would crash otherwise."""
-    async with started(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, readers=3) as engine:
         tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
         await until_running(engine, 2)
         await engine.close()
@@ -233,7 +233,7 @@ async def test_engine_errors_have_code_and_name(
     tmp_path: Path, text: str, code: int, name: str
 ) -> None:
     """What the driver raises becomes an `EngineError` with ClickHouse's own code and name."""
-    async with started(tmp_path, readers=1) as engine:
+    async with open_engine(tmp_path, readers=1) as engine:
         for run in (engine.write(Statement(text)), engine.select(Statement(text), Rows)):
             with pytest.raises(EngineError) as caught:
                 await run
@@ -251,7 +251,7 @@ async def test_limits_are_in_force_in_the_engine(tmp_path: Path) -> None:
         "max_result_rows": LIMITS.result_rows,
         "max_threads": LIMITS.threads,
     }
-    async with started(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, readers=3) as engine:
         (found,) = await engine.select(Statement(server, {"name": "max_server_memory_usage"}), Rows)
         assert found.rows == LIMITS.memory_bytes
         columns = ", ".join(f"toFloat64(getSetting('{name}')) AS {name}" for name in expected)
@@ -274,7 +274,7 @@ odd_text = st.lists(
 async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
     """6,000 odd texts, as single values and in arrays, come back exactly as they went in."""
     checked = 0
-    async with started(tmp_path) as engine:
+    async with open_engine(tmp_path) as engine:
         loop = asyncio.get_running_loop()
 
         def ask(texts: list[str]) -> list[Any]:
@@ -288,7 +288,7 @@ async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
             return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
 
         @settings(
-            max_examples=either(70, 200),
+            max_examples=short_or_long(70, 200),
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
@@ -304,12 +304,12 @@ async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
             {"alone": list(ODD), "together": list(ODD)}
         ]
         assert await asyncio.to_thread(ask, [""]) == [{"alone": [""], "together": [""]}]
-    assert checked >= either(2000, 6000)
+    assert checked >= short_or_long(2000, 6000)
 
 
 async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
     """Arrays of 64-bit integers, empty and long ones too, come back as they went in."""
-    async with started(tmp_path) as engine:
+    async with open_engine(tmp_path) as engine:
         loop = asyncio.get_running_loop()
 
         def ask(numbers: list[int]) -> list[dict[str, list[int]]]:
@@ -317,7 +317,7 @@ async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
             answer = engine.select(statement, dict[str, list[int]])
             return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
 
-        @settings(max_examples=either(70, 200), deadline=None, database=None)
+        @settings(max_examples=short_or_long(70, 200), deadline=None, database=None)
         @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
         def check(numbers: list[int]) -> None:
             assert ask(numbers) == [{"all": numbers}]
@@ -333,7 +333,7 @@ async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
 async def test_any_number_comes_back_as_it_was(tmp_path: Path, number: float) -> None:
     """Integers and doubles at their bounds are not rounded on their way in or out."""
     kind = "Int64" if isinstance(number, int) else "Float64"
-    async with started(tmp_path, readers=1) as engine:
+    async with open_engine(tmp_path, readers=1) as engine:
         statement = Statement(f"SELECT {{n:{kind}}} AS n", {"n": number})
         found = await engine.select(statement, dict[str, int | float])
     assert found == [{"n": number}]
@@ -343,7 +343,7 @@ async def test_any_number_comes_back_as_it_was(tmp_path: Path, number: float) ->
 async def test_merges_come_after_queries(tmp_path: Path) -> None:
     """The engine's merging threads have a lower priority, in a new store and in an old one."""
     for _ in range(2):
-        async with opened(tmp_path):
+        async with open_store(tmp_path):
             threads = [
                 int(task.name)
                 for task in Path("/proc/self/task").iterdir()
@@ -409,10 +409,10 @@ def test_sigterm_during_a_long_query_ends_cleanly(tmp_path: Path) -> None:
 
         client = threading.Thread(target=ask)
         client.start()
-        service.await_text("asked\n")
+        service.await_output("asked\n")
         assert service.stop() == 0
         client.join()
-        assert '"message":"stopped"' in service.text()
+        assert '"message":"stopped"' in service.output()
 
 
 ODD_NAMES: Final = ("a b 'q' \"d\" {a,b} * [x] ünï☃", "a%20b&c=d#e;f:g\\h$HOME~", "new\nline\ttab")
@@ -421,18 +421,18 @@ ODD_NAMES: Final = ("a b 'q' \"d\" {a,b} * [x] ünï☃", "a%20b&c=d#e;f:g\\h$HO
 @pytest.mark.parametrize("name", ODD_NAMES)
 async def test_any_folder_name_works(tmp_path: Path, name: str) -> None:
     """Spaces, quotes, patterns, Unicode: the data folder may be called what it likes."""
-    async with opened(tmp_path / name) as store:
+    async with open_store(tmp_path / name) as store:
         await record(store, "a")
-        assert await keys(store) == ["a"]
-    async with opened(tmp_path / name) as store:
-        assert await keys(store) == ["a"]
+        assert await stored_keys(store) == ["a"]
+    async with open_store(tmp_path / name) as store:
+        assert await stored_keys(store) == ["a"]
     assert os.listdir(tmp_path) == [name]  # noqa: PTH208
 
 
 async def test_question_mark_in_a_path_is_refused(tmp_path: Path) -> None:
     """The driver would take what follows for settings, and open another store."""
     with pytest.raises(EngineError) as refused:
-        async with opened(tmp_path / "a?b"):
+        async with open_store(tmp_path / "a?b"):
             pass
     folder = tmp_path / "a?b" / "store"
     assert str(refused.value) == f"A store's path can't contain a question mark: {folder}"

@@ -7,7 +7,7 @@ import pytest
 
 from store.engine import EngineError
 from store.query.sql import Statement
-from tests.harness.stores import Rows, started
+from tests.harness.stores import Rows, open_engine
 
 FAILING: Final = Statement("""\
 SELECT 1000 AS rows
@@ -20,7 +20,7 @@ SEVEN: Final = Statement("SELECT count() AS rows FROM numbers(7)")
 
 async def test_failed_queries_leave_nothing_behind(tmp_path: Path) -> None:
     """What a query had ready when it failed is in no other answer: whose ever it is."""
-    async with started(tmp_path, readers=1) as engine:
+    async with open_engine(tmp_path, readers=1) as engine:
         for _ in range(15):
             with pytest.raises(EngineError):
                 await engine.answer(FAILING, "JSONEachRow")

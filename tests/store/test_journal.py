@@ -18,7 +18,15 @@ from schema.errors import AnalyticsError
 from store.journal.journal import Journal
 from store.journal.row_ids import BatchNumbers, Position
 from store.loader import Loader
-from tests.harness.stores import files, journal, keys, lines, opened, record, stored
+from tests.harness.stores import (
+    journal_lines,
+    open_journal,
+    open_store,
+    record,
+    segment_contents,
+    stored_keys,
+    stored_rows,
+)
 
 _SYNC = "store.journal.journal._sync_data"
 _SYNC_FOLDER = "store.journal.journal.sync_folder"
@@ -58,7 +66,7 @@ class FailingSync:
 
 
 async def append(to: Journal, *names: str) -> Position:
-    return await to.append(lines(names), len(names))
+    return await to.append(journal_lines(names), len(names))
 
 
 async def refusal(call: Callable[[], Awaitable[Position]]) -> AnalyticsError:
@@ -96,7 +104,7 @@ async def test_append_answers_only_when_its_rows_are_synced(
     """While the rows are written but not yet synced, nothing is acknowledged."""
     sync = HeldSync()
     monkeypatch.setattr(_SYNC, sync)
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         answer = asyncio.create_task(append(log, "a"))
         await sync.reached()
         await asyncio.wait([answer], timeout=0.05)
@@ -113,7 +121,7 @@ async def test_all_that_wait_share_the_next_sync(
     """A hundred appends during one fdatasync cost one more, and keep their order."""
     sync = HeldSync()
     monkeypatch.setattr(_SYNC, sync)
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         first = asyncio.create_task(append(log, "first"))
         await sync.reached()
         rest = [asyncio.create_task(append(log, f"{n}", f"{n}+")) for n in range(100)]
@@ -128,13 +136,13 @@ async def test_all_that_wait_share_the_next_sync(
 
 async def test_positions_are_the_rows_of_the_engine(tmp_path: Path) -> None:
     """An acknowledged position, and so the id made of it, is the stored row's for ever."""
-    async with opened(tmp_path / "data") as store:
+    async with open_store(tmp_path / "data") as store:
         sizes = [1, 2, 500, 1, 30]
         names = [[f"{n}-{i}" for i in range(size)] for n, size in enumerate(sizes)]
         given = await asyncio.gather(*(record(store, *batch) for batch in names))
         given.append(await record(store, "later"))
         names.append(["later"])
-        found = {row.key: (row.batch, row.row) for row in await stored(store)}
+        found = {row.key: (row.batch, row.row) for row in await stored_rows(store)}
     expected = {
         key: (position.batch, position.row + i)
         for batch, position in zip(names, given, strict=True)
@@ -149,7 +157,7 @@ async def test_full_segment_is_sealed(
 ) -> None:
     """A segment that has reached its rows or bytes is closed, and the next one has a new number."""
     monkeypatch.setattr(f"store.journal.journal.{limit}", value)
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         for n in range(40):
             await append(log, f"{n:02}")
         sealed = log.sealed_segments
@@ -176,7 +184,7 @@ def content_of(folder: Path) -> bytes:
 async def six_groups(folder: Path) -> tuple[bytes, list[int], list[int]]:
     """Write a segment of six groups; return its bytes, and bytes and rows before each group."""
     ends, rows = [0], [0]
-    async with journal(folder) as log:
+    async with open_journal(folder) as log:
         for n, size in enumerate((3, 1, 2, 1, 3, 2)):
             await append(log, *(f"{n}{i}" for i in range(size)))
             ends.append(len(content_of(folder)))
@@ -243,7 +251,7 @@ async def test_garbage_tail_is_set_aside(tmp_path: Path, tail: bytes) -> None:
 async def test_torn_segment_is_loaded_up_to_the_tear(tmp_path: Path, damage: str) -> None:
     """The engine gets the whole groups, and no row of the torn one."""
     folder = tmp_path / "data" / "journal" / "metrics"
-    async with journal(folder) as log:
+    async with open_journal(folder) as log:
         await append(log, "a", "b")
         await append(log, "c", "d")
     (file,) = folder.glob("*.ndjson")
@@ -251,10 +259,10 @@ async def test_torn_segment_is_loaded_up_to_the_tear(tmp_path: Path, damage: str
     start = content.rindex(b'{"crc"')
     cut = {"header": start + 9, "rows": len(content) - 20, "zeros": start}[damage]
     file.write_bytes(content[:cut] + bytes(4096 if damage == "zeros" else 0))
-    async with opened(tmp_path / "data") as store:
-        assert await keys(store) == ["a", "b"]
+    async with open_store(tmp_path / "data") as store:
+        assert await stored_keys(store) == ["a", "b"]
         await record(store, "e")
-        assert await keys(store) == ["a", "b", "e"]
+        assert await stored_keys(store) == ["a", "b", "e"]
     assert [f.name for f in folder.iterdir()] == [file.with_suffix(".torn").name]
 
 
@@ -264,7 +272,7 @@ async def test_failed_sync_refuses_exactly_its_group(
     """EIO: 503 for the rows that shared the sync, and none of them ever comes back."""
     sync = FailingSync(2)
     monkeypatch.setattr(_SYNC, sync)
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         await append(log, "good")
         results = await asyncio.gather(
             *(append(log, f"bad{n}") for n in range(5)), return_exceptions=True
@@ -283,7 +291,7 @@ async def test_failed_sync_refuses_exactly_its_group(
 async def test_full_disk_refuses_and_then_goes_on(tmp_path: Path) -> None:
     """A write that ends in its middle (a file size limit, like a full disk) leaves no trace."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         await append(log, "before")
         resource.setrlimit(resource.RLIMIT_FSIZE, (log.bytes + 70, hard))
         try:
@@ -306,7 +314,7 @@ async def test_segment_that_cant_begin_leaves_nothing_behind(
     def fail(_: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         await append(log, "before")
         await log.seal()
         with monkeypatch.context() as patched:
@@ -321,7 +329,7 @@ async def test_segment_that_cant_begin_leaves_nothing_behind(
 
 async def test_lost_folder_is_refused_until_it_is_back(tmp_path: Path) -> None:
     """Without its folder the journal answers 503; when it is back, so is the journal."""
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         (tmp_path / "j").rmdir()
         assert (await refusal(lambda: append(log, "lost"))).status == 503
         (tmp_path / "j").mkdir()
@@ -337,13 +345,13 @@ async def test_refused_rows_that_cant_be_cut_off_are_not_loaded(
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    async with opened(tmp_path / "data") as store:
+    async with open_store(tmp_path / "data") as store:
         await record(store, "good")
         with monkeypatch.context() as patched:
             patched.setattr(_SYNC, fail)
             patched.setattr("os.ftruncate", fail)
             assert (await refusal(lambda: record(store, "bad"))).status == 503
-        assert await keys(store) == ["good"]
+        assert await stored_keys(store) == ["good"]
 
 
 async def test_full_journal_refuses_until_it_is_loaded(
@@ -357,16 +365,16 @@ async def test_full_journal_refuses_until_it_is_loaded(
 
     monkeypatch.setattr(Loader, "_gather", hold)
     cap = 400
-    async with opened(tmp_path / "data", cap=cap) as store:
+    async with open_store(tmp_path / "data", cap=cap) as store:
         await record(store, "a", "b")
         error = await refusal(lambda: record(store, "c", "d", "e"))
         assert (error.status, error.limit, error.retry_after) == (503, cap, 5)
         await record(store, "f")
         holding.set()
-        assert await keys(store) == ["a", "b", "f"]
+        assert await stored_keys(store) == ["a", "b", "f"]
         await record(store, "c", "d", "e")
-        assert await keys(store) == ["a", "b", "f", "c", "d", "e"]
-    assert files(tmp_path / "data" / "journal" / "metrics") == {}
+        assert await stored_keys(store) == ["a", "b", "f", "c", "d", "e"]
+    assert segment_contents(tmp_path / "data" / "journal" / "metrics") == {}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -387,7 +395,7 @@ async def test_any_mix_of_writes_failures_and_seals_keeps_what_was_acknowledged(
             return
         acknowledged.update(names)
 
-    async with journal(tmp_path / "j") as log:
+    async with open_journal(tmp_path / "j") as log:
         for turn in range(20):
             batches = [
                 [f"{turn}-{n}-{i}" for i in range(dice.choice((1, 1, 1, 7)))] for n in range(15)

@@ -21,16 +21,16 @@ from store.query import queries
 from store.query.pages import Slice, events_page
 from store.query.sql import Statement
 from tests.harness.stores import (
-    append,
-    files,
-    journal,
-    keys,
-    left_behind,
-    lines,
-    opened,
+    append_lines,
+    journal_lines,
+    leave_segments,
+    open_journal,
+    open_store,
     record,
-    stored,
-    until,
+    segment_contents,
+    stored_keys,
+    stored_rows,
+    wait_until,
 )
 
 POISON: Final = {
@@ -41,7 +41,7 @@ POISON: Final = {
     "cut off": b'{"metric_name":"m","value":1,"timestamp":1,"tags":{"k":\n',
     "an open text": b'{"metric_name":"m\n',
     "no name": b'{"value":1,"timestamp":1}\n',
-    "two rows in a line": lines(["x"])[:-1] + lines(["y"]),
+    "two rows in a line": journal_lines(["x"])[:-1] + journal_lines(["y"]),
     "no row in a line": b"\n",
 }
 
@@ -54,23 +54,23 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
-    spoiled = (poison + lines(["beside"]) + poison + lines(["too"]) + poison, 5)
-    segments = await left_behind(folder, ["before"], spoiled, ["after"])
-    async with opened(data) as store:
-        assert await keys(store) == ["before", "beside", "too", "after"]
-        places = {row.key: row.row for row in await stored(store)}
+    spoiled = (poison + journal_lines(["beside"]) + poison + journal_lines(["too"]) + poison, 5)
+    segments = await leave_segments(folder, ["before"], spoiled, ["after"])
+    async with open_store(data) as store:
+        assert await stored_keys(store) == ["before", "beside", "too", "after"]
+        places = {row.key: row.row for row in await stored_rows(store)}
         assert (places["beside"], places["too"]) == (2, 4)
         assert (store._loaders["metrics"].failure, store.problems()) == (None, {})
         assert store.set_aside_problems() == {
             "refused.metrics": "3 rows are set aside in the journal"
         }
         await record(store, "more")
-        assert await keys(store) == ["before", "beside", "too", "after", "more"]
-    assert files(folder) == {}
+        assert await stored_keys(store) == ["before", "beside", "too", "after", "more"]
+    assert segment_contents(folder) == {}
     bad = list(segments)[1]
-    assert files(folder / "refused") == {folder / "refused" / bad.name: 3 * poison}
-    async with opened(data) as store:
-        assert await keys(store) == ["before", "beside", "too", "after", "more"]
+    assert segment_contents(folder / "refused") == {folder / "refused" / bad.name: 3 * poison}
+    async with open_store(data) as store:
+        assert await stored_keys(store) == ["before", "beside", "too", "after", "more"]
         assert store.set_aside_problems() == {
             "refused.metrics": "3 rows are set aside in the journal"
         }
@@ -80,19 +80,19 @@ async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> Non
     """Of a segment whose insert got half-way before a crash every row is stored once."""
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
-    (path,) = await left_behind(folder, ["a", "b", "c"])
+    (path,) = await leave_segments(folder, ["a", "b", "c"])
     segment = path.read_bytes()
     header, first = segment.splitlines(keepends=True)[:2]
     path.unlink()
-    async with opened(data) as store:
+    async with open_store(data) as store:
         half = tmp_path / "half"
         half.write_bytes(header + first)
         await store.engine.write(METRIC_STREAM.load(str(half), int(path.stem)))
-        assert await keys(store) == ["a"]
+        assert await stored_keys(store) == ["a"]
     path.write_bytes(segment)
-    async with opened(data) as store:
-        assert await keys(store) == ["a", "b", "c"]
-    assert files(folder) == {}
+    async with open_store(data) as store:
+        assert await stored_keys(store) == ["a", "b", "c"]
+    assert segment_contents(folder) == {}
 
 
 async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
@@ -109,10 +109,10 @@ async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
 
     monkeypatch.setattr(Journal, "set_aside", fail)
     data = tmp_path / "data"
-    await left_behind(data / "journal" / "metrics", (b"garbage\n", 1), ["after"])
-    async with opened(data) as store:
-        await until(lambda: not store.problems())
-        assert await keys(store) == ["after"]
+    await leave_segments(data / "journal" / "metrics", (b"garbage\n", 1), ["after"])
+    async with open_store(data) as store:
+        await wait_until(lambda: not store.problems())
+        assert await stored_keys(store) == ["after"]
         assert store.set_aside_problems() == {
             "refused.metrics": "1 rows are set aside in the journal"
         }
@@ -130,19 +130,19 @@ async def test_reads_go_on_while_the_engine_cannot_load(
             raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
         await insert(loader, segment, leftover=leftover)
 
-    async with opened(tmp_path / "data") as store:
+    async with open_store(tmp_path / "data") as store:
         await record(store, "loaded")
-        assert await keys(store) == ["loaded"]
+        assert await stored_keys(store) == ["loaded"]
         monkeypatch.setattr(Loader, "_insert", fail)
         await record(store, "waits")
-        assert await keys(store) == ["loaded"]
+        assert await stored_keys(store) == ["loaded"]
         assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
         with pytest.raises(AnalyticsError) as refused:
             await store.delete(Statement("DELETE FROM metrics WHERE true", reads=("metrics",)))
         assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
         failing = False
-        await until(lambda: not store.problems())
-        assert await keys(store) == ["loaded", "waits"]
+        await wait_until(lambda: not store.problems())
+        assert await stored_keys(store) == ["loaded", "waits"]
 
 
 class Loaded(msgspec.Struct):
@@ -156,16 +156,16 @@ class Loaded(msgspec.Struct):
 async def test_largest_segment_is_one_part(tmp_path: Path) -> None:
     """However large a segment is, the engine gets all of it or nothing, and in its order."""
     data = tmp_path / "data"
-    async with journal(data / "journal" / "metrics") as log:
+    async with open_journal(data / "journal" / "metrics") as log:
         for start in range(0, SEGMENT_ROWS, 50_000):
-            await log.append(lines(map(str, range(start, start + 50_000))), 50_000)
+            await log.append(journal_lines(map(str, range(start, start + 50_000))), 50_000)
         assert [segment.rows for segment in log.sealed_segments] == [SEGMENT_ROWS]
     text = """
 WITH toUInt32(simpleJSONExtractString(tags, 'k')) AS place
 SELECT uniqExact(_part) AS parts, count() AS rows,
   countIf(row != place + 1 + intDiv(place, 50000)) AS misplaced
 FROM metrics"""
-    async with opened(data) as store:
+    async with open_store(data) as store:
         (found,) = await store.select(Statement(text, reads=("metrics",)), Loaded)
     assert found == Loaded(1, SEGMENT_ROWS, 0)
 
@@ -175,11 +175,11 @@ async def test_refused_segment_is_told_without_its_rows(
 ) -> None:
     """Neither the log nor `/readyz` repeats what is in a segment that can't be read."""
     data = tmp_path / "data"
-    await left_behind(data / "journal" / "metrics", (b"secret-1 {secret-2}\n", 1))
+    await leave_segments(data / "journal" / "metrics", (b"secret-1 {secret-2}\n", 1))
     for name in ("analytics", "analytics.loader"):  # whoever configured them before
         monkeypatch.setattr(logging.getLogger(name), "propagate", True)
     problems = []
-    async with opened(data) as store:
+    async with open_store(data) as store:
         async with asyncio.timeout(30):
             while not store.set_aside_problems():
                 problems.append(str(store.problems()))
@@ -196,9 +196,9 @@ NEW: Final = OLD.replace(b'"user_id"', b'"session_id":"s","user_id"').replace(b"
 async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
     """An old segment loads, its events without a session, and so does a mixed one."""
     data = tmp_path / "data"
-    await left_behind(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
-    async with opened(data) as store:
-        await append(store, NEW, 1, EVENT_STREAM)
+    await leave_segments(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
+    async with open_store(data) as store:
+        await append_lines(store, NEW, 1, EVENT_STREAM)
         rows = queries.event_rows("default", EventFilter(user_id=StringFilter(eq="u")))
         answer = await store.answer(events_page(rows, Slice(10)), "TSVRaw")
         found = sorted(line.split(b"\t")[:4] for line in answer.data.splitlines())
@@ -211,8 +211,8 @@ async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
 
 async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> None:
     """Of rows from before the start the names are not known, so every question waits for them."""
-    await left_behind(tmp_path / "data" / "journal" / "metrics", ["a"])
-    async with opened(tmp_path / "data") as store:
+    await leave_segments(tmp_path / "data" / "journal" / "metrics", ["a"])
+    async with open_store(tmp_path / "data") as store:
         loader = store._loaders["metrics"]
         assert await loader.settle(frozenset({"nobody"}))
         assert store._journals["metrics"].newest_batch == 0
@@ -221,8 +221,8 @@ async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> Non
 async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment of very many names is waited for, whatever the question is about."""
     monkeypatch.setattr("store.journal.journal._MAX_NAMES", 3)
-    async with journal(tmp_path / "data" / "metrics") as log:
+    async with open_journal(tmp_path / "data" / "metrics") as log:
         for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
-            await log.append(lines(names), len(names), frozenset(names))
+            await log.append(journal_lines(names), len(names), frozenset(names))
             assert bool(log.newest_batch_with({"nobody"})) == any_name
             assert log.newest_batch_with(set(names))

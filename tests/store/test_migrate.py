@@ -10,7 +10,7 @@ import pytest
 from store.engine import Engine, EngineError
 from store.migrate import FOLDER, migrate
 from store.query.sql import Statement
-from tests.harness.stores import started
+from tests.harness.stores import open_engine
 
 MIGRATIONS: Final = {
     "0001_first.sql": "CREATE TABLE IF NOT EXISTS t (a UInt8)\nENGINE = MergeTree ORDER BY a;\n",
@@ -52,7 +52,7 @@ async def test_migrations_run_once_in_order(tmp_path: Path, migrations: Path) ->
     later = migrations / "0002_more.sql"
     text = later.read_text()
     later.unlink()
-    async with started(tmp_path / "store") as engine:
+    async with open_engine(tmp_path / "store") as engine:
         await migrate(engine, migrations)
         assert await migrated(engine) == ([Applied(1, "0001_first")], ["a"])
         later.write_text(text)
@@ -63,7 +63,7 @@ async def test_migrations_run_once_in_order(tmp_path: Path, migrations: Path) ->
 
 async def test_newer_store_is_refused(tmp_path: Path, migrations: Path) -> None:
     """An older version says that the store is too new, and which migration it does not know."""
-    async with started(tmp_path / "store") as engine:
+    async with open_engine(tmp_path / "store") as engine:
         await migrate(engine, migrations)
         (migrations / "0002_more.sql").unlink()
         with pytest.raises(EngineError) as refused:
@@ -97,7 +97,7 @@ async def test_interrupted_migration_is_finished_by_the_next_start(
 ) -> None:
     """A crash before or after any statement is no harm: the next start does the rest."""
     for last in range(1, 7):
-        async with started(tmp_path / f"store {last}") as engine:
+        async with open_engine(tmp_path / f"store {last}") as engine:
             with monkeypatch.context() as patched:
                 patched.setattr(engine, "write", crashing(engine, last, before=before))
                 with pytest.raises(ConnectionAbortedError):
@@ -125,7 +125,7 @@ async def test_tags_of_old_rows_become_json(tmp_path: Path, interrupted: int) ->
     files = sorted(FOLDER.glob("*.sql"))
     folder = tmp_path / "migrations"
     folder.mkdir()
-    async with started(tmp_path / "store") as engine:
+    async with open_engine(tmp_path / "store") as engine:
         for number, file in enumerate(files[:interrupted], 1):
             if number == interrupted:  # done, but not on record
                 for text in file.read_text().split(";\n"):

@@ -36,16 +36,16 @@ from store.journal.row_counts import RowCounts
 from store.journal.row_ids import Position
 from store.query.sql import Statement
 from store.store import Store
-from tests.faults.form import either, tell
-from tests.harness.clock import DAY, Wall
-from tests.harness.fault_injection import UNSYNCED, Faults, FaultyEngine
-from tests.oracle.store import EVERYTHING, Found, Line, Model, Request
+from tests.harness.clock import DAY, ManualClock
+from tests.harness.fault_injection import NO_FSYNC, Faults, FaultyEngine
+from tests.harness.run_profile import print_figure, short_or_long
+from tests.oracle.store import ALL_ROWS, Model, Request, SentRow, TableRow
 
 T = TypeVar("T")
 
 NOW: Final = Instant(1_800_000_000_000)
 STEPS: Final = 40
-RUNS: Final = either(8, 600)
+RUNS: Final = short_or_long(8, 600)
 BY_NAME: Final = {stream.name: stream for stream in STREAMS}
 FOREVER: Final = 10**9
 SETTINGS: Final = settings(
@@ -61,7 +61,7 @@ SETTINGS: Final = settings(
 class Bench:
     """Where the machines run, one after the other: the loop, the engine, and folders."""
 
-    def __init__(self, runner: asyncio.Runner, folder: Path, wall: Wall) -> None:
+    def __init__(self, runner: asyncio.Runner, folder: Path, wall: ManualClock) -> None:
         """Use `folder`."""
         self.runner = runner
         self.wall = wall
@@ -98,11 +98,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.bench = bench
         bench.runs += 1
         bench.faults.heal()
-        bench.faults.dead = False
-        bench.wall.ahead = 0
+        bench.faults.is_dead = False
+        bench.wall.wall_offset = 0
         self.data = bench.folder / f"data-{bench.runs}"
-        bench.faults.side = bench.folder / f"side-{bench.runs}"
-        bench.faults.side.mkdir()
+        bench.faults.link_folder = bench.folder / f"side-{bench.runs}"
+        bench.faults.link_folder.mkdir()
         self.numbered = 0
         self.model = Model()
         self.unanswered: list[Request] = []
@@ -120,15 +120,15 @@ class StoreMachine(RuleBasedStateMachine):
         await store.open()
         if empty and self.bench.runs == 1:  # nobody cuts the power of the engine itself
             for table in TABLES:
-                text = f"ALTER TABLE {table} MODIFY SETTING {UNSYNCED}"
+                text = f"ALTER TABLE {table} MODIFY SETTING {NO_FSYNC}"
                 await self.bench.engine.write(Statement(text))
-        self.model.books = {stream.name: RowCounts() for stream in STREAMS}
+        self.model.counters = {stream.name: RowCounts() for stream in STREAMS}
         return store
 
     def teardown(self) -> None:
         """Close the store, whatever it is in the middle of."""
         self.bench.faults.heal()
-        self.bench.faults.dead = False
+        self.bench.faults.is_dead = False
         self._run(self.store.close())
 
     def _request(self, drawn: tuple[str, list[tuple[str, str | None, int]], int]) -> Request:
@@ -149,7 +149,7 @@ class StoreMachine(RuleBasedStateMachine):
             if stream.table == "metrics":
                 shown |= {"metric_name": name, "tags": {"k": key}}
             many = points if stream is SERIES_STREAM else 1
-            lines.append(Line(key, stream.name, stream.table, name, own_id, many))
+            lines.append(SentRow(key, stream.name, stream.table, name, own_id, many))
             made.append(shown)
         for _ in range(bad):
             made.insert(0, made[-1] | {f"{stream.table[:-1]}_name": ""})
@@ -162,23 +162,23 @@ class StoreMachine(RuleBasedStateMachine):
     def _accept(self, sent: list[Request], results: list[RecordOutcome | BaseException]) -> None:
         """Note what became of requests that were made at once."""
         for request, result in zip(sent, results, strict=True):
-            books = self.model.books[request.stream.name]
-            books.received += request.points + request.bad
-            books.rejected += request.bad
+            books = self.model.counters[request.stream.name]
+            books.received += request.points + request.bad_rows
+            books.rejected += request.bad_rows
             if not isinstance(result, RecordOutcome):
                 assert isinstance(result, AnalyticsError), repr(result)
                 assert (result.code, bool(result.retry_after)) == ("UNAVAILABLE", True)
                 books.unavailable += request.points
                 continue
-            new = [n for n in range(len(request.lines)) if n not in result.duplicates]
+            new = [n for n in range(len(request.rows)) if n not in result.duplicates]
             for place, number in enumerate(new):
-                line = request.lines[number]
+                line = request.rows[number]
                 self.model.add(line)
                 assert result.position
                 if request.stream is not SERIES_STREAM:
                     position = Position(result.position.batch, result.position.row + place)
-                    self.model.places[line.key] = position
-            accepted = sum(request.lines[number].points for number in new)
+                    self.model.positions[line.key] = position
+            accepted = sum(request.rows[number].points for number in new)
             assert accepted == result.points
             books.stored += accepted
             books.duplicates += request.points - accepted
@@ -186,10 +186,10 @@ class StoreMachine(RuleBasedStateMachine):
             for number, first in (
                 result.duplicates.items() if isinstance(result, RecordOutcome) else ()
             ):
-                line = request.lines[number]
+                line = request.rows[number]
                 assert line.id is not None
-                key = self.model.ids[line.table, line.id]  # what it repeats is stored
-                assert first.position == self.model.places.get(key, first.position)
+                key = self.model.keys_by_id[line.table, line.id]  # what it repeats is stored
+                assert first.position == self.model.positions.get(key, first.position)
 
     @rule(drawn=requests)
     def record(self, drawn: Any) -> None:
@@ -248,11 +248,11 @@ class StoreMachine(RuleBasedStateMachine):
             return
         except EngineError:
             assert faults.deletions < before
-            matched = faults.how != "before"
+            matched = faults.timing != "before"
         if matched:
             self.model.remove(table, name)
             return
-        shown = [x for x in self.model.live.values() if (x.table, x.name) == (table, name)]
+        shown = [x for x in self.model.rows.values() if (x.table, x.name) == (table, name)]
         assert not shown or before or not self._well()
 
     @rule(name=names, table=st.sampled_from(TABLES), dice=st.integers(0, 2**32))
@@ -275,7 +275,7 @@ class StoreMachine(RuleBasedStateMachine):
             raise
 
     def _well(self) -> bool:
-        return self.bench.faults.none and not self.store.problems()
+        return self.bench.faults.are_none and not self.store.problems()
 
     @rule(
         of=st.sampled_from(["syncs", "folder_syncs", "writes", "loads", "loads", "deletions"]),
@@ -287,7 +287,7 @@ class StoreMachine(RuleBasedStateMachine):
     def break_something(self, of: str, times: int, number: int, how: str, share: float) -> None:
         """Let the next calls of a kind fail."""
         faults = self.bench.faults
-        faults.number, faults.how, faults.share = number, how, share
+        faults.error_number, faults.timing, faults.written_share = number, how, share
         setattr(faults, of, times)
 
     @rule()
@@ -300,12 +300,12 @@ class StoreMachine(RuleBasedStateMachine):
         async with asyncio.timeout(60):
             while self.store.problems() or any(x.waiting for x in self.store.stream_stats()):
                 await asyncio.sleep(0.001)
-                await self.store.select(EVERYTHING, Found)
+                await self.store.select(ALL_ROWS, TableRow)
 
     @rule(ahead=st.sampled_from([0, -DAY, -1000, 1000, 8 * DAY, 30 * DAY]))
     def set_clock(self, ahead: int) -> None:
         """Put the wall clock forward or back."""
-        self.bench.wall.ahead = ahead
+        self.bench.wall.wall_offset = ahead
 
     @rule(engine=st.integers(0, 3))
     def restart(self, engine: int) -> None:
@@ -314,7 +314,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._run(self._restarted(engine=not engine))
 
     async def _restarted(self, *, engine: bool) -> None:
-        self.bench.engine.kept = not engine
+        self.bench.engine.stays_open = not engine
         await self.store.close()
         if engine:
             self.bench.engine = FaultyEngine(self.bench.folder / "engine", self.bench.faults)
@@ -341,7 +341,7 @@ class StoreMachine(RuleBasedStateMachine):
                 folder = self.data / "journal" / stream.name
                 self.bench.faults.cut_power(folder, random.Random(dice))
         self.bench.faults.heal()
-        self.bench.faults.dead = False
+        self.bench.faults.is_dead = False
         self.store = self._run(self._opened())
 
     async def _die(
@@ -350,12 +350,12 @@ class StoreMachine(RuleBasedStateMachine):
         tasks = [asyncio.create_task(self._send(each)) for each in sent]
         for n in range(moment):
             await asyncio.sleep(0.0003 if n % 5 == 4 else 0)
-        self.bench.faults.dead = True
+        self.bench.faults.is_dead = True
         results: list[RecordOutcome | BaseException | None] = [
             (task.exception() or task.result()) if task.done() else None for task in tasks
         ]
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others - self.bench.engine.halving:
+        for task in others - self.bench.engine.partial_deletions:
             task.cancel()
         if others:
             await asyncio.wait(others)
@@ -372,27 +372,27 @@ class StoreMachine(RuleBasedStateMachine):
         """Compare what is stored with what must be."""
         self.bench.steps += 1
         well = self._well()
-        found = self._run(self.store.select(EVERYTHING, Found))
+        found = self._run(self.store.select(ALL_ROWS, TableRow))
         waits = any(account.waiting for account in self.store.stream_stats())
         assert not (waits and well)
         if not (waits or well):  # it may have recovered only after it was asked
-            found = self._run(self.store.select(EVERYTHING, Found))
+            found = self._run(self.store.select(ALL_ROWS, TableRow))
         rows = Counter(row.key for row in found)
         if not waits:
             self._settle_doubts(rows)
-        expected = Counter({line.key: line.points for line in self.model.live.values()})
+        expected = Counter({line.key: line.points for line in self.model.rows.values()})
         if waits:
-            doubtful = {line.key for request in self.unanswered for line in request.lines}
+            doubtful = {line.key for request in self.unanswered for line in request.rows}
             rows = Counter({key: number for key, number in rows.items() if key not in doubtful})
             assert rows <= expected, f"more than was acknowledged: {rows - expected}"
         else:
             assert rows == expected, f"more: {rows - expected}, lost: {expected - rows}"
-            assert {row.key for row in found if row.id} == set(self.model.ids.values())
+            assert {row.key for row in found if row.id} == set(self.model.keys_by_id.values())
         for row in found:
             place = Position(row.batch, row.row)
-            assert self.model.places.get(row.key, place) == place
+            assert self.model.positions.get(row.key, place) == place
         for account in self.store.stream_stats():
-            assert account.counts == self.model.books[account.stream], account
+            assert account.counts == self.model.counters[account.stream], account
             assert account.counts.pending == 0
             here = account.loaded + account.waiting + account.set_aside
             assert account.counts.stored + account.recovered == here, account
@@ -400,17 +400,20 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _settle_doubts(self, rows: Counter[str]) -> None:
         """Find out about requests that a crash left without an answer: whole, or not there."""
-        ids = Counter((x.table, x.id) for request in self.unanswered for x in request.lines)
+        ids = Counter((x.table, x.id) for request in self.unanswered for x in request.rows)
         for request in self.unanswered:
             alone = [
                 rows[line.key] > 0
-                for line in request.lines
+                for line in request.rows
                 if line.id is None
-                or (ids[line.table, line.id] == 1 and (line.table, line.id) not in self.model.ids)
+                or (
+                    ids[line.table, line.id] == 1
+                    and (line.table, line.id) not in self.model.keys_by_id
+                )
             ]
             assert len(set(alone)) <= 1, f"a part of {request} is stored"
         for request in self.unanswered:
-            for line in request.lines:
+            for line in request.rows:
                 assert rows[line.key] in {0, line.points}
                 if rows[line.key]:
                     self.model.add(line)
@@ -422,7 +425,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Put the faults in front of the system calls."""
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(lambda *_: None)  # the dead tell no tales
-        made = Bench(runner, tmp_path, Wall(monkeypatch))
+        made = Bench(runner, tmp_path, ManualClock(monkeypatch))
         monkeypatch.setattr(logging.getLogger("analytics"), "disabled", True)
         for part in ("loader", "store", "ids", "journal"):
             monkeypatch.setattr(logging.getLogger(f"analytics.{part}"), "disabled", True)
@@ -433,7 +436,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         monkeypatch.setattr("store.loader._BACKOFF", (0.001, 0.001, 0.001, 0.02))
         monkeypatch.setattr("store.ingest.client_ids._RETRY_SECONDS", 0.001)
         yield made
-        made.engine.kept = False
+        made.engine.stays_open = False
         runner.run(made.engine.close())
 
 
@@ -441,7 +444,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 def test_store_does_what_a_dict_does(bench: Bench) -> None:
     """Whatever is recorded, resent, deleted, broken, stopped and killed, in whatever order."""
     seed = int(os.environ.get("MODEL_SEED") or random.randrange(2**32))
-    tell(f"MODEL_SEED={seed}")
+    print_figure(f"MODEL_SEED={seed}")
     machine: Any = hypothesis.seed(seed)(lambda: StoreMachine(bench))
     run_state_machine_as_test(machine, settings=SETTINGS)
-    tell(f"{bench.steps} steps in {bench.runs} runs")
+    print_figure(f"{bench.steps} steps in {bench.runs} runs")

@@ -13,7 +13,14 @@ from store.query import queries
 from store.query.sql import Statement
 from store.store import Store
 from tests.harness.process import Process
-from tests.harness.stores import files, keys, left_behind, opened, record, stored
+from tests.harness.stores import (
+    leave_segments,
+    open_store,
+    record,
+    segment_contents,
+    stored_keys,
+    stored_rows,
+)
 
 
 def put_back(segments: dict[Path, bytes]) -> None:
@@ -30,34 +37,34 @@ async def forget(store: Store, rows: str) -> None:
 async def test_segment_that_was_loaded_before_the_crash_is_dropped(tmp_path: Path) -> None:
     """Killed between the engine's insert and the segment's deletion: nothing is there twice."""
     data = tmp_path / "data"
-    segments = await left_behind(data / "journal" / "metrics", ["a", "b"], ["c"])
-    async with opened(data) as store:
-        before = await stored(store)
+    segments = await leave_segments(data / "journal" / "metrics", ["a", "b"], ["c"])
+    async with open_store(data) as store:
+        before = await stored_rows(store)
         assert [row.key for row in before] == ["a", "b", "c"]
     put_back(segments)
-    async with opened(data) as store:
-        assert await stored(store) == before
-    assert files(data / "journal" / "metrics") == {}
+    async with open_store(data) as store:
+        assert await stored_rows(store) == before
+    assert segment_contents(data / "journal" / "metrics") == {}
 
 
 @pytest.mark.parametrize("missing", ["row = 1", "row = 2", "row < 3", "1"])
 async def test_segment_that_was_half_loaded_is_loaded_again(tmp_path: Path, missing: str) -> None:
     """Whatever part of a batch the engine has, after the restart it has all of it, once."""
     data = tmp_path / "data"
-    segments = await left_behind(data / "journal" / "metrics", ["a", "b", "c"], ["d"])
-    async with opened(data) as store:
-        before = await stored(store)
+    segments = await leave_segments(data / "journal" / "metrics", ["a", "b", "c"], ["d"])
+    async with open_store(data) as store:
+        before = await stored_rows(store)
         await forget(store, missing)
     put_back(segments)
-    async with opened(data) as store:
-        assert sorted(await stored(store)) == sorted(before)
+    async with open_store(data) as store:
+        assert sorted(await stored_rows(store)) == sorted(before)
 
 
 async def test_interrupted_insert_is_finished_by_the_running_loader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An insert that fails after its rows were written is not repeated blindly."""
-    async with opened(tmp_path / "data") as store:
+    async with open_store(tmp_path / "data") as store:
         insert, failures = store.engine.write, iter([True, False, True])
 
         async def write(statement: Statement) -> int:
@@ -68,9 +75,9 @@ async def test_interrupted_insert_is_finished_by_the_running_loader(
 
         monkeypatch.setattr(store.engine, "write", write)
         await record(store, "a", "b")
-        assert await keys(store) == ["a", "b"]
+        assert await stored_keys(store) == ["a", "b"]
         await record(store, "c")
-        assert await keys(store) == ["a", "b", "c"]
+        assert await stored_keys(store) == ["a", "b", "c"]
 
 
 async def test_clock_that_steps_back_changes_neither_order_nor_number(
@@ -78,19 +85,19 @@ async def test_clock_that_steps_back_changes_neither_order_nor_number(
 ) -> None:
     """After a restart an hour earlier, new rows still come behind all that were there before."""
     data = tmp_path / "data"
-    async with opened(data) as store:
+    async with open_store(data) as store:
         await record(store, "loaded")
-        await keys(store)
-    await left_behind(data / "journal" / "metrics", ["waiting"])
+        await stored_keys(store)
+    await leave_segments(data / "journal" / "metrics", ["waiting"])
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now - 3_600_000_000_000)
-    async with opened(data) as store:
+    async with open_store(data) as store:
         await record(store, "new")
-        assert await keys(store) == ["loaded", "waiting", "new"]
+        assert await stored_keys(store) == ["loaded", "waiting", "new"]
     monkeypatch.setattr(time, "time_ns", lambda: now - 7_200_000_000_000)
-    async with opened(data) as store:
+    async with open_store(data) as store:
         await record(store, "newer")
-        found = await stored(store)
+        found = await stored_rows(store)
     assert [row.key for row in found] == ["loaded", "waiting", "new", "newer"]
     assert len({row.batch for row in found}) == 4
 
@@ -98,19 +105,19 @@ async def test_clock_that_steps_back_changes_neither_order_nor_number(
 async def test_deletion_finds_what_was_half_loaded(tmp_path: Path) -> None:
     """A deletion right after a restart also deletes what is still on its way, for good."""
     data = tmp_path / "data"
-    segments = await left_behind(data / "journal" / "metrics", ["a", "b"], ["c"])
-    async with opened(data) as store:
-        assert await keys(store) == ["a", "b", "c"]
+    segments = await leave_segments(data / "journal" / "metrics", ["a", "b"], ["c"])
+    async with open_store(data) as store:
+        assert await stored_keys(store) == ["a", "b", "c"]
         await forget(store, "row = 2")
     put_back(segments)
     everything = queries.metric_rows("default", "m")
-    async with opened(data) as store:
+    async with open_store(data) as store:
         (found,) = await store.select(queries.deletable(everything), queries.DeletableRow)
         assert found.rows == 3
         await store.delete(queries.delete(everything, found.newest))
-        assert await keys(store) == []
-    async with opened(data) as store:
-        assert await keys(store) == []
+        assert await stored_keys(store) == []
+    async with open_store(data) as store:
+        assert await stored_keys(store) == []
 
 
 async def test_deleted_rows_stay_deleted_after_a_crash(tmp_path: Path) -> None:

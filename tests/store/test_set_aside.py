@@ -10,7 +10,13 @@ from resolvers import ingestion
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 from store.ingest.streams import METRIC_STREAM
-from tests.harness.stores import files, keys, left_behind, lines, opened
+from tests.harness.stores import (
+    journal_lines,
+    leave_segments,
+    open_store,
+    segment_contents,
+    stored_keys,
+)
 
 POISON: Final = b'{"metric_name":"m","value":"1e","tags":{"k":"bad"},"timestamp":1800000000000}\n'
 MENDED: Final = POISON.replace(b'"1e"', b"1")
@@ -20,7 +26,9 @@ async def set_aside(data: Path, ctx: Context) -> list[str]:
     """List what is set aside; it must be what the files have."""
     rows = ingestion.set_aside(ctx, 100)
     folder = data / "journal" / "metrics" / "refused"
-    assert b"".join(files(folder).values()) == b"".join(f"{row.text}\n".encode() for row in rows)
+    assert b"".join(segment_contents(folder).values()) == b"".join(
+        f"{row.text}\n".encode() for row in rows
+    )
     return [row.text for row in rows]
 
 
@@ -31,11 +39,11 @@ async def test_replay_stores_what_can_be_read_by_now(
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
-    spoiled = lines(["good"]) + POISON + b"garbage\n"
-    await left_behind(folder, (spoiled, 3))
-    async with opened(data) as store:
+    spoiled = journal_lines(["good"]) + POISON + b"garbage\n"
+    await leave_segments(folder, (spoiled, 3))
+    async with open_store(data) as store:
         ctx = Context(store)
-        assert await keys(store) == ["good"]
+        assert await stored_keys(store) == ["good"]
         texts = await set_aside(data, ctx)
         assert texts == [POISON.decode().strip(), "garbage"]
         (account,) = (a for a in store.stream_stats() if a.stream == METRIC_STREAM.name)
@@ -44,7 +52,7 @@ async def test_replay_stores_what_can_be_read_by_now(
         assert await set_aside(data, ctx) == texts
     (file,) = (folder / "refused").iterdir()
     file.write_bytes(MENDED + b"garbage\n")
-    async with opened(data) as store:
+    async with open_store(data) as store:
         ctx = Context(store)
         leave = store._journals["metrics"].dead_letters.keep_only
         monkeypatch.setattr(store._journals["metrics"].dead_letters, "keep_only", interrupt)
@@ -52,7 +60,7 @@ async def test_replay_stores_what_can_be_read_by_now(
             await ingestion.replay(ctx)
         monkeypatch.setattr(store._journals["metrics"].dead_letters, "keep_only", leave)
         assert vars_of(await ingestion.replay(ctx)) == (0, 1, 1)
-        assert await keys(store) == ["good", "bad"]
+        assert await stored_keys(store) == ["good", "bad"]
         assert await set_aside(data, ctx) == ["garbage"]
         assert store.set_aside_problems() == {
             "refused.metrics": "1 rows are set aside in the journal"

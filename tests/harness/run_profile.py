@@ -13,18 +13,18 @@ T = TypeVar("T")
 LONG: Final = os.environ.get("FAULTS") == "long"
 
 
-def either(short: T, long: T) -> T:
+def short_or_long(short: T, long: T) -> T:
     """Return what the form that was asked for takes."""
     return long if LONG else short
 
 
-def tell(text: str) -> None:
+def print_figure(text: str) -> None:
     """Print a figure; `make test-faults` lets it through, else it is there when a test fails."""
     sys.stderr.write(f"{text}\n")
 
 
-def thrown() -> random.Random:
+def seeded_random() -> random.Random:
     """Return dice of which a failed test tells the seed."""
     seed = random.randrange(2**32)
-    tell(f"seed {seed}")
+    print_figure(f"seed {seed}")
     return random.Random(seed)
