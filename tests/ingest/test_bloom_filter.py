@@ -74,7 +74,7 @@ def test_ids_are_forgotten_in_the_end() -> None:
 
 def test_memory_is_all_used_and_never_grows() -> None:
     """Many ids at once, or few for long, get all of the filters; none takes more than it may."""
-    for memory in (MEMORY, MEMORY + 1, 2 * MEMORY - 1, 10**6, either(2**21, 2**24)):
+    for memory in (MEMORY, MEMORY + 1, 2 * MEMORY - 1, 10**6, short_or_long(2**21, 2**24)):
         for pause, number in ((0, memory // 64), (WINDOW_MS // 7, 1000)):
             seen = RecentIds(memory)
             sizes = set()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.ingest.id_hashes import has_repeats, hash_ids, hash_ids_in_lines
-from tests.faults.form import either
+from tests.harness.run_profile import short_or_long
 
 BOUNDED = settings(deadline=None, max_examples=300, print_blob=True)
 MANY: Final = 100  # numpy's way; that of a few is another
@@ -65,7 +65,7 @@ def test_very_many_ids_are_all_different() -> None:
     """Counted, as UUIDs are, or padded: 64 bits are enough for a million not to collide."""
     for form in ("{}", "{:032x}", "{:<200}", "événement-{}"):
         assert not has_repeats(
-            hash_ids([form.format(number) for number in range(either(100_000, 1_000_000))])
+            hash_ids([form.format(number) for number in range(short_or_long(100_000, 1_000_000))])
         )
 
 
