@@ -30,11 +30,11 @@ SECTIONS: dict[str, Callable[[Workspace], Section | list[Section]]] = {
 def main() -> int:
     """Run the chosen sections; return 1 if any of them could not vouch for its figures."""
     options = _options()
-    started = time.monotonic()
-    chosen = options.sections or list(SECTIONS)
+    began = time.monotonic()
+    names = options.sections or list(SECTIONS)
     if not (ROOT / "app.py").exists():
         return _give_up(f"there is no app.py in {ROOT}")
-    if {"single", "bulk", "sustained"} & set(chosen):
+    if {"single", "bulk", "sustained"} & set(names):
         try:
             find_wrk()
         except CheckFailed as problem:
@@ -43,28 +43,28 @@ def main() -> int:
         space = Workspace(Path(folder), options.seconds, options.rounds, options.minutes)
         head = report.header(space.folder)
         _print("\n".join(head))
-        done, problems = _run(space, chosen)
-    _print(f"\n{time.monotonic() - started:,.0f} s in all")
+        sections, problems = _run(space, names)
+    _print(f"\n{time.monotonic() - began:,.0f} s in all")
     if options.json:
-        content = {"header": head, "sections": [s.data() for s in done], "problems": problems}
+        content = {"header": head, "sections": [s.data() for s in sections], "problems": problems}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
     return 1 if problems else 0
 
 
-def _run(space: Workspace, chosen: list[str]) -> tuple[list[Section], list[str]]:
-    done, problems = [], []
-    for name in chosen:
+def _run(space: Workspace, names: list[str]) -> tuple[list[Section], list[str]]:
+    sections, problems = [], []
+    for name in names:
         sys.stderr.write(f"... {name}\n")
         try:
-            found = SECTIONS[name](space)
+            result = SECTIONS[name](space)
         except (CheckFailed, OSError, subprocess.SubprocessError) as problem:
             problems.append(f"{name}: {problem}")
             _print(f"\nFAILED  {name}: {problem}")
         else:
-            for section in found if isinstance(found, list) else [found]:
-                done.append(section)
+            for section in result if isinstance(result, list) else [result]:
+                sections.append(section)
                 _print(f"\n{section.text()}")
-    return done, problems
+    return sections, problems
 
 
 def _options() -> argparse.Namespace:

@@ -49,7 +49,7 @@ _LABELS: Final = {
     Granularity.WEEK: "week",
     Granularity.MONTH: "month",
 }
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 944, 90, 380
+_X_MIN, _X_MAX, _Y_MIN, _Y_MAX = 56, 944, 90, 380
 _SAMPLES: Final = 800
 
 
@@ -77,42 +77,44 @@ def samples() -> list[Sample]:
 
 def chart() -> str:
     """Draw the points of each length, a stripe for each granularity."""
-    found = samples()
-    stripes = [list(some) for _, some in groupby(found, key=lambda one: one.granularity)]
-    edges = [_x(some[0].length) for some in stripes] + [_RIGHT]
+    all_samples = samples()
+    stripes = [
+        list(group) for _, group in groupby(all_samples, key=lambda sample: sample.granularity)
+    ]
+    edges = [_x(stripe[0].length) for stripe in stripes] + [_X_MAX]
     parts = [_HEAD]
-    for number, some in enumerate(stripes):
+    for number, stripe in enumerate(stripes):
         left, right = edges[number], edges[number + 1]
         if number % 2:
-            parts.append(_rect("stripe", left, _TOP, right - left, _BOTTOM - _TOP))
-        label = _LABELS[some[0].granularity]
-        parts.append(_text("size", (left + right) / 2, _TOP - 10, label))
+            parts.append(_rect("stripe", left, _Y_MIN, right - left, _Y_MAX - _Y_MIN))
+        label = _LABELS[stripe[0].granularity]
+        parts.append(_text("size", (left + right) / 2, _Y_MIN - 10, label))
     parts.append(
-        _rect("aim", _LEFT, _y(MAX_POINTS), _RIGHT - _LEFT, _y(FEW_POINTS) - _y(MAX_POINTS))
+        _rect("aim", _X_MIN, _y(MAX_POINTS), _X_MAX - _X_MIN, _y(FEW_POINTS) - _y(MAX_POINTS))
     )
     for points in (0, FEW_POINTS, 150, MAX_POINTS):
-        parts.append(_line("grid", _LEFT, _y(points), _RIGHT, _y(points)))
-        parts.append(_text("y", _LEFT - 8, _y(points) + 4, str(points)))
+        parts.append(_line("grid", _X_MIN, _y(points), _X_MAX, _y(points)))
+        parts.append(_text("y", _X_MIN - 8, _y(points) + 4, str(points)))
     for label, length in _TICKS.items():
-        parts.append(_line("tick", _x(length), _BOTTOM, _x(length), _BOTTOM + 5))
-        parts.append(_text("x", _x(length), _BOTTOM + 20, label))
-    parts += [_path(some) for some in stripes]
-    parts.append(_text("x", (_LEFT + _RIGHT) / 2, _BOTTOM + 44, "length of the range"))
+        parts.append(_line("tick", _x(length), _Y_MAX, _x(length), _Y_MAX + 5))
+        parts.append(_text("x", _x(length), _Y_MAX + 20, label))
+    parts += [_path(stripe) for stripe in stripes]
+    parts.append(_text("x", (_X_MIN + _X_MAX) / 2, _Y_MAX + 44, "length of the range"))
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _x(length: float) -> float:
     first, last = _TICKS["1 min"], _TICKS["10 years"]
-    return _LEFT + (_RIGHT - _LEFT) * math.log(length / first) / math.log(last / first)
+    return _X_MIN + (_X_MAX - _X_MIN) * math.log(length / first) / math.log(last / first)
 
 
 def _y(points: float) -> float:
-    return _BOTTOM - (_BOTTOM - _TOP) * points / MAX_POINTS
+    return _Y_MAX - (_Y_MAX - _Y_MIN) * points / MAX_POINTS
 
 
-def _path(some: Sequence[Sample]) -> str:
-    places = " ".join(f"{_x(one.length):.1f},{_y(one.points):.1f}" for one in some)
-    return f'<polyline class="points" points="{places}"/>'
+def _path(stripe: Sequence[Sample]) -> str:
+    positions = " ".join(f"{_x(sample.length):.1f},{_y(sample.points):.1f}" for sample in stripe)
+    return f'<polyline class="points" points="{positions}"/>'
 
 
 def _rect(name: str, x: float, y: float, width: float, height: float) -> str:

@@ -7,8 +7,8 @@ import time
 from bench.data import HOSTS
 
 ID = b"@" * 20
-SCATTERED = b"#" * 13
-RISING = b"%" * 13
+SCATTERED_TIME = b"#" * 13
+RISING_TIME = b"%" * 13
 
 _BODIES = 8
 _HOUR_MS = 3_600_000
@@ -33,11 +33,11 @@ def lines(rows: int, *, always_timed: bool) -> list[bytes]:
     InfluxDB keeps one point of a series and a time, and gives all lines without a time the same:
     with `always_timed`, the bodies that would leave the timestamps out have rising ones.
     """
-    untimed = f" {RISING.decode()}" if always_timed else ""
+    missing_time = f" {RISING_TIME.decode()}" if always_timed else ""
     return [
         "\n".join(
             f"cpu_load,host={host},dc=eu value={value}"
-            + (f" {SCATTERED.decode()}" if n % 2 else untimed)
+            + (f" {SCATTERED_TIME.decode()}" if n % 2 else missing_time)
             for host, value in _points(rows, n)
         ).encode()
         for n in range(_BODIES)
@@ -54,12 +54,12 @@ def victoria_series(count: int, points: int) -> list[bytes]:
     return _by_series(count, points, '"metric":{{"__name__":"cpu_load","host":"{}","dc":"eu"}}')
 
 
-def filled(body: bytes) -> bytes:
+def fill_marks(body: bytes) -> bytes:
     """Return a body as post.lua would send it, with ids and times that it never uses."""
     parts = body.split(ID)
     body = parts[0] + b"".join(secrets.token_hex(10).encode() + part for part in parts[1:])
     start = time.time_ns() // 1_000_000 - 4 * _HOUR_MS + random.randrange(_HOUR_MS)
-    for mark in (SCATTERED, RISING):
+    for mark in (SCATTERED_TIME, RISING_TIME):
         first, *rest = body.split(mark)
         body = first + b"".join(b"%d%s" % (start + n // HOSTS, p) for n, p in enumerate(rest))
     return body
@@ -72,11 +72,11 @@ def _points(rows: int, seed: int) -> list[tuple[str, float]]:
 
 
 def _timestamp(body: int) -> str:
-    return f',"timestamp":{SCATTERED.decode()}' if body % 2 else ""
+    return f',"timestamp":{SCATTERED_TIME.decode()}' if body % 2 else ""
 
 
 def _by_series(count: int, points: int, head: str) -> list[bytes]:
-    times = ",".join([RISING.decode()] * points)
+    times = ",".join([RISING_TIME.decode()] * points)
     bodies = []
     for n in range(_BODIES):
         source = random.Random(count + n)

@@ -11,8 +11,8 @@ from bench.lanes import Lane, OwnLane, PeerLane
 from bench.load import Load
 from bench.peers import INFLUX, PACKAGES, Peer
 from bench.report import Row, Section
-from bench.service import SERVICE, Service, running
-from bench.workspace import Workspace, alone, stored
+from bench.service import SERVICE, Service, run_program
+from bench.workspace import Workspace, stored_total, suspend_all
 
 CONNECTIONS = 4
 
@@ -26,15 +26,18 @@ _SERIES = "/metrics/series"
 def measure(space: Workspace) -> Section:
     """Measure acknowledged points a second, 1,000 and 10,000 to a request."""
     section = Section("Bulk writes, 4 connections", "service", "other")
-    with running(SERVICE, space.fresh("bulk")) as service, peers.started(space) as others:
+    with (
+        run_program(SERVICE, space.fresh("bulk")) as service,
+        peers.run_peers(space) as installed_peers,
+    ):
         idle = service.resident_mib()
         for size in SHAPES:
-            _Size(space, section, service, others, size).measure()
+            _Size(space, section, service, installed_peers, size).measure()
         section.add("memory before it", "MiB RSS", idle)
         section.add("memory after it", "MiB RSS", service.resident_mib())
-        section.add("points in the store", "points", stored(service))
-    if not all(peer.service for peer in others):
-        packages = " ".join(PACKAGES[peer.program] for peer in others if not peer.service)
+        section.add("points in the store", "points", stored_total(service))
+    if not all(peer.service for peer in installed_peers):
+        packages = " ".join(PACKAGES[peer.program] for peer in installed_peers if not peer.service)
         section.notes.append(f"to measure those that are not installed: apt-get install {packages}")
     section.notes += [
         "(requests cut off at the end of a round are stored, not acknowledged)",
@@ -52,15 +55,15 @@ class _Size:
     space: Workspace
     section: Section
     service: Service
-    others: list[Peer]
+    peers: list[Peer]
     size: int
 
     def measure(self) -> None:
         """Run the rounds, then report."""
-        plain = self._own("NDJSON", bodies.ndjson(self.size))
-        with_ids = self._own("NDJSON with ids", bodies.ndjson(self.size, ids=True))
-        by_series = self._by_series()
-        theirs = [lane for peer in self.others for lane in self._theirs(peer)]
+        plain = self._own_lane("NDJSON", bodies.ndjson(self.size))
+        with_ids = self._own_lane("NDJSON with ids", bodies.ndjson(self.size, ids=True))
+        by_series = self._series_lanes()
+        theirs = [lane for peer in self.peers for lane in self._peer_lanes(peer)]
         lanes: list[Lane] = [plain, with_ids, *by_series, *theirs]
         self._in_turns(lanes, lambda lane: lane.warm_up())
         for _ in range(self.space.rounds):
@@ -73,48 +76,60 @@ class _Size:
 
     def _in_turns(self, lanes: list[Lane], act: Callable[[Lane], None]) -> None:
         """Let each lane act while the programs of the others are suspended."""
-        programs = [self.service, *(peer.service for peer in self.others if peer.service)]
+        programs = [self.service, *(peer.service for peer in self.peers if peer.service)]
         for lane in lanes:
-            with alone([program for program in programs if program is not lane.service]):
+            with suspend_all([program for program in programs if program is not lane.service]):
                 act(lane)
 
-    def _own(
-        self, name: str, sent: list[bytes], path: str = _BATCH, interleaved: int = data.HOSTS
+    def _own_lane(
+        self,
+        name: str,
+        request_bodies: list[bytes],
+        path: str = _BATCH,
+        interleaved_rows: int = data.HOSTS,
     ) -> OwnLane:
-        prepared = self._load(path, data.NDJSON, sent, interleaved)
-        return OwnLane(name, self.service, prepared, self.size)
+        prepared_load = self._load(path, data.NDJSON, request_bodies, interleaved_rows)
+        return OwnLane(name, self.service, prepared_load, self.size)
 
-    def _by_series(self) -> list[OwnLane]:
+    def _series_lanes(self) -> list[OwnLane]:
         """Return a lane for each shape."""
         return [
-            self._own(f"{count:,} series of {points}", bodies.series(count, points), _SERIES, 1)
+            self._own_lane(
+                f"{count:,} series of {points}", bodies.series(count, points), _SERIES, 1
+            )
             for count, points in SHAPES[self.size]
         ]
 
-    def _theirs(self, peer: Peer) -> list[PeerLane]:
+    def _peer_lanes(self, peer: Peer) -> list[PeerLane]:
         if peer.service is None:
             return []
         if peer.program == INFLUX:
             lines = bodies.lines(self.size, always_timed=True)
-            return [self._peer(peer, "cpu_load", self._load(peers.WRITE, data.TEXT, lines))]
+            return [self._peer_lane(peer, "cpu_load", self._load(peers.WRITE, data.TEXT, lines))]
         lines = bodies.lines(self.size, always_timed=False)
         by_series = bodies.victoria_series(*SHAPES[self.size][0])
         return [
-            self._peer(peer, "cpu_load_value", self._load(peers.WRITE, data.TEXT, lines)),
-            self._peer(peer, "cpu_load", self._load(peers.IMPORT, data.TEXT, by_series, 1)),
+            self._peer_lane(peer, "cpu_load_value", self._load(peers.WRITE, data.TEXT, lines)),
+            self._peer_lane(peer, "cpu_load", self._load(peers.IMPORT, data.TEXT, by_series, 1)),
         ]
 
-    def _peer(self, peer: Peer, metric: str, sent: Load) -> PeerLane:
+    def _peer_lane(self, peer: Peer, metric: str, peer_load: Load) -> PeerLane:
         assert peer.service
-        form = "line protocol" if sent.path == peers.WRITE else "JSON lines"
+        form = "line protocol" if peer_load.path == peers.WRITE else "JSON lines"
         name = f"{peer.name}, {form}"
-        return PeerLane(name, peer.service, sent, self.size, peer=peer, metric=metric)
+        return PeerLane(name, peer.service, peer_load, self.size, peer=peer, metric=metric)
 
     def _load(
-        self, path: str, content_type: str, sent: list[bytes], interleaved: int = data.HOSTS
+        self,
+        path: str,
+        content_type: str,
+        request_bodies: list[bytes],
+        interleaved_rows: int = data.HOSTS,
     ) -> Load:
-        prepared = load.prepare(self.space.folder, path, content_type, sent, CONNECTIONS)
-        return replace(prepared, interleaved=interleaved)
+        prepared_load = load.prepare(
+            self.space.folder, path, content_type, request_bodies, CONNECTIONS
+        )
+        return replace(prepared_load, interleaved_rows=interleaved_rows)
 
     def _report(
         self,
@@ -139,7 +154,7 @@ class _Size:
         for peer_lane in theirs if by_series else []:
             name = f"  {by_series[0].name} / {peer_lane.name}"
             section.compare(name, "points/s", by_series[0].rates, peer_lane.rates)
-        for peer in self.others:
+        for peer in self.peers:
             if peer.service is None:
                 name = f"  NDJSON / {peer.name}"
                 section.rows.append(Row(name, "points/s", None, None, "not installed"))

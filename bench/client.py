@@ -58,10 +58,10 @@ class Client:
         head = received[:end].lower()
         if head[9:12] == b"204":
             return 204, b""
-        at = head.find(_LENGTH)
-        if at < 0:
+        position = head.find(_LENGTH)
+        if position < 0:
             raise CheckFailed(f"an answer without Content-Length: {head[:200]!r}")
-        length = int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0])
+        length = int(head[position + len(_LENGTH) :].split(b"\r\n", 1)[0])
         parts = [received[end + len(_END_OF_HEAD) :]]
         missing = length - len(parts[0])
         while missing > 0:
@@ -69,7 +69,7 @@ class Client:
             missing -= len(parts[-1])
         return int(head[9:12]), b"".join(parts)
 
-    def ask(self, request: bytes) -> Any:  # noqa: ANN401  (JSON)
+    def get_json(self, request: bytes) -> Any:  # noqa: ANN401  (JSON)
         """Send one request that must answer 200 with JSON; return the JSON."""
         status, body = self.send(request)
         if status != 200:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.report import Section
-from bench.service import NAIVE, SERVICE, Program, running
+from bench.service import NAIVE, SERVICE, Program, run_program
 from bench.workspace import Workspace
 
 _STARTS = 5
@@ -31,7 +31,7 @@ def _starts(program: Program, folder: Callable[[], Path]) -> tuple[list[float], 
     times = []
     memory = None
     for n in range(_STARTS + 1):
-        with running(program, folder()) as service:
+        with run_program(program, folder()) as service:
             times.append(service.seconds_to_start * 1000)
             if n == _STARTS:
                 time.sleep(_REST_SECONDS)

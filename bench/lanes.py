@@ -7,7 +7,7 @@ from bench import load
 from bench.load import Load, Totals
 from bench.peers import Peer
 from bench.service import Service
-from bench.workspace import Account, settled, settled_count, stored
+from bench.workspace import RowCheck, settled_count, settled_total, stored_total
 
 _WARM_UP_SECONDS = 1
 _PEER_PAUSE_SECONDS = 1.5
@@ -20,7 +20,7 @@ class Lane:
 
     name: str
     service: Service
-    sent: Load
+    load: Load
     points: int
     totals: list[Totals] = field(default_factory=list)
     warm: int = 0
@@ -32,33 +32,33 @@ class Lane:
         return [totals.rate * self.points for totals in self.totals]
 
     @property
-    def acknowledged(self) -> int:
+    def acknowledged_points(self) -> int:
         """Points acknowledged in all rounds."""
-        return sum(totals.answered for totals in self.totals) * self.points
+        return sum(totals.answers for totals in self.totals) * self.points
 
     def warm_up(self) -> None:
         """Run it for a moment that counts for nothing."""
-        load.try_once(self.service, self.sent)
-        totals = load.run(self.service, self.sent, _WARM_UP_SECONDS)
-        self.warm = (1 + totals.answered) * self.points
+        load.try_once(self.service, self.load)
+        totals = load.run(self.service, self.load, _WARM_UP_SECONDS)
+        self.warm = (1 + totals.answers) * self.points
 
     def turn(self, seconds: int) -> None:
         """Run it once."""
-        self.totals.append(load.run(self.service, self.sent, seconds))
+        self.totals.append(load.run(self.service, self.load, seconds))
 
     def close(self) -> str:
         """Fail unless all that was acknowledged is there; return the numbers."""
         raise NotImplementedError
 
     def _cut_off(self, runs: int) -> int:
-        return runs * self.sent.connections * self.points
+        return runs * self.load.connections * self.points
 
 
 @dataclass(slots=True)
 class OwnLane(Lane):
     """One of this service's formats: what is acknowledged must be in the next answer."""
 
-    accounts: list[Account] = field(default_factory=list)
+    accounts: list[RowCheck] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     """Seconds to the first answer after each round."""
 
@@ -66,19 +66,19 @@ class OwnLane(Lane):
     def readable_rates(self) -> list[float]:
         """Points a second from the first byte sent until all of them could be read."""
         return [
-            account.acknowledged / (totals.seconds + wait)
+            account.acknowledged_rows / (totals.seconds + wait)
             for account, totals, wait in zip(self.accounts, self.totals, self.waits, strict=True)
         ]
 
     def turn(self, seconds: int) -> None:
         """Run it once, and count before and after."""
-        before = settled(self.service)
-        totals = load.run(self.service, self.sent, seconds)
-        started = time.perf_counter()
-        at_once = stored(self.service) - before
-        self.waits.append(time.perf_counter() - started)
-        after = settled(self.service) - before
-        account = Account(totals.answered * self.points, at_once, after, self._cut_off(1))
+        before = settled_total(self.service)
+        totals = load.run(self.service, self.load, seconds)
+        began = time.perf_counter()
+        at_once = stored_total(self.service) - before
+        self.waits.append(time.perf_counter() - began)
+        after = settled_total(self.service) - before
+        account = RowCheck(totals.answers * self.points, at_once, after, self._cut_off(1))
         account.check(f"{self.name}, {self.points:,} points a request")
         self.totals.append(totals)
         self.accounts.append(account)
@@ -86,7 +86,7 @@ class OwnLane(Lane):
     def close(self) -> str:
         """Return the numbers of all rounds, each of which was checked."""
         return (
-            f"{self.name}: {self.acknowledged:,} points acknowledged, "
+            f"{self.name}: {self.acknowledged_points:,} points acknowledged, "
             f"{sum(a.found_at_once for a in self.accounts):,} in the first answer, "
             f"{sum(a.found_at_last for a in self.accounts):,} at last"
         )
@@ -102,9 +102,11 @@ class PeerLane(Lane):
     def close(self) -> str:
         """Count the points after all rounds: each must be there, and once."""
         total = settled_count(lambda: self.peer.count(self.metric), self.name, _PEER_PAUSE_SECONDS)
-        found = total - self.peer.counted.get(self.metric, 0)
-        self.peer.counted[self.metric] = total
-        sent = self.warm + self.acknowledged
-        account = Account(sent, found, found, self._cut_off(len(self.totals) + 1))
+        found_points = total - self.peer.last_counts.get(self.metric, 0)
+        self.peer.last_counts[self.metric] = total
+        acknowledged_points = self.warm + self.acknowledged_points
+        account = RowCheck(
+            acknowledged_points, found_points, found_points, self._cut_off(len(self.totals) + 1)
+        )
         account.check(f"{self.name}, {self.points:,} points a request")
-        return f"{self.name}: {sent:,} points acknowledged, {found:,} found"
+        return f"{self.name}: {acknowledged_points:,} points acknowledged, {found_points:,} found"

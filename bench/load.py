@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.bodies import filled
+from bench.bodies import fill_marks
 from bench.client import CheckFailed, Client, post
 from bench.data import HOSTS
 
@@ -37,17 +37,17 @@ class Load:
     content_type: str
     bodies: tuple[Path, ...]
     connections: int
-    interleaved: int = HOSTS
+    interleaved_rows: int = HOSTS
     rate: float = 0
 
-    def at(self, rate: float) -> "Load":
+    def at_rate(self, rate: float) -> "Load":
         """Return the same load at `rate` requests a second."""
         return replace(self, rate=rate)
 
     def request(self, number: int = 0) -> bytes:
         """Return one of the requests, with ids and times of its own."""
         body = self.bodies[number % len(self.bodies)].read_bytes()
-        return post(self.path, filled(body), self.content_type)
+        return post(self.path, fill_marks(body), self.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Totals:
     second while 64 connections open at the start is counted as thirty, so p99 is an upper bound.
     """
 
-    answered: int
-    refused: int
-    broken: int
-    late: int
+    answers: int
+    failures: int
+    broken_connections: int
+    late_answers: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -69,14 +69,14 @@ class Totals:
 
     @property
     def rate(self) -> float:
-        return self.answered / self.seconds
+        return self.answers / self.seconds
 
 
 @dataclass(slots=True)
 class _Rows:
     """Rows with ids or times sent so far: each run goes on where the last one stopped."""
 
-    sent: int = 0
+    sent_rows: int = 0
 
 
 _ROWS = _Rows()
@@ -84,23 +84,23 @@ _ROWS = _Rows()
 
 def find_wrk() -> str:
     """Return the path of wrk, or say how to get it."""
-    found = shutil.which("wrk")
-    if found is None:
+    path = shutil.which("wrk")
+    if path is None:
         raise CheckFailed(
             "wrk is not installed, and the sections 'single', 'bulk' and 'sustained' need it "
             "(Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)"
         )
-    return found
+    return path
 
 
 def prepare(
     folder: Path, path: str, content_type: str, bodies: list[bytes], connections: int
 ) -> Load:
     """Write the bodies where wrk's script reads them."""
-    own = Path(tempfile.mkdtemp(prefix="bodies-", dir=folder))
+    body_folder = Path(tempfile.mkdtemp(prefix="bodies-", dir=folder))
     files = []
     for n, body in enumerate(bodies):
-        file = own / f"{n}.body"
+        file = body_folder / f"{n}.body"
         file.write_bytes(body)
         files.append(file)
     return Load(path, content_type, tuple(files), connections)
@@ -128,8 +128,8 @@ class Run:
             seconds - QUIET_SECONDS,
             telling,
             time.time_ns() // 1_000_000,
-            load.interleaved,
-            _ROWS.sent,
+            load.interleaved_rows,
+            _ROWS.sent_rows,
         )
         command = [
             find_wrk(),
@@ -144,18 +144,18 @@ class Run:
             *map(str, load.bodies),
         ]
         with self._output.open("wb") as output:
-            self.started = time.monotonic()
+            self.start_time = time.monotonic()
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
     @property
-    def answered(self) -> int:
+    def answer_count(self) -> int:
         """How many answers were 200, by wrk's last line of progress."""
-        told = [
+        progress_lines = [
             line
             for line in self._output.read_text().splitlines(keepends=True)
             if line.startswith(_SO_FAR) and line.endswith("\n")
         ]
-        return int(told[-1].removeprefix(_SO_FAR)) if told else 0
+        return int(progress_lines[-1].removeprefix(_SO_FAR)) if progress_lines else 0
 
     def kill(self) -> None:
         """End it at once, if it still runs."""
@@ -169,16 +169,22 @@ class Run:
         finally:
             self.kill()
         lines = self._output.read_text(errors="replace").splitlines()
-        found = [line for line in lines if line.startswith(_TOTALS)]
-        if status or not found:
+        results = [line for line in lines if line.startswith(_TOTALS)]
+        if status or not results:
             raise CheckFailed("\n".join([f"wrk ended with {status}", *lines[-20:]]))
-        totals = Totals(**json.loads(found[0].removeprefix(_TOTALS)))
-        _ROWS.sent = totals.next_row
-        if totals.refused or totals.broken or totals.late or not totals.answered:
+        totals = Totals(**json.loads(results[0].removeprefix(_TOTALS)))
+        _ROWS.sent_rows = totals.next_row
+        if (
+            totals.failures
+            or totals.broken_connections
+            or totals.late_answers
+            or not totals.answers
+        ):
             raise CheckFailed(
-                f"POST {self._load.path} on {self._service.name}: {totals.answered} answers in "
-                f"{totals.seconds:.1f} s, of them {totals.refused} with status 4xx or 5xx; "
-                f"{totals.broken} broken connections, {totals.late} answers after 20 s\n"
+                f"POST {self._load.path} on {self._service.name}: {totals.answers} answers in "
+                f"{totals.seconds:.1f} s, of them {totals.failures} with status 4xx or 5xx; "
+                f"{totals.broken_connections} broken connections, "
+                f"{totals.late_answers} answers after 20 s\n"
                 f"{self._service.log_tail()}"
             )
         return totals
@@ -214,9 +220,9 @@ def _probe(service: "Service", load: Load, seconds: int, rate: float) -> list[fl
     with Client(service.port) as client:
         while time.monotonic() < end:
             request = requests[len(latencies) % len(requests)]
-            started = time.perf_counter()
-            client.ask(request)
-            latencies.append((time.perf_counter() - started) * 1000)
+            began = time.perf_counter()
+            client.get_json(request)
+            latencies.append((time.perf_counter() - began) * 1000)
             if rate:
                 due = max(due + 1 / rate, time.monotonic())
                 time.sleep(max(0, due - time.monotonic()))

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 from bench.client import CheckFailed
-from bench.service import HOST, Program, Service, running
+from bench.service import HOST, Program, Service, run_program
 from bench.workspace import Workspace
 
 VICTORIA = "victoria-metrics"
@@ -56,7 +56,7 @@ class Peer:
 
     program: str
     service: Service | None = None
-    counted: dict[str, int] = field(default_factory=dict)
+    last_counts: dict[str, int] = field(default_factory=dict)
     """Points of a metric when they were last counted."""
 
     @property
@@ -81,14 +81,14 @@ IMPORT = "/api/v1/import"
 
 
 @contextmanager
-def started(space: Workspace) -> Iterator[list[Peer]]:
+def run_peers(space: Workspace) -> Iterator[list[Peer]]:
     """Start those that are installed, and stop them at the end of the block."""
     with ExitStack() as stack:
         peers = []
         for program in _PROGRAMS:
             service = None
             if shutil.which(program.name):
-                service = stack.enter_context(running(program, space.fresh(program.name)))
+                service = stack.enter_context(run_program(program, space.fresh(program.name)))
                 if program.name == INFLUX:
                     _ask(service.port, "/query", q=f"CREATE DATABASE {_DATABASE}")
             peers.append(Peer(program.name, service))
@@ -101,15 +101,15 @@ def _in_victoria(port: int, metric: str) -> int:
     query = f"sum(count_over_time({metric}[1d]))"
     as_of = str(int(time.time()) + 3600)
     answer = json.loads(_ask(port, "/api/v1/query", query=query, nocache="1", time=as_of))
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return int(found[0]["value"][1]) if found else 0
+    results: list[dict[str, Any]] = answer["data"]["result"]
+    return int(results[0]["value"][1]) if results else 0
 
 
 def _in_influx(port: int, metric: str) -> int:
     query = f'SELECT count("value") FROM "{metric}"'  # noqa: S608  (our own name)
     answer = json.loads(_ask(port, "/query", db=_DATABASE, q=query))
-    found: list[dict[str, Any]] = answer["results"][0].get("series", [])
-    return int(found[0]["values"][0][1]) if found else 0
+    series: list[dict[str, Any]] = answer["results"][0].get("series", [])
+    return int(series[0]["values"][0][1]) if series else 0
 
 
 def _ask(port: int, path: str, **fields: str) -> bytes:
@@ -129,5 +129,5 @@ def _version(package: str) -> str:
     if dpkg is None:
         return ""
     command = [dpkg, "--show", "--showformat=${Version}", package]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.split("+")[0].split("~")[0] if done.returncode == 0 else ""
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    return process.stdout.split("+")[0].split("~")[0] if process.returncode == 0 else ""

@@ -175,7 +175,7 @@ end
 function done(summary, latency, _)
    local errors = summary.errors
    io.write(string.format(
-      'TOTALS {"answered": %d, "refused": %d, "broken": %d, "late": %d, ' ..
+      'TOTALS {"answers": %d, "failures": %d, "broken_connections": %d, "late_answers": %d, ' ..
       '"seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "next_row": %.0f}\n',
       summary.requests, errors.status, errors.connect + errors.read + errors.write,
       errors.timeout, summary.duration / 1e6,

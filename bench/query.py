@@ -12,7 +12,7 @@ from urllib.parse import quote
 from bench import data
 from bench.client import CheckFailed, Client, get, post
 from bench.report import Section, quantile, ratio
-from bench.service import SERVICE, running
+from bench.service import SERVICE, run_program
 from bench.workspace import Workspace
 
 QUERY = """
@@ -35,23 +35,23 @@ def measure(space: Workspace) -> Section:
     Both must give the right count and the same sum, or there is nothing to compare.
     """
     section = Section("One metric, last 24 h, at 1,000,000 points", "GraphQL", "REST")
-    with running(SERVICE, space.loaded()) as service, Client(service.port) as client:
+    with run_program(SERVICE, space.loaded()) as service, Client(service.port) as client:
         _check_answers(client)
-        doors: tuple[Iterator[float], Iterator[float]] = (
+        apis: tuple[Iterator[float], Iterator[float]] = (
             _latencies(client, [_graphql(name) for name in data.NAMES]),
             _latencies(client, [_rest(name) for name in data.NAMES]),
         )
         slices: tuple[list[list[float]], list[list[float]]] = ([], [])
-        for door in doors:
-            list(islice(door, _WARM_UP))
+        for api in apis:
+            list(islice(api, _WARM_UP))
         deadline = time.monotonic() + _SECONDS_AT_MOST
         while len(slices[0]) < _REQUESTS // _SLICE and time.monotonic() < deadline:
-            taken: tuple[list[float], list[float]] = ([], [])
+            latencies: tuple[list[float], list[float]] = ([], [])
             for _ in range(_SLICE):
-                for door, kept in zip(doors, taken, strict=True):
-                    kept.append(next(door))
-            for kept, all_of_door in zip(taken, slices, strict=True):
-                all_of_door.append(kept)
+                for api, api_latencies in zip(apis, latencies, strict=True):
+                    api_latencies.append(next(api))
+            for api_latencies, api_slices in zip(latencies, slices, strict=True):
+                api_slices.append(api_latencies)
         _report(section, slices[0], slices[1])
         section.add("memory after it", "MiB RSS", service.resident_mib())
     return section
@@ -87,18 +87,18 @@ def _latencies(client: Client, requests: list[bytes]) -> Iterator[float]:
     while True:
         request = requests[turn % len(requests)]
         turn += 1
-        started = time.perf_counter()
+        began = time.perf_counter()
         status, body = client.send(request)
-        spent = (time.perf_counter() - started) * 1000
+        latency = (time.perf_counter() - began) * 1000
         if status != 200 or b'"errors"' in body:
             raise CheckFailed(f"a read answered {status}: {body[:500].decode(errors='replace')}")
-        yield spent
+        yield latency
 
 
 def _check_answers(client: Client) -> None:
     for name in data.NAMES:
-        rest = client.ask(_rest(name))
-        graphql = _total(client.ask(_graphql(name)))
+        rest = client.get_json(_rest(name))
+        graphql = _total(client.get_json(_graphql(name)))
         pairs = [
             (rest["count"], data.POINTS_PER_NAME),
             (graphql["count"], data.POINTS_PER_NAME),
@@ -117,8 +117,8 @@ def _total(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the one total in a GraphQL answer."""
     try:
         series = answer["data"]["metric"]["query"]["series"]
-        only = series[0] if isinstance(series, list) else series
-        total: dict[str, Any] = only["total"]
+        first_series = series[0] if isinstance(series, list) else series
+        total: dict[str, Any] = first_series["total"]
     except (KeyError, TypeError, IndexError):
         raise CheckFailed(f"an unexpected GraphQL answer: {json.dumps(answer)[:500]}") from None
     return total

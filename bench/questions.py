@@ -21,12 +21,12 @@ def body(query: str, **variables: object) -> str:
     return json.dumps({"query": query, "variables": variables})
 
 
-def _metric(arguments: str, below: str) -> str:
-    return f'{{metric(name: "{NAMES[7]}") {{query({arguments}) {{{below}}}}}}}'
+def _metric(arguments: str, selection: str) -> str:
+    return f'{{metric(name: "{NAMES[7]}") {{query({arguments}) {{{selection}}}}}}}'
 
 
-def _events(arguments: str, below: str) -> str:
-    return f"{{eventTrend({arguments}) {{{below}}}}}"
+def _events(arguments: str, selection: str) -> str:
+    return f"{{eventTrend({arguments}) {{{selection}}}}}"
 
 
 QUESTIONS = {
@@ -56,8 +56,8 @@ QUESTIONS = {
 """What each whole answer is compared with the bare engine for."""
 
 LARGE = {
-    name: (_metric(_LAST_MINUTES, below), _metric(_FEW_MINUTES, below))
-    for name, below in {
+    name: (_metric(_LAST_MINUTES, selection), _metric(_FEW_MINUTES, selection))
+    for name, selection in {
         "10,000 points as columns {avg count} + times": "times series {columns {avg count}}",
         "10,000 points as points {time values {avg count}}": (
             "series {points {time values {avg count}}}"

@@ -18,15 +18,15 @@ _WIDTHS = (60, 12, 12, 12)
 class Row:
     """One line: a figure, the figure it is compared with, and their ratio."""
 
-    what: str
+    name: str
     unit: str
     ours: float | None
-    other: float | None = None
+    baseline: float | None = None
     ratio: str = ""
 
     def line(self) -> str:
-        cells = (self.what, self.unit, number(self.ours), number(self.other), self.ratio)
-        return _aligned(cells)
+        cells = (self.name, self.unit, number(self.ours), number(self.baseline), self.ratio)
+        return _align(cells)
 
 
 @dataclass(slots=True)
@@ -35,39 +35,39 @@ class Section:
 
     title: str
     ours: str = "service"
-    other: str = ""
+    baseline: str = ""
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     samples: list[dict[str, float | None]] = field(default_factory=list)
     """Figures over time, the same keys in each."""
 
     def compare(
-        self, what: str, unit: str, ours: Sequence[float], other: Sequence[float] | None = None
+        self, name: str, unit: str, ours: Sequence[float], baseline: Sequence[float] | None = None
     ) -> None:
         """Add the medians over rounds, and the ratio with its range over the rounds."""
         self.rows.append(
             Row(
-                what,
+                name,
                 unit,
                 statistics.median(ours),
-                statistics.median(other) if other else None,
-                ratio(ours, other) if other else "",
+                statistics.median(baseline) if baseline else None,
+                ratio(ours, baseline) if baseline else "",
             )
         )
 
-    def add(self, what: str, unit: str, ours: float | None, other: float | None = None) -> None:
+    def add(self, name: str, unit: str, ours: float | None, baseline: float | None = None) -> None:
         """Add single figures."""
-        each = ratio([ours], [other]) if ours is not None and other is not None else ""
-        self.rows.append(Row(what, unit, ours, other, each))
+        ratio_text = ratio([ours], [baseline]) if ours is not None and baseline is not None else ""
+        self.rows.append(Row(name, unit, ours, baseline, ratio_text))
 
     def text(self) -> str:
-        heading = f"{self.ours} / {self.other}" if self.other else ""
-        lines = [_aligned((self.title, "unit", self.ours, self.other, heading))]
+        heading = f"{self.ours} / {self.baseline}" if self.baseline else ""
+        lines = [_align((self.title, "unit", self.ours, self.baseline, heading))]
         lines.append("-" * max(len(lines[0]), sum(_WIDTHS) + 20))
         lines.extend(row.line() for row in self.rows)
         if self.samples:
             names = list(self.samples[0])
-            cells = [names, *([number(each[n]) for n in names] for each in self.samples)]
+            cells = [names, *([number(sample[n]) for n in names] for sample in self.samples)]
             lines.append("")
             lines.extend("".join(f"{cell:>15}" for cell in row) for row in cells)
         lines.extend(f"  {note}" for note in self.notes)
@@ -77,19 +77,19 @@ class Section:
         return asdict(self)
 
 
-def ratio(ours: Sequence[float], other: Sequence[float]) -> str:
+def ratio(ours: Sequence[float], baseline: Sequence[float]) -> str:
     """Return the median of the ratios round by round, with the smallest and the largest."""
-    each = sorted(a / b for a, b in zip(ours, other, strict=True) if b)
-    if not each:
+    ratios = sorted(a / b for a, b in zip(ours, baseline, strict=True) if b)
+    if not ratios:
         return ""
-    middle = f"{statistics.median(each):.2f}"
-    return middle if len(each) == 1 else f"{middle} ({each[0]:.2f}-{each[-1]:.2f})"
+    middle = f"{statistics.median(ratios):.2f}"
+    return middle if len(ratios) == 1 else f"{middle} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the value below which ``share`` of the values lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    sorted_values = sorted(values)
+    return sorted_values[max(0, math.ceil(share * len(sorted_values)) - 1)]
 
 
 def number(value: float | None) -> str:
@@ -123,24 +123,24 @@ def fdatasync_us(folder: Path, times: int = 100) -> float:
     """Return the median time of a 4 KiB append and fdatasync, in microseconds."""
     sync = getattr(os, "fdatasync", os.fsync)
     block = os.urandom(4096)
-    spent = []
+    times_us = []
     handle = os.open(folder / "fdatasync", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         for _ in range(times):
-            started = time.perf_counter()
+            began = time.perf_counter()
             os.write(handle, block)
             sync(handle)
-            spent.append((time.perf_counter() - started) * 1e6)
+            times_us.append((time.perf_counter() - began) * 1e6)
     finally:
         os.close(handle)
-    return statistics.median(spent)
+    return statistics.median(times_us)
 
 
-def _aligned(cells: tuple[str, str, str, str, str]) -> str:
-    what, unit, ours, other, note = cells
+def _align(cells: tuple[str, str, str, str, str]) -> str:
+    name, unit, ours, baseline, note = cells
     widths = _WIDTHS
     return (
-        f"{what:<{widths[0]}}{unit:<{widths[1]}}{ours:>{widths[2]}}{other:>{widths[3]}}   {note}"
+        f"{name:<{widths[0]}}{unit:<{widths[1]}}{ours:>{widths[2]}}{baseline:>{widths[3]}}   {note}"
     ).rstrip()
 
 

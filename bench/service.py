@@ -49,7 +49,7 @@ NAIVE = Program(
 )
 
 # The service itself, with a few routes more.
-WATCHED = Program(
+INSTRUMENTED_SERVICE = Program(
     "watched",
     (
         *(sys.executable, "-m", "uvicorn", "bench.watched:app", "--host", HOST, "--port", "{port}"),
@@ -73,7 +73,7 @@ class Service:
             name: value.format(port=self.port, folder=folder)
             for name, value in program.variables.items()
         }
-        started = time.perf_counter()
+        began = time.perf_counter()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -90,7 +90,7 @@ class Service:
             self._process.kill()
             self._process.wait()
             raise
-        self.seconds_to_start = time.perf_counter() - started
+        self.seconds_to_start = time.perf_counter() - began
         """From the start of the process to the first answer that says it is ready."""
 
     @property
@@ -102,8 +102,8 @@ class Service:
         answer = "no answer"
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                ended = f"{self.name} ended with {self._process.returncode} before it was ready"
-                raise CheckFailed(f"{ended}\n{self.log_tail()}")
+                problem = f"{self.name} ended with {self._process.returncode} before it was ready"
+                raise CheckFailed(f"{problem}\n{self.log_tail()}")
             try:
                 with Client(self.port, timeout=5) as client:
                     status, _ = client.send(get(program.ready_path))
@@ -131,7 +131,7 @@ class Service:
             return None
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspend(self) -> Iterator[None]:
         """Stop the process for a while, so that its background work cannot disturb another's turn.
 
         What it owes it pays in its own turn.
@@ -144,9 +144,9 @@ class Service:
 
     def stop(self) -> None:
         """Ask the process to end, and insist after half a minute; fail if it ended badly."""
-        ended = self._process.poll()
-        if ended is not None:
-            raise CheckFailed(f"{self.name} ended by itself with {ended}\n{self.log_tail()}")
+        exit_code = self._process.poll()
+        if exit_code is not None:
+            raise CheckFailed(f"{self.name} ended by itself with {exit_code}\n{self.log_tail()}")
         self._process.send_signal(signal.SIGTERM)
         try:
             status = self._process.wait(_STOPPED_WITHIN_SECONDS)
@@ -155,12 +155,12 @@ class Service:
             self._process.wait()
             status = None
         if status not in {0, -signal.SIGTERM, 128 + signal.SIGTERM}:
-            how = "had to be killed" if status is None else f"ended with {status}"
-            raise CheckFailed(f"{self.name} {how} after SIGTERM\n{self.log_tail()}")
+            outcome = "had to be killed" if status is None else f"ended with {status}"
+            raise CheckFailed(f"{self.name} {outcome} after SIGTERM\n{self.log_tail()}")
 
 
 @contextmanager
-def running(program: Program, folder: Path) -> Iterator[Service]:
+def run_program(program: Program, folder: Path) -> Iterator[Service]:
     """Start a program, and stop it at the end of the block."""
     service = Service(program, folder)
     try:
@@ -171,8 +171,8 @@ def running(program: Program, folder: Path) -> Iterator[Service]:
 
 def _environment(port: int, folder: Path) -> dict[str, str]:
     """Return this environment without its settings for the service, plus ours."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ANALYTICS_")}
-    return {**inherited, "HOST": HOST, "PORT": str(port), "ANALYTICS_DATA": str(folder)}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("ANALYTICS_")}
+    return {**variables, "HOST": HOST, "PORT": str(port), "ANALYTICS_DATA": str(folder)}
 
 
 def _free_port() -> int:

@@ -10,8 +10,16 @@ from bench import data, load
 from bench.client import CheckFailed
 from bench.load import Load
 from bench.report import Section, quantile
-from bench.service import NAIVE, SERVICE, Service, running
-from bench.workspace import EVENTS, POINTS, Account, Workspace, alone, settled, stored
+from bench.service import NAIVE, SERVICE, Service, run_program
+from bench.workspace import (
+    EVENTS,
+    POINTS,
+    RowCheck,
+    Workspace,
+    settled_total,
+    stored_total,
+    suspend_all,
+)
 
 CONNECTIONS = 64
 
@@ -35,13 +43,13 @@ class _Rounds:
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
-    def run(self, service: Service, sent: Load, seconds: int) -> int:
+    def run(self, service: Service, request_load: Load, seconds: int) -> int:
         """Run one round and return how many requests were acknowledged."""
-        probe_rate = _PROBE_RATE if sent.rate else 0
-        totals, latencies = load.run_probed(service, sent, seconds, probe_rate)
+        probe_rate = _PROBE_RATE if request_load.rate else 0
+        totals, latencies = load.run_probed(service, request_load, seconds, probe_rate)
         self.rates.append(totals.rate)
         self.latencies += latencies
-        return totals.answered + len(latencies)
+        return totals.answers + len(latencies)
 
 
 def measure(space: Workspace) -> Section:
@@ -55,8 +63,8 @@ def measure(space: Workspace) -> Section:
         _Endpoint("/events", data.event_bodies(), EVENTS),
     )
     with (
-        running(SERVICE, space.fresh("single")) as service,
-        running(NAIVE, space.fresh("naive")) as naive,
+        run_program(SERVICE, space.fresh("single")) as service,
+        run_program(NAIVE, space.fresh("naive")) as naive,
     ):
         for endpoint in endpoints:
             _compare(space, section, endpoint, service, naive)
@@ -70,21 +78,23 @@ def measure(space: Workspace) -> Section:
 def _compare(
     space: Workspace, section: Section, endpoint: _Endpoint, service: Service, naive: Service
 ) -> None:
-    sent = load.prepare(space.folder, endpoint.path, data.JSON, endpoint.bodies, CONNECTIONS)
-    for one, other in ((service, naive), (naive, service)):
-        with alone([other]):
-            load.try_once(one, sent)
-            load.run(one, sent, _WARM_UP_SECONDS)
+    request_load = load.prepare(
+        space.folder, endpoint.path, data.JSON, endpoint.bodies, CONNECTIONS
+    )
+    for measured_service, paused_service in ((service, naive), (naive, service)):
+        with suspend_all([paused_service]):
+            load.try_once(measured_service, request_load)
+            load.run(measured_service, request_load, _WARM_UP_SECONDS)
     ours, theirs = _Rounds(), _Rounds()
     counts = []
     for _ in range(space.rounds):
-        with alone([naive]):
-            counts.append(_counted(endpoint, service, ours, sent, space.seconds))
-        with alone([service]):
-            theirs.run(naive, sent, space.seconds)
-    with alone([naive]):
-        wanted = statistics.median(ours.rates) / 2
-        half, reached = _half_load(space, endpoint, service, sent, wanted)
+        with suspend_all([naive]):
+            counts.append(_run_counted_round(endpoint, service, ours, request_load, space.seconds))
+        with suspend_all([service]):
+            theirs.run(naive, request_load, space.seconds)
+    with suspend_all([naive]):
+        target_rate = statistics.median(ours.rates) / 2
+        half, rate_reached = _half_load(space, endpoint, service, request_load, target_rate)
     name = f"POST {endpoint.path}"
     section.compare(name, "requests/s", ours.rates, theirs.rates)
     for share in (50, 99):
@@ -94,50 +104,53 @@ def _compare(
             quantile(ours.latencies, share / 100),
             quantile(theirs.latencies, share / 100),
         )
-    section.add("  at half of that rate", "requests/s", reached)
+    section.add("  at half of that rate", "requests/s", rate_reached)
     for share in (50, 99):
         section.add(
             f"    latency p{share} of one more connection",
             "ms",
             quantile(half.latencies, share / 100),
         )
-    acknowledged, found = (
-        sum(count.acknowledged for count in counts),
+    acknowledged_rows, found_rows = (
+        sum(count.acknowledged_rows for count in counts),
         sum(count.found_at_last for count in counts),
     )
     section.notes.append(
-        f"{name}: {acknowledged:,} acknowledged, {found:,} found, every answer a success; "
+        f"{name}: {acknowledged_rows:,} acknowledged, {found_rows:,} found, "
+        "every answer a success; "
         f"half load: {len(half.latencies):,} latencies, {_PROBE_RATE} a second at most"
     )
 
 
 def _half_load(
-    space: Workspace, endpoint: _Endpoint, service: Service, sent: Load, wanted: float
+    space: Workspace, endpoint: _Endpoint, service: Service, peak_load: Load, target_rate: float
 ) -> tuple[_Rounds, float]:
     """Send ``wanted`` requests a second, the probe's included; fail if they do not go through."""
-    paced = sent.at(max(1, wanted - _PROBE_RATE))
+    paced_load = peak_load.at_rate(max(1, target_rate - _PROBE_RATE))
     seconds = max(space.seconds, _HALF_LOAD_SECONDS)
-    tried = []
+    rates_reached = []
     for _ in range(_HALF_LOAD_TRIES):
         half = _Rounds()
-        count = _counted(endpoint, service, half, paced, seconds + load.QUIET_SECONDS)
-        tried.append(count.acknowledged / seconds)
-        if 0.9 < tried[-1] / wanted < 1.1:
-            return half, tried[-1]
-    rates = ", ".join(f"{rate:,.0f}" for rate in tried)
+        count = _run_counted_round(
+            endpoint, service, half, paced_load, seconds + load.QUIET_SECONDS
+        )
+        rates_reached.append(count.acknowledged_rows / seconds)
+        if 0.9 < rates_reached[-1] / target_rate < 1.1:
+            return half, rates_reached[-1]
+    rates = ", ".join(f"{rate:,.0f}" for rate in rates_reached)
     raise CheckFailed(
-        f"POST {endpoint.path}: half load is {wanted:,.0f}/s, but {rates}/s went through"
+        f"POST {endpoint.path}: half load is {target_rate:,.0f}/s, but {rates}/s went through"
     )
 
 
-def _counted(
-    endpoint: _Endpoint, service: Service, rounds: _Rounds, sent: Load, seconds: int
-) -> Account:
+def _run_counted_round(
+    endpoint: _Endpoint, service: Service, rounds: _Rounds, request_load: Load, seconds: int
+) -> RowCheck:
     """Run one round of the service and check that all it acknowledged is there."""
-    before = settled(service, endpoint.total)
-    count = rounds.run(service, sent, seconds)
-    at_once = stored(service, endpoint.total) - before
-    after = settled(service, endpoint.total) - before
-    account = Account(count, at_once, after, 0 if sent.rate else CONNECTIONS)
+    before = settled_total(service, endpoint.total)
+    count = rounds.run(service, request_load, seconds)
+    at_once = stored_total(service, endpoint.total) - before
+    after = settled_total(service, endpoint.total) - before
+    account = RowCheck(count, at_once, after, 0 if request_load.rate else CONNECTIONS)
     account.check(f"POST {endpoint.path}")
     return account

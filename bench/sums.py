@@ -6,7 +6,7 @@ from bench.client import CheckFailed, Client, post
 from bench.large import NAMES
 from bench.questions import body
 from bench.report import Section
-from bench.service import SERVICE, running
+from bench.service import SERVICE, run_program
 from bench.workspace import Workspace
 
 _TURNS = 15
@@ -22,7 +22,7 @@ _WAYS = {
 def measure(space: Workspace) -> Section:
     """Measure what a sum costs more than a maximum, in turns."""
     section = Section("Exact sums, and the largest value", "sum", "max")
-    with running(SERVICE, space.large()) as service, Client(service.port) as client:
+    with run_program(SERVICE, space.large()) as service, Client(service.port) as client:
         for way, text in _WAYS.items():
             for field in ("sum", "avg", "stddev", "increase"):
                 query = f'{{metric(name: "{NAMES[3]}") {{query({text}}}}}'
@@ -34,12 +34,12 @@ def measure(space: Workspace) -> Section:
 
 def _in_turns(client: Client, *queries: str) -> tuple[list[float], ...]:
     requests = [post("/graphql", body(query).encode()) for query in queries]
-    taken: tuple[list[float], ...] = tuple([] for _ in requests)
+    latencies: tuple[list[float], ...] = tuple([] for _ in requests)
     for _ in range(_WARM_UP + _TURNS):
-        for request, kept in zip(requests, taken, strict=True):
+        for request, request_latencies in zip(requests, latencies, strict=True):
             began = time.perf_counter()
             status, answer = client.send(request)
-            kept.append((time.perf_counter() - began) * 1000)
+            request_latencies.append((time.perf_counter() - began) * 1000)
             if status != 200 or b'"errors"' in answer[:20]:
                 raise CheckFailed(f"a read answered {status}: {answer[:500]!r}")
-    return tuple(kept[_WARM_UP:] for kept in taken)
+    return tuple(request_latencies[_WARM_UP:] for request_latencies in latencies)

@@ -9,8 +9,8 @@ from bench import bodies, data, load, watch
 from bench.client import CheckFailed, Client, get
 from bench.load import Run
 from bench.report import Section, number, quantile
-from bench.service import SERVICE, Service, running
-from bench.workspace import Account, Workspace, load_million, settled, stored
+from bench.service import SERVICE, Service, run_program
+from bench.workspace import RowCheck, Workspace, load_million, settled_total, stored_total
 
 CONNECTIONS = 4
 ROWS = 1_000
@@ -27,7 +27,7 @@ _ACTIVE = "active parts"
 
 
 @dataclass(slots=True)
-class _Asker:
+class _QueryClient:
     """One client that asks for one of ten metrics, which the load leaves alone."""
 
     port: int
@@ -42,7 +42,7 @@ class _Asker:
                 time.sleep(_IDLE_PAUSE_SECONDS)
         return quantile(latencies, 0.95)
 
-    def until(self, end: float) -> list[float]:
+    def query_until(self, end: float) -> list[float]:
         """Ask every half second, and return what it took."""
         first = len(self.latencies)
         with Client(self.port) as client:
@@ -56,45 +56,47 @@ class _Asker:
 def _ask(client: Client, turn: int) -> float:
     """Ask once and return the milliseconds; all points of the metric must be there."""
     name = data.NAMES[turn % len(data.NAMES)]
-    started = time.perf_counter()
-    count = client.ask(get(f"/metrics/{name}?hours=24"))["count"]
-    spent = (time.perf_counter() - started) * 1000
+    began = time.perf_counter()
+    count = client.get_json(get(f"/metrics/{name}?hours=24"))["count"]
+    latency = (time.perf_counter() - began) * 1000
     if count != data.POINTS_PER_NAME:
         raise CheckFailed(f"{name} has {count:,} points, not {data.POINTS_PER_NAME:,}")
-    return spent
+    return latency
 
 
 def measure(space: Workspace) -> Section:
     """Measure whether memory, parts, and what waits stay bounded, and what a query takes."""
     section = Section("Sustained bulk writes, NDJSON, 4 connections", "service", "other")
     folder = space.fresh("sustained")
-    with running(SERVICE, folder) as service:
+    with run_program(SERVICE, folder) as service:
         load_million(service)
-        sent = load.prepare(
+        request_load = load.prepare(
             space.folder, "/metrics/batch", data.NDJSON, bodies.ndjson(ROWS), CONNECTIONS
         )
-        load.try_once(service, sent)
-        asker = _Asker(service.port)
+        load.try_once(service, request_load)
+        asker = _QueryClient(service.port)
         asker.idle()  # a warm-up, and time for the merges of what was loaded
         idle = asker.idle()
-        peak = load.run(service, sent, _PEAK_SECONDS).rate
-        before = settled(service)
+        peak = load.run(service, request_load, _PEAK_SECONDS).rate
+        before = settled_total(service)
         seconds = max(_TENTHS, round(space.minutes * 60))
-        run = Run(service, sent.at(peak * SHARE), seconds + load.QUIET_SECONDS, telling=0.25)
+        run = Run(
+            service, request_load.at_rate(peak * SHARE), seconds + load.QUIET_SECONDS, telling=0.25
+        )
         try:
             for tenth in range(1, _TENTHS + 1):
-                latencies = asker.until(run.started + seconds * tenth / _TENTHS)
-                sample = _sample(service, folder, run.answered * ROWS, latencies)
+                latencies = asker.query_until(run.start_time + seconds * tenth / _TENTHS)
+                sample = _sample(service, folder, run.answer_count * ROWS, latencies)
                 section.samples.append({"% of the run": tenth * 100 / _TENTHS, **sample})
                 sys.stderr.write(f"... sustained {_line(section.samples[-1])}\n")
             totals = run.totals()
         finally:
             run.kill()
-        at_once = stored(service) - before
-        account = Account(totals.answered * ROWS, at_once, settled(service) - before, 0)
+        at_once = stored_total(service) - before
+        account = RowCheck(totals.answers * ROWS, at_once, settled_total(service) - before, 0)
         account.check("sustained")
         after = asker.idle()
-    rate = account.acknowledged / seconds
+    rate = account.acknowledged_rows / seconds
     section.add("rate / peak in the first seconds", "rows/s", rate, peak * ROWS)
     section.add("query p95 / idle before it", "ms", quantile(asker.latencies, 0.95), idle)
     section.add("query p95 idle after it / before it", "ms", after, idle)
@@ -102,7 +104,8 @@ def measure(space: Workspace) -> Section:
     for name in (_RSS, _ACTIVE):
         section.add(f"{name} at 100 % / at 20 %", "", last[name], first[name])
     section.notes.append(
-        f"{account.acknowledged:,} rows acknowledged in {seconds} s, {at_once:,} found at once, "
+        f"{account.acknowledged_rows:,} rows acknowledged in {seconds} s, "
+        f"{at_once:,} found at once, "
         f"{account.found_at_last:,} at last; aimed at {peak * SHARE * ROWS:,.0f} rows/s"
     )
     section.notes.append(
@@ -114,13 +117,13 @@ def measure(space: Workspace) -> Section:
 
 
 def _sample(
-    service: Service, folder: Path, acknowledged: int, latencies: list[float]
+    service: Service, folder: Path, acknowledged_rows: int, latencies: list[float]
 ) -> dict[str, float | None]:
     gauges = watch.gauges(service)
     waiting = gauges.get(watch.WAITING_BYTES)
     folders, active = watch.parts(folder)
     return {
-        "acknowledged": acknowledged,
+        "acknowledged": acknowledged_rows,
         _RSS: service.resident_mib(),
         "rows waiting": gauges.get(watch.WAITING_ROWS),
         "MiB waiting": None if waiting is None else waiting / _MIB,

@@ -38,10 +38,10 @@ def parts(data: Path) -> tuple[int, int]:
             partition, first, last = match.groups()
             by_partition[partition].append((int(first), -int(last)))
     total = active = 0
-    for found in by_partition.values():
-        total += len(found)
+    for ranges in by_partition.values():
+        total += len(ranges)
         end = -1
-        for _, last in sorted(found):
+        for _, last in sorted(ranges):
             if -last > end:
                 active += 1
                 end = -last

@@ -23,16 +23,16 @@ from store import Store
 from store.engine import Answer
 from store.query.sql import Statement
 
-_Asked = tuple[Statement, str]
+_Query = tuple[Statement, str]
 
 
 @dataclass(slots=True)
-class _Kept:
+class _ReplayStore:
     """A store that keeps each answer of its engine, and gives it again if ``replays``."""
 
     store: Store
     replays: bool = False
-    asked: list[_Asked] = field(default_factory=list)
+    queries: list[_Query] = field(default_factory=list)
     _answers: dict[str, Answer] = field(default_factory=dict)
 
     async def select(self, statement: Statement, row: type[Any]) -> list[Any]:
@@ -43,7 +43,7 @@ class _Kept:
         if self.replays:
             return self._answers[statement.text]
         answer = await self.store.answer(statement, output)
-        self.asked.append((statement, output))
+        self.queries.append((statement, output))
         self._answers[statement.text] = answer
         return answer
 
@@ -53,58 +53,58 @@ class _Kept:
 
 async def bare(request: Request) -> JSONResponse:
     """Run the statements of each of some requests ``rounds`` times; their times together, in ms."""
-    asked = await request.json()
-    kept = _Kept(app.state.context.store)
-    await _answered(kept, asked["body"])
-    taken = []
-    for _ in range(asked["rounds"]):
+    arguments = await request.json()
+    replay_store = _ReplayStore(app.state.context.store)
+    await _run_request(replay_store, arguments["body"])
+    times = []
+    for _ in range(arguments["rounds"]):
         began = time.perf_counter()
-        for statement, output in kept.asked:
-            await kept.store.engine.answer(statement, output)
-        taken.append((time.perf_counter() - began) * 1000)
-    return JSONResponse({"ms": taken, "statements": len(kept.asked)})
+        for statement, output in replay_store.queries:
+            await replay_store.store.engine.answer(statement, output)
+        times.append((time.perf_counter() - began) * 1000)
+    return JSONResponse({"ms": times, "statements": len(replay_store.queries)})
 
 
-async def beyond(request: Request) -> JSONResponse:
+async def without_engine(request: Request) -> JSONResponse:
     """Answer a request ``rounds`` times from what the engine said once; dump the same by orjson.
 
     ``service`` is all that a request costs but for the engine and the socket: the middleware, the
     router, the resolvers, reading what the engine said, writing the answer. ``dumped`` is orjson
     writing the same data from objects that are there, ``read`` is orjson reading them before.
     """
-    asked = await request.json()
-    kept = _Kept(app.state.context.store)
-    content = await _answered(kept, asked["body"])
+    arguments = await request.json()
+    replay_store = _ReplayStore(app.state.context.store)
+    content = await _run_request(replay_store, arguments["body"])
     data = orjson.loads(content)["data"]
-    told = orjson.dumps(data)
+    encoded_data = orjson.dumps(data)
     times: dict[str, list[float]] = {"service": [], "dumped": [], "read": []}
-    kept.replays = True
-    for _ in range(asked["rounds"]):
+    replay_store.replays = True
+    for _ in range(arguments["rounds"]):
         began = time.perf_counter()
-        again = await _answered(kept, asked["body"])
-        served = time.perf_counter()
+        second_content = await _run_request(replay_store, arguments["body"])
+        served_at = time.perf_counter()
         orjson.dumps(data)
-        dumped = time.perf_counter()
-        times["service"].append((served - began) * 1000)
-        times["dumped"].append((dumped - served) * 1000)
-    for _ in range(asked["rounds"]):  # in between it would push the data out of the caches
+        dumped_at = time.perf_counter()
+        times["service"].append((served_at - began) * 1000)
+        times["dumped"].append((dumped_at - served_at) * 1000)
+    for _ in range(arguments["rounds"]):  # in between it would push the data out of the caches
         began = time.perf_counter()
-        orjson.loads(told)
+        orjson.loads(encoded_data)
         times["read"].append((time.perf_counter() - began) * 1000)
-    assert orjson.loads(again)["data"] == data
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    return JSONResponse(medians | {"bytes": len(told)})
+    assert orjson.loads(second_content)["data"] == data
+    medians = {name: statistics.median(durations) for name, durations in times.items()}
+    return JSONResponse(medians | {"bytes": len(encoded_data)})
 
 
-async def _answered(kept: _Kept, body: str) -> bytes:
+async def _run_request(replay_store: _ReplayStore, body: str) -> bytes:
     """Send a request through the whole application, as a server would; its clock stands still.
 
     It needs the application for itself: who asks meanwhile is answered from what was kept.
     """
     before: Context = app.state.context
     now = app.state.bench_now = getattr(app.state, "bench_now", before.now())
-    app.state.context = replace(before, store=cast("Store", kept), now=lambda: now)
-    sent: list[Message] = []
+    app.state.context = replace(before, store=cast("Store", replay_store), now=lambda: now)
+    messages: list[Message] = []
 
     async def receive() -> Message:
         await asyncio.sleep(0)
@@ -112,14 +112,14 @@ async def _answered(kept: _Kept, body: str) -> bytes:
 
     async def send(message: Message) -> None:
         await asyncio.sleep(0)
-        sent.append(message)
+        messages.append(message)
 
     try:
         await app({**_SCOPE, "state": {}}, receive, send)
     finally:
         app.state.context = before
-    content = b"".join(message.get("body", b"") for message in sent)
-    if sent[0]["status"] != 200 or b'"errors"' in content[:20]:
+    content = b"".join(message.get("body", b"") for message in messages)
+    if messages[0]["status"] != 200 or b'"errors"' in content[:20]:
         raise RuntimeError(content[:500].decode(errors="replace"))
     return content
 
@@ -144,4 +144,4 @@ _SCOPE: Scope = {
 }
 
 app.add_route("/bench/bare", bare, methods=["POST"])
-app.add_route("/bench/beyond", beyond, methods=["POST"])
+app.add_route("/bench/beyond", without_engine, methods=["POST"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import data
 from bench.client import CheckFailed, Client, get, post
-from bench.service import ROOT, SERVICE, Service, running
+from bench.service import ROOT, SERVICE, Service, run_program
 
 POINTS = "total_metrics_tracked"
 EVENTS = "total_events_tracked"
@@ -39,7 +39,7 @@ class Workspace:
         """Return the data folder of a stopped service that holds a million points."""
         if self._loaded is None:
             folder = self.fresh("loaded")
-            with running(SERVICE, folder) as service:
+            with run_program(SERVICE, folder) as service:
                 load_million(service)
             self._loaded = folder
         return self._loaded
@@ -54,16 +54,16 @@ class Workspace:
         return self._large
 
 
-def stored(service: Service, what: str = POINTS) -> int:
+def stored_total(service: Service, field: str = POINTS) -> int:
     """Return how many points or events the service says it has."""
     with Client(service.port) as client:
-        total: int = client.ask(get("/dashboard"))[what]
+        total: int = client.get_json(get("/dashboard"))[field]
         return total
 
 
-def settled(service: Service, what: str = POINTS) -> int:
+def settled_total(service: Service, field: str = POINTS) -> int:
     """Return the total once requests that were cut off are through."""
-    return settled_count(lambda: stored(service, what), f"{what} of {service.name}")
+    return settled_count(lambda: stored_total(service, field), f"{field} of {service.name}")
 
 
 def settled_count(count: Callable[[], int], name: str, pause: float = 0.2) -> int:
@@ -80,35 +80,36 @@ def settled_count(count: Callable[[], int], name: str, pause: float = 0.2) -> in
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RowCheck:
     """Rows acknowledged and rows found afterwards; rows of cut-off requests may be found too."""
 
-    acknowledged: int
+    acknowledged_rows: int
     found_at_once: int
     found_at_last: int
     cut_off_at_most: int
 
-    def check(self, what: str) -> None:
+    def check(self, name: str) -> None:
         """Fail if an acknowledged row is missing, or a row is there that nobody sent."""
         text = (
-            f"{what}: {self.acknowledged:,} rows acknowledged, {self.found_at_once:,} in the first "
+            f"{name}: {self.acknowledged_rows:,} rows acknowledged, "
+            f"{self.found_at_once:,} in the first "
             f"answer after the load, {self.found_at_last:,} at last"
         )
-        if self.found_at_last < self.acknowledged:
+        if self.found_at_last < self.acknowledged_rows:
             raise CheckFailed(f"{text}: acknowledged rows are lost")
-        if self.found_at_once < self.acknowledged:
+        if self.found_at_once < self.acknowledged_rows:
             raise CheckFailed(f"{text}: a read did not see what had been acknowledged")
-        if self.found_at_last > self.acknowledged + self.cut_off_at_most:
+        if self.found_at_last > self.acknowledged_rows + self.cut_off_at_most:
             raise CheckFailed(f"{text}: more than was sent")
 
 
 @contextmanager
-def alone(others: list[Service]) -> Iterator[None]:
+def suspend_all(services: list[Service]) -> Iterator[None]:
     """Suspend the other services for the length of the block."""
-    if not others:
+    if not services:
         yield
         return
-    with others[0].suspended(), alone(others[1:]):
+    with services[0].suspend(), suspend_all(services[1:]):
         yield
 
 
@@ -116,7 +117,7 @@ def load_million(service: Service) -> None:
     """Send a million points, of ten metrics, and check that they are there."""
     with Client(service.port) as client:
         for body in data.loaded_bodies():
-            client.ask(post("/metrics/batch", body, data.NDJSON))
-    total = stored(service)
+            client.get_json(post("/metrics/batch", body, data.NDJSON))
+    total = stored_total(service)
     if total != data.LOADED_POINTS:
         raise CheckFailed(f"{data.LOADED_POINTS:,} points were acknowledged, {total:,} are there")
