@@ -11,7 +11,7 @@ from store.query.fields import json_fields
 from store.query.sql import Slots, Statement
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
-from tests.oracle.aggregates import identity
+from tests.oracle.aggregates import as_double, identity
 
 HUGE: Final = int("9" * 309)
 EDGES: Final[list[Any]] = [
@@ -82,16 +82,6 @@ def check(some: list[Any], found: Told) -> None:
         assert by_value[identity(value)] == text, (text, value)
     for number, value in zip(found.numbers, some, strict=True):
         assert number == as_double(value), value
-
-
-def as_double(value: Any) -> float | None:
-    """Return a number as a double; what is beyond all doubles comes out of the engine as null."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
 
 
 async def test_edges(service: Service) -> None:

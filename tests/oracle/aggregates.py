@@ -101,6 +101,11 @@ def number_at(row: Row, path: str, cast: str | None = None) -> float | None:
         found = re.fullmatch(r" *(-?(0|[1-9]\d*)([.]\d+)?([eE][-+]?\d+)?) *", value, re.ASCII)
         number = float(found[1]) if found else None
         return number if number is not None and math.isfinite(number) else None
+    return as_double(value)
+
+
+def as_double(value: Any) -> float | None:
+    """Return a JSON number as a double; None for other values and for numbers beyond doubles."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -182,7 +187,7 @@ def _distinct(values: Sequence[Any]) -> Expected:
 def _ends(rows: Sequence[Row], pick: Callable[..., Row]) -> Expected:
     if not rows:
         return NULL
-    return Expected((pick(rows, key=lambda row: (row.time, row.order)).value,), relative_error=0)
+    return Expected((pick(rows, key=lambda row: (row.time, row.position)).value,), relative_error=0)
 
 
 _OF_ROWS: Final[dict[str, Callable[[Sequence[Row], Mapping[str, Any]], Expected]]] = {

@@ -1,14 +1,13 @@
 """Whether an answer about series is what the oracle says of the rows."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from schema.buckets import Granularity
 from schema.scalars import Instant, parse_instant, rfc3339
-from tests.harness.panels import Band, Group, Panel
+from tests.harness.panels import Group, Panel
 from tests.oracle.aggregates import (
     NULL,
     ZERO,
@@ -17,12 +16,12 @@ from tests.oracle.aggregates import (
     Row,
     counter_increases,
     expected_value,
-    identity,
     number_at,
 )
 from tests.oracle.buckets import ExpectedBuckets, cut_range
 from tests.oracle.fills import carry_forward, interpolate
 from tests.oracle.filters import passes
+from tests.oracle.group_keys import key_name, matches_key
 from tests.oracle.ranges import Interval, comparison_range, expected_range
 
 BUCKETED_FIELDS: Final = frozenset({"points", "columns", "previousColumns"})
@@ -33,33 +32,6 @@ def _in_words(row: Row) -> Mapping[str, Any]:
     people = {"userId": row.user, "sessionId": row.session}
     told = {"name": row.name, "value": row.value, "tags": row.tags, "properties": row.properties}
     return people | told
-
-
-def name_of(key: Any) -> str:
-    """Return how a group key is called in an answer."""
-    return key.property if isinstance(key, Band) else str(key).removeprefix("=")
-
-
-def shows(key: Any, part: Any, answer: str | None) -> bool:
-    """Say whether an answer shows one part of a group's identity."""
-    if part is None or answer is None:
-        return part is None and answer is None
-    kind, value = part
-    if isinstance(key, Band):
-        return _shows_band(key, int(value), answer)
-    if kind == "str":
-        return bool(answer == value)
-    try:
-        return bool(identity(json.loads(answer)) == part)
-    except ValueError:
-        return False
-
-
-def _shows_band(key: Band, place: int, answer: str) -> bool:
-    """Say whether a label is that of a band: `< 1`, `[1, 2)`, `>= 2`."""
-    sign = "<" if place == 0 else ">=" if place == len(key.bounds) else "["
-    found = [float(text) for text in re.findall(r"-?[\d.e+-]+", answer)]
-    return answer.startswith(sign) and found == [*key.bounds[max(0, place - 1) : place + 1]]
 
 
 def assert_result(panel: Panel, answer: Mapping[str, Any], rows: Sequence[Row], now: int) -> None:
@@ -206,15 +178,15 @@ class _Checker:
         if series["isOther"]:
             assert (series["label"], keys) == ("Other", [])
             return None
-        assert [key["name"] for key in keys] == [name_of(key) for key in panel.group_keys]
+        assert [key["name"] for key in keys] == [key_name(key) for key in panel.group_keys]
         if not panel.group_keys:
             whole = panel.source if panel.table == "metrics" else "Events"
             assert series["label"] == whole
             return ()
         texts = [key["value"] for key in keys]
         assert series["label"] == ", ".join("(none)" if t is None else t for t in texts)
-        found = [group for group in groups if all(map(shows, panel.group_keys, group, texts))]
-        assert len(found) == 1, (texts, list(groups))
+        found = [group for group in groups if all(map(matches_key, panel.group_keys, group, keys))]
+        assert len(found) == 1, (keys, list(groups))
         return found[0]
 
     def _check_order(self, shown: Sequence[Sequence[Row]], left: Sequence[Sequence[Row]]) -> None:

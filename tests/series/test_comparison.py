@@ -35,9 +35,8 @@ BEFORE: Final = CompareInput(mode=CompareMode.PREVIOUS_PERIOD)
 
 def written(zone: str, first: str, behind: str) -> TimeRange:
     """Return the range between two local times, as `between` makes it."""
-    return resolve_range(
-        range_input(instant_at(zone, first), instant_at(zone, behind)), NOON, Zone(zone)
-    )
+    ends = (instant_at(zone, time) for time in (first, behind))
+    return resolve_range(range_input(*ends), NOON, Zone(zone))
 
 
 def ends(span: TimeRange) -> tuple[int, int]:
@@ -294,9 +293,8 @@ def test_comparison_is_earlier_and_never_empty(span: TimeRange, mode: CompareMod
     """Any range in any zone: what it is compared with begins earlier, and is not empty."""
     zone = span.timezone
     if not mode.name.endswith("WEEKDAY"):
-        span = resolve_range(
-            range_input(span.from_, min(span.to, span.from_ + 3650 * DAY)), NOON, zone
-        )
+        end = min(span.to, span.from_ + 3650 * DAY)
+        span = resolve_range(range_input(span.from_, end), NOON, zone)
     found = comparison(span, CompareInput(mode=mode), zone, NOON)
     assert found.from_ < found.to
     assert found.from_ < span.from_

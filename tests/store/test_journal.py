@@ -18,15 +18,8 @@ from schema.errors import AnalyticsError
 from store.journal.journal import Journal
 from store.journal.row_ids import BatchNumbers, Position
 from store.loader import Loader
-from tests.harness.stores import (
-    journal_lines,
-    open_journal,
-    open_store,
-    record,
-    segment_contents,
-    stored_keys,
-    stored_rows,
-)
+from tests.harness import stores
+from tests.harness.stores import journal_lines, open_journal, open_store, record, stored_keys
 
 _SYNC = "store.journal.journal._sync_data"
 _SYNC_FOLDER = "store.journal.journal.sync_folder"
@@ -142,7 +135,7 @@ async def test_positions_are_the_rows_of_the_engine(tmp_path: Path) -> None:
         given = await asyncio.gather(*(record(store, *batch) for batch in names))
         given.append(await record(store, "later"))
         names.append(["later"])
-        found = {row.key: (row.batch, row.row) for row in await stored_rows(store)}
+        found = {row.key: (row.batch, row.row) for row in await stores.stored_rows(store)}
     expected = {
         key: (position.batch, position.row + i)
         for batch, position in zip(names, given, strict=True)
@@ -374,7 +367,7 @@ async def test_full_journal_refuses_until_it_is_loaded(
         assert await stored_keys(store) == ["a", "b", "f"]
         await record(store, "c", "d", "e")
         assert await stored_keys(store) == ["a", "b", "f", "c", "d", "e"]
-    assert segment_contents(tmp_path / "data" / "journal" / "metrics") == {}
+    assert stores.segment_contents(tmp_path / "data" / "journal" / "metrics") == {}
 
 
 @pytest.mark.parametrize("seed", range(4))
