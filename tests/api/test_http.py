@@ -15,11 +15,10 @@ from starlette.datastructures import Headers
 
 from api.compression import SMALLEST
 from api.negotiation import best_encoding, media_type_weight, weights
-from app import create_app
-from settings import InvalidSettingError, Settings, from_environment
+from settings import InvalidSettingError, from_environment
 from tests.harness.apis import error_summary, first_error, get, metric_path, record, stored_totals
 from tests.harness.process import Process
-from tests.harness.service import Service
+from tests.harness.service import Service, prefixed_service
 
 PREFIX: Final = "/analytics"
 JSON_QUERY: Final = {"query": "{health {status}}"}
@@ -41,12 +40,9 @@ async def names(service: Service) -> list[str]:
 
 @pytest_asyncio.fixture
 async def behind_a_proxy(service: Service) -> AsyncIterator[Service]:
-    """Open a second door to the store, whose paths have a prefix."""
-    app = create_app(Settings(root_path=PREFIX))
-    app.state.context = service.context
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
-        yield Service(http, service.context)
+    """Serve the store a second time, under paths with a prefix."""
+    async with prefixed_service(service, PREFIX) as prefixed:
+        yield prefixed
 
 
 async def raw(

@@ -11,11 +11,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app import create_app
-from settings import InvalidSettingError, Settings, from_environment
+from settings import InvalidSettingError, from_environment
 from tests.harness import javascript
 from tests.harness.apis import error_summary
-from tests.harness.service import Service
+from tests.harness.service import Service, prefixed_service
 
 PAGES = {
     "/": "Metrics and events",
@@ -29,12 +28,9 @@ PREFIX = "/analytics"
 
 @pytest_asyncio.fixture
 async def behind_a_proxy(service: Service) -> AsyncIterator[Service]:
-    """Open a second door to the store, whose paths have a prefix."""
-    app = create_app(Settings(root_path=PREFIX))
-    app.state.context = service.context
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
-        yield Service(http, service.context)
+    """Serve the store a second time, under paths with a prefix."""
+    async with prefixed_service(service, PREFIX) as prefixed:
+        yield prefixed
 
 
 class _Links(HTMLParser):

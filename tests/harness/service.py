@@ -38,6 +38,16 @@ class Service:
         return content
 
 
+@contextlib.asynccontextmanager
+async def prefixed_service(service: Service, prefix: str) -> AsyncIterator[Service]:
+    """Serve the store of a running service under paths with a prefix, as behind a proxy."""
+    app = create_app(Settings(root_path=prefix))
+    app.state.context = service.context
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        yield Service(http, service.context)
+
+
 @contextlib.contextmanager
 def stop_clock(service: Service, now: Instant) -> Iterator[None]:
     """Stop the service's clock at an instant."""
