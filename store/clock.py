@@ -1,7 +1,7 @@
-"""The server's clocks: times of arrival, and durations that no change of the wall clock touches.
+"""The server's clocks: a wall clock for times of arrival, a steady clock for durations.
 
-The wall clock can be wrong, and be put right while the service runs. It says when a row arrived. It
-does not say which of two rows came first, or how long ago that was.
+The wall clock can be wrong, and an operator can correct it while the service runs. So it gives the
+time of arrival of a row, but neither the order of two rows nor a row's age.
 """
 
 import time
@@ -11,30 +11,30 @@ from schema.scalars import MS_PER_HOUR, Instant
 from store.timestamps import MAX_TIME
 
 MAX_AHEAD_MS = 24 * MS_PER_HOUR
-"""How far behind the newest arrival the wall clock may be for ranges to end with that arrival.
+"""Maximum milliseconds by which a range that ends now may extend to the newest arrival.
 
-A clock set to local time instead of UTC is at most 14 hours wrong. A range that reached further
-would show weeks of nothing for weeks, because of one row from the time when the clock was wrong.
+A clock set to local time instead of UTC is at most 14 hours wrong. With a larger maximum, one row
+from a wrong clock would add weeks without data to every range.
 """
 
 
 def wall_ms() -> int:
-    """Return the milliseconds since 1970, as the wall clock says."""
+    """Return the wall clock's milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def steady_ms() -> int:
-    """Return milliseconds of a clock that only moves forward, from some moment in the past."""
+    """Return milliseconds of a clock that only moves forward; its zero is arbitrary."""
     return time.monotonic_ns() // 1_000_000
 
 
 def is_plausible(ms: int) -> bool:
-    """Tell whether rows may have this time: the years 1970 to 2099."""
+    """Return whether rows may have this time: the years 1970 to 2099."""
     return 0 <= ms <= MAX_TIME
 
 
 def wrong_clock(ms: int) -> AnalyticsError:
-    """Return the refusal of rows that would get the time of a clock that is wrong."""
+    """Return the error for rows that would get the time of a wrong clock."""
     date = time.strftime("%Y-%m-%d", time.gmtime(ms // 1000))
     message = (
         f"The server's clock is wrong: it says {date}. Rows without a timestamp are refused until"
@@ -44,17 +44,17 @@ def wrong_clock(ms: int) -> AnalyticsError:
 
 
 class Arrivals:
-    """Remembers the newest time of arrival, for ranges that end now.
+    """The newest time of arrival, for ranges that end now.
 
-    When the wall clock is put back, what arrived before has a later time than now.
+    After the wall clock is put back, earlier rows have later times than now.
     """
 
     def __init__(self) -> None:
-        """Know of no arrival."""
+        """Start without arrivals."""
         self._newest = 0
 
     def add(self, ms: int) -> None:
-        """Note a time of arrival."""
+        """Add a time of arrival."""
         if self._newest < ms and is_plausible(ms):
             self._newest = ms
 

@@ -19,7 +19,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path, root: Path) -> None:
-    """Create a folder, and make each step from `below` down to it durable."""
+    """Create a folder, and make each folder from `root` down to it durable."""
     folder.mkdir(parents=True, exist_ok=True)
     for step in folder.parents:
         sync_folder(step)

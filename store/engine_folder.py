@@ -1,8 +1,9 @@
-"""The engine's folder on disk: repairs the links of a copy, refuses a copy that is not whole.
+"""The engine's folder on disk: repairs the links of a copied store, refuses an incomplete copy.
 
-`metadata/default` is a link to the folder with the tables' definitions, `data/default/<table>` a
-link to a table's rows; both folders are `store/xxx/<uuid>`. The engine makes a new, empty database
-where the first link is missing, and an empty table where a table's folder is.
+`metadata/default` links to the folder with the tables' definitions. `data/default/<table>` links to
+the folder with a table's rows. Both folders are `store/xxx/<uuid>`. Where the first link is
+missing, the engine creates an empty database. Where a table's folder is missing, it creates an
+empty table.
 """
 
 import re
@@ -20,7 +21,7 @@ _DEFINITION: Final = re.compile(
 _DAMAGED_PREFIX: Final = "broken-on-start_"
 _PART_NAME: Final = re.compile(r"(.+?)_(\d+)_(\d+)_\d+(_|$)")
 _FORMAT_FILE: Final = "format_version.txt"
-"""A file that each table's folder has."""
+"""A file in the folder of every table."""
 
 _NON_PART_PREFIXES: Final = ("detached", "tmp", "delete_tmp")
 _MIGRATIONS_TABLE: Final = "migrations.sql"
@@ -31,7 +32,7 @@ _ADVICE: Final = (
 
 
 class _Part(NamedTuple):
-    """The name of a part: the inserts from `first` to `last` of a partition."""
+    """The name of a part, which contains the inserts from `first` to `last` of a partition."""
 
     partition: str
     first: int
@@ -39,25 +40,25 @@ class _Part(NamedTuple):
 
     @classmethod
     def read(cls, name: str) -> "_Part | None":
-        """Read the name of a part's folder."""
+        """Parse the name of a part's folder; return None for any other name."""
         match = _PART_NAME.match(name)
         return cls(match[1], int(match[2]), int(match[3])) if match else None
 
     def is_replaced(self, parts: Iterable["_Part"]) -> bool:
-        """Tell whether other parts have its first and its last insert (numbers have gaps)."""
-        same = [other for other in parts if other.partition == self.partition]
+        """Return whether the parts contain its first and its last insert (numbers have gaps)."""
+        same_partition = [part for part in parts if part.partition == self.partition]
         return all(
-            any(other.first <= insert <= other.last for other in same)
+            any(part.first <= insert <= part.last for part in same_partition)
             for insert in (self.first, self.last)
         )
 
 
 class StoreFolderError(RuntimeError):
-    """A folder that the service can't start with; the message is one line and says what to do."""
+    """A folder that the service can't start with; the message is one line with the remedy."""
 
 
 class EngineFolder:
-    """The folder that the engine works in, looked at before the engine opens it."""
+    """The folder that the engine works in, checked before the engine opens it."""
 
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which need not exist."""
@@ -70,9 +71,9 @@ class EngineFolder:
         return self._link.readlink().name if self._link.is_symlink() else ""
 
     def repair(self) -> list[str]:
-        """Make the links of a copied store right; return the links that were changed.
+        """Correct the links of a copied store; return the changed links.
 
-        Raises `StoreFolderError` when files are missing that no link can replace.
+        Raises `StoreFolderError` when files are missing.
         """
         try:
             return list(self._repair_links())
@@ -111,11 +112,11 @@ class EngineFolder:
         return self._folder / "store" / uuid[:3] / uuid
 
     def _entries(self, name: str) -> Iterator[Path]:
-        """Go through what a folder like `data` has, two levels down."""
+        """List the entries of a folder such as `data`, two levels down."""
         return (path for path in self._folder.glob(f"{name}/*/*"))
 
     def _find_database(self, uuid_folders: list[Path]) -> Path:
-        """Return the folder with the definitions of our tables."""
+        """Return the folder with the definitions of the service's tables."""
         databases = [home for home in uuid_folders if any(home.glob("*.sql"))]
         linked_database = None
         if self._link.is_symlink():
@@ -140,7 +141,7 @@ class EngineFolder:
         return candidates[0]
 
     def _has_rows(self, database: Path) -> bool:
-        """Tell whether a table has rows, apart from our list of migrations."""
+        """Return whether any table but `migrations` has rows."""
         for definition in database.glob("*.sql"):
             match = _DEFINITION.match(definition.read_text())
             if (
@@ -154,13 +155,13 @@ class EngineFolder:
     @staticmethod
     def _checksum_files(table_folder: Path) -> Iterator[Path]:
         return (
-            found
-            for found in table_folder.glob("*/checksums.txt")
-            if not found.parent.name.startswith(_NON_PART_PREFIXES)
+            file
+            for file in table_folder.glob("*/checksums.txt")
+            if not file.parent.name.startswith(_NON_PART_PREFIXES)
         )
 
     def _repair_link(self, link: Path, target_folder: Path) -> Iterator[str]:
-        """Make a link lead to a folder of this store; yield it if it did not."""
+        """Point a link to a folder of this store; yield the link if it changed."""
         target = Path(
             "../" * len(link.parent.relative_to(self._folder).parts)
         ) / target_folder.relative_to(self._folder)
@@ -170,7 +171,7 @@ class EngineFolder:
             link.unlink()
         elif link.is_dir():
             self._remove_copy(link, target_folder)
-        elif link.exists():  # where links can't be, some tools write a file with the target
+        elif link.exists():  # without links, some copy tools write a file with the target
             link.unlink()
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target)
@@ -178,7 +179,7 @@ class EngineFolder:
         yield str(link.relative_to(self._folder))
 
     def _remove_copy(self, copy: Path, original_folder: Path) -> None:
-        """Remove a folder that was copied in place of a link to `home`, if `home` has all of it."""
+        """Remove a folder that was copied in place of a link, if its original has every file."""
         for path in copy.rglob("*"):
             original = original_folder / path.relative_to(copy)
             if path.is_file() and not (
@@ -188,17 +189,18 @@ class EngineFolder:
         shutil.rmtree(copy)
 
     def check_parts(self) -> None:
-        """Refuse a store with rows that the engine found damaged when it opened them.
+        """Raise `StoreFolderError` if the engine found damaged parts when it opened the store.
 
-        The engine only moves such rows away, and answers without them. After a power cut that may
-        be a part whose merge was not on the disk yet: then the engine has the parts that were
-        merged, and nothing is lost.
+        The engine moves a damaged part away, and answers without its rows. After a power cut, the
+        part may be a merge that was not on the disk yet. The merged parts then still exist, and no
+        row is lost.
         """
         for folder in sorted(self._folder.glob(f"store/???/*/detached/{_DAMAGED_PREFIX}*")):
             part = _Part.read(folder.name.removeprefix(_DAMAGED_PREFIX))
             table_folder = folder.parent.parent
-            others = [_Part.read(found.parent.name) for found in self._checksum_files(table_folder)]
-            if part and part.is_replaced([other for other in others if other]):
+            files = self._checksum_files(table_folder)
+            parts = [_Part.read(file.parent.name) for file in files]
+            if part and part.is_replaced(filter(None, parts)):
                 spare = folder.with_name(folder.name.replace(_DAMAGED_PREFIX, "ignored_", 1))
                 shutil.rmtree(spare, ignore_errors=True)  # an earlier power cut, the same merge
                 folder.rename(spare)
@@ -209,9 +211,9 @@ class EngineFolder:
             )
 
     def check_owner(self, owner_file: Path) -> None:
-        """Refuse another store than the one that a data folder was used with.
+        """Raise `StoreFolderError` if the data folder was used with another store before.
 
-        `note` is the file in the data folder that has the database's UUID.
+        `owner_file` is the file in the data folder with the database's UUID.
         """
         if not owner_file.exists():
             return
@@ -226,7 +228,7 @@ class EngineFolder:
         )
 
     def note_owner(self, owner_file: Path) -> None:
-        """Note in the data folder which store it is used with."""
+        """Write the database's UUID into the data folder, once."""
         if not owner_file.exists() and self.database:
             write_durably(owner_file, f"{self.database}\n".encode())
 

@@ -1,4 +1,4 @@
-"""How much of this machine the engine may use."""
+"""Limits of memory, threads, time and rows for the engine on this machine."""
 
 import contextlib
 import os
@@ -11,10 +11,11 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one query (`query_*`, `seconds`, rows) and on the engine as a whole.
+    """Limits of one query (`query_*`, `seconds`, rows) and of the engine as a whole.
 
-    `id_memory_bytes` is for the memory of client ids, for each table; `body_bytes` for the bodies
-    of all requests that are not answered yet.
+    `id_memory_bytes` limits the Bloom filters of client ids of one table. `body_bytes` limits the
+    bodies of all requests without a response. `wait_seconds` limits the wait for a connection and
+    for rows to be loaded.
     """
 
     memory_bytes: int
@@ -30,7 +31,7 @@ class Limits:
 
     @classmethod
     def of_this_machine(cls) -> "Limits":
-        """Derive the limits from the memory and cores that this process really has."""
+        """Derive the limits from the memory and cores available to this process."""
         memory = available_memory()
         return cls(
             memory_bytes=memory * 7 // 10,
@@ -44,7 +45,7 @@ class Limits:
 def available_memory(
     cgroups: Path = _CGROUPS, own_cgroups: Path = Path("/proc/self/cgroup")
 ) -> int:
-    """Return the bytes of memory of this process's cgroup (v1 or v2), or else of the machine.
+    """Return the memory limit in bytes of this process's cgroup (v1 or v2), or of the machine.
 
     The engine looks at the machine only, so inside a container it would grow until it is killed.
     """
@@ -56,7 +57,7 @@ def available_memory(
 
 
 def _limit_files(cgroups: Path, own_cgroups: Path) -> list[Path]:
-    """List the files that may limit this process: its own group's and those of every parent."""
+    """List the limit files of this process's cgroup and of every parent."""
     files = [cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"]
     with contextlib.suppress(OSError):
         for line in own_cgroups.read_text().splitlines():

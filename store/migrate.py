@@ -1,4 +1,4 @@
-"""Brings a store's tables up to date: runs the numbered SQL files that it has not seen yet."""
+"""Migrations: brings a store's tables up to date by the numbered SQL files it has not run yet."""
 
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ class _Migration(msgspec.Struct):
 
 
 async def migrate(engine: Engine, folder: Path = FOLDER) -> None:
-    """Run what is missing, in order. Each file can be run again: a crash in its middle is no harm.
+    """Run the missing migrations in order. A file can be run again after a crash in its middle.
 
     Raises `EngineError` when the store was written by a newer version of the service.
     """

@@ -1,6 +1,6 @@
-"""Regular expressions of a request, checked by the engine before they are used.
+"""Regular expressions of a request, checked by the engine before the query runs.
 
-Only it can say what RE2 takes, and while a table is empty it would not look.
+Only the engine knows the patterns that its RE2 accepts, and on an empty table it checks none.
 """
 
 import re
@@ -19,7 +19,7 @@ _REASON: Final = re.compile(r"error: (.*?)\. Look at http", re.DOTALL)
 
 
 async def check_patterns(engine: Engine, statement: Statement) -> None:
-    """Raise `AnalyticsError` that names the field of a pattern which RE2 refuses."""
+    """Raise `AnalyticsError` with the field of a pattern that RE2 refuses."""
     patterns: dict[object, str] = {}
     for name, field in statement.patterns.items():
         patterns.setdefault(statement.params[name], field)

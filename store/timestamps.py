@@ -1,4 +1,4 @@
-"""Timestamps of rows: texts, or numbers in a unit, turned into milliseconds since 1970."""
+"""Timestamps of rows: strings or numbers in a unit, converted to milliseconds since 1970."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -38,9 +38,10 @@ MILLISECONDS: Final = UNITS["ms"]
 
 
 def instant_of(field: str, value: str | float, unit: Unit | None) -> Instant:
-    """Return a timestamp as an instant; `unit` is that of numbers, None if the sender gave none.
+    """Return a timestamp as an instant.
 
-    Raises `AnalyticsError` that names the field and the limit.
+    `unit` is the unit of numbers, None if the sender gave none. Raises `AnalyticsError` with the
+    field and the limit.
     """
     if isinstance(value, str):
         try:
@@ -70,7 +71,7 @@ def _instant_of_number(field: str, value: float, unit: Unit | None) -> Instant:
 
 
 def _finer_unit_hint(number: int, sent_in: Unit) -> str:
-    """Name the finer unit in which a number that is too large would be a timestamp of today."""
+    """Return a hint to the finer unit in which a too large number would be plausible, or ''."""
     for unit in UNITS.values():
         is_finer = unit.per_second > sent_in.per_second
         if is_finer and MIN_BARE_NUMBER <= unit.milliseconds(number) <= MAX_TIME:
@@ -79,5 +80,5 @@ def _finer_unit_hint(number: int, sent_in: Unit) -> str:
 
 
 def time_out_of_range(field: str, hint: str = "") -> AnalyticsError:
-    """Return the refusal of a time that is too early or too late."""
+    """Return the error for a time before 1970 or after 2099."""
     return bad_input(field, f"must be from 1970 to 2099{hint}", limit=MAX_TIME)

@@ -1,1 +1,1 @@
-"""The way in: request bodies to checked rows, each counted once, ready for the journal."""
+"""Ingest: parses and validates the rows of requests, and removes duplicates by client id."""

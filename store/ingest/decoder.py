@@ -1,4 +1,4 @@
-"""Reads the rows of a request: JSON, from whichever door, to checked rows and journal lines."""
+"""Decoder of request bodies: JSON from either API to validated rows and journal lines."""
 
 import contextlib
 import json
@@ -27,11 +27,11 @@ _DECODE_ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 @dataclass(slots=True)  # not frozen: that takes a microsecond more
 class Batch(Generic[Row]):
-    """The accepted rows of a request, their journal lines, and the refused rows.
+    """The accepted rows of a request, their journal lines, and the errors of rejected rows.
 
-    `points` is the number of rows that the table gets: one for each row, more for a series.
-    `fingerprints` are of the ids that clients gave, in the order of the rows that have one, None if
-    none has; `names` are those of the metrics or events, None if they are not known.
+    `points` counts the rows of the table: one for each row, more for a series. `id_hashes` are the
+    hashes of the client ids, in the order of the rows with an id; None without ids. `names` are
+    the names of the metrics or events, None if unknown.
     """
 
     row_type: RowType[Row]
@@ -44,18 +44,18 @@ class Batch(Generic[Row]):
 
     @property
     def rows(self) -> Sequence[Row]:
-        """The rows, read from the lines if nobody did it before."""
+        """The rows, decoded from the lines at the first access."""
         if self._rows is None:
             self._rows = self.row_type.plain.row.decode_lines(self.lines)
         return self._rows
 
     @property
     def ids(self) -> Sequence[str]:
-        """The ids that clients gave."""
+        """The client ids, in the order of the rows with an id."""
         return list(filter(None, map(_id_of, self.rows)))
 
     def without_rows(self, duplicates: Container[int]) -> "Batch[Row]":
-        """Return the batch without the rows at these places."""
+        """Return the batch without the rows at these indexes."""
         rows = [row for index, row in enumerate(self.rows) if index not in duplicates]
         return batch_of(self.row_type, rows, self.errors)
 
@@ -63,7 +63,7 @@ class Batch(Generic[Row]):
 def batch_of(
     row_type: RowType[Row], rows: Sequence[Row], errors: Sequence[RowError] = ()
 ) -> Batch[Row]:
-    """Return rows that were checked as a batch."""
+    """Return validated rows as a batch."""
     ids = list(filter(None, map(_id_of, rows)))
     names = frozenset(map(row_type.name_of, rows))
     lines = row_type.encoder.encode_lines(rows)
@@ -80,7 +80,7 @@ _ID_DECODER: Final = msgspec.json.Decoder(_RowId)
 
 @dataclass(frozen=True, slots=True)
 class _UndecodableRow:
-    """A row that can't be decoded, and its own id if that can."""
+    """A row that can't be decoded, with its client id if that can be decoded."""
 
     error: AnalyticsError
     id: str | None
@@ -89,9 +89,9 @@ class _UndecodableRow:
 def read_one(
     row_type: RowType[Row], body: bytes, now: Instant, unit: Unit | None = None
 ) -> tuple[Batch[Row], Instant]:
-    """Return the single row in `body`, and its time (`now` if it has none).
+    """Parse the single row in `body`; return it and its time (`now` if it has none).
 
-    Raises `AnalyticsError` that names the field and the limit.
+    Raises `AnalyticsError` with the field and the limit.
     """
     try:
         row = row_type.any_time.row.decode(body)
@@ -107,7 +107,7 @@ def read_one(
 
 
 def encode_rows(rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Return rows that are already objects as the JSON that `read_batch` reads."""
+    """Encode rows that are objects as JSON for `read_batch`."""
     try:
         return _ENCODER.encode(rows)
     except _DECODE_ERRORS as error:  # a lone surrogate has no UTF-8 form
@@ -121,10 +121,11 @@ def read_batch(
     field_names: Mapping[str, str] = REST_NAMES,
     unit: Unit | None = None,
 ) -> Batch[Row]:
-    """Read a JSON array or NDJSON of rows; keep the good, report the bad by index.
+    """Parse a JSON array or NDJSON of rows; keep the valid rows, report the others by index.
 
-    `unit` is that of numeric timestamps, None if the sender gave none. Raises `AnalyticsError` when
-    the body is no list of rows, or has too many.
+    `field_names` maps REST names to names of the calling API. `unit` is the unit of numeric
+    timestamps, None if the sender gave none. Raises `AnalyticsError` when the body is no list of
+    rows, or has too many.
     """
     batch = None
     if unit is None and not _UNUSUAL_TIME.search(body[:_SAMPLE_BYTES]):
@@ -146,7 +147,7 @@ def _check_count(noun: str, count: int, limit: int) -> None:
 
 
 def _read_plain(row_type: RowType[Row], body: bytes, now: Instant) -> Batch[Row] | None:
-    """Return a batch whose times are usual ones and whose rows are all good, else None."""
+    """Return a batch if all rows are valid and their timestamps have a usual form, else None."""
     try:
         rows = _decode_rows(row_type.plain, body)
         if row_type.has_timestamp:
@@ -162,7 +163,7 @@ def _read_plain(row_type: RowType[Row], body: bytes, now: Instant) -> Batch[Row]
 def _read_any_time(
     row_type: RowType[Row], body: bytes, now: Instant, unit: Unit | None
 ) -> Batch[Row] | None:
-    """Return a batch whose rows are all good, else None."""
+    """Return a batch if all rows are valid, else None."""
     try:
         rows = _decode_rows(row_type.any_time, body)
         for row in rows:
@@ -173,7 +174,7 @@ def _read_any_time(
 
 
 def _decode_rows(decoders: Decoders[Row], body: bytes) -> list[Row]:
-    """Decode a batch in one go; raise when some row is bad, or when there are none or too many."""
+    """Decode a batch at once; raise when a row is invalid, or when there are none or too many."""
     rows = decoders.rows.decode(body) if _is_array(body) else _decode_lines(decoders, body)
     _check_count("rows", len(rows), MAX_ROWS)
     return rows
@@ -185,8 +186,8 @@ def _latin1() -> Any:  # noqa: ANN401 - re2 has no types
     return options
 
 
-# Times that msgspec reads in another way than RFC 3339 says: it rounds at the seventh digit, and
-# takes an offset without a colon. Each character can be written as an escape.
+# Timestamps that msgspec decodes otherwise than RFC 3339: it rounds at the seventh digit, and
+# accepts an offset without a colon. Each character of them can be an escape.
 _UNUSUAL_TIME: Final = re2.compile(
     rb':[0-9]{2}(?:\.[0-9]{7}|(?:\.[0-9]+)?[-+][0-9]{4}")|\\u00(?:3[0-9aA]|2[bdeBDE])',
     options=_latin1(),
@@ -194,17 +195,17 @@ _UNUSUAL_TIME: Final = re2.compile(
 
 
 _SAMPLE_BYTES: Final = 2_000
-"""Of the beginning of a body, to tell in time which times its sender writes."""
+"""Bytes at the beginning of a body that are searched for unusual timestamps before decoding."""
 
 
 def _stamp_plain(row_type: RowType[Row], rows: list[Row], now: Instant, body: bytes) -> None:
     is_searched = False
     for row in rows:
-        time = row.timestamp  # type: ignore[attr-defined]  # the kind is timed
+        time = row.timestamp  # type: ignore[attr-defined]  # the row type has one
         if time.__class__ is not int:
             if time.__class__ is datetime and not is_searched:
                 if _UNUSUAL_TIME.search(body):
-                    raise ValueError("some time is for the parser")
+                    raise ValueError("a timestamp is for the exact parser")
                 is_searched = True
             row_type.stamp(row, now, None)
 
@@ -224,7 +225,7 @@ def _read_row_by_row(
     field_names: Mapping[str, str],
     unit: Unit | None,
 ) -> Batch[Row]:
-    """Keep the rows of a batch that are good, report those that are bad."""
+    """Decode each row alone; keep the valid rows, report the others."""
     texts = _row_texts(body)
     _check_count("rows", len(texts), MAX_ROWS)
     doubtful = _may_have_control_characters(body)
@@ -250,12 +251,12 @@ def _is_array(body: bytes) -> bool:
 
 
 def _may_have_control_characters(body: bytes) -> bool:
-    """Say whether the texts in a JSON body can have any: all but DEL must be escaped there."""
+    """Return whether strings of a JSON body may contain any; JSON must escape all but DEL."""
     return b"\\" in body or b"\x7f" in body
 
 
 def _decode_lines(decoders: Decoders[Row], body: bytes) -> list[Row]:
-    """Decode NDJSON in one go; raise when a row is bad, or is not just one line."""
+    """Decode NDJSON at once; raise when a row is invalid, or is not exactly one line."""
     rows = decoders.row.decode_lines(body)
     if len(rows) != body.count(b"\n") + (not body.endswith(b"\n")):
         raise ValueError("a blank line, two rows in a line, or a row over several")
@@ -263,7 +264,7 @@ def _decode_lines(decoders: Decoders[Row], body: bytes) -> list[Row]:
 
 
 def _row_texts(body: bytes) -> Sequence[bytes | msgspec.Raw]:
-    """Split a batch in which some row can't be read into the texts of its rows."""
+    """Split a batch with an undecodable row into the texts of its rows."""
     if not _is_array(body):
         return [line for line in body.split(b"\n") if line.strip()]
     try:
@@ -276,9 +277,10 @@ def _row_texts(body: bytes) -> Sequence[bytes | msgspec.Raw]:
 
 
 def _array_items(body: bytes) -> list[bytes] | None:
-    """Split a JSON array that the standard library can read, or return None.
+    """Split a JSON array by the standard library; return None if that fails too.
 
-    It admits half of a surrogate pair, which JavaScript's clients do send: that row alone is bad.
+    The standard library accepts half of a surrogate pair, which JavaScript clients send. Only the
+    row with it is invalid then.
     """
     try:
         items = json.loads(body.decode(), parse_constant=_reject_constant)

@@ -1,4 +1,4 @@
-"""Reads lines that were set aside once more, to be recorded again."""
+"""Replay of set-aside lines: parses them again as rows to record."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from store.timestamps import MILLISECONDS
 def read_set_aside(
     stream: Stream[Any], lines: list[SetAsideLine], now: Instant
 ) -> tuple[Batch[Any], list[bytes]]:
-    """Return the rows that can be read by now, and the lines that can't.
+    """Return the lines that parse, as a batch, and the lines that still don't.
 
-    A row without an id gets one: a replay that is cut short can then be repeated.
+    A row without an id gets one, so that an interrupted replay can be repeated.
     """
     rows = []
     unreadable: list[bytes] = []

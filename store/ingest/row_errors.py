@@ -1,4 +1,4 @@
-"""What is said of rows that are refused: the field, the limit, in the words of the door."""
+"""Validation errors of rows: field, limit and message, in the field names of the calling API."""
 
 import re
 from collections.abc import Mapping
@@ -17,12 +17,13 @@ GRAPHQL_NAMES: Final[Mapping[str, str]] = {
     "session_id": "sessionId",
     "timestamp": "time",
 }
-"""What the GraphQL inputs call a field whose REST name is another."""
+"""The GraphQL name of each field whose REST name differs."""
 
 REST_NAMES: Final[Mapping[str, str]] = {}
 
 
 def row_error(index: int, row: object, error: AnalyticsError) -> RowError:
+    """Return the error of the row at an index, with the row's id if it has one."""
     return RowError(
         index=index,
         id=getattr(row, "id", None),
@@ -34,13 +35,13 @@ def row_error(index: int, row: object, error: AnalyticsError) -> RowError:
 
 _PATH: Final = re.compile(r" - at (?:`key` in )?`\$(?:\[\d+\])?\.?(\w+)?.*`$")
 _QUOTED_FIELD: Final = re.compile(r"(?:required|unknown) field `(.*?)`")
-_BOUND: Final = re.compile(r"(?:<=|>=) (-?\d+)")
+_LIMIT_NUMBER: Final = re.compile(r"(?:<=|>=) (-?\d+)")
 
 
 def explain(
     error: Exception, field_names: Mapping[str, str], text: bytes | msgspec.Raw
 ) -> AnalyticsError:
-    """Turn the error of decoding a text into one that names the field and the limit."""
+    """Turn the error of decoding a row into an error that names the field and the limit."""
     if isinstance(error, AnalyticsError):
         return rename_field(error, field_names)
     if isinstance(error, RecursionError):
@@ -50,19 +51,21 @@ def explain(
     message = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return AnalyticsError("BAD_REQUEST", f"The row is not valid JSON: {message}")
-    at, named, limit = _PATH.search(message), _QUOTED_FIELD.search(message), _BOUND.search(message)
-    field = at[1] if at else None
-    if named and not field:
-        field = named[1][:MAX_NAME]
-    bound = int(limit[1]) if limit else None
-    reason = (message[: at.start()] if at else message)[: 2 * MAX_NAME]
-    return rename_field(bad_input(field, reason.replace("`", ""), limit=bound), field_names)
+    path = _PATH.search(message)
+    quoted_field = _QUOTED_FIELD.search(message)
+    limit = _LIMIT_NUMBER.search(message)
+    field = path[1] if path else None
+    if quoted_field and not field:
+        field = quoted_field[1][:MAX_NAME]
+    reason = (message[: path.start()] if path else message)[: 2 * MAX_NAME].replace("`", "")
+    error = bad_input(field, reason, limit=int(limit[1]) if limit else None)
+    return rename_field(error, field_names)
 
 
 def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
-    """Return where a text stops being UTF-8, as the predicate of a sentence; None if it is UTF-8.
+    """Return the first byte that is not UTF-8, as the predicate of a sentence; None if all is.
 
-    The decoder's own error counts from the beginning of a string, wherever that is.
+    The decoder's own error gives an offset in a string of the body, not in the body.
     """
     try:
         bytes(text).decode()
@@ -72,7 +75,7 @@ def utf8_fault(text: bytes | msgspec.Raw) -> str | None:
 
 
 def rename_field(error: AnalyticsError, field_names: Mapping[str, str]) -> AnalyticsError:
-    """Speak of the field in the words of the door."""
+    """Replace the REST name of a field by the calling API's name, in the message too."""
     if error.field is None or error.field not in field_names:
         return error
     rest_name, api_name = error.field, field_names[error.field]

@@ -1,7 +1,6 @@
-"""Rows on their way in: their fields and limits, which are also those of their journal lines.
+"""Row types: fields, limits and checks of requests' rows, which are also the journal's lines.
 
-Everything that the engine could refuse is refused here: one bad row would make it refuse a whole
-segment.
+The checks reject every row that the engine could not load: one such row would fail a whole segment.
 """
 
 import operator
@@ -47,7 +46,7 @@ AnyTime = str | int | float | None
 
 
 TAGS_SORTED: Final = msgspec.json.Encoder(order="deterministic")
-"""Writes the keys of tags in the order of their UTF-8 bytes, so that equal tags are equal texts."""
+"""Encoder that sorts tag keys by their UTF-8 bytes, so that equal tags are equal strings."""
 
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -55,7 +54,7 @@ _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 class MetricRow(
     msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
 ):
-    """One metric point, in the words of the REST API; also its journal line."""
+    """One metric point, with the field names of the REST API; also its journal line."""
 
     metric_name: Name
     value: Number
@@ -67,9 +66,9 @@ class MetricRow(
 class SeriesRow(
     msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
 ):
-    """Points that share name and tags, as two arrays of one length; also their journal line.
+    """Points that share name and tags, as two arrays of equal length; also their journal line.
 
-    The arrays stay the text that they came as: they are read once, to be checked.
+    The arrays stay undecoded JSON: they are decoded once, for the check.
     """
 
     metric_name: Name
@@ -82,7 +81,7 @@ class SeriesRow(
 class EventRow(
     msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
 ):
-    """One event, in the words of the REST API; also its journal line."""
+    """One event, with the field names of the REST API; also its journal line."""
 
     event_name: Name
     user_id: Name | None = None
@@ -95,13 +94,13 @@ class EventRow(
 class _AnyTimeMetricRow(
     MetricRow, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
 ):
-    timestamp: AnyTime = None  # type: ignore[assignment]  # it is stamped before anybody reads it
+    timestamp: AnyTime = None  # type: ignore[assignment]  # `stamp` makes it an instant before any other use
 
 
 class _AnyTimeEventRow(
     EventRow, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
 ):
-    timestamp: AnyTime = None  # type: ignore[assignment]  # it is stamped before anybody reads it
+    timestamp: AnyTime = None  # type: ignore[assignment]  # `stamp` makes it an instant before any other use
 
 
 Row = TypeVar("Row", MetricRow, SeriesRow, EventRow)
@@ -153,7 +152,7 @@ def _array_error(field: str, reason: str) -> AnalyticsError:
 
 
 def _count_points(rows: Sequence[SeriesRow]) -> int:
-    """Count points: the stamped times are numbers, with a comma between two and nowhere else."""
+    """Count points by commas: stamped timestamps are integers, separated by one comma each."""
     return sum(bytes(row.timestamps).count(b",") + 1 for row in rows)
 
 
@@ -163,7 +162,7 @@ def _reject_control_characters(field: str, text: str) -> None:
 
 
 def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
-    """Return how deep a value is nested, without recursion."""
+    """Return the depth of a nested value, without recursion."""
     depth, level = 0, [value]
     while level:
         depth += 1
@@ -177,7 +176,7 @@ def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
 
 
 def _stamp(row: MetricRow | EventRow, now: Instant, unit: Unit | None) -> Instant:
-    """Turn the row's time into milliseconds, or set it; return it."""
+    """Convert the row's timestamp to milliseconds, or set it to `now`; return it."""
     time = row.timestamp
     if time is None:
         moment = now
@@ -194,7 +193,7 @@ def _stamp(row: MetricRow | EventRow, now: Instant, unit: Unit | None) -> Instan
 
 
 def _stamp_series(row: SeriesRow, now: Instant, unit: Unit | None) -> Instant:
-    """Turn the times of a series into milliseconds, unless they are."""
+    """Convert the timestamps of a series to milliseconds if they are not; return `now`."""
     try:
         in_milliseconds = unit is None or unit is MILLISECONDS
         times = _PLAIN_TIMES_DECODER.decode(row.timestamps) if in_milliseconds else None
@@ -225,27 +224,27 @@ def _parse_instants(array: msgspec.Raw, unit: Unit | None) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Decoders(Generic[Row]):
-    """Decoders of one row, and of a JSON array of rows."""
+    """Decoders of one row and of a JSON array of rows."""
 
     row: msgspec.json.Decoder[Row]
     rows: msgspec.json.Decoder[list[Row]]
 
     @classmethod
     def of_type(cls, row: type[Row]) -> "Decoders[Row]":
-        """Make the decoders of a type of rows."""
+        """Create the decoders of a row struct."""
         return cls(msgspec.json.Decoder(row), msgspec.json.Decoder(list[row]))  # type: ignore[valid-type]  # mypy knows no types at run time
 
 
 @dataclass(frozen=True, slots=True)
 class RowType(Generic[Row]):
-    """One kind of row: its type, its decoders, and the check of what the type can't say.
+    """A type of row: its struct, its decoders, and the checks beyond the struct's limits.
 
-    `plain` reads the usual times at once: numbers that can only be milliseconds, and texts with at
-    most six digits after the point, beyond which msgspec rounds up. `any_time` leaves all times
-    to `stamp`. `check` is told whether the JSON's texts can have control characters at all.
-    `stamp` turns a row's time into milliseconds, or sets it to now, and returns it; only a `timed`
-    row has one time. `points` says how many rows of the table some rows stand for. `encoder`
-    writes journal lines.
+    `plain` decodes the usual timestamps at once: numbers that can only be milliseconds, and strings
+    with at most six digits after the point; msgspec rounds further digits. `any_time` leaves all
+    timestamps to `stamp`. `check` raises for an invalid row; its argument `doubtful` is false if no
+    string of the JSON can have control characters. `stamp` converts a row's timestamp to
+    milliseconds, or sets it to now, and returns it. Rows have one timestamp only if `has_timestamp`
+    is true. `points` counts the rows of the table for some rows. `encoder` writes journal lines.
     """
 
     row: type[Row]
@@ -283,7 +282,7 @@ EVENT: Final = RowType(
     EventRow,
     _check_event,
     always_check=True,
-    encoder=msgspec.json.Encoder(),  # properties keep the order in which they came
+    encoder=msgspec.json.Encoder(),  # properties keep their order
     plain=Decoders.of_type(EventRow),
     any_time=Decoders[EventRow].of_type(_AnyTimeEventRow),
     name_of=operator.attrgetter("event_name"),

@@ -1,4 +1,4 @@
-"""The streams of rows, and the statements that load each into its table."""
+"""Ingest streams: row type, target table and load statement of each."""
 
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias
@@ -16,9 +16,9 @@ from store.ingest.rows import (
 from store.query.sql import Statement
 
 PROJECT: Final = "default"
-"""The only project until keys say otherwise; every table has it first in its key."""
+"""The only project as long as there are no API keys; the first column of every table's key."""
 
-# One part for each insert, whatever its size: a part is atomic, several parts are not. One thread
+# An insert writes one part, whatever its size: one part is atomic, several are not. One thread
 # reads the file in order, so that a row's number is its line.
 _ONE_PART: Final = """
 SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parallel_parsing = 0,
@@ -26,18 +26,18 @@ SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parallel_parsing 
     input_format_skip_unknown_fields = 1, precise_float_parsing = 1
 """
 
-# A tag of compact JSON as a text, and the key of such a text without escapes, of which a key has
-# only `\"` and `\\`. JSONExtractKeysAndValuesRaw would write some characters in another way.
+# A pattern of one tag of compact JSON, and an expression for its unescaped key. Keys have only the
+# escapes `\"` and `\\`. JSONExtractKeysAndValuesRaw would escape some characters differently.
 _TAG_TEXT: Final = r'''"(?:[^"\\\\]|\\\\.)*":"(?:[^"\\\\]|\\\\.)*"'''
 _TAG_KEY: Final = (
     r"""replaceRegexpAll(extract(tag, '^"((?:[^"\\\\]|\\\\.)*)"'), '\\\\(.)', '\\1')"""
 )
 CANONICAL_TAGS: Final = f"""if(tags IN ('', '{{}}'), '', concat('{{', arrayStringConcat(
     arraySort(tag -> {_TAG_KEY}, extractAll(tags, '{_TAG_TEXT}')), ','), '}}'))"""
-"""Tags as they are stored: sorted by the UTF-8 bytes of their keys; '' for none.
+"""Tags in the form of storage: sorted by the UTF-8 bytes of their keys; '' for none.
 
-Rows come sorted, but for those that an earlier version of the service left in the journal: this
-takes a third of the time of reading a row.
+Only leftover segments of an earlier version have unsorted tags. This expression takes a third of
+the time of reading a row.
 """
 
 _SORTED_TAGS: Final = "if(tags = '{}', '', tags)"
@@ -87,10 +87,10 @@ _EVENT_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[Row]):
-    """Rows of one kind, which have a journal of their own, on their way into a table.
+    """Rows of one type, with a journal of their own and a target table.
 
-    `rows_text` selects the rows of a segment, in which the groups' headers have no name; in it
-    `{{tags}}` is the place of the tags.
+    `rows_query` selects the rows of a segment; it skips the groups' headers, which have no name.
+    `{{tags}}` in it stands for the expression of the tags.
     """
 
     name: str
@@ -100,29 +100,32 @@ class Stream(Generic[Row]):
     rows_query: str
 
     def load(self, path: str, batch: int, *, leftover: bool = False) -> Statement:
-        """Insert the rows of the segment at `path`; an earlier version may have left it."""
+        """Return the insert of a segment's rows.
+
+        An earlier version of the service may have written a `leftover` segment.
+        """
         rows = self.rows_query.replace(_TAGS, CANONICAL_TAGS if leftover else _SORTED_TAGS)
         text = f"INSERT INTO {self.table} ({self.columns}){rows}{_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": batch})
 
     def count_readable(self, path: str) -> Statement:
-        """Read all of the rows in a file, and count them, as `rows`."""
+        """Return a query that reads every row of a file and counts them, as `rows`."""
         rows = self.rows_query.replace(_TAGS, _SORTED_TAGS)
         text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({rows}){_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": 0})
 
     def count_batch(self, batch: int) -> Statement:
-        """Count what is stored of a batch, as `rows`."""
+        """Return a query that counts the stored rows of a batch, as `rows`."""
         text = f"SELECT count() AS rows FROM {self.table} WHERE batch = {{batch:UInt64}}"
         return Statement(text, {"batch": batch})
 
     def delete_batch(self, batch: int) -> Statement:
-        """Remove what is stored of a batch."""
+        """Return a statement that deletes the stored rows of a batch."""
         text = f"DELETE FROM {self.table} WHERE batch = {{batch:UInt64}}"
         return Statement(text, {"batch": batch})
 
     def newest_batch(self) -> Statement:
-        """Return the highest batch number of the table, as `batch`; 0 when it is empty."""
+        """Return a query of the table's highest batch number, as `batch`; 0 when it is empty."""
         return Statement(f"SELECT max(batch) AS batch FROM {self.table}")
 
 
