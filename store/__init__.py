@@ -1,5 +1,3 @@
-"""Everything that is stored: the journal that acknowledges, the engine that answers."""
+"""The store: the journal makes rows durable, the engine answers queries."""
 
-from store.store import Store
-
-__all__ = ["Store"]
+from store.store import Store as Store

@@ -1,4 +1,9 @@
-"""The embedded engine: connections, limits, cancellation. The only file that touches a driver."""
+"""The embedded engine: the only module that imports a driver.
+
+It owns the connections, the limits of a query, cancellation, the start of chDB, the priority of its
+merge threads, and its errors. It knows no table: statements come from `store.query`, the folder's
+layout is in `store.engine_folder`, retries are the callers'.
+"""
 
 import asyncio
 import contextlib
@@ -23,12 +28,12 @@ _CODE: Final = re.compile(r"Code: (\d+)\.")
 _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
 
 _MERGE_THREADS: Final = "MergeMutate\n"
-_MERGE_NICENESS: Final = 5  # than the process has
+_MERGE_NICENESS: Final = 5  # added to the niceness of the process
 
 _SELECT_ONE: Final = Statement("SELECT 1")
 _DRAIN_TRIES: Final = 20
 
-# chDB replaces these with a handler that sleeps 300 s: a crash would hang the service.
+# chDB installs a handler for them that sleeps 300 s: a crash would hang the service.
 _FATAL_SIGNALS: Final = (
     signal.SIGSEGV,
     signal.SIGABRT,
@@ -46,10 +51,10 @@ _QUERY_SIZE_LIMITS: Final = {
 
 
 class EngineError(RuntimeError):
-    """The engine refused or failed; `code` and `name` are ClickHouse's (0 when it gave none)."""
+    """An error of the engine, with ClickHouse's `code` (0 if it gave none) and `name`."""
 
     def __init__(self, message: str) -> None:
-        """Read code and name from the engine's message."""
+        """Parse code and name of the engine's message."""
         super().__init__(message)
         code = _CODE.search(message)
         names = _NAME.findall(message)
@@ -63,12 +68,12 @@ def _engine_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise EngineError(str(error)) from None
-    except UnicodeDecodeError as error:  # the message quotes what is no text
+    except UnicodeDecodeError as error:  # the message quotes bytes that are not UTF-8
         raise EngineError(error.object.decode(errors="replace")) from None
 
 
 class Answer(NamedTuple):
-    """What a query says, and how many rows it read in the tables."""
+    """The result of a query in one of the engine's formats, and the number of rows it read."""
 
     data: bytes
     rows_read: int
@@ -76,9 +81,9 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """A driver connection; whoever checked it out is its only user.
+    """A driver connection with one user at a time.
 
-    `name` is the log comment of everything it runs, by which a running query can be killed.
+    `name` is the log comment of its statements; `KILL QUERY` finds a running statement by it.
     """
 
     name: str
@@ -92,10 +97,10 @@ class _Connection:
             raise
 
     def drain(self) -> None:
-        """Throw away what a failed or stopped query has left: else the next one's answer has it.
+        """Discard output that a failed or cancelled query left; the next query would return it.
 
-        Of two that fail after a part of them was ready, one leaves it behind; of some thousand
-        that are stopped, one leaves rows, or an end that the next query takes for its own.
+        One of two queries that fail after partial output leaves it on the connection. One of some
+        thousand cancelled queries leaves rows, or an end of stream.
         """
         for _ in range(_DRAIN_TRIES):
             with contextlib.suppress(EngineError):
@@ -114,12 +119,12 @@ class _Connection:
 class Engine:
     """A pool of connections to one embedded store.
 
-    A chDB connection that two threads share gives one thread's answer to the other, so every call
-    has a connection to itself for as long as the engine works on it.
+    A chDB connection shared by two threads returns one thread's result to the other. So a call
+    holds a connection alone as long as the engine works on it.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
-        """Remember where the store is; `open` opens it."""
+        """Set the store's folder; `open` opens it."""
         self.limits = limits
         self.folder = folder
         self._threads = ThreadPoolExecutor(limits.readers + 3, thread_name_prefix="engine")
@@ -129,7 +134,7 @@ class Engine:
         self._control: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
 
     async def open(self) -> None:
-        """Open the store; its folder must belong to this process alone."""
+        """Open the store; no other process may use its folder."""
         if "?" in str(self.folder):
             raise EngineError(f"A store's path can't contain a question mark: {self.folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -142,9 +147,65 @@ class Engine:
             )
             pool.put_nowait(connection)
 
+    def lower_merge_priority(self) -> None:
+        """Run merge threads at a lower priority than queries and inserts.
+
+        Call it after the tables exist. While writes keep all cores busy, a query takes an eighth
+        less time. The engine's own setting has no effect in a process without the right to raise
+        its priority again.
+        """
+        niceness = os.getpriority(os.PRIO_PROCESS, 0) + _MERGE_NICENESS
+        for task in Path("/proc/self/task").glob("*"):  # empty on systems without /proc
+            with contextlib.suppress(OSError):  # a thread has ended
+                if (task / "comm").read_text() == _MERGE_THREADS:
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
+
+    async def select(self, statement: Statement, row: type[T]) -> list[T]:
+        """Run a query; return its rows decoded as `row`, a type that msgspec supports."""
+        answer = await self.answer(statement, "JSONEachRow")
+        return msgspec.json.Decoder(row).decode_lines(answer.data)
+
+    async def answer(self, statement: Statement, output: str) -> Answer:
+        """Run a query; return its result in one of the engine's formats.
+
+        Raises `AnalyticsError` when it exceeds a limit, or no connection is free in time.
+        """
+        try:
+            return await self._run(self._readers, statement, output, _read_answer)
+        except EngineError as error:
+            limit_error = self._limit_error(error)
+            if limit_error is None:
+                raise
+            raise limit_error from error
+
+    async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
+        """Run a query with a long result; yield it in pieces of whole JSON lines."""
+        async with self._checkout(self._readers) as connection:
+            stream = await self._wait_for(connection, lambda: connection.stream(statement))
+            try:
+                while (
+                    piece := await self._wait_for(connection, lambda: _next_piece(stream))
+                ) is not None:
+                    yield piece
+            finally:
+                await self._wait_for(connection, stream.close)
+
+    async def write(self, statement: Statement) -> int:
+        """Run a statement that changes data or tables; return the number of written rows."""
+        return await self._run(self._writers, statement, "Null", _read_written_rows)
+
+    async def close(self) -> None:
+        """Stop all queries, wait for them, close: an exit during a query crashes the process."""
+        for connection in self._connections:
+            await self._kill(connection)
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._connections:
+            connection.driver.close()
+        self._connections.clear()
+
     def _connect(self) -> None:
         with _utc_environment():
-            # Costs 0.2 s and 200 MB, which a reloader's parent process must not pay.
+            # Costs 0.2 s and 200 MB; the parent process of a reloader must not pay it.
             import chdb  # noqa: PLC0415
 
             self._connect_all(chdb.connect)
@@ -185,64 +246,10 @@ class Engine:
             "max_threads": limits.threads,
             "output_format_json_quote_64bit_integers": 0,
             "output_format_json_escape_forward_slashes": 0,
-            "precise_float_parsing": 1,  # else a quarter of all doubles are one off; costs nothing
+            # Without it a quarter of all doubles are off in the last bit. It costs nothing.
+            "precise_float_parsing": 1,
         }
         return {key: str(value) for key, value in settings.items()}
-
-    def lower_merge_priority(self) -> None:
-        """Let what queries and writes do come before merges; call it once there are tables.
-
-        While writes keep all cores busy that takes an eighth off a query's time. The engine has a
-        setting for it, which does nothing in a process that may not raise its priority again.
-        """
-        niceness = os.getpriority(os.PRIO_PROCESS, 0) + _MERGE_NICENESS
-        for task in Path("/proc/self/task").glob("*"):  # none where there is no /proc
-            with contextlib.suppress(OSError):  # a thread has ended
-                if (task / "comm").read_text() == _MERGE_THREADS:
-                    os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
-
-    async def select(self, statement: Statement, row: type[T]) -> list[T]:
-        """Run a query; return its rows decoded as `row`, a type that msgspec knows."""
-        answer = await self.answer(statement, "JSONEachRow")
-        return msgspec.json.Decoder(row).decode_lines(answer.data)
-
-    async def answer(self, statement: Statement, output: str) -> Answer:
-        """Run a query; return what it says in one of the engine's formats.
-
-        Raises `AnalyticsError` when it breaks a limit or no connection gets free in time.
-        """
-        try:
-            return await self._run(self._readers, statement, output, _read_answer)
-        except EngineError as error:
-            limit_error = self._limit_error(error)
-            if limit_error is None:
-                raise
-            raise limit_error from error
-
-    async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
-        """Run a query whose answer may be long; yield it piece by piece, as whole JSON lines."""
-        async with self._checkout(self._readers) as connection:
-            stream = await self._wait_for(connection, lambda: connection.stream(statement))
-            try:
-                while (
-                    piece := await self._wait_for(connection, lambda: _next_piece(stream))
-                ) is not None:
-                    yield piece
-            finally:
-                await self._wait_for(connection, stream.close)
-
-    async def write(self, statement: Statement) -> int:
-        """Run a statement that changes data or tables; return the number of rows it wrote."""
-        return await self._run(self._writers, statement, "Null", _read_written_rows)
-
-    async def close(self) -> None:
-        """Stop what is running, wait for it, close. An exit during a query crashes the process."""
-        for connection in self._connections:
-            await self._kill(connection)
-        await asyncio.to_thread(self._threads.shutdown)
-        for connection in self._connections:
-            connection.driver.close()
-        self._connections.clear()
 
     async def _run(
         self,
@@ -251,25 +258,9 @@ class Engine:
         output: str,
         read: Callable[[Any], T],
     ) -> T:
-        """Run a statement on a connection of its own, and read its result."""
+        """Run a statement on a free connection of a pool, and read its result."""
         async with self._checkout(pool) as connection:
             return await self._wait_for(connection, lambda: read(connection.run(statement, output)))
-
-    async def _wait_for(self, connection: _Connection, call: Callable[[], T]) -> T:
-        """Make a call of the driver in a thread; stop it and wait when the caller goes away."""
-        work = self._in_thread(call)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # A query that has only just begun may not be killable yet. Whatever happens meanwhile,
-            # the connection is not let go: its next user would get this one's answer.
-            while not work.done():
-                with contextlib.suppress(asyncio.CancelledError, AnalyticsError):
-                    await self._kill(connection)
-                    await asyncio.wait([work], timeout=0.2)
-            await _await_end(self._in_thread(connection.drain))
-            work.exception()
-            raise
 
     @contextlib.asynccontextmanager
     async def _checkout(self, pool: asyncio.LifoQueue[_Connection]) -> AsyncIterator[_Connection]:
@@ -284,8 +275,21 @@ class Engine:
         finally:
             pool.put_nowait(connection)
 
-    def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+    async def _wait_for(self, connection: _Connection, call: Callable[[], T]) -> T:
+        """Call the driver in a thread; if the caller is cancelled, stop the call and await it."""
+        work = self._in_thread(call)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # A query that has just started may not be killable yet. The connection is kept until
+            # the query ends: its next user would get this query's result.
+            while not work.done():
+                with contextlib.suppress(asyncio.CancelledError, AnalyticsError):
+                    await self._kill(connection)
+                    await asyncio.wait([work], timeout=0.2)
+            await _await_end(self._in_thread(connection.drain))
+            work.exception()
+            raise
 
     async def _kill(self, target: _Connection) -> None:
         if target.name == "control":
@@ -299,8 +303,11 @@ class Engine:
             with contextlib.suppress(EngineError):
                 killing.result()
 
+    def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
     def _limit_error(self, error: EngineError) -> AnalyticsError | None:
-        """Return what to tell the author of a query that broke a limit (engine codes)."""
+        """Return the error for a query that exceeded a limit, or None for any other engine code."""
         limits = self.limits
         limits_by_code: dict[int, tuple[str, float]] = {
             158: ("reads too many rows", limits.rows_to_read),
@@ -318,7 +325,7 @@ class Engine:
 
 @contextlib.contextmanager
 def _utc_environment() -> Iterator[None]:
-    """Set TZ to UTC: the engine only starts with the name of a zone, not with JST-9."""
+    """Set TZ to UTC: the engine starts only with the name of a zone, not with JST-9."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
     try:
@@ -331,7 +338,7 @@ def _utc_environment() -> Iterator[None]:
 
 
 async def _await_end(work: asyncio.Future[Any]) -> None:
-    """Return when some work is done, which takes a millisecond, even if the caller is cancelled."""
+    """Wait for some milliseconds of work to end, even if the caller is cancelled."""
     while not work.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([work])

@@ -1,4 +1,7 @@
-"""The loader: moves what the journal acknowledged into the engine, and knows when it is there."""
+"""The loader: inserts acknowledged rows of the journal into the engine.
+
+It wakes the queries that wait for rows, and sets rows aside that the engine can't load.
+"""
 
 import asyncio
 import contextlib
@@ -21,17 +24,18 @@ from store.journal.set_aside import HEADER_PREFIX, blank_bad_lines, split_lines
 _LOG: Final = logging.getLogger("analytics.loader")
 
 INTERVAL: Final = 1.0
-"""Seconds for which rows gather when nobody asks for them: each load is one part to merge."""
+"""Seconds for which rows gather when no query waits: each load writes one part to merge."""
 
 _MAX_PAUSE: Final = 0.05
-"""Seconds between two loads at the most; else it is as long as the last load took."""
+"""Maximum pause between two loads in seconds; a shorter load is followed by a pause as long."""
+
 _BACKOFF: Final = (0.1, 0.3, 1.0, 3.0)
 _MAX_UNREADABLE_TRIES: Final = 3
 _TRIES_UNTIL_STUCK: Final = 4
 _MAX_BAD_LINES: Final = 1000
-"""With more of them a segment is set aside as a whole: finding each takes some milliseconds."""
+"""With more bad lines a segment is set aside whole: each takes some milliseconds to find."""
 
-# Parse and conversion errors: the segment itself is bad, and no later try will be better.
+# Codes of parse and conversion errors: the segment is bad, and no later try succeeds.
 _BAD_DATA: Final = frozenset(
     {6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 441}
 )
@@ -42,14 +46,14 @@ class _Count(msgspec.Struct):
 
 
 class _WrongCountError(EngineError):
-    """The engine reads more or fewer rows in a segment than were acknowledged."""
+    """The engine read another number of rows in a segment than was acknowledged."""
 
 
 class Loader:
-    """Loads one stream's journal, one insert and so one part for each segment."""
+    """Loads one stream's journal: one insert, and so one part, for each segment."""
 
     def __init__(self, engine: Engine, journal: Journal, stream: AnyStream) -> None:
-        """Connect a journal to its table; `start` begins to load."""
+        """Connect a journal to its table; `start` starts loading."""
         self._engine = engine
         self._journal = journal
         self._stream = stream
@@ -63,7 +67,7 @@ class Loader:
         self.has_recovered = False
 
     def start(self) -> None:
-        """Begin to load, first what an earlier process left."""
+        """Start loading, first the segments of an earlier process."""
         self._journal.on_rows = self._rows.set
         self.has_recovered = not self._journal.sealed_segments
         if self._journal.sealed_segments:
@@ -71,11 +75,11 @@ class Loader:
         self._task = asyncio.create_task(self._run())
 
     async def settle(self, names: AbstractSet[str] | None = None) -> bool:
-        """Return when every row acknowledged before this call can be queried, and whether they can.
+        """Wait until all rows acknowledged before can be queried; return whether they can.
 
-        With `names`, only rows that have one of them count: those of others are not waited for.
-        When the loader is stuck (the disk is full, say) it returns at once: answers then lack the
-        rows that wait in the journal, which health and readiness tell.
+        With `names`, wait only for rows with one of these names. A stuck loader (the disk is full,
+        for instance) returns at once: query results then lack the rows that wait in the journal.
+        Health and readiness report that state.
         """
         target = self._journal.newest_batch_with(names)
         if target == 0 or self.is_stuck:
@@ -88,7 +92,7 @@ class Loader:
         return not oldest or target < oldest
 
     async def stop(self, seconds: float) -> None:
-        """Load what is left, for at most `seconds`; the journal keeps the rest."""
+        """Load the remaining rows for at most `seconds`; the journal keeps the rest."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.settle()
@@ -111,7 +115,7 @@ class Loader:
             self._wake_queries()
 
     def _wake_queries(self) -> None:
-        """Wake the queries whose rows are all loaded by now, or all when that may take long."""
+        """Wake the queries whose rows are loaded; wake all queries if the loader is stuck."""
         oldest = 0 if self.is_stuck else self._journal.oldest_batch
         settled_queries = [
             loaded for target, loaded in self._waiting if not oldest or target < oldest
@@ -122,7 +126,7 @@ class Loader:
                 loaded.set_result(None)
 
     async def _gather(self) -> None:
-        """Wait until a query wants the rows or they are old, and never load back to back."""
+        """Wait until a query needs the rows or they are `INTERVAL` old, and pause between loads."""
         await asyncio.sleep(self._next_load_at - time.monotonic())
         if self._journal.sealed_segments:
             return
@@ -132,7 +136,7 @@ class Loader:
                 await self._wake.wait()
 
     async def _load(self, segment: Segment) -> None:
-        """Load a segment, however often it takes; set it aside if the engine can't read it."""
+        """Load a segment, with any number of tries; set it aside if the engine can't read it."""
         tries = unreadable = 0
         leftover = segment.leftover
         while True:
@@ -144,7 +148,7 @@ class Loader:
                     unreadable = 0
                     continue
                 break
-            except Exception as error:  # noqa: BLE001 - whatever it is, the rows must not wait for ever
+            except Exception as error:  # noqa: BLE001 - no error may end the loading
                 tries += 1
                 unreadable += _is_bad_data(error)
                 leftover = True
@@ -165,7 +169,7 @@ class Loader:
         self._wake_queries()
 
     async def _salvage(self, segment: Segment) -> Segment | None:
-        """Set aside what the engine can't read in a segment; return what is left of it, if any."""
+        """Set aside the unreadable lines of a segment; return the remaining segment, if any."""
         lines = split_lines(await asyncio.to_thread(segment.path.read_bytes))
         bad_indexes = await self._find_bad_lines(lines)
         if not bad_indexes or len(bad_indexes) > _MAX_BAD_LINES:
@@ -177,7 +181,7 @@ class Loader:
         return self._journal.set_lines_aside(segment, bad_indexes, rows or 0)
 
     async def _find_bad_lines(self, lines: Sequence[bytes]) -> set[int]:
-        """Find the lines that are not exactly one row to the engine, by halves."""
+        """Find the lines that the engine does not read as exactly one row, by bisection."""
         bad_indexes: set[int] = set()
         pieces = [(0, len(lines))]
         while pieces and len(bad_indexes) <= _MAX_BAD_LINES:
@@ -195,7 +199,7 @@ class Loader:
         return bad_indexes
 
     async def _count_readable_rows(self, lines: Sequence[bytes]) -> int | None:
-        """Return how many rows the engine reads in some lines, or None if it can't read them."""
+        """Count the rows that the engine reads in lines; return None if it can't read them."""
         with tempfile.TemporaryFile() as file:
             file.write(b"".join(lines))
             file.flush()
@@ -209,7 +213,7 @@ class Loader:
         return counts[0].rows
 
     async def _insert(self, segment: Segment, *, leftover: bool) -> None:
-        """Insert a segment's rows, each exactly once, even if an earlier try got anywhere."""
+        """Insert a segment's rows, each exactly once, even after a try that inserted some."""
         if leftover:
             counts = await self._engine.select(self._stream.count_batch(segment.batch), _Count)
             if counts[0].rows == segment.rows:
@@ -218,14 +222,14 @@ class Loader:
             if counts[0].rows:
                 await self._engine.write(self._stream.delete_batch(segment.batch))
         if segment.path.stat().st_size > segment.bytes:
-            if segment.leftover:  # a torn end that could not be set aside at the start
+            if segment.leftover:  # a torn end that recovery could not set aside
                 split_torn_end(segment.path, segment.bytes)
             else:  # a failed write that could not be undone
                 os.truncate(segment.path, segment.bytes)
         start = time.monotonic()
         fd = os.open(segment.path, os.O_RDONLY)
         try:
-            # By descriptor: in a path the engine would take * ? { } for a pattern.
+            # By descriptor: in a path the engine would expand * ? { }.
             load = self._stream.load(f"/dev/fd/{fd}", segment.batch, leftover=segment.leftover)
             inserted_rows = await self._engine.write(load)
         finally:
@@ -247,7 +251,7 @@ def _is_bad_data(error: Exception) -> bool:
 
 
 def _loggable_reason(error: Exception) -> str:
-    """Say what went wrong; the engine quotes the rows that it can't read, so not in its words."""
+    """Return an error's message without rows: the engine quotes the rows that it can't read."""
     if isinstance(error, EngineError) and error.code in _BAD_DATA:
         return f"{error.name} (code {error.code})"
     return str(error)

@@ -1,4 +1,4 @@
-"""The store as its callers see it: record rows, ask questions, delete."""
+"""The store's public interface: ingest rows, run queries, delete; opening and closing it."""
 
 import asyncio
 import fcntl
@@ -42,15 +42,15 @@ T = TypeVar("T")
 
 
 _LOG: Final = logging.getLogger("analytics.store")
-_NO_SPACE: Final = 243  # the engine's code
+_NO_SPACE: Final = 243  # the engine's code for a full disk
 _SEGMENT_MS: Final = 60_000
-"""A segment is not older when it gets its last row, but while the engine can't load."""
+"""Maximum age of a segment at its last row, unless the engine can't load."""
 
 _ALL_NAMES: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 class StoreInUseError(RuntimeError):
-    """Another process has the data folder."""
+    """Another process uses the data folder."""
 
 
 class _NewestBatch(msgspec.Struct):
@@ -58,10 +58,10 @@ class _NewestBatch(msgspec.Struct):
 
 
 class Store:
-    """One data folder: a journal and a loader for each table, and the engine behind them."""
+    """One data folder: a journal and a loader for each stream, and the engine that they fill."""
 
     def __init__(self, data: Path, engine_folder: Path, limits: Limits, journal_bytes: int) -> None:
-        """Name the folders; `open` opens them."""
+        """Set the folders; `open` opens them."""
         self._data = data
         self._lock_fd: int | None = None
         self._journal_bytes = journal_bytes
@@ -74,9 +74,10 @@ class Store:
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
-        """Take the data folder, bring the tables up to date, begin to load what was left.
+        """Lock the data folder, bring the tables up to date, start loading leftover segments.
 
-        Raises `StoreInUseError`, `StoreFolderError`, `EngineError`: one line for the operator.
+        Raises `StoreInUseError`, `StoreFolderError` or `EngineError`; their messages are one line
+        for the operator.
         """
         try:
             await self._open()
@@ -122,7 +123,7 @@ class Store:
             self._ids[table] = ids
 
     async def _find_arrivals(self, newest_ms: int) -> None:
-        """Find the newest time of arrival in what an earlier process left."""
+        """Find the newest time of arrival among the rows of an earlier process."""
         first_batch, end_batch = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
         for table in TABLES:
             statement = queries.newest_time(table, PROJECT, first_batch, end_batch)
@@ -133,7 +134,7 @@ class Store:
                 self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
 
     async def _open_engine(self) -> None:
-        """Open the engine on the whole store of this data folder; bring its tables up to date."""
+        """Repair and check the engine's folder, open the engine, bring its tables up to date."""
         folder = EngineFolder(self.engine.folder)
         owner_file = self._data / "store.uuid"
         for link in await asyncio.to_thread(folder.repair):
@@ -142,10 +143,10 @@ class Store:
         await self.engine.open()
         folder.check_parts()
         await migrate(self.engine)
-        folder.note_owner(owner_file)  # the engine makes the database with its first table
+        folder.note_owner(owner_file)  # the engine creates the database with its first table
 
     def _lock(self) -> None:
-        """Refuse to share the data folder; the lock goes with the process, however it ends."""
+        """Lock the data folder; the lock ends with the process, however it ends."""
         fd = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,9 +162,9 @@ class Store:
         self._lock_fd = fd
 
     async def close(self, seconds: float = 8.0) -> None:
-        """Finish what is acknowledged, load it if that is quick, and close.
+        """Write waiting rows, load them for at most `seconds`, and close.
 
-        What is not loaded in time stays in the journal for the next start.
+        Rows that are not loaded in time stay in the journal for the next start.
         """
         for ids in self._ids.values():
             await ids.stop()
@@ -238,11 +239,11 @@ class Store:
 
     @property
     def row_counts(self) -> dict[str, RowCounts]:
-        """Each stream's ledger, by its name."""
+        """Row counters by stream name."""
         return {name: journal.counts for name, journal in self._journals.items()}
 
     def stream_stats(self) -> list[StreamStats]:
-        """Account for all rows since the start, stream by stream."""
+        """Return the row counters and the journal's state of each stream since the start."""
         return [
             StreamStats(
                 stream=name,
@@ -259,14 +260,14 @@ class Store:
         ]
 
     def set_aside_lines(self) -> Iterator[tuple[str, SetAsideLine]]:
-        """Go through the lines that are set aside, with the names of their streams."""
+        """Iterate over the set-aside lines with the names of their streams."""
         for name, journal in self._journals.items():
             yield from ((name, line) for line in journal.dead_letters)
 
     async def replay(self, now: Instant) -> tuple[int, int]:
-        """Record what was set aside once more; return the rows stored, and those that were already.
+        """Record set-aside rows again; return the numbers of stored rows and of duplicates.
 
-        What can't be read stays set aside.
+        Rows that still can't be parsed stay set aside.
         """
         points = duplicates = 0
         for stream in STREAMS:
@@ -280,23 +281,23 @@ class Store:
         return points, duplicates
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
-        """Answer a query with everything that was acknowledged before it was asked.
+        """Run a query on all rows acknowledged before; return its rows decoded as `row`.
 
-        Only while the engine can't load (`problems` says so) an answer lacks what waits for it.
+        Only while the engine can't load (see `problems`) the result lacks the rows that wait.
         """
         await check_patterns(self.engine, statement)
         await self._settle(statement.reads, statement.names_by_table)
         return await self.engine.select(statement, row)
 
     async def answer(self, statement: Statement, output: str) -> Answer:
-        """Answer a query as `select` does, in one of the engine's formats."""
+        """Run a query on all rows acknowledged before; return its result in an engine format."""
         await check_patterns(self.engine, statement)
         await self._settle(statement.reads, statement.names_by_table)
         return await self.engine.answer(statement, output)
 
     async def delete(self, statement: Statement) -> None:
-        """Run a deletion on everything that was acknowledged before."""
-        # What still waits would come back after the deletion.
+        """Delete rows, including all that were acknowledged before."""
+        # Rows that still wait would come back after the deletion.
         await self._settle(statement.reads, is_required=True)
         try:
             for stream in _streams_of(statement.reads):
@@ -307,9 +308,9 @@ class Store:
         await self.engine.write(statement)
 
     async def write(self, statement: Statement) -> None:
-        """Write what is no stream of rows, one at a time; it is durable when this returns.
+        """Run a write outside the ingest path, such as a metric description.
 
-        Raises UNAVAILABLE when the engine can't.
+        Writes are serialised, and durable on return. Raises UNAVAILABLE when the engine fails.
         """
         async with self._writing:
             try:
@@ -326,6 +327,10 @@ class Store:
         *,
         is_required: bool = False,
     ) -> None:
+        """Wait until the loaders have loaded all rows; raise UNAVAILABLE after `wait_seconds`.
+
+        If `is_required` is true, raise UNAVAILABLE also when a loader is stuck.
+        """
         for stream in _streams_of(tables):
             loader = self._loaders[stream.name]
             try:
@@ -339,13 +344,13 @@ class Store:
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
 
     async def _all_loaded(self, table: str) -> None:
-        """Return when the engine has all that was to be recorded before, or fail."""
+        """Return when the engine has loaded all rows sent before, or raise UNAVAILABLE."""
         for stream in _streams_of((table,)):
             await self._journals[stream.name].flush()
         await self._settle((table,), is_required=True)
 
     def problems(self) -> dict[str, str]:
-        """Name what does not work now, by part; empty when all is well."""
+        """Return the failure of each failing component by its name; empty when all work."""
         problems = {}
         for name, journal in self._journals.items():
             if journal.failure:
@@ -358,7 +363,7 @@ class Store:
         return problems
 
     def set_aside_problems(self) -> dict[str, str]:
-        """Name the streams that have acknowledged rows which the engine could not read."""
+        """Return the streams with set-aside rows, which the engine could not load."""
         return {
             f"refused.{name}": f"{journal.dead_letters.rows} rows are set aside in the journal"
             for name, journal in self._journals.items()

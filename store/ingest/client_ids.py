@@ -1,4 +1,4 @@
-"""Client ids: a row that is sent again with its id is counted once."""
+"""Deduplication by client id: a row that is sent again with its id is stored once."""
 
 import asyncio
 import logging
@@ -25,21 +25,21 @@ from store.query import queries
 _LOG: Final = logging.getLogger("analytics.ids")
 
 _MAX_IDS_PER_QUERY: Final = 5_000  # of 200 characters: the engine takes minutes for a list of 10 MB
-_MAX_LOOKUP_IDS: Final = 100  # to look up: 0.4 s at 20 million rows, as much as to look all up
+_MAX_LOOKUP_IDS: Final = 100  # a look-up takes 0.4 s at 20 million rows, as long as reading all ids
 _RETRY_SECONDS: Final = 5.0
 _HOURS: Final = WINDOW_MS // MS_PER_HOUR + 24
 _MAX_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
-"""How far back ids are looked for after a start: a clock that jumped by a month hides no id."""
+"""Age of the oldest ids that are read after a start: a clock that jumped a month hides no id."""
 
 _MAX_SEGMENT_MS: Final = 24 * MS_PER_HOUR
-"""How long a segment may take rows while the engine can't load any."""
+"""Maximum time for which a segment takes rows while the engine can't load any."""
 
 _OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
 
 
 @dataclass(slots=True)
 class _UnverifiedBatch(Generic[Row]):
-    """A batch some of whose ids may have been here before."""
+    """A batch with ids that may be stored already, which a query of the engine decides."""
 
     batch: Batch[Row]
     journal: Journal
@@ -48,16 +48,17 @@ class _UnverifiedBatch(Generic[Row]):
     outcome: asyncio.Future[RecordOutcome]
 
     def fail(self, error: Exception) -> None:
-        """Raise an error in the caller, who may have gone away."""
+        """Raise an error in the caller, if it still waits."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
 
 class ClientIds:
-    """Knows the ids of one table's rows, and lets each in once.
+    """The ids of one table's rows; records each id once.
 
-    Nearly all ids are new, and `SeenIds` says so at no cost. For the others the engine is asked,
-    after all that was sent before has reached it. Batches that wait for that share one question.
+    Nearly all ids are new, and `RecentIds` recognises them without a query. The other ids are
+    looked up in the engine, after it has loaded all earlier rows. Batches that arrive during a
+    look-up share the next one.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class ClientIds:
         all_loaded: Callable[[], Awaitable[None]],
         numbers: BatchNumbers,
     ) -> None:
-        """Serve `table`; `all_loaded` returns when what was appended before can be queried."""
+        """Serve `table`; `all_loaded` returns when all rows appended before can be queried."""
         self._table = table
         self._engine = engine
         self._all_loaded = all_loaded
@@ -82,15 +83,15 @@ class ClientIds:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the memory has all ids of the last days; until then each id is looked up."""
+        """Whether all ids of the last days are read; until then each id is looked up."""
         return self._all_read.is_set()
 
     def start(self) -> None:
-        """Begin to learn the ids that are stored."""
+        """Start to read the stored ids."""
         self._reader = asyncio.create_task(self._read_stored_ids())
 
     async def stop(self) -> None:
-        """Leave what is not learned."""
+        """Stop reading the stored ids."""
         if self._reader:
             self._reader.cancel()
             await asyncio.wait([self._reader])
@@ -98,11 +99,11 @@ class ClientIds:
     async def record(
         self, batch: Batch[Row], journal: Journal, pending: PendingRows
     ) -> RecordOutcome:
-        """Append the rows whose ids are new; return when those and what they repeat are durable."""
+        """Append the rows with new ids; return when all rows or their originals are durable."""
         if batch.id_hashes is None:
             return RecordOutcome(await _append(batch, journal, pending), batch.points)
         if len(batch.id_hashes) > _MAX_LOOKUP_IDS and not self.is_ready:
-            await self._await_memory(pending)
+            await self._await_stored_ids(pending)
         repeat_indexes = self._recent.add(batch.id_hashes, self._now_ms())
         if not repeat_indexes and self.is_ready and not has_repeats(batch.id_hashes):
             return RecordOutcome(await _append(batch, journal, pending), batch.points)
@@ -114,8 +115,8 @@ class ClientIds:
             self._verifier = asyncio.create_task(self._verify())
         return await outcome
 
-    async def _await_memory(self, pending: PendingRows) -> None:
-        """Return when all ids are learned: to look many up takes long, and learning even longer."""
+    async def _await_stored_ids(self, pending: PendingRows) -> None:
+        """Return when all stored ids are read: a look-up of many ids would delay reading them."""
         try:
             async with asyncio.timeout(self._engine.limits.wait_seconds):
                 await self._all_read.wait()
@@ -133,16 +134,17 @@ class ClientIds:
             self._verifier = None
 
     async def _record_group(self, group: list[_UnverifiedBatch[Any]]) -> None:
-        """Record batches that came together. One that repeats rows of another comes after it.
+        """Record batches that arrived together; a batch that repeats rows comes after the original.
 
-        It must not be told that they are stored before they are, and if they are not it is new.
+        The repeating batch may report duplicates only when the originals are durable. If the
+        originals fail, its own rows are new.
         """
         try:
             await self._all_loaded()
             originals = await self._find_originals(
                 {id_ for waiting in group for id_ in waiting.ids}
             )
-        except Exception as error:  # noqa: BLE001 - each caller is told
+        except Exception as error:  # noqa: BLE001 - each caller gets it
             for waiting in group:
                 waiting.pending.settle_unavailable()
                 waiting.fail(error)
@@ -173,7 +175,7 @@ class ClientIds:
         new_batch = waiting.batch.without_rows(repeats) if repeats else waiting.batch
         try:
             start = await _append(new_batch, waiting.journal, waiting.pending)
-        except Exception as error:  # noqa: BLE001 - its caller is told
+        except Exception as error:  # noqa: BLE001 - its caller gets it
             waiting.fail(error)
             return
         for id_, index in indexes.items():
@@ -183,12 +185,12 @@ class ClientIds:
                 Position(start.batch, start.row + index),
                 Instant(self._numbers.now_ms() if time is None else time),
             )
-        duplicates = {place: originals[id_] for place, id_ in repeats.items()}
+        duplicates = {index: originals[id_] for index, id_ in repeats.items()}
         if not waiting.outcome.done():
             waiting.outcome.set_result(RecordOutcome(start, new_batch.points, duplicates))
 
     async def _find_originals(self, ids: set[str]) -> dict[str, Original]:
-        """Return which of these ids the table has, and where."""
+        """Return the stored row of each id that the table has."""
         originals = {}
         sorted_ids = sorted(ids)
         first_batch = self._first_batch()
@@ -205,16 +207,16 @@ class ClientIds:
         return originals
 
     def _first_batch(self) -> int:
-        """Return the first batch whose ids count: at least the last seven days'."""
+        """Return the first batch whose ids count; it is at least seven days old."""
         recent = self._numbers.first_within(WINDOW_MS + _MAX_SEGMENT_MS)
         return self._stored_since if recent is None else recent
 
     async def _find_first_batch(self) -> None:
-        """Find the first batch of the last seven days that an earlier process may have stored.
+        """Find the first batch that an earlier process may have stored in the last seven days.
 
-        Only batch numbers tell how long ago that was, and they follow the wall clock, which may
-        have jumped. Seven days touch at most 169 hours of the clock, and one more for each jump. So
-        the last 192 hours that have rows are enough, whatever is between them.
+        Only batch numbers give a row's age, and they follow the wall clock, which may have jumped.
+        Seven days touch at most 169 hours of the clock, and one more for each jump. So the last 192
+        hours with rows are enough, whatever the gaps between them.
         """
         statement = queries.hours(self._table, PROJECT, self._stored_since, _HOURS)
         hours = await self._engine.select(statement, queries.HourRow)
@@ -222,7 +224,7 @@ class ClientIds:
             self._stored_since = first_batch_at(hours[-1].hour * MS_PER_HOUR)
 
     async def _read_stored_ids(self) -> None:
-        """Read the ids of the last days from the table."""
+        """Add the table's ids of the last days to the Bloom filters; retry until it succeeds."""
         while not self.is_ready:
             try:
                 await self._all_loaded()
@@ -238,8 +240,8 @@ class ClientIds:
 
 
 def _hash_stored_ids(lines: bytes) -> IdHashes:
-    """Return the fingerprints of some rows of `queries.client_ids`."""
-    if b"\\" in lines:  # some id is escaped
+    """Return the id hashes of rows of `queries.client_ids`."""
+    if b"\\" in lines:  # an id has an escape
         return hash_ids([row.id for row in _OWN_IDS.decode_lines(lines)])
     return hash_ids_in_lines(lines, line_ends(lines))
 

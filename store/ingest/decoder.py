@@ -96,7 +96,7 @@ def read_one(
     try:
         row = row_type.any_time.row.decode(body)
         time = row_type.stamp(row, now, unit)
-        row_type.check(row, doubtful=_may_have_control_characters(body))
+        row_type.check(row, may_have_controls=_may_have_control_characters(body))
         hashes = hash_ids((row.id,)) if row.id else None
         names = frozenset((row_type.name_of(row),))
         return Batch(
@@ -211,10 +211,10 @@ def _stamp_plain(row_type: RowType[Row], rows: list[Row], now: Instant, body: by
 
 
 def _check_rows(row_type: RowType[Row], rows: list[Row], body: bytes) -> Batch[Row]:
-    doubtful = _may_have_control_characters(body)
-    if doubtful or row_type.always_check:
+    may_have_controls = _may_have_control_characters(body)
+    if may_have_controls or row_type.always_check:
         for row in rows:
-            row_type.check(row, doubtful=doubtful)
+            row_type.check(row, may_have_controls=may_have_controls)
     return batch_of(row_type, rows)
 
 
@@ -228,7 +228,7 @@ def _read_row_by_row(
     """Decode each row alone; keep the valid rows, report the others."""
     texts = _row_texts(body)
     _check_count("rows", len(texts), MAX_ROWS)
-    doubtful = _may_have_control_characters(body)
+    may_have_controls = _may_have_control_characters(body)
     good: list[Row] = []
     bad: list[RowError] = []
     for index, text in enumerate(texts):
@@ -237,7 +237,7 @@ def _read_row_by_row(
             if isinstance(row, _UndecodableRow):
                 raise row.error
             row_type.stamp(row, now, unit)
-            row_type.check(row, doubtful=doubtful)
+            row_type.check(row, may_have_controls=may_have_controls)
             good.append(row)
         except _DECODE_ERRORS as error:
             bad.append(row_error(index, row, explain(error, field_names, text)))

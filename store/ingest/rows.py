@@ -106,15 +106,15 @@ class _AnyTimeEventRow(
 Row = TypeVar("Row", MetricRow, SeriesRow, EventRow)
 
 
-def _check_metric(row: MetricRow, *, doubtful: bool) -> None:
-    if doubtful:
+def _check_metric(row: MetricRow, *, may_have_controls: bool) -> None:
+    if may_have_controls:
         _reject_control_characters("metric_name", row.metric_name)
         for key in row.tags or ():
             _reject_control_characters("tags", key)
 
 
-def _check_event(row: EventRow, *, doubtful: bool) -> None:
-    if doubtful:
+def _check_event(row: EventRow, *, may_have_controls: bool) -> None:
+    if may_have_controls:
         _reject_control_characters("event_name", row.event_name)
     if not row.properties:
         return
@@ -132,8 +132,8 @@ _ANY_TIMES_DECODER: Final = msgspec.json.Decoder(list[str | int | float])
 _VALUES_DECODER: Final = msgspec.json.Decoder(list[Number])
 
 
-def _check_series(row: SeriesRow, *, doubtful: bool) -> None:
-    if doubtful:
+def _check_series(row: SeriesRow, *, may_have_controls: bool) -> None:
+    if may_have_controls:
         _reject_control_characters("metric_name", row.metric_name)
         for key in row.tags or ():
             _reject_control_characters("tags", key)
@@ -241,10 +241,11 @@ class RowType(Generic[Row]):
 
     `plain` decodes the usual timestamps at once: numbers that can only be milliseconds, and strings
     with at most six digits after the point; msgspec rounds further digits. `any_time` leaves all
-    timestamps to `stamp`. `check` raises for an invalid row; its argument `doubtful` is false if no
-    string of the JSON can have control characters. `stamp` converts a row's timestamp to
-    milliseconds, or sets it to now, and returns it. Rows have one timestamp only if `has_timestamp`
-    is true. `points` counts the rows of the table for some rows. `encoder` writes journal lines.
+    timestamps to `stamp`. `check` raises for an invalid row; its argument `may_have_controls` is
+    false if no string of the JSON can have control characters. `stamp` converts a row's timestamp
+    to milliseconds, or sets it to now, and returns it. Rows have one timestamp only if
+    `has_timestamp` is true. `points` counts the rows of the table for some rows. `encoder` writes
+    journal lines.
     """
 
     row: type[Row]

@@ -1,1 +1,1 @@
-"""The journal: rows are durable here before they are acknowledged."""
+"""The journal: makes rows durable before they are acknowledged, and counts their outcomes."""

@@ -1,8 +1,8 @@
-"""The journal: rows are acknowledged here, on disk, before the engine has them.
+"""The journal: makes the rows of a stream durable, before the engine loads them.
 
-A journal is a folder of segments, one journal for each table. A segment is NDJSON that the engine
-reads itself; each group of rows that was written together stands behind a line of its own with
-its checksum. A group that is not whole was never acknowledged.
+A journal is a folder of segments, one journal for each stream. A segment is NDJSON that the engine
+reads itself. A header line with a checksum precedes each group of rows that was written together.
+An incomplete group was never acknowledged.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ SEGMENT_BYTES: Final = 64 * 2**20
 SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about a million rows
 
 PROBE_SECONDS: Final = 1.0
-"""How often a journal that could not write tries whether it can again."""
+"""Seconds between two probes of a journal that could not write."""
 
 _MAX_NAMES: Final = 10_000
-"""With more names in a segment it counts as one that may have any."""
+"""A segment with more names counts as a segment with any name."""
 
 _PROBE_BYTES: Final = 65_536
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
@@ -41,7 +41,7 @@ _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 @dataclass(slots=True)
 class _OpenSegment:
-    """The segment that is being written; `bytes`, `lines` and `rows` count what is durable."""
+    """The segment that takes rows; `bytes`, `lines` and `rows` count its durable content."""
 
     path: Path
     batch: int
@@ -53,7 +53,7 @@ class _OpenSegment:
     names: set[str] | None = field(default_factory=set)
 
     def add_names(self, names: AbstractSet[str] | None) -> None:
-        """Add names of rows, as long as they are few."""
+        """Add names of rows, up to `_MAX_NAMES`."""
         if self.names is None or names is None or len(self.names) > _MAX_NAMES:
             self.names = None
         else:
@@ -62,6 +62,8 @@ class _OpenSegment:
 
 @dataclass(slots=True)
 class _Append:
+    """Rows of one call of `append`, until they are written."""
+
     lines: bytes
     rows: int
     names: AbstractSet[str] | None
@@ -70,10 +72,10 @@ class _Append:
 
 
 class Journal:
-    """Appends durably. All rows that wait while one fdatasync runs share the next one."""
+    """Appends rows durably. All rows that arrive during one fdatasync share the next one."""
 
     def __init__(self, folder: Path, numbers: BatchNumbers, max_bytes: int) -> None:
-        """Use `folder`; `max_bytes` bounds what may wait for the engine."""
+        """Use `folder`; `max_bytes` limits the bytes that wait for the engine."""
         self._folder = folder
         self._numbers = numbers
         self._max_bytes = max_bytes
@@ -103,7 +105,10 @@ class Journal:
         return self.newest_batch_with(None)
 
     def newest_batch_with(self, names: AbstractSet[str] | None) -> int:
-        """Return the same of the rows that may have one of these names; of all for None."""
+        """Return the newest batch number of rows that are not loaded, or 0.
+
+        With `names`, only segments that may have one of these names count.
+        """
         current = self._current
         if current and current.rows and _may_share(current.names, names):
             return current.batch
@@ -119,7 +124,7 @@ class Journal:
 
     @property
     def torn_bytes(self) -> int:
-        """The bytes of groups that were not whole after a crash, and are set aside."""
+        """The bytes of incomplete groups that were set aside after crashes."""
         return sum(file.stat().st_size for file in self._folder.glob("*.torn"))
 
     @property
@@ -129,11 +134,11 @@ class Journal:
 
     @property
     def open_since(self) -> float:
-        """When the open segment got its first row, on the monotonic clock; now if there is none."""
+        """The monotonic time at which the open segment was created; now if there is none."""
         return self._current.opened_at if self._current else time.monotonic()
 
     def recover(self) -> list[str]:
-        """Take over the segments that an earlier process left; return what had to be set aside."""
+        """Take over the segments of an earlier process; return descriptions of their torn ends."""
         leftovers = recover_segments(self._folder)
         for segment in leftovers.segments:
             self._numbers.reserve(segment.batch)
@@ -150,12 +155,12 @@ class Journal:
         names: AbstractSet[str] | None = None,
         pending: PendingRows | None = None,
     ) -> Position:
-        """Return where the first of these rows stands, once all of them are on the disk.
+        """Write rows durably; return the position of the first one.
 
-        `names` are those of the rows. `pending` are the accepted rows of their request, of which
-        all others are duplicates; by default these rows. Raises `AnalyticsError` (503) when the
-        rows are not on the disk; then none of them is kept. Either way their outcome is counted,
-        even if the caller goes away meanwhile.
+        `names` are the rows' metrics or events. `pending` are the accepted rows of the request: the
+        rows that are not in `lines` are duplicates. By default they are the rows in `lines`. Raises
+        `AnalyticsError` (503) when the write fails; none of the rows is kept then. The outcome is
+        counted in both cases, even if the caller goes away meanwhile.
         """
         pending = pending or self.counts.receive(rows, 0)
         if error := self._refusal(len(lines)):
@@ -170,7 +175,7 @@ class Journal:
         return await position
 
     def _refusal(self, size: int) -> AnalyticsError | None:
-        """Return the reason why the journal can take no more lines of this size."""
+        """Return the error if the journal can take no lines of this size."""
         if self._is_closed:
             return AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
         if self.bytes + self._queued_bytes + size > self._max_bytes:
@@ -179,7 +184,7 @@ class Journal:
         return None
 
     async def flush(self) -> None:
-        """Return when all that was to be appended before is on the disk, or refused."""
+        """Return when all rows appended before are on the disk or failed."""
         if self._settled_count < self._taken_count:
             flush = asyncio.get_running_loop().create_future()
             self._flushes.append((self._taken_count, flush))
@@ -200,7 +205,7 @@ class Journal:
             self._writer = None
 
     def _next_group(self) -> list[_Append]:
-        """Take what waits, but no more than makes a segment."""
+        """Take the waiting rows, at most enough for one segment."""
         rows = size = count = 0
         for waiting in self._waiting:
             if count and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
@@ -232,7 +237,9 @@ class Journal:
             current.add_names(waiting.names)
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
-            position += waiting.rows  # where a line is a row; a series' points have no position
+            position += (
+                waiting.rows
+            )  # right only where a line is a row; points of a series have no position
         current.lines += rows + 1
         current.rows += rows
         current.bytes += size
@@ -245,7 +252,7 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def _fail(self, group: list[_Append], error: OSError | RuntimeError) -> None:
-        """Refuse a group that did not reach the disk, and leave its segment as it was before."""
+        """Fail a group that did not reach the disk, and seal its segment without the group."""
         self.failure = f"The journal can't write: {getattr(error, 'strerror', None) or error}"
         self._seal()
         if self._probing is None:
@@ -257,7 +264,7 @@ class Journal:
                 waiting.position.set_exception(refusal)
 
     async def _probe_until_writable(self) -> None:
-        """Find out when writing works again: a caller who is told to stay away won't."""
+        """Probe until a write succeeds: after 503, clients may send no row that would show it."""
         while self.failure:
             await asyncio.sleep(PROBE_SECONDS)
             with contextlib.suppress(OSError):
@@ -277,7 +284,7 @@ class Journal:
         return _OpenSegment(path, batch, fd, time.monotonic())
 
     async def seal(self) -> None:
-        """Close the open segment, if it has rows, so that it can be loaded."""
+        """Close the open segment if it has rows, so that it can be loaded."""
         async with self._lock:
             if self._current and self._current.rows:
                 self._seal()
@@ -291,31 +298,31 @@ class Journal:
                 current.path, current.batch, current.rows, current.bytes, names=current.names
             )
             self.sealed_segments.append(segment)
-        with contextlib.suppress(OSError):  # all that counts is on the disk already
+        with contextlib.suppress(OSError):  # all acknowledged rows are on the disk
             os.close(current.fd)
         if not current.rows:
-            with contextlib.suppress(OSError):  # it has no whole group: a start throws it away
+            with contextlib.suppress(OSError):  # it has no complete group: recovery removes it
                 current.path.unlink(missing_ok=True)
 
     async def mark_loaded(self, segment: Segment) -> None:
-        """Forget a segment that the engine has. To delete 60 MB takes a disk some time."""
+        """Delete a loaded segment, in a thread: a disk takes some time to delete 60 MB."""
         await asyncio.to_thread(segment.path.unlink, missing_ok=True)
         self.loaded_rows += segment.rows
         self._drop(segment)
 
     def set_aside(self, segment: Segment) -> Path:
-        """Put a segment that the engine refuses where it blocks nothing and can be replayed."""
+        """Move a segment that the engine can't load to the dead letters; return its new path."""
         target = self.dead_letters.add_segment(segment.path)
         self.set_aside_rows += segment.rows
         self._drop(segment)
         return target
 
     def set_lines_aside(self, segment: Segment, bad_indexes: Container[int], rows: int) -> Segment:
-        """Take the lines at these places out of a segment, which has `rows` rows without them.
+        """Move bad lines of a segment to the dead letters; return the segment with `rows` rows.
 
-        Every other line keeps its place, which is its row's id: an empty object stands for each
-        bad line, and for each header but the first. A crash in between leaves the old segment,
-        from which the same lines will be taken again.
+        An empty object replaces each bad line, and each header but the first. So every other line
+        keeps its line number, which is its row's id. After a crash in between, the old segment
+        remains, and the same lines are moved again.
         """
         lines = split_lines(segment.path.read_bytes()[: segment.bytes])
         self.dead_letters.add_lines(
@@ -335,11 +342,11 @@ class Journal:
         self.bytes -= segment.bytes
 
     def forget_durably(self) -> None:
-        """Make sure that no segment that was loaded comes back after a power cut."""
+        """Make the deletion of loaded segments durable; a power cut could undo it."""
         sync_folder(self._folder)
 
     async def close(self) -> None:
-        """Finish what waits, and seal."""
+        """Write the waiting rows, and seal the segment."""
         self._is_closed = True
         if self._probing:
             self._probing.cancel()
@@ -361,9 +368,9 @@ def _probe(path: Path) -> None:
 
 
 def _append_group(current: _OpenSegment, lines: bytes, rows: int) -> int:
-    """Write a group behind its header and make it durable; return its size in bytes.
+    """Write a header and a group of lines durably; return their size in bytes.
 
-    When that fails the segment is cut back, so that what is not acknowledged is not replayed.
+    After a failure the segment is truncated: rows that were not acknowledged must not be loaded.
     """
     head = header(current.batch, current.bytes, lines, rows)
     try:

@@ -1,4 +1,4 @@
-"""Recovery of a journal: takes over the segments that an earlier process left."""
+"""Recovery of a journal: finds the complete groups in the segments of an earlier process."""
 
 import contextlib
 from pathlib import Path
@@ -15,7 +15,7 @@ class Leftovers(NamedTuple):
 
 
 def recover_segments(folder: Path) -> Leftovers:
-    """Read the segments in a folder; move groups that are not whole into `.torn` files."""
+    """Read the segments in a folder; move incomplete groups into `.torn` files."""
     leftovers = Leftovers([], [])
     for path in segment_files(folder):
         rows, valid = read_prefix(path)
@@ -26,7 +26,7 @@ def recover_segments(folder: Path) -> Leftovers:
             path.rename(path.with_suffix(".torn")) if size else path.unlink()
             continue
         if valid < size:
-            with contextlib.suppress(OSError):  # when the disk is full the loader does it
+            with contextlib.suppress(OSError):  # when the disk is full, the loader does it later
                 split_torn_end(path, valid)
         leftovers.segments.append(Segment(path, int(path.stem), rows, valid, leftover=True))
     return leftovers

@@ -1,4 +1,4 @@
-"""The ledger: what became of every row that was received."""
+"""Counters of the outcomes of rows: received, stored, duplicate, rejected, unavailable."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 @dataclass(slots=True)
 class RowCounts:
-    """One stream's rows since the start. Each received row is in exactly one of the others.
+    """Counters of one stream's rows since the start. Each received row has exactly one outcome.
 
-    `received = stored + duplicates + rejected + unavailable + pending`. `stored` are acknowledged
-    and durable, `rejected` are invalid, `unavailable` were refused with the advice to come again.
+    `received = stored + duplicates + rejected + unavailable + pending`. Stored rows are durable.
+    Rejected rows are invalid. The sender of unavailable rows got a 503, and may send them again.
     """
 
     received: int = 0
@@ -19,44 +19,44 @@ class RowCounts:
     unavailable: int = 0
 
     def receive(self, accepted: int, rejected: int) -> "PendingRows":
-        """Count the rows of a request; return its accepted rows, whose outcome is to come."""
+        """Count the rows of a request; return its accepted rows, which are pending."""
         self.received += accepted + rejected
         self.rejected += rejected
         return PendingRows(self, accepted)
 
     @property
     def pending(self) -> int:
-        """Rows whose requests are not answered yet."""
+        """Rows of requests without a response."""
         outcomes = self.stored + self.duplicates + self.rejected + self.unavailable
         return self.received - outcomes
 
 
 @dataclass(slots=True)
 class PendingRows:
-    """The accepted rows of one request until their outcome is known, which is settled once.
+    """The accepted rows of one request until their outcome is known. It is settled once.
 
-    The outcome is settled even if the caller goes away meanwhile.
+    The journal settles it even if the caller goes away meanwhile.
     """
 
     counts: RowCounts
     rows: int
 
     def settle(self, stored: int) -> None:
-        """Count the rows that became durable; all others repeat stored rows."""
+        """Count the rows that became durable as stored, and the others as duplicates."""
         self.counts.stored += stored
         self.counts.duplicates += self.rows - stored
 
     def settle_unavailable(self) -> None:
-        """Count all rows as refused for now."""
+        """Count all rows as unavailable."""
         self.counts.unavailable += self.rows
 
 
 class StreamStats(NamedTuple):
-    """A stream's ledger, and where its stored rows are by now.
+    """A stream's counters, and the state of its journal.
 
-    Since the start, `stored + recovered = loaded + waiting + set_aside`: rows that were found in
-    the journal, or acknowledged, are in the table, wait for it in the journal, or were set aside.
-    `refused` rows are set aside in all, whenever that was.
+    Since the start, `stored + recovered = loaded + waiting + set_aside`. Recovered rows were in the
+    journal at the start. Loaded rows are in the table, waiting rows still in the journal.
+    `set_aside_total` also counts the rows that earlier processes set aside.
     """
 
     stream: str

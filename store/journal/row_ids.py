@@ -1,4 +1,4 @@
-"""Batch numbers: every stored row is (batch, row), and that pair is its id."""
+"""Batch numbers and row ids: a stored row's id is its batch number and its row number."""
 
 import contextlib
 import secrets
@@ -13,22 +13,22 @@ from store.durable_files import write_durably
 
 _NODE_BITS: Final = 12
 _MAX_HOURLY_NUMBERS: Final = 10 * 24
-"""One an hour: ten days."""
+"""Ten days of one number an hour."""
 
 
 class Position(NamedTuple):
-    """Where a row was acknowledged: its journal segment's batch number and its line there."""
+    """The position of a row: its journal segment's batch number, and its line number there."""
 
     batch: int
     row: int
 
 
 class BatchNumbers:
-    """Gives each journal segment a number that is unique, and greater than all before it.
+    """Generator of the segments' numbers: unique, each greater than all before.
 
-    A number is the segment's creation in milliseconds, then 12 bits that are drawn once for each
-    data folder, so that several services can fill one store. When the wall clock is put back,
-    numbers stay ahead of it, a millisecond further each, until it has caught up.
+    A number is the segment's time of creation in milliseconds, followed by 12 random bits of the
+    data folder, so that several services can fill one store. After the wall clock is put back, each
+    number is one millisecond after the last, until the clock catches up.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class BatchNumbers:
         now_ms: Callable[[], int] = wall_ms,
         steady_ms: Callable[[], int] = steady_ms,
     ) -> None:
-        """Read this data folder's node number, or draw it when the folder is new."""
+        """Read this data folder's node number; in a new folder, choose one at random."""
         self._node = _node(node_file)
         self.now_ms = now_ms
         self.steady_ms = steady_ms
@@ -46,15 +46,15 @@ class BatchNumbers:
 
     @property
     def newest_ms(self) -> int:
-        """The milliseconds in the newest number that was given or reserved."""
+        """The milliseconds of the newest number, generated or reserved."""
         return self._last_ms
 
     def reserve(self, number: int) -> None:
-        """Never give a number up to `used`, even when the clock has stepped back."""
+        """Generate no number up to `number`, even after the clock is put back."""
         self._last_ms = max(self._last_ms, number >> _NODE_BITS)
 
     def next(self) -> int:
-        """Return a new batch number; a clock that can't be right has no say in it."""
+        """Return a new batch number; an implausible clock is ignored."""
         now = self.now_ms()
         self._last_ms = max(now if is_plausible(now) else 0, self._last_ms + 1)
         number = self._last_ms << _NODE_BITS | self._node
@@ -64,19 +64,21 @@ class BatchNumbers:
         return number
 
     def first_within(self, ms: int) -> int | None:
-        """Return a number given before the last `ms` began, the latest that is known.
+        """Return the latest recorded number that is at least `ms` milliseconds old.
 
-        None if this process gave no number before. The wall clock has no say in it.
+        Returns None if this process generated no number before. The wall clock does not matter.
         """
         latest_ms = self.steady_ms() - ms
         numbers = (
-            mark.number for mark in reversed(self._hourly_numbers) if mark.steady_ms <= latest_ms
+            sample.number
+            for sample in reversed(self._hourly_numbers)
+            if sample.steady_ms <= latest_ms
         )
         return next(numbers, None)
 
 
 class _TimedNumber(NamedTuple):
-    """A batch number, and when it was given by the steady clock."""
+    """A batch number, and its time by the steady clock."""
 
     steady_ms: int
     number: int
@@ -91,14 +93,14 @@ def _node(file: Path) -> int:
 
 
 def first_batch_at(ms: int) -> int:
-    """Return the lowest number that a segment created at this time can have."""
+    """Return the lowest number of a segment created at this time."""
     return max(0, ms) << _NODE_BITS
 
 
 def row_id(position: Position) -> str:
     """Return a row's id as a UUID version 7 (RFC 9562, 5.7): ids sort in order of arrival.
 
-    Its 48-bit time is the batch's, `rand_a` the node, and `rand_b` the row.
+    Its 48-bit time is the batch's time, `rand_a` the node, and `rand_b` the row number.
     """
     ms, node = position.batch >> _NODE_BITS, position.batch % 2**_NODE_BITS
     value = ms << 80 | 0x7 << 76 | node << 64 | 0b10 << 62 | position.row
@@ -107,7 +109,7 @@ def row_id(position: Position) -> str:
 
 
 def position_of(text: str) -> Position | None:
-    """Return the position that a row's id stands for, or None if it is not an id of ours."""
+    """Return the position of a row's id, or None if the text is no id of a row."""
     try:
         value = int(text.replace("-", ""), 16)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The form of a segment: groups of lines, each behind a header with its checksum."""
+"""Segments on disk: groups of lines, each after a header with its checksum."""
 
 import os
 import zlib
@@ -17,9 +17,9 @@ _DIGIT: Final = "[0-9]"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that is complete. `leftover`: an earlier process may have loaded it already.
+    """A sealed segment. An earlier process may have loaded a `leftover` segment already.
 
-    `names`: those of its rows, None if they are not known.
+    `names` are the metrics or events of its rows, None if unknown.
     """
 
     path: Path
@@ -47,23 +47,23 @@ class _Header(msgspec.Struct):
 
 
 def header(batch: int, offset: int, lines: bytes, rows: int) -> bytes:
-    """Return a group's header. Its checksum also says where the group belongs, and how long it is.
+    """Return a group's header. Its checksum covers the lines, the batch, the offset and the rows.
 
-    A copy of it elsewhere is then no group.
+    A copy of the group at another offset is therefore invalid.
     """
     crc = zlib.crc32(b"%d %d %d" % (batch, offset, rows), zlib.crc32(lines))
     return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (crc, len(lines), rows)
 
 
 def _version_1_header(lines: bytes, rows: int) -> bytes | None:
-    """Return the header that the first version wrote; its rows were lines, and counted."""
+    """Return the first version's header: its checksum covers the lines only, one for each row."""
     if lines.count(b"\n") != rows:
         return None
     return b'{"crc":%d,"bytes":%d,"rows":%d}\n' % (zlib.crc32(lines), len(lines), rows)
 
 
 def read_prefix(path: Path) -> tuple[int, int]:
-    """Return the rows and the bytes of the whole groups at the beginning of a segment."""
+    """Return the rows and the bytes of the complete groups at the beginning of a segment."""
     data = path.read_bytes()
     rows = offset = 0
     while (end := data.find(b"\n", offset)) >= 0:
@@ -82,7 +82,7 @@ def read_prefix(path: Path) -> tuple[int, int]:
 
 
 def split_torn_end(path: Path, size: int) -> None:
-    """Move what is behind the first `size` bytes into a file of its own."""
+    """Move the bytes after the first `size` bytes into a `.torn` file."""
     with path.open("r+b") as file:
         file.seek(size)
         write_durably(path.with_suffix(".torn"), file.read())

@@ -1,4 +1,4 @@
-"""Rows that were acknowledged but that the engine can't read: kept, counted, to be replayed."""
+"""Dead letters: acknowledged rows that the engine cannot load, kept for replay."""
 
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ HEADER_PREFIX: Final = b'{"crc":'
 
 
 class SetAsideLine(NamedTuple):
-    """A line that is set aside, and the file and the place there that make its id."""
+    """A set-aside line, with its file and its index there, which make its id."""
 
     file: Path
     line_index: int
@@ -18,16 +18,16 @@ class SetAsideLine(NamedTuple):
 
 
 class SetAsideRows:
-    """A journal's folder of lines that are set aside, one file for each segment they were in."""
+    """A journal's folder of set-aside lines, one file for each segment."""
 
     def __init__(self, journal_folder: Path) -> None:
-        """Count what earlier processes set aside."""
+        """Count the lines that earlier processes set aside."""
         self._journal = journal_folder
         self._folder = journal_folder / "refused"
         self.rows = sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[SetAsideLine]:
-        """Go through all lines, oldest segment first."""
+        """Iterate over all lines, oldest segment first."""
         for file in self.files():
             yield from read_rows(file)
 
@@ -36,7 +36,7 @@ class SetAsideRows:
         return sorted(self._folder.glob("*.ndjson"))
 
     def add_lines(self, name: str, lines: Sequence[bytes]) -> Path:
-        """Keep some lines of a segment; the same again changes nothing."""
+        """Write lines of a segment; a second call with equal lines changes nothing."""
         make_folder(self._folder, root=self._journal)
         file = self._folder / name
         before = len(read_rows(file)) if file.exists() else 0
@@ -45,7 +45,7 @@ class SetAsideRows:
         return file
 
     def add_segment(self, segment: Path) -> Path:
-        """Move a whole segment here."""
+        """Move a whole segment into the folder."""
         make_folder(self._folder, root=self._journal)
         target = segment.rename(self._folder / segment.name)
         sync_folder(self._folder)
@@ -53,7 +53,7 @@ class SetAsideRows:
         return target
 
     def keep_only(self, file: Path, lines: Sequence[bytes]) -> None:
-        """Leave only these lines in a file."""
+        """Replace the lines of a file; remove the file if there are none."""
         before = len(read_rows(file))
         if lines:
             write_durably(file, b"".join(lines))
@@ -71,7 +71,7 @@ def split_lines(content: bytes) -> list[bytes]:
 
 
 def read_rows(file: Path) -> list[SetAsideLine]:
-    """Return the lines of a file that are no headers of groups; no row begins as those do."""
+    """Return the lines of a file except the headers of groups; no row begins like a header."""
     return [
         SetAsideLine(file, index, line)
         for index, line in enumerate(split_lines(file.read_bytes()))
@@ -80,7 +80,7 @@ def read_rows(file: Path) -> list[SetAsideLine]:
 
 
 def blank_bad_lines(lines: Sequence[bytes], bad_indexes: Container[int], first: int) -> list[bytes]:
-    """Put an empty object in the place of each header and each bad line, counted from `first`."""
+    """Replace headers and bad lines by empty objects; `first` is the first line's index."""
     return [
         b"{}\n" if index in bad_indexes or line.startswith(HEADER_PREFIX) else line
         for index, line in enumerate(lines, first)

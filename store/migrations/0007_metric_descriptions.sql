@@ -1,4 +1,4 @@
--- What people say of a metric. The row with the highest version counts.
+-- Descriptions of metrics, written by users. The row with the highest version counts.
 CREATE TABLE IF NOT EXISTS metric_descriptions
 (
     project LowCardinality(String),

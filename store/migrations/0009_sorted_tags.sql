@@ -1,8 +1,9 @@
--- One text for equal tags: sorted by the UTF-8 bytes of their keys, '' for none. Until now tags
--- stood in the order in which they were sent. A part in which all are sorted is left as it is.
--- The conditions leave out most rows without a regular expression, which takes ten times as long:
--- one tag at most; or `key":"value` in order, which a character before the quote, or a text with
--- quotes or commas in it, could make the wrong order.
+-- Equal tags become equal strings: sorted by the UTF-8 bytes of their keys, '' for none. Until now
+-- tags were in the order of the request. A part with only sorted tags is not rewritten. The first
+-- conditions exclude most rows without a regular expression, which takes ten times as long: rows
+-- with at most one tag, and rows whose pairs `key":"value` are in order. That order can differ from
+-- the order of keys if a key has a character that sorts before the quote, or a string has quotes or
+-- commas. Such rows go to the regular expression.
 ALTER TABLE metrics UPDATE tags = if(tags IN ('', '{}'), '', concat('{', arrayStringConcat(
     arraySort(tag -> replaceRegexpAll(extract(tag, '^"((?:[^"\\\\]|\\\\.)*)"'), '\\\\(.)', '\\1'), extractAll(tags, '"(?:[^"\\\\]|\\\\.)*":"(?:[^"\\\\]|\\\\.)*"')), ','), '}'))
 WHERE tags = '{}' OR (
