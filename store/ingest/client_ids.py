@@ -101,12 +101,14 @@ class ClientIds:
     ) -> RecordOutcome:
         """Append the rows with new ids; return when all rows or their originals are durable."""
         if batch.id_hashes is None:
-            return RecordOutcome(await _append(batch, journal, pending), batch.points)
+            position = await journal.append(batch.lines, batch.points, batch.names, pending)
+            return RecordOutcome(position, batch.points)
         if len(batch.id_hashes) > _MAX_LOOKUP_IDS and not self.is_ready:
             await self._await_stored_ids(pending)
         repeat_indexes = self._recent.add(batch.id_hashes, self._now_ms())
         if not repeat_indexes and self.is_ready and not has_repeats(batch.id_hashes):
-            return RecordOutcome(await _append(batch, journal, pending), batch.points)
+            position = await journal.append(batch.lines, batch.points, batch.names, pending)
+            return RecordOutcome(position, batch.points)
         ids = batch.ids
         unverified_ids = [ids[index] for index in repeat_indexes] if self.is_ready else ids
         outcome: asyncio.Future[RecordOutcome] = asyncio.get_running_loop().create_future()

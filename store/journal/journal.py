@@ -163,9 +163,10 @@ class Journal:
         counted in both cases, even if the caller goes away meanwhile.
         """
         pending = pending or self.counts.receive(rows, 0)
-        if error := self._refusal(len(lines)):
+        is_full = self.bytes + self._queued_bytes + len(lines) > self._max_bytes
+        if is_full or self._is_closed:
             pending.settle_unavailable()
-            raise error
+            raise self._refusal()
         position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Append(lines, rows, names, pending, position))
         self._taken_count += 1
@@ -174,14 +175,11 @@ class Journal:
             self._writer = asyncio.create_task(self._write_waiting())
         return await position
 
-    def _refusal(self, size: int) -> AnalyticsError | None:
-        """Return the error if the journal can take no lines of this size."""
+    def _refusal(self) -> AnalyticsError:
         if self._is_closed:
             return AnalyticsError("UNAVAILABLE", "The service is stopping.", retry_after=1)
-        if self.bytes + self._queued_bytes + size > self._max_bytes:
-            message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
-            return AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
-        return None
+        message = f"The journal is full ({self._max_bytes} bytes wait for the engine)."
+        return AnalyticsError("UNAVAILABLE", message, limit=self._max_bytes, retry_after=5)
 
     async def flush(self) -> None:
         """Return when all rows appended before are on the disk or failed."""
