@@ -16,11 +16,11 @@ from schema.filters import EventFilter
 from schema.ranges import TimeRange
 from store.query import queries
 from store.query.fields.json_fields import (
-    items_of,
     keys_of,
     property_any_number,
     property_group,
     property_items,
+    split_at_array,
 )
 from store.query.filters.conditions import event_condition
 from store.query.series.types import EVENT_FIELDS, GroupColumn
@@ -86,7 +86,7 @@ def _group_column(ctx: Context, group_input: GroupByInput) -> GroupColumn:
 
 def _property_column(slots: Slots, path: str) -> GroupColumn:
     field = "groupBy.property"
-    if array := items_of(path, field):
+    if array := split_at_array(path, field):
         sql = property_items(slots, array)
         return GroupColumn(path, sql, is_json=True, kind="property", is_array=True)
     keys = keys_of(path, field)

@@ -167,8 +167,8 @@ def _formula_groups(
             )
             for input_series in inputs
         ),
-        zero=arguments.fill is Fill.ZERO,
-        ms=min(time_range.to, ranges.data_end + 1) - time_range.from_,
+        missing_is_zero=arguments.fill is Fill.ZERO,
+        duration_ms=min(time_range.to, ranges.data_end + 1) - time_range.from_,
     )
 
 

@@ -147,11 +147,11 @@ async def samples(
 def _sample(row: SampleRow) -> Sample:
     # The tags are stored as JSON, so their text is passed through undecoded.
     tags = Json(msgspec.Raw(row.tags.encode() or b"{}"))
-    return Sample(time=Instant(row.at), value=row.value, tags=tags)
+    return Sample(time=Instant(row.time_ms), value=row.value, tags=tags)
 
 
 def _sort_key(row: SampleRow) -> SortKey:
-    return row.at, row.batch, row.row
+    return row.time_ms, row.batch, row.row
 
 
 def _sample_columns(rows: Sequence[SampleRow]) -> Columns:
@@ -159,7 +159,7 @@ def _sample_columns(rows: Sequence[SampleRow]) -> Columns:
 
 
 _SAMPLE_CELLS: Final[dict[str, Callable[[Sequence[SampleRow]], Cells]]] = {
-    "time": lambda rows: items(instants([row.at for row in rows])),
+    "time": lambda rows: items(instants([row.time_ms for row in rows])),
     "value": lambda rows: items(msgspec.json.encode([row.value for row in rows])),
     "tags": lambda rows: [row.tags.encode() or b"{}" for row in rows],
 }

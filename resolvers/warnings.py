@@ -29,9 +29,9 @@ from schema.ranges import TimeRange
 from schema.results import Caveat
 from store.query import catalogue, evidence, queries
 from store.query.catalogue import DescriptionRow
-from store.query.evidence import CountRow, NameRow, PlaceRow
+from store.query.evidence import CountRow, IndexRow, NameRow
 from store.query.facets import KeyRow
-from store.query.fields.json_fields import items_of, keys_of
+from store.query.fields.json_fields import keys_of, split_at_array
 from store.query.queries import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
 
@@ -181,9 +181,9 @@ async def _unknown_keys(
     keys = list(dict.fromkeys(use.key for use in uses))[:MAX_KEYS]
     if not keys:
         return []
-    statement = evidence.present(rows, [_path(rows, key) for key in keys])
-    key_rows = await ctx.batch.select(statement, PlaceRow)
-    missing_keys = set(keys) - {keys[row.place] for row in key_rows}
+    statement = evidence.present_keys(rows, [_path(rows, key) for key in keys])
+    key_rows = await ctx.batch.select(statement, IndexRow)
+    missing_keys = set(keys) - {keys[row.index] for row in key_rows}
     if not missing_keys:
         return []
     recent_rows = await ctx.batch.select(evidence.recent_keys(rows), KeyRow)
@@ -206,7 +206,7 @@ def _path(rows: RowSet, key: str) -> tuple[str, ...]:
     """Return the path of a key in the JSON of rows; for an array, the path of the array."""
     if rows.table == "metrics":
         return (key,)
-    array = items_of(key, "key")
+    array = split_at_array(key, "key")
     return array[0] if array else keys_of(key, "key")
 
 
@@ -275,7 +275,7 @@ async def _not_numeric(ctx: Context, rows: RowSet, fields: Mapping[_CastPath, st
     properties = sorted(fields)
     paths = [(keys_of(path, fields[path, cast]), cast) for path, cast in properties]
     statement = evidence.not_numbers(rows, paths)
-    counts = {row.place: row.rows for row in await ctx.batch.select(statement, CountRow)}
+    counts = {row.index: row.rows for row in await ctx.batch.select(statement, CountRow)}
     return [
         Caveat(
             code="NOT_NUMERIC",

@@ -128,7 +128,7 @@ class Store:
         for table in TABLES:
             statement = queries.newest_time(table, PROJECT, first_batch, end_batch)
             (newest,) = await self.engine.select(statement, queries.NewestTimeRow)
-            self.arrivals.add(newest.at or 0)
+            self.arrivals.add(newest.time_ms or 0)
         for journal in self._journals.values():
             for segment in journal.sealed_segments:
                 self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)

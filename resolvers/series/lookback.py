@@ -19,11 +19,11 @@ from resolvers.series.values import BucketedRange, Value, as_rate
 from schema.aggregates import COUNTS, Aggregate, AggregateKind
 from schema.buckets import Fill
 from store.query.series.aggregates import in_engine
-from store.query.series.lookback import NewestRow, Window, newest_rows, values_in
+from store.query.series.lookback import NewestRow, Window, newest_rows, window_totals
 from store.query.series.rows import series_rows
 from store.query.series.statement import statement
 from store.query.series.types import OTHER_SERIES, QueryShape, RankedGroups, SeriesRow
-from store.query.time.buckets import Buckets, bucket_before
+from store.query.time.buckets import Buckets, bucket_pair
 from store.query.time.ranges import ALL_TIME
 
 _MissingAggregates: TypeAlias = Mapping[int, set[Aggregate]]
@@ -165,7 +165,7 @@ class _EarlierRows:
 
     def _window(self, moment: int) -> Window:
         """Return the bucket of an instant before the range, cut off where the range begins."""
-        earlier = bucket_before(self._buckets, self._time_range, moment, self._week_start)
+        earlier = bucket_pair(self._buckets, self._time_range, moment, self._week_start)
         before, start = earlier.starts
         return Window(before, start, min(earlier.end, self._time_range.from_))
 
@@ -173,7 +173,7 @@ class _EarlierRows:
         self, windows: Mapping[int, Window], aggregates: frozenset[Aggregate]
     ) -> list[SeriesRow]:
         """Return a row for each series, with the totals over the window of the series."""
-        branch = values_in(windows, self._shape, self._metric, aggregates, self._slots)
+        branch = window_totals(windows, self._shape, self._metric, aggregates, self._slots)
         totals = statement([branch], [self._shape.table], self._slots)
         line_rows = await self._select(totals, _LineRow)
         answer = "\n".join(row.line for row in line_rows).encode()

@@ -59,7 +59,8 @@ async def _extent(
     if not has_all_time(arguments):
         return ALL_TIME
     row_sources = [
-        queries.Source(source.table, source.condition(None), source.metric) for source in sources
+        queries.ExtentSource(source.table, source.condition(None), source.metric)
+        for source in sources
     ]
     statement = queries.extent(row_sources, ctx.batch.slots)
     (row,) = await ctx.batch.select(statement, queries.ExtentRow)

@@ -34,7 +34,7 @@ _MAX_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
 _MAX_SEGMENT_MS: Final = 24 * MS_PER_HOUR
 """Maximum time for which a segment takes rows while the engine can't load any."""
 
-_OWN_IDS: Final = msgspec.json.Decoder(queries.OwnIdRow)
+_OWN_IDS: Final = msgspec.json.Decoder(queries.ClientIdRow)
 
 
 @dataclass(slots=True)
@@ -205,7 +205,7 @@ class ClientIds:
                 message = f"Ids of {self._table} can't be looked up now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
             for row in rows:
-                originals[row.id] = Original(Position(row.batch, row.row), Instant(row.at))
+                originals[row.id] = Original(Position(row.batch, row.row), Instant(row.time_ms))
         return originals
 
     def _first_batch(self) -> int:

@@ -22,7 +22,7 @@ DESCRIPTION_COLUMNS: Final = ("kind", "unit", "description")
 # Rows are sorted by name: read in that order, a page stops the scan where it ends. Measured at
 # 50 metrics of 10 M points: 3 names take 6 ms instead of 44.
 _IN_ORDER: Final = "SETTINGS optimize_aggregation_in_order = 1"
-_FOLDED: Final = "position(caseFoldUTF8({column}), caseFoldUTF8({value})) > 0"
+_CONTAINS: Final = "position(caseFoldUTF8({column}), caseFoldUTF8({value})) > 0"
 
 
 class SummaryRow(msgspec.Struct):
@@ -52,7 +52,7 @@ def search(rows: RowSet, text: str | None) -> None:
 
 def contains(rows: RowSet | Slots, column: str, text: str) -> str:
     """Return the test for a part of a text, whatever its case (full Unicode case folding)."""
-    return _FOLDED.format(column=column, value=rows.bind("String", text))
+    return _CONTAINS.format(column=column, value=rows.bind("String", text))
 
 
 def in_names(rows: RowSet, names: Sequence[str]) -> None:
@@ -64,27 +64,30 @@ def with_kind(rows: RowSet, kind: str, default: str) -> None:
     """Narrow metrics to those of one kind; one of which nothing is said is of the default."""
     slot = rows.bind("String", kind)
     if kind == default:
-        others = f"SELECT name FROM ({_descriptions(rows)}) WHERE kind NOT IN ('', {slot})"
-        rows.conditions.append(f"name NOT IN ({others})")
+        other_names = f"SELECT name FROM ({_descriptions(rows)}) WHERE kind NOT IN ('', {slot})"
+        rows.conditions.append(f"name NOT IN ({other_names})")
     else:
         rows.conditions.append(
             f"name IN (SELECT name FROM ({_descriptions(rows)}) WHERE kind = {slot})"
         )
 
 
-def summaries(rows: RowSet, wanted: Collection[str], span: Slice) -> Statement:
+def summaries(rows: RowSet, column_names: Collection[str], list_slice: Slice) -> Statement:
     """List names with what is wanted of each; up to `count` + 1 `SummaryRow`s, one statement."""
-    rows = within_slice(rows, METRIC_ORDER, span)
-    columns = ["name", *(f"{text} AS {key}" for key, text in SUMMARY.items() if key in wanted)]
-    order = METRIC_ORDER.order_by(backward=span.backward)
-    found = rows.statement(
+    rows = within_slice(rows, METRIC_ORDER, list_slice)
+    columns = [
+        "name",
+        *(f"{text} AS {key}" for key, text in SUMMARY.items() if key in column_names),
+    ]
+    order = METRIC_ORDER.order_by(backward=list_slice.backward)
+    summary_rows = rows.statement(
         f"SELECT {', '.join(columns)}",
-        f"GROUP BY name\n{order}\nLIMIT {rows.bind('UInt32', span.count + 1)}\n{_IN_ORDER}",
+        f"GROUP BY name\n{order}\nLIMIT {rows.bind('UInt32', list_slice.count + 1)}\n{_IN_ORDER}",
     )
-    if not any(key in wanted for key in DESCRIPTION_COLUMNS):
-        return found
+    if not any(key in column_names for key in DESCRIPTION_COLUMNS):
+        return summary_rows
     text = (
-        f"SELECT * FROM (\n{found.text}\n) AS found\n"
+        f"SELECT * FROM (\n{summary_rows.text}\n) AS found\n"
         f"LEFT JOIN (\n{_descriptions(rows)}\n) AS described USING (name)\n{order}"
     )
     return rows.slots.statement(text, (rows.table,))
@@ -115,10 +118,10 @@ def description(project: str, name: str) -> Statement:
     return rows.slots.statement(text, ())
 
 
-def describe(project: str, name: str, said: Mapping[str, str]) -> Statement:
+def describe(project: str, name: str, texts: Mapping[str, str]) -> Statement:
     """Say something of a metric; what is not said now stays as it was."""
     columns = [
-        f"{{{key}:String}}" if key in said else f"argMax({key}, version)"
+        f"{{{key}:String}}" if key in texts else f"argMax({key}, version)"
         for key in DESCRIPTION_COLUMNS
     ]
     return Statement(
@@ -126,5 +129,5 @@ def describe(project: str, name: str, said: Mapping[str, str]) -> Statement:
         f"(project, name, {', '.join(DESCRIPTION_COLUMNS)}, version)\n"
         f"SELECT {{p0:String}}, {{p1:String}}, {', '.join(columns)}, max(version) + 1\n"
         "FROM metric_descriptions WHERE project = {p0:String} AND name = {p1:String}",
-        {"p0": project, "p1": name, **said},
+        {"p0": project, "p1": name, **texts},
     )

@@ -16,54 +16,57 @@ from store.query.fields import json_fields
 from store.query.queries import RowSet
 from store.query.sql import Statement
 
-SECONDS: Final = 3
+MAX_SECONDS: Final = 3
 MAX_LISTED: Final = 1000
 
 _SAMPLED_ROWS: Final = 10_000
-_BOUND: Final = f"max_execution_time = {SECONDS}"
+_TIME_LIMIT: Final = f"max_execution_time = {MAX_SECONDS}"
 # A look ends at its first row: with blocks of one granule that is after 15 ms of CPU, not 60.
-_LOOK: Final = f"SETTINGS {_BOUND}, max_block_size = 8192"
+_LOOKUP: Final = f"SETTINGS {_TIME_LIMIT}, max_block_size = 8192"
 
 _OTHER_VALUES: Final = '"tf[{'
 """How the JSON of a value that is no number and not null begins."""
 
 
-class PlaceRow(msgspec.Struct):
+class IndexRow(msgspec.Struct, rename={"index": "place"}):
     """The place of a key among those that were looked for."""
 
-    place: int
+    index: int
 
 
 class NameRow(msgspec.Struct):
     name: str
 
 
-class CountRow(msgspec.Struct):
+class CountRow(msgspec.Struct, rename={"index": "place"}):
     """A number of rows, and which it is."""
 
-    place: int
+    index: int
     rows: int
 
 
-def present(rows: RowSet, paths: Sequence[tuple[str, ...]]) -> Statement:
+def present_keys(rows: RowSet, paths: Sequence[tuple[str, ...]]) -> Statement:
     """Find out which keys occur in any of some rows; the `PlaceRow`s of those that do.
 
     A path is that of a property, or the one key of a tag.
     """
-    return _together([_look(rows, place, path) for place, path in enumerate(paths)], rows)
+    return _union([_lookup(rows, index, path) for index, path in enumerate(paths)], rows)
 
 
-def _look(rows: RowSet, place: int, path: tuple[str, ...]) -> str:
-    some, slots = rows.copy(), rows.slots
+def _lookup(rows: RowSet, index: int, path: tuple[str, ...]) -> str:
+    key_rows, slots = rows.copy(), rows.slots
     if rows.table == "metrics":
         (tag,) = path
-        some.conditions += [json_fields.tag_has(slots, tag), json_fields.tag_is_set(slots, tag)]
+        key_rows.conditions += [
+            json_fields.may_have_tag(slots, tag),
+            json_fields.tag_is_set(slots, tag),
+        ]
     else:
-        some.conditions += [
-            json_fields.property_has(slots, path),
+        key_rows.conditions += [
+            json_fields.may_have_property(slots, path),
             json_fields.property_is_set(slots, path),
         ]
-    return some.text(f"SELECT {place} AS place", "LIMIT 1")
+    return key_rows.sql(f"SELECT {index} AS place", "LIMIT 1")
 
 
 def not_numbers(rows: RowSet, paths: Sequence[tuple[tuple[str, ...], bool]]) -> Statement:
@@ -73,28 +76,30 @@ def not_numbers(rows: RowSet, paths: Sequence[tuple[tuple[str, ...], bool]]) -> 
 
     `CountRow`s: of place 0 for all rows, then for each path. Null is no value.
     """
-    counts = [rows.text("SELECT 0 AS place, count() AS rows", "")]
-    for place, (path, cast) in enumerate(paths, 1):
-        some, slots = rows.copy(), rows.slots
-        begins = json_fields.property_begins(slots, path, _OTHER_VALUES)
+    counts = [rows.sql("SELECT 0 AS place, count() AS rows", "")]
+    for index, (path, cast) in enumerate(paths, 1):
+        property_rows, slots = rows.copy(), rows.slots
+        begins = json_fields.may_have_property_starting(slots, path, _OTHER_VALUES)
         number = json_fields.property_any_number(slots, path, cast)
         is_set = json_fields.property_is_set(slots, path)
-        some.conditions += [begins, is_set, f"isNull({number})"]
-        counts.append(some.text(f"SELECT {place} AS place, count() AS rows", ""))
-    return _together(counts, rows)
+        property_rows.conditions += [begins, is_set, f"isNull({number})"]
+        counts.append(property_rows.sql(f"SELECT {index} AS place, count() AS rows", ""))
+    return _union(counts, rows)
 
 
 def present_names(rows: RowSet, names: Collection[str]) -> Statement:
     """Find out which names occur; their `NameRow`s."""
     rows = rows.copy()
     rows.conditions.append(f"name IN {rows.bind('Array(String)', sorted(names))}")
-    return rows.statement("SELECT name", f"GROUP BY name\nSETTINGS {_BOUND}")
+    return rows.statement("SELECT name", f"GROUP BY name\nSETTINGS {_TIME_LIMIT}")
 
 
 def frequent_names(rows: RowSet) -> Statement:
     """List the most frequent names; `NameRow`s."""
-    behind = f"GROUP BY name\nORDER BY count() DESC, name\nLIMIT {MAX_LISTED}\nSETTINGS {_BOUND}"
-    return rows.statement("SELECT name", behind)
+    end_clauses = (
+        f"GROUP BY name\nORDER BY count() DESC, name\nLIMIT {MAX_LISTED}\nSETTINGS {_TIME_LIMIT}"
+    )
+    return rows.statement("SELECT name", end_clauses)
 
 
 def recent_keys(rows: RowSet) -> Statement:
@@ -106,10 +111,10 @@ def recent_keys(rows: RowSet) -> Statement:
         f"SELECT name, {column} AS text, 1 AS n",
         f"ORDER BY time DESC LIMIT {_SAMPLED_ROWS}",
     )
-    found = facets.facet_keys(replace(facet, rows=sample), rows, ())
-    return replace(found, text=f"{found.text}, {_BOUND}")
+    key_statement = facets.facet_keys(replace(facet, row_clauses=sample), rows, ())
+    return replace(key_statement, text=f"{key_statement.text}, {_TIME_LIMIT}")
 
 
-def _together(texts: Sequence[str], rows: RowSet) -> Statement:
-    joined = "\nUNION ALL\n".join(f"(\n{text}\n)" for text in texts)
-    return rows.slots.statement(f"SELECT * FROM (\n{joined}\n)\n{_LOOK}", (rows.table,))
+def _union(texts: Sequence[str], rows: RowSet) -> Statement:
+    union = "\nUNION ALL\n".join(f"(\n{text}\n)" for text in texts)
+    return rows.slots.statement(f"SELECT * FROM (\n{union}\n)\n{_LOOKUP}", (rows.table,))

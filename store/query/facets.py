@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 
 from store.query.catalogue import contains
-from store.query.fields.canonical_json import UNTOLD, mark, unmark
+from store.query.fields.canonical_json import MAYBE_INEXACT, mark, unmark
 from store.query.queries import RowSet
 from store.query.sql import Statement
 
 MAX_LISTED_KEYS: Final = 1000
 MAX_KEY_BYTES: Final = 1000
-MAX_VALUE: Final = 1000
+MAX_VALUE_CHARACTERS: Final = 1000
 
 # A JSON key may be empty, and no text has the byte 254.
 _EVERY_ROW: Final = "char(254)"
@@ -32,7 +32,7 @@ class Facet:
     """
 
     table: str
-    rows: tuple[str, str]
+    row_clauses: tuple[str, str]
     pairs: str
     key: str
     is_set: str
@@ -43,7 +43,7 @@ class Facet:
     path: str = "pair.1"
 
 
-def _nested(level: str) -> str:
+def _nested_pairs(level: str) -> str:
     """Return the pairs inside the objects among some pairs, each with the path to it.
 
     The byte 255, which no text has, parts the keys on a path.
@@ -57,7 +57,7 @@ def _nested(level: str) -> str:
 # Points share few sets of tags, so each set is read once: 0.9 s instead of 5.5 at 10 M points.
 TAGS: Final = Facet(
     table="metrics",
-    rows=("SELECT name, tags AS text, count() AS n", "GROUP BY name, tags"),
+    row_clauses=("SELECT name, tags AS text, count() AS n", "GROUP BY name, tags"),
     pairs="JSONExtractKeysAndValues(text, 'String') AS pairs",
     key="path",
     is_set="1",
@@ -66,23 +66,25 @@ TAGS: Final = Facet(
     initial="ascii('\"')",
 )
 # As filters read it: a dot in a key is `\.`, a backslash `\\`, `[]` that ends it `\[]`.
-_ESCAPED: Final = (
+_ESCAPED_PATH: Final = (
     r"replaceAll(concat(replaceAll(replaceAll(path, '\\', '\\\\'), '.', '\\.'), '\xFF'),"
     r" '[]\xFF', '\\[]\xFF')"
 )
-_PATH: Final = rf"replaceAll(substring({_ESCAPED}, 1, length({_ESCAPED}) - 1), '\xFF', '.')"
+_PATH: Final = (
+    rf"replaceAll(substring({_ESCAPED_PATH}, 1, length({_ESCAPED_PATH}) - 1), '\xFF', '.')"
+)
 
 # Three levels: each that exists costs about 0.7 of the first. The engine's own JSON type finds
 # all paths, and takes twelve times as long.
 PROPERTIES: Final = Facet(
     table="events",
-    rows=("SELECT name, properties AS text, 1 AS n", ""),
+    row_clauses=("SELECT name, properties AS text, 1 AS n", ""),
     pairs=(
         # Numbers of which the engine's own text says too little: they are rare.
-        f"match(text, {UNTOLD}) AS is_marked,\n"
+        f"match(text, {MAYBE_INEXACT}) AS is_marked,\n"
         f"  JSONExtractKeysAndValuesRaw(if(is_marked, {mark('text')}, text)) AS level1,\n"
-        f"  {_nested('level1')} AS level2,\n"
-        f"  {_nested('level2')} AS level3,\n"
+        f"  {_nested_pairs('level1')} AS level2,\n"
+        f"  {_nested_pairs('level2')} AS level3,\n"
         "  arrayConcat(level1, level2, level3) AS pairs"
     ),
     key=_PATH,
@@ -135,12 +137,12 @@ class ValueRow(msgspec.Struct):
     initial: int
 
 
-def facet_keys(facet: Facet, rows: RowSet, wanted: Collection[str]) -> Statement:
+def facet_keys(facet: Facet, rows: RowSet, column_names: Collection[str]) -> Statement:
     """List the most frequent keys of each name, at most `MAX_KEYS`; `KeyRow`s."""
     columns = [
         f"{text.format(facet=facet) if '{facet' in text else text} AS {key}"
         for key, text in _KEY_COLUMNS.items()
-        if key in wanted or key == "rows"
+        if key in column_names or key == "rows"
     ]
     return _statement(
         rows,
@@ -161,7 +163,7 @@ def facet_values(facet: Facet, rows: RowSet, text: str | None, first: int) -> St
     return _statement(
         rows,
         f"SELECT name, {facet.key} AS key,"
-        f" substringUTF8({facet.value}, 1, {MAX_VALUE}) AS value, sum(n) AS count,"
+        f" substringUTF8({facet.value}, 1, {MAX_VALUE_CHARACTERS}) AS value, sum(n) AS count,"
         f" {facet.initial} AS initial\n"
         f"FROM (\n{pairs}\n)\nWHERE path != {_EVERY_ROW} AND {facet.is_set}"
         f" AND length(path) <= {MAX_KEY_BYTES}{test}\nGROUP BY name, path, value, initial\n"
@@ -171,7 +173,7 @@ def facet_values(facet: Facet, rows: RowSet, text: str | None, first: int) -> St
 
 def _pairs(facet: Facet, rows: RowSet) -> str:
     """Select a row for each key of each row, and one without a key, by which rows are counted."""
-    inner = rows.statement(*facet.rows).text
+    inner = rows.statement(*facet.row_clauses).text
     return (
         f"SELECT name, n, {facet.pairs},\n"
         f"  arrayJoin(arrayPushBack(pairs, ({_EVERY_ROW}, 'null'))) AS pair,\n"

@@ -63,38 +63,38 @@ class Slice:
     before: SortKey | None = None
 
 
-class SampleRow(msgspec.Struct):
+class SampleRow(msgspec.Struct, rename={"time_ms": "at"}):
     value: float
     tags: str
-    at: int
+    time_ms: int
     batch: int
     row: int
 
 
-def events_page(events: RowSet, span: Slice) -> Statement:
+def events_page(events: RowSet, list_slice: Slice) -> Statement:
     """List events as lines; up to `count` + 1, from the end at which the span begins."""
-    rows, behind = _part(events, EVENT_ORDER, span)
-    return queries.events(rows, behind)
+    rows, end_clauses = _slice_clauses(events, EVENT_ORDER, list_slice)
+    return queries.events(rows, end_clauses)
 
 
-def samples_page(points: RowSet, span: Slice) -> Statement:
+def samples_page(points: RowSet, list_slice: Slice) -> Statement:
     """List points; up to `count` + 1 `SampleRow`s, from the end at which the span begins."""
-    rows, behind = _part(points, SAMPLE_ORDER, span)
+    rows, end_clauses = _slice_clauses(points, SAMPLE_ORDER, list_slice)
     select = "SELECT value, tags, toUnixTimestamp64Milli(time) AS at, batch, row"
-    return rows.statement(select, behind)
+    return rows.statement(select, end_clauses)
 
 
-def _part(rows: RowSet, order: ListOrder, span: Slice) -> tuple[RowSet, str]:
+def _slice_clauses(rows: RowSet, order: ListOrder, list_slice: Slice) -> tuple[RowSet, str]:
     """Return the rows of a span, and what sorts them and bounds them to one more than asked."""
-    rows = within_slice(rows, order, span)
-    limit = rows.bind("UInt32", span.count + 1)
-    return rows, f"{order.order_by(backward=span.backward)}\nLIMIT {limit}"
+    rows = within_slice(rows, order, list_slice)
+    limit = rows.bind("UInt32", list_slice.count + 1)
+    return rows, f"{order.order_by(backward=list_slice.backward)}\nLIMIT {limit}"
 
 
-def within_slice(rows: RowSet, order: ListOrder, span: Slice) -> RowSet:
+def within_slice(rows: RowSet, order: ListOrder, list_slice: Slice) -> RowSet:
     """Narrow rows to those between the keys of a span."""
     rows = rows.copy()
-    for side, key in (("after", span.after), ("before", span.before)):
+    for side, key in (("after", list_slice.after), ("before", list_slice.before)):
         if key is not None:
             _compare(rows, order, _STRICT[side, order.descending], key)
     return rows
@@ -110,8 +110,8 @@ def exists_past(rows: RowSet, order: ListOrder, side: str, key: SortKey) -> Stat
 def _compare(rows: RowSet, order: ListOrder, operator: str, key: SortKey) -> None:
     """Compare the sort key; its first column also alone, which is what indexes understand."""
     slots = [
-        form.format(rows.bind(type_name, value))
-        for (_, type_name, form), value in zip(order.columns, key, strict=True)
+        template.format(rows.bind(type_name, value))
+        for (_, type_name, template), value in zip(order.columns, key, strict=True)
     ]
     names = [name for name, _, _ in order.columns]
     if len(names) > 1:

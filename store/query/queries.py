@@ -27,14 +27,14 @@ class ExtentRow(msgspec.Struct):
     newest: int | None
 
 
-class IdRow(msgspec.Struct):
+class IdRow(msgspec.Struct, rename={"time_ms": "at"}):
     id: str
     batch: int
     row: int
-    at: int
+    time_ms: int
 
 
-class OwnIdRow(msgspec.Struct):
+class ClientIdRow(msgspec.Struct):
     id: str
 
 
@@ -42,8 +42,8 @@ class HourRow(msgspec.Struct):
     hour: int
 
 
-class NewestTimeRow(msgspec.Struct):
-    at: int | None
+class NewestTimeRow(msgspec.Struct, rename={"time_ms": "at"}):
+    time_ms: int | None
 
 
 class DeletableRow(msgspec.Struct):
@@ -74,18 +74,18 @@ _UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
-def metric_rows(project: str, name: str, span: TimeRange | None = None) -> RowSet:
+def metric_rows(project: str, name: str, time_range: TimeRange | None = None) -> RowSet:
     """Return the points of one metric, in a range or ever."""
     rows = RowSet("metrics", project)
     rows.conditions.append(f"name = {rows.bind('String', name)}")
-    rows.add_range(span)
+    rows.add_range(time_range)
     return rows
 
 
 def event_rows(
     project: str,
-    tests: EventFilter,
-    span: TimeRange | None = None,
+    where: EventFilter,
+    time_range: TimeRange | None = None,
     slots: Slots | None = None,
 ) -> RowSet:
     """Return the events that pass a filter, in a range or ever.
@@ -93,12 +93,12 @@ def event_rows(
     Raises `AnalyticsError` that names the field of the filter which is wrong or too much.
     """
     rows = RowSet("events", project, slots)
-    rows.add_range(span)
-    rows.conditions.append(event_condition(tests, rows, span))
+    rows.add_range(time_range)
+    rows.conditions.append(event_condition(where, rows, time_range))
     return rows
 
 
-class Source(NamedTuple):
+class ExtentSource(NamedTuple):
     """Rows whose times are looked for: those of a metric, or (without a name) of a table."""
 
     table: str
@@ -106,23 +106,23 @@ class Source(NamedTuple):
     name: str
 
 
-def extent(sources: Iterable[Source], slots: Slots) -> Statement:
+def extent(sources: Iterable[ExtentSource], slots: Slots) -> Statement:
     """Find the times of the oldest and the newest of some rows; one `ExtentRow`."""
-    distinct = list(dict.fromkeys(sources))
-    parts = [
-        f"SELECT minOrNull(time) AS first, maxOrNull(time) AS last\nFROM {each.table}"
-        f"\nWHERE {each.condition}{_named(each.name, slots)}"
-        for each in distinct
+    distinct_sources = list(dict.fromkeys(sources))
+    selects = [
+        f"SELECT minOrNull(time) AS first, maxOrNull(time) AS last\nFROM {source.table}"
+        f"\nWHERE {source.condition}{_name_condition(source.name, slots)}"
+        for source in distinct_sources
     ]
     text = (
         "SELECT toUnixTimestamp64Milli(min(first)) AS oldest,"
         " toUnixTimestamp64Milli(max(last)) AS newest\n"
-        f"FROM (\n{_UNION.join(parts)}\n)"
+        f"FROM (\n{_UNION.join(selects)}\n)"
     )
-    return slots.statement(text, tuple(sorted({each.table for each in distinct})))
+    return slots.statement(text, tuple(sorted({source.table for source in distinct_sources})))
 
 
-def _named(name: str, slots: Slots) -> str:
+def _name_condition(name: str, slots: Slots) -> str:
     return f"\n  AND name = {slots.bind('String', name)}" if name else ""
 
 
@@ -144,9 +144,9 @@ def row_at(rows: RowSet, batch: int, row: int) -> Statement:
     return rows.statement(f"SELECT {_EVENT_COLUMNS}", "LIMIT 1")
 
 
-def events(rows: RowSet, behind: str) -> Statement:
+def events(rows: RowSet, end_clauses: str) -> Statement:
     """List events as lines of `EVENT_CELLS`; `behind` sorts and bounds them."""
-    return rows.statement(f"SELECT {_EVENT_COLUMNS}", behind)
+    return rows.statement(f"SELECT {_EVENT_COLUMNS}", end_clauses)
 
 
 def deletable(rows: RowSet) -> Statement:
@@ -164,9 +164,9 @@ def delete(rows: RowSet, newest: int) -> Statement:
     return rows.statement("DELETE")
 
 
-def by_client_id(table: str, project: str, ids: Sequence[str], since: int) -> Statement:
+def by_client_id(table: str, project: str, ids: Sequence[str], first_batch: int) -> Statement:
     """Find the first row with each of these client ids, from a batch on; `IdRow`s."""
-    rows = _with_ids(table, project, since)
+    rows = _with_ids(table, project, first_batch)
     rows.conditions.append(f"client_id IN {rows.bind('Array(String)', list(ids))}")
     return rows.statement(
         "SELECT client_id AS id, batch, row, toUnixTimestamp64Milli(time) AS at",
@@ -174,33 +174,33 @@ def by_client_id(table: str, project: str, ids: Sequence[str], since: int) -> St
     )
 
 
-def client_ids(table: str, project: str, since: int) -> Statement:
+def client_ids(table: str, project: str, first_batch: int) -> Statement:
     """List all client ids from a batch on, however many there are; `OwnIdRow`s."""
-    return _with_ids(table, project, since).statement(
+    return _with_ids(table, project, first_batch).statement(
         "SELECT client_id AS id", "SETTINGS max_result_rows = 0, max_execution_time = 0"
     )
 
 
-def hours(table: str, project: str, since: int, most: int) -> Statement:
+def hours(table: str, project: str, first_batch: int, limit: int) -> Statement:
     """List the hours since 1970 in which batches were begun, from a batch on, newest first."""
     rows = RowSet(table, project)
-    rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
+    rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
     return rows.statement(
         f"SELECT DISTINCT intDiv(bitShiftRight(batch, 12), {MS_PER_HOUR}) AS hour",
-        f"ORDER BY hour DESC\nLIMIT {rows.bind('UInt32', most)}\nSETTINGS max_execution_time = 0",
+        f"ORDER BY hour DESC\nLIMIT {rows.bind('UInt32', limit)}\nSETTINGS max_execution_time = 0",
     )
 
 
-def newest_time(table: str, project: str, since: int, until: int) -> Statement:
+def newest_time(table: str, project: str, first_batch: int, latest_ms: int) -> Statement:
     """Find the newest time up to one (ms) that rows have, from a batch on; one `NewestTimeRow`."""
     rows = RowSet(table, project)
-    rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
-    rows.conditions.append(f"toUnixTimestamp64Milli(time) <= {rows.bind('Int64', until)}")
+    rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
+    rows.conditions.append(f"toUnixTimestamp64Milli(time) <= {rows.bind('Int64', latest_ms)}")
     return rows.statement("SELECT maxOrNull(toUnixTimestamp64Milli(time)) AS at")
 
 
-def _with_ids(table: str, project: str, since: int) -> RowSet:
+def _with_ids(table: str, project: str, first_batch: int) -> RowSet:
     rows = RowSet(table, project)
     rows.conditions.append("client_id != ''")  # which stands for no id
-    rows.conditions.append(f"batch >= {rows.bind('UInt64', since)}")
+    rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
     return rows

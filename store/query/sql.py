@@ -35,23 +35,23 @@ class Slots:
 
     def bind(self, type_name: str, value: Value) -> str:
         """Add a value; return the typed slot that stands for it in the text."""
-        return f"{{{self._named(type_name, value)}:{type_name}}}"
+        return f"{{{self._slot_name(type_name, value)}:{type_name}}}"
 
     def bind_pattern(self, value: str, field: str) -> str:
         """Add a regular expression, which is checked before the statement runs."""
-        self.patterns.setdefault(self._named("String", value), field)
+        self.patterns.setdefault(self._slot_name("String", value), field)
         return self.bind("String", value)
 
-    def _named(self, type_name: str, value: Value) -> str:
+    def _slot_name(self, type_name: str, value: Value) -> str:
         name = self._names.setdefault((type_name, encode(value)), f"p{len(self._names)}")
         self.params[name] = value
         return name
 
     def statement(self, text: str, reads: tuple[str, ...]) -> "Statement":
         """Return a statement with the values whose slots are in its text."""
-        used = set(_SLOT.findall(text))
-        params = {name: value for name, value in self.params.items() if name in used}
-        patterns = {name: field for name, field in self.patterns.items() if name in used}
+        slot_names = set(_SLOT.findall(text))
+        params = {name: value for name, value in self.params.items() if name in slot_names}
+        patterns = {name: field for name, field in self.patterns.items() if name in slot_names}
         return Statement(text, params, reads, patterns)
 
 

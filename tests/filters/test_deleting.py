@@ -196,10 +196,10 @@ def test_every_operator_has_an_entry() -> None:
     names = {part.name for tests in filters for part in dataclasses.fields(tests)}
     positive = {operators.NEGATIVE.get(name, name) for name in names - {"case_sensitive"}}
     for table in (
-        emptiness.OF_ANYTHING,
-        emptiness.OF_OPTIONAL_TEXT,
-        emptiness.OF_NAME,
-        emptiness.OF_TIME,
+        emptiness.PROPERTY_EMPTINESS,
+        emptiness.OPTIONAL_TEXT_EMPTINESS,
+        emptiness.NAME_EMPTINESS,
+        emptiness.TIME_EMPTINESS,
     ):
         assert table.keys() == positive
 

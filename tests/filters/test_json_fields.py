@@ -100,7 +100,7 @@ async def test_properties(service: Service, made: tuple[dict[str, Any], list[str
         "number": json_fields.property_any_number(rows.slots, keys),
         "boolean": json_fields.property_boolean(rows.slots, keys),
         "is_set": json_fields.property_is_set(rows.slots, keys),
-        "has": json_fields.property_has(rows.slots, keys),
+        "has": json_fields.may_have_property(rows.slots, keys),
     }
     selected = ", ".join(f"{part} AS {name}" for name, part in parts.items())
     found = msgspec.json.decode(
@@ -132,7 +132,7 @@ async def test_tags(service: Service, tags: dict[str, str], key: str, choose: in
         "text": json_fields.tag_text(rows.slots, key),
         "raw": json_fields.tag_raw(rows.slots, key),
         "is_set": json_fields.tag_is_set(rows.slots, key),
-        "has": json_fields.tag_has(rows.slots, key),
+        "has": json_fields.may_have_tag(rows.slots, key),
     }
     selected = ", ".join(f"{part} AS {name}" for name, part in parts.items())
     found = msgspec.json.decode(await read(service, "tags", tags, selected, rows), type=Tag)

@@ -244,7 +244,7 @@ async def audit(data: Path, every: set[str]) -> None:
     """Look at every stored row of a folder that no service has open."""
     async with open_store(data) as store:
         text = "SELECT client_id AS id FROM metrics"
-        rows = await store.select(Statement(text, reads=("metrics",)), queries.OwnIdRow)
+        rows = await store.select(Statement(text, reads=("metrics",)), queries.ClientIdRow)
         found = Counter(row.id for row in rows)
         assert found.keys() == every
         assert {own: times for own, times in found.items() if times > 1} == {}

@@ -11,7 +11,7 @@ In what is looked at, texts and numbers are marked: `"n1"` for 1, `"stext"` for 
 from collections.abc import Sequence
 from typing import Final
 
-UNTOLD: Final = "'[0-9]{17}|[0-9]e[0-9]|-0[.]0'"
+MAYBE_INEXACT: Final = "'[0-9]{17}|[0-9]e[0-9]|-0[.]0'"
 """A pattern that our JSON matches if it has numbers of which the engine's text may not tell all."""
 
 _PIECE: Final = r"""'"(?:[^"\\\\]|\\\\.)*"|[^"]+'"""
@@ -31,13 +31,15 @@ def canonical(raw: str, column: str, path: Sequence[str]) -> str:
     `raw` is the engine's text of what is at `path` (slots of keys) in the JSON of `column`.
     """
     double = f"toFloat64OrZero({raw})"
-    is_double = f"toString({double}) = {raw} AND JSONType({_at(column, path)}) = 'Double'"
+    is_double = (
+        f"toString({double}) = {raw} AND JSONType({_json_arguments(column, path)}) = 'Double'"
+    )
     long = f"if({is_double}, printf('%.0f', {double}), {raw})"
-    exact = unmark(_marked_at(column, path))
-    others = (
+    exact = unmark(_marked_value(column, path))
+    rare_text = (
         f"multiIf(match({raw}, '{_LONG}'), {long}, match({raw}, '{_MANY_DIGITS}'), {exact}, {raw})"
     )
-    return _canonical(raw, f"{_ORDINARY.format(raw=raw)}, {raw}, {others}")
+    return _canonical(raw, f"{_ORDINARY.format(raw=raw)}, {raw}, {rare_text}")
 
 
 def narrow_canonical(raw: str) -> str:
@@ -45,40 +47,40 @@ def narrow_canonical(raw: str) -> str:
 
     The engine takes 10 ms to plan the second look, though hardly any data needs it.
     """
-    thrown = f"throwIf(match({raw}, '{_LONG}|{_MANY_DIGITS}'))"
-    return _canonical(raw, f"{_ORDINARY.format(raw=raw)} OR NOT {thrown}, {raw}, ''")
+    throw_if_rare = f"throwIf(match({raw}, '{_LONG}|{_MANY_DIGITS}'))"
+    return _canonical(raw, f"{_ORDINARY.format(raw=raw)} OR NOT {throw_if_rare}, {raw}, ''")
 
 
-def _canonical(raw: str, others: str) -> str:
-    return f"multiIf({raw} = 'null', '', {raw} = '-0', '0', {others})"
+def _canonical(raw: str, other_cases: str) -> str:
+    return f"multiIf({raw} = 'null', '', {raw} = '-0', '0', {other_cases})"
 
 
-def canonical_items(column: str, path: Sequence[str], inside: Sequence[str]) -> str:
+def canonical_items(column: str, path: Sequence[str], item_path: Sequence[str]) -> str:
     """Return the canonical texts of the items of an array, an Array(String), each once.
 
     With `inside` it is what is at that path in each. Null and what is not there are no items.
     """
-    item = f"JSONExtractRaw({_at('i', _marked_keys(inside))})" if inside else "i"
-    items = f"JSONExtractArrayRaw({_at(mark(column), _marked_keys(path))})"
+    item = f"JSONExtractRaw({_json_arguments('i', _marked_keys(item_path))})" if item_path else "i"
+    items = f"JSONExtractArrayRaw({_json_arguments(mark(column), _marked_keys(path))})"
     exact = f"arrayMap(i -> {unmark(item)}, {items})"
-    texts = f"JSONExtractArrayRaw({_at(column, path)})"
-    if inside:
-        texts = f"arrayMap(i -> JSONExtractRaw({_at('i', inside)}), {texts})"
-    texts = f"if(match({column}, {UNTOLD}), {exact}, {texts})"
+    texts = f"JSONExtractArrayRaw({_json_arguments(column, path)})"
+    if item_path:
+        texts = f"arrayMap(i -> JSONExtractRaw({_json_arguments('i', item_path)}), {texts})"
+    texts = f"if(match({column}, {MAYBE_INEXACT}), {exact}, {texts})"
     return f"arrayDistinct(arrayFilter(i -> i NOT IN ('', 'null'), {texts}))"
 
 
 def is_integer(column: str, path: Sequence[str]) -> str:
     """Return whether there is a number, where the engine may take an integer for a text."""
-    return f"startsWith({_marked_at(column, path)}, '\"n')"
+    return f"startsWith({_marked_value(column, path)}, '\"n')"
 
 
-def _at(column: str, path: Sequence[str]) -> str:
+def _json_arguments(column: str, path: Sequence[str]) -> str:
     return ", ".join([column, *path])
 
 
-def _marked_at(column: str, path: Sequence[str]) -> str:
-    return f"JSONExtractRaw({_at(mark(column), _marked_keys(path))})"
+def _marked_value(column: str, path: Sequence[str]) -> str:
+    return f"JSONExtractRaw({_json_arguments(mark(column), _marked_keys(path))})"
 
 
 def _marked_keys(keys: Sequence[str]) -> list[str]:
@@ -105,14 +107,14 @@ def _tokens(change: str, json: str) -> str:
     return f"arrayStringConcat(arrayMap(t -> {change}, extractAll({json}, {_PIECE})))"
 
 
-def _number(written: str) -> str:
+def _number(number_text: str) -> str:
     """Return the canonical text of a number as we store it: an integer, or a double."""
-    double = f"toFloat64OrZero({written})"
+    double = f"toFloat64OrZero({number_text})"
     digits = f"printf('%.0f', {double})"
-    told = (
+    double_text = (
         f"multiIf({double} = 0, '0', abs({double}) >= 1e16 AND abs({double}) < 1e21, {digits},"
         f" toString({double}))"
     )
-    integer = f"NOT match({written}, '[.e]')"
-    own = f"{integer} AND (length({written}) < 22 OR {digits} != {written})"
-    return f"if({own}, {written}, {told})"
+    integer = f"NOT match({number_text}, '[.e]')"
+    is_exact_integer = f"{integer} AND (length({number_text}) < 22 OR {digits} != {number_text})"
+    return f"if({is_exact_integer}, {number_text}, {double_text})"

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from store.query.fields.json_fields import items_of, keys_of
+from store.query.fields.json_fields import keys_of, split_at_array
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -16,27 +16,27 @@ def property_reader(path: str, field: str) -> Callable[[bytes], bytes | None]:
 
     Raises `AnalyticsError` that names `field` when it is no path.
     """
-    array = items_of(path, field)
-    if array is None:
+    array_path = split_at_array(path, field)
+    if array_path is None:
         keys = keys_of(path, field)
-        return lambda properties: _at(properties, keys)
-    before, inside = array
-    return lambda properties: _items(_at(properties, before), inside)
+        return lambda properties: _value_at(properties, keys)
+    keys_to_array, item_path = array_path
+    return lambda properties: _item_values(_value_at(properties, keys_to_array), item_path)
 
 
-def _at(json: bytes, keys: Sequence[str]) -> bytes | None:
-    found: bytes | None = json
+def _value_at(json: bytes, keys: Sequence[str]) -> bytes | None:
+    value: bytes | None = json
     for key in keys:
-        if not found or not found.startswith(b"{"):
+        if not value or not value.startswith(b"{"):
             return None
-        members: Mapping[str, msgspec.Raw] = _OBJECT.decode(found)
-        found = bytes(members[key]) if key in members else None
-    return found
+        members: Mapping[str, msgspec.Raw] = _OBJECT.decode(value)
+        value = bytes(members[key]) if key in members else None
+    return value
 
 
-def _items(json: bytes | None, inside: Sequence[str]) -> bytes | None:
-    if not json or not json.startswith(b"["):
+def _item_values(array: bytes | None, item_path: Sequence[str]) -> bytes | None:
+    if not array or not array.startswith(b"["):
         return None
-    items: Iterable[bytes | None] = map(bytes, _ARRAY.decode(json))
-    found = (_at(item, inside) for item in items if item)
-    return b"[" + b",".join(item for item in found if item) + b"]"
+    items: Iterable[bytes | None] = map(bytes, _ARRAY.decode(array))
+    values = (_value_at(item, item_path) for item in items if item)
+    return b"[" + b",".join(item for item in values if item) + b"]"

@@ -23,12 +23,12 @@ from store.query.fields.canonical_json import (
 from store.query.fields.instant_texts import half_milliseconds
 from store.query.sql import Slots
 
-MAX_KEY: Final = 1000
-MAX_KEYS: Final = 20
+MAX_KEY_CHARACTERS: Final = 1000
+MAX_PATH_DEPTH: Final = 20
 
 # Of a key that begins like this, `":"a":` could be found where a text ends.
 _STRUCTURAL: Final = (":", ",", "}")
-_ESCAPED: Final = ("\\", ".", "[")
+_ESCAPABLE: Final = ("\\", ".", "[")
 ITEMS: Final = "[]"
 # A number, or a text that is written like one, with spaces around it or none.
 _NUMBER_TEXT: Final = r"""'^"? *(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?) *"?$'"""
@@ -44,63 +44,65 @@ def keys_of(path: str, field: str) -> tuple[str, ...]:
     A JSON key may be the empty text, so the path "" is that key, and `a.` is the same key in `a`.
     Raises `AnalyticsError` that names `field` when it is no path, or leads into an array.
     """
-    keys = _parts_of(path, field)
+    keys = _split_path(path, field)
     if any(key.is_array for key in keys):
         message = r"can't be of the items of an array; `[]` that ends a key is written \[]"
         raise bad_input(field, message)
     return tuple(key.name for key in keys)
 
 
-def items_of(path: str, field: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def split_at_array(path: str, field: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Split a path that leads into an array, `a.tags[].name`, in two; None if it doesn't."""
-    keys = _parts_of(path, field)
-    places = [place for place, key in enumerate(keys, 1) if key.is_array]
-    if not places:
+    keys = _split_path(path, field)
+    array_ends = [end for end, key in enumerate(keys, 1) if key.is_array]
+    if not array_ends:
         return None
-    if len(places) > 1:
+    if len(array_ends) > 1:
         raise bad_input(field, "can lead into one array only")
     names = tuple(key.name for key in keys)
-    return names[: places[0]], names[places[0] :]
+    return names[: array_ends[0]], names[array_ends[0] :]
 
 
-class _Part(NamedTuple):
+class _PathKey(NamedTuple):
     """A key on a path. `is_array`: what follows is of each item of the array that is there."""
 
     name: str
     is_array: bool
 
 
-def _parts_of(path: str, field: str) -> list[_Part]:
-    if len(path) > MAX_KEY:
-        raise bad_input(field, f"must be at most {MAX_KEY} characters", limit=MAX_KEY)
+def _split_path(path: str, field: str) -> list[_PathKey]:
+    if len(path) > MAX_KEY_CHARACTERS:
+        raise bad_input(
+            field, f"must be at most {MAX_KEY_CHARACTERS} characters", limit=MAX_KEY_CHARACTERS
+        )
     keys = [""]
-    plain = [0]  # since where a key has nothing that was escaped
+    plain_starts = [0]  # since where a key has nothing that was escaped
     characters = iter(path)
     for character in characters:
         if character == ".":
             keys.append("")
-            plain.append(0)
+            plain_starts.append(0)
         elif character != "\\":
             keys[-1] += character
-        elif (escaped := next(characters, "")) in _ESCAPED:
-            keys[-1] += escaped
-            plain[-1] = len(keys[-1])
+        elif (escaped_character := next(characters, "")) in _ESCAPABLE:
+            keys[-1] += escaped_character
+            plain_starts[-1] = len(keys[-1])
         else:
             raise bad_input(field, r"a backslash must be written \\, a dot in a key \.")
-    if len(keys) > MAX_KEYS:
-        raise bad_input(field, f"is more than {MAX_KEYS} keys deep", limit=MAX_KEYS)
+    if len(keys) > MAX_PATH_DEPTH:
+        raise bad_input(field, f"is more than {MAX_PATH_DEPTH} keys deep", limit=MAX_PATH_DEPTH)
     return [
-        _Part(key.removesuffix(ITEMS), is_array=True)
+        _PathKey(key.removesuffix(ITEMS), is_array=True)
         if key[start:].endswith(ITEMS)
-        else _Part(key, is_array=False)
-        for key, start in zip(keys, plain, strict=True)
+        else _PathKey(key, is_array=False)
+        for key, start in zip(keys, plain_starts, strict=True)
     ]
 
 
 def tag_text(slots: Slots, key: str) -> str:
     """Return the value of a tag: a String, empty if there is none."""
     exact = f"JSONExtractString(tags, {slots.bind('String', key)})"
-    return _quicker(slots, key, "simpleJSONExtractString", exact)
+    return _with_quick_path(slots, key, "simpleJSONExtractString", exact)
 
 
 def tag_raw(slots: Slots, key: str) -> str:
@@ -110,7 +112,7 @@ def tag_raw(slots: Slots, key: str) -> str:
     """
     text = r'"(?:[^"\\]|\\.)*"'
     pattern = rf"^\{{(?:{text}:{text},)*{re.escape(_json(key))}:({text})"
-    return _quicker(
+    return _with_quick_path(
         slots, key, "simpleJSONExtractRaw", f"extract(tags, {slots.bind('String', pattern)})"
     )
 
@@ -120,22 +122,22 @@ def tag_is_set(slots: Slots, key: str) -> str:
     return f"{tag_raw(slots, key)} != ''"
 
 
-def tag_has(slots: Slots, key: str, written: str = "") -> str:
+def may_have_tag(slots: Slots, key: str, json_prefix: str = "") -> str:
     """Return whether a tag may be there, with a value whose JSON begins with `written`.
 
     It only looks for the text, many times as fast as reading: to be asked before an exact test.
     """
-    return _has(slots, "tags", key, written)
+    return _contains_key(slots, "tags", key, json_prefix)
 
 
-def property_has(slots: Slots, keys: Sequence[str], written: str = "") -> str:
+def may_have_property(slots: Slots, keys: Sequence[str], json_prefix: str = "") -> str:
     """Return whether a property may be there, as `tag_has` does."""
-    return _has(slots, "properties", keys[-1], written)
+    return _contains_key(slots, "properties", keys[-1], json_prefix)
 
 
-def property_begins(slots: Slots, keys: Sequence[str], characters: str) -> str:
+def may_have_property_starting(slots: Slots, keys: Sequence[str], first_characters: str) -> str:
     """Return whether a property may be there with JSON that begins with one of some characters."""
-    texts = [f"{_json(keys[-1])}:{character}" for character in characters]
+    texts = [f"{_json(keys[-1])}:{character}" for character in first_characters]
     return f"multiSearchAny(properties, {slots.bind('Array(String)', texts)})"
 
 
@@ -158,21 +160,21 @@ def property_number(slots: Slots, keys: Sequence[str]) -> str:
     raw = _raw(slots, keys)
     pattern = slots.bind("String", f"{re.escape(_json(keys[-1]))}:-?[0-9]{{19}}")
     exact = property_any_number(slots, keys)
-    has_text = property_has(slots, keys, '"')
-    beside_text = f"if(match(properties, {pattern}), {exact}, toFloat64OrNull({raw}))"
-    return f"if({has_text}, {beside_text}, {_large(raw)})"
+    has_text = may_have_property(slots, keys, '"')
+    exact_if_long = f"if(match(properties, {pattern}), {exact}, toFloat64OrNull({raw}))"
+    return f"if({has_text}, {exact_if_long}, {_large(raw)})"
 
 
 def property_is_large(slots: Slots, keys: Sequence[str]) -> str:
     """Return whether there is an integer beyond 64 bits at a path, which the engine quotes."""
     key = _json(keys[-1])
-    places, texts = (
-        f"countSubstrings(properties, {slots.bind('String', f'{key}:{begun}')})"
-        for begun in ("", '"')
+    key_count, text_count = (
+        f"countSubstrings(properties, {slots.bind('String', f'{key}:{json_prefix}')})"
+        for json_prefix in ("", '"')
     )
     raw = _raw(slots, keys)
-    exact = is_integer("properties", _bound(slots, keys))
-    return f"({places} > {texts} AND startsWith({raw}, '\"') AND {exact})"
+    exact = is_integer("properties", _bind_keys(slots, keys))
+    return f"({key_count} > {text_count} AND startsWith({raw}, '\"') AND {exact})"
 
 
 def property_any_number(slots: Slots, keys: Sequence[str], cast: bool = False) -> str:
@@ -183,7 +185,7 @@ def property_any_number(slots: Slots, keys: Sequence[str], cast: bool = False) -
     raw = _raw(slots, keys)
     if cast:
         return as_number(raw)
-    is_integer_at = is_integer("properties", _bound(slots, keys))
+    is_integer_at = is_integer("properties", _bind_keys(slots, keys))
     is_large = f"{_IS_DIGITS.format(raw=raw)} AND {is_integer_at}"
     large = f"if({is_large}, {_large(raw)}, NULL)"
     return f"if({_MAY_BE_NUMBER.format(raw=raw)}, {large}, toFloat64OrNull({raw}))"
@@ -233,19 +235,19 @@ def property_group(
     667, 667.0 and 6.67e2 are equal; objects are only if their keys are in the same order. Unless
     `wide` it throws where there may be a number with many digits.
     """
-    path = _bound(slots, keys)
+    path = _bind_keys(slots, keys)
     if not wide:
         return narrow_canonical(_raw(slots, keys, column))
     return canonical(_raw(slots, keys, column), column, path)
 
 
-def same_values(slots: Slots, texts: Sequence[str]) -> str:
+def canonical_values(slots: Slots, texts: Sequence[str]) -> str:
     """Return the groups of values that are given as JSON: an Array(String)."""
     documents = slots.bind("Array(String)", [f'{{"v":{text}}}' for text in texts])
     return f"arrayMap(doc -> {property_group(slots, ('v',), 'doc')}, {documents})"
 
 
-def _quicker(slots: Slots, key: str, function: str, exact: str) -> str:
+def _with_quick_path(slots: Slots, key: str, function: str, exact: str) -> str:
     r"""Find a tag by its text, and exactly only in rows with a backslash anywhere.
 
     There the text could mislead (in `"a\"key":` it ends another tag's key), and the engine's quick
@@ -257,14 +259,16 @@ def _quicker(slots: Slots, key: str, function: str, exact: str) -> str:
     return f"if(position(tags, '\\\\') = 0, {quick}, {exact})"
 
 
-def _has(slots: Slots, column: str, key: str, written: str) -> str:
-    return f"position({column}, {slots.bind('String', f'{_json(key)}:{written}')}) > 0"
+def _contains_key(slots: Slots, column: str, key: str, json_prefix: str) -> str:
+    return f"position({column}, {slots.bind('String', f'{_json(key)}:{json_prefix}')}) > 0"
 
 
 def property_items(slots: Slots, path: tuple[Sequence[str], Sequence[str]]) -> str:
     """Return the items of an array, each once, as canonical JSON: an Array(String)."""
-    keys, inside = path
-    return canonical_items("properties", _bound(slots, keys), _bound(slots, inside))
+    array_keys, item_path = path
+    return canonical_items(
+        "properties", _bind_keys(slots, array_keys), _bind_keys(slots, item_path)
+    )
 
 
 def property_instant(slots: Slots, keys: Sequence[str]) -> str:
@@ -274,10 +278,10 @@ def property_instant(slots: Slots, keys: Sequence[str]) -> str:
 
 def _raw(slots: Slots, keys: Sequence[str], column: str = "properties") -> str:
     """Return the JSON of a property as the engine writes it: 667 for 667.0."""
-    return f"JSONExtractRaw({', '.join([column, *_bound(slots, keys)])})"
+    return f"JSONExtractRaw({', '.join([column, *_bind_keys(slots, keys)])})"
 
 
-def _bound(slots: Slots, keys: Sequence[str]) -> list[str]:
+def _bind_keys(slots: Slots, keys: Sequence[str]) -> list[str]:
     return [slots.bind("String", key) for key in keys]
 
 

@@ -34,12 +34,12 @@ def _always(_: object) -> bool:
     return True
 
 
-def _nothing(given: object) -> bool:
-    return not given
+def _is_empty(operand: object) -> bool:
+    return not operand
 
 
-def _has_no_text(given: Sequence[str]) -> bool:
-    return not given or "" in given
+def _has_no_text(texts: Sequence[str]) -> bool:
+    return not texts or "" in texts
 
 
 def _matches(*texts: str) -> Callable[[str], bool]:
@@ -50,10 +50,10 @@ def _matches(*texts: str) -> Callable[[str], bool]:
         options.log_errors = False
         options.dot_nl = True
         try:
-            compiled = re2.compile(pattern, options=options)
+            regex = re2.compile(pattern, options=options)
         except re2.error:  # the engine refuses it, too, and says why
             return False
-        return all(compiled.search(text) for text in texts)
+        return all(regex.search(text) for text in texts)
 
     return test
 
@@ -61,21 +61,22 @@ def _matches(*texts: str) -> Callable[[str], bool]:
 def _is_like(*texts: str) -> Callable[[str], bool]:
     """Return a test for LIKE patterns that pass all of some texts."""
     matches = _matches(*texts)
-    wild = {"%": ".*", "_": "."}
+    wildcards = {"%": ".*", "_": "."}
 
     def test(pattern: str) -> bool:
-        parts = re2.findall(r"(?s)\\[%_\\]|.", pattern)
-        return matches(f"^{''.join(wild.get(part) or re2.escape(part[-1]) for part in parts)}$")
+        tokens = re2.findall(r"(?s)\\[%_\\]|.", pattern)
+        regex = "".join(wildcards.get(token) or re2.escape(token[-1]) for token in tokens)
+        return matches(f"^{regex}$")
 
     return test
 
 
-OF_ANYTHING: Final[Emptiness] = {
+PROPERTY_EMPTINESS: Final[Emptiness] = {
     "eq": _never,
-    "in_": _nothing,
-    "contains": _nothing,
-    "starts_with": _nothing,
-    "ends_with": _nothing,
+    "in_": _is_empty,
+    "contains": _is_empty,
+    "starts_with": _is_empty,
+    "ends_with": _is_empty,
     "like": _is_like("", *_TEXTS),
     "matches": _matches("", *_TEXTS),
     "gt": _never,
@@ -86,30 +87,30 @@ OF_ANYTHING: Final[Emptiness] = {
 }
 """Of a property, which may be missing, empty, or of another type."""
 
-OF_OPTIONAL_TEXT: Final[Emptiness] = OF_ANYTHING | {
-    "eq": _nothing,
+OPTIONAL_TEXT_EMPTINESS: Final[Emptiness] = PROPERTY_EMPTINESS | {
+    "eq": _is_empty,
     "in_": _has_no_text,
     "like": _is_like(*_TEXTS),
     "matches": _matches(*_TEXTS),
 }
 """Of `userId` and `sessionId`, which may be missing, but are never the empty text."""
 
-OF_NAME: Final[Emptiness] = OF_OPTIONAL_TEXT | {"is_set": _always}
+NAME_EMPTINESS: Final[Emptiness] = OPTIONAL_TEXT_EMPTINESS | {"is_set": _always}
 """Of `name`, which every event has."""
 
-OF_TIME: Final[Emptiness] = OF_ANYTHING | {
-    "gt": lambda given: not _EPOCH <= given < MAX_TIME,
-    "gte": lambda given: not _EPOCH < given <= MAX_TIME,
-    "lt": lambda given: not _EPOCH < given <= MAX_TIME,
-    "lte": lambda given: not _EPOCH <= given < MAX_TIME,
+TIME_EMPTINESS: Final[Emptiness] = PROPERTY_EMPTINESS | {
+    "gt": lambda operand: not _EPOCH <= operand < MAX_TIME,
+    "gte": lambda operand: not _EPOCH < operand <= MAX_TIME,
+    "lt": lambda operand: not _EPOCH < operand <= MAX_TIME,
+    "lte": lambda operand: not _EPOCH <= operand < MAX_TIME,
 }
 """Of `time`, which every event has, and which is from 1970 to 2099."""
 
-_OF_FIELD: Final[Mapping[str, Emptiness]] = {
-    "name": OF_NAME,
-    "user_id": OF_OPTIONAL_TEXT,
-    "session_id": OF_OPTIONAL_TEXT,
-    "time": OF_TIME,
+_FIELD_EMPTINESS: Final[Mapping[str, Emptiness]] = {
+    "name": NAME_EMPTINESS,
+    "user_id": OPTIONAL_TEXT_EMPTINESS,
+    "session_id": OPTIONAL_TEXT_EMPTINESS,
+    "time": TIME_EMPTINESS,
 }
 
 
@@ -119,22 +120,22 @@ def check_selective(where: EventFilter, field: str) -> None:
     Each filter, list and test in it is judged by itself: harmless beside another test, it is still
     not what was meant.
     """
-    parts = _given(where)
-    if not parts:
+    members = _set_members(where)
+    if not members:
         raise _without_test(field)
-    for name, (shown, part) in parts.items():
-        place = f"{field}.{shown}"
-        match part:
+    for name, (graphql_name, member) in members.items():
+        member_field = f"{field}.{graphql_name}"
+        match member:
             case list():
-                _check_branches(part, place)
+                _check_branches(member, member_field)
             case EventFilter():
-                check_selective(part, place)
+                check_selective(member, member_field)
             case PropertyFilter():
-                _check_property(part, place)
+                _check_property(member, member_field)
             case _ if name == "performed":
-                raise bad_input(place, "can't be used to delete; delete by `userId`")
+                raise bad_input(member_field, "can't be used to delete; delete by `userId`")
             case _:
-                _check_tests(part, _OF_FIELD[name], place)
+                _check_tests(member, _FIELD_EMPTINESS[name], member_field)
 
 
 def _check_branches(branches: Sequence[EventFilter], field: str) -> None:
@@ -145,32 +146,33 @@ def _check_branches(branches: Sequence[EventFilter], field: str) -> None:
 
 
 def _check_property(tests: PropertyFilter, field: str) -> None:
-    parts = [part for part in _given(tests).values() if dataclasses.is_dataclass(part[1])]
-    if not parts:
+    members = [part for part in _set_members(tests).values() if dataclasses.is_dataclass(part[1])]
+    if not members:
         raise _without_test(field)
-    for shown, part in parts:
-        _check_tests(part, OF_ANYTHING, f"{field}.{shown}")
+    for graphql_name, member in members:
+        _check_tests(member, PROPERTY_EMPTINESS, f"{field}.{graphql_name}")
 
 
-def _check_tests(tests: object, empty: Emptiness, field: str) -> None:
-    operators = {name: part for name, part in _given(tests).items() if name != "case_sensitive"}
+def _check_tests(tests: object, emptiness: Emptiness, field: str) -> None:
+    operators = _set_members(tests)
+    operators.pop("case_sensitive", None)
     if not operators:
         raise _without_test(field)
-    for name, (shown, given) in operators.items():
-        if empty.get(NEGATIVE.get(name, name), _always)(given):
+    for name, (graphql_name, operand) in operators.items():
+        if emptiness.get(NEGATIVE.get(name, name), _always)(operand):
             message = "is true of every event or of none, so a deletion can't go by it"
-            raise bad_input(f"{field}.{shown}", message)
+            raise bad_input(f"{field}.{graphql_name}", message)
 
 
 def _without_test(field: str) -> Exception:
     return bad_input(field, "has no test; to delete every event, say `all: true` alone")
 
 
-def _given(tests: Any) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 - an input type
+def _set_members(filter_input: Any) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 - an input type
     """Return the parts of an input that are not null, each with its name in GraphQL."""
-    parts: Sequence[Any] = dataclasses.fields(tests)
+    members: Sequence[Any] = dataclasses.fields(filter_input)
     return {
-        part.name: (part.graphql_name or to_camel_case(part.python_name), given)
-        for part in parts
-        if (given := getattr(tests, part.name)) is not None
+        member.name: (member.graphql_name or to_camel_case(member.python_name), value)
+        for member in members
+        if (value := getattr(filter_input, member.name)) is not None
     }

@@ -73,20 +73,20 @@ INSTANT_OPERATORS: Final[Operators] = {
     "lte": ("Int64", "{column} <= 2 * {value}"),
 }
 
-LARGE: Final = 2.0**53
+LARGE_NUMBER: Final = 2.0**53
 """The double from which on integers have no double of their own."""
 
-_MORE = "{column} > {value} OR {column} = {value} AND {more}"
-_LESS = "{column} < {value} OR {column} = {value} AND {less}"
+_GREATER = "{column} > {value} OR {column} = {value} AND {is_greater}"
+_SMALLER = "{column} < {value} OR {column} = {value} AND {is_smaller}"
 LARGE_NUMBER_OPERATORS: Final[Mapping[str, str]] = {
-    "gt": _MORE,
-    "gte": f"{_MORE} OR {{same}}",
-    "lt": _LESS,
-    "lte": f"{_LESS} OR {{same}}",
+    "gt": _GREATER,
+    "gte": f"{_GREATER} OR {{is_equal}}",
+    "lt": _SMALLER,
+    "lte": f"{_SMALLER} OR {{is_equal}}",
 }
 """Of numbers and a given one of which `LARGE` is no more than the size.
 
-`more`, `less` and `same` compare an integer that is the same double with what is given.
+`is_greater`, `is_smaller` and `is_equal` compare the digits of an integer with the operand's.
 """
 
 PREFILTER_SLICE: Final[Mapping[str, slice]] = {"eq": slice(None), "starts_with": slice(-1)}

@@ -22,15 +22,15 @@ class RowSet:
 
     def copy(self) -> "RowSet":
         """Return the same rows, to be narrowed further."""
-        twin = self.unfiltered()
+        twin = self.unfiltered_copy()
         twin.conditions = list(self.conditions)
         return twin
 
-    def unfiltered(self) -> "RowSet":
+    def unfiltered_copy(self) -> "RowSet":
         """Return all rows of the same table, for a question inside of a statement about these."""
-        others = RowSet(self.table, "", self.slots)
-        others.conditions = self.conditions[:1]
-        return others
+        row_set = RowSet(self.table, "", self.slots)
+        row_set.conditions = self.conditions[:1]
+        return row_set
 
     def bind(self, type_name: str, value: Value) -> str:
         """Add a value; return the typed slot that stands for it in the text."""
@@ -41,17 +41,17 @@ class RowSet:
         """All conditions as one."""
         return "\n  AND ".join(self.conditions)
 
-    def add_range(self, span: TimeRange | None) -> None:
+    def add_range(self, time_range: TimeRange | None) -> None:
         """Add a range of time."""
-        for operator, end in _RANGE if span else ():
+        for operator, end in _RANGE if time_range else ():
             type_name, template = TIME_OPERATORS[operator]
-            slot = self.bind(type_name, getattr(span, end))
+            slot = self.bind(type_name, getattr(time_range, end))
             self.conditions.append(template.format(column="time", value=slot))
 
-    def statement(self, before: str, after: str = "") -> Statement:
+    def statement(self, select_clause: str, end_clauses: str = "") -> Statement:
         """Return `before`, the conditions, and what comes after them."""
-        return self.slots.statement(self.text(before, after), (self.table,))
+        return self.slots.statement(self.sql(select_clause, end_clauses), (self.table,))
 
-    def text(self, before: str, after: str) -> str:
+    def sql(self, select_clause: str, end_clauses: str) -> str:
         """Return the text of a statement, whose values may be bound elsewhere."""
-        return f"{before}\nFROM {self.table}\nWHERE {self.condition}\n{after}"
+        return f"{select_clause}\nFROM {self.table}\nWHERE {self.condition}\n{end_clauses}"

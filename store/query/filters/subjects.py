@@ -12,12 +12,12 @@ from store.query.sql import Slots
 
 TRUE: Final = "1"
 
-Test: TypeAlias = Callable[[str], str]
+ConditionOf: TypeAlias = Callable[[str], str]
 """Makes the text of a test from the expression of a value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Large:
+class LargeNumber:
     """The expressions by which numbers are told apart of which several have the same double.
 
     `number` is infinite where no double is near, `group` the canonical text.
@@ -38,19 +38,19 @@ class Subject:
 
     value: str
     is_set: str = TRUE
-    passes: Callable[[Test, str], str] = lambda test, value: test(value)
-    has: Callable[[str], str] | None = None
+    passes: Callable[[ConditionOf, str], str] = lambda test, value: test(value)
+    may_have: Callable[[str], str] | None = None
     prefilter_slices: Mapping[str, slice] = field(default_factory=dict)
-    large: Large | None = None
-    unless: str = ""
+    large: LargeNumber | None = None
+    is_large_integer: str = ""
     items: str = ""
 
-    def passing(self, test: Test) -> str:
+    def passing(self, test: ConditionOf) -> str:
         """Return the condition that the value passes a test."""
         return self.passes(test, self.value)
 
 
-Make: TypeAlias = Callable[[Slots, Sequence[str]], Subject]
+SubjectOf: TypeAlias = Callable[[Slots, Sequence[str]], Subject]
 
 
 def optional(column: str) -> Subject:
@@ -66,20 +66,20 @@ def tag(slots: Slots, key: str) -> Subject:
         json_fields.tag_text(slots, key),
         is_set=is_set,
         passes=lambda test, value: f"{is_set} AND {test(value)}",
-        has=functools.partial(json_fields.tag_has, slots, key),
+        may_have=functools.partial(json_fields.may_have_tag, slots, key),
     )
 
 
 def text(slots: Slots, keys: Sequence[str]) -> Subject:
     """Return a property as a text."""
     subject = _property(slots, keys, json_fields.property_text(slots, keys), _or_false)
-    return dataclasses.replace(subject, unless=json_fields.property_is_large(slots, keys))
+    return dataclasses.replace(subject, is_large_integer=json_fields.property_is_large(slots, keys))
 
 
 def number(slots: Slots, keys: Sequence[str]) -> Subject:
     """Return a property as a number."""
     subject = _property(slots, keys, json_fields.property_number(slots, keys), _or_false)
-    exact = Large(
+    exact = LargeNumber(
         json_fields.property_any_number(slots, keys), json_fields.property_group(slots, keys)
     )
     return dataclasses.replace(subject, large=exact)
@@ -114,12 +114,12 @@ def item(slots: Slots, path: tuple[Sequence[str], Sequence[str]], kind: str) -> 
     """Return the items of an array as texts, numbers, booleans, instants or JSON."""
     array = json_fields.property_items(slots, path)
     value = array_items.VALUES[kind]
-    large = Large(array_items.NUMBER, array_items.ITEM) if kind == "number" else None
+    large = LargeNumber(array_items.NUMBER, array_items.ITEM) if kind == "number" else None
     is_set = f"notEmpty({array})"
     return Subject(value, is_set, _or_false, large=large, items=array)
 
 
-PROPERTY: Final[Mapping[str, Make]] = {
+PROPERTY: Final[Mapping[str, SubjectOf]] = {
     "string": text,
     "number": number,
     "cast_number": cast_number,
@@ -130,16 +130,16 @@ PROPERTY: Final[Mapping[str, Make]] = {
 """A property as what one of the parts of its filter tests."""
 
 
-def _or_false(test: Test, value: str) -> str:
+def _or_false(test: ConditionOf, value: str) -> str:
     return f"ifNull({test(value)}, 0)"
 
 
 def _property(
-    slots: Slots, keys: Sequence[str], value: str, passes: Callable[[Test, str], str]
+    slots: Slots, keys: Sequence[str], value: str, passes: Callable[[ConditionOf, str], str]
 ) -> Subject:
     return Subject(
         value,
         is_set=json_fields.property_is_set(slots, keys),
         passes=passes,
-        has=functools.partial(json_fields.property_has, slots, keys),
+        may_have=functools.partial(json_fields.may_have_property, slots, keys),
     )

@@ -8,8 +8,6 @@ import msgspec
 from schema.aggregates import COUNTS, Aggregate, AggregateKind
 from store.query.series import exact_sums
 
-Kind = AggregateKind
-
 _INTEGERS: Final = msgspec.json.Decoder(list[int])
 _JSON: Final = msgspec.json.Encoder()
 
@@ -17,7 +15,7 @@ SKETCH_ERROR: Final = 0.003
 """The DDSketch's parameter: the engine's sketch errs by 3 times as much, so by 1 %."""
 
 # The sketch refuses a double near the largest, and numbers more than 170 decades apart.
-_SKETCHED: Final = (
+_SKETCH_NUMBER: Final = (
     "if(abs({number}) BETWEEN 1e-75 AND 1e95, {number},"
     " if(abs({number}) < 1, 0, sign({number}) * 1e95))"
 )
@@ -71,21 +69,21 @@ _NARROW_SUM: Final = Recipe(
 _WIDE_SUM: Final = Recipe((*_WINDOW, Function(*exact_sums.OUTSIDE_WINDOW)), exact_sums.WIDE_SUM)
 
 
-def _alone(name: str, argument: str) -> Recipe:
+def _single_function(name: str, argument: str) -> Recipe:
     return Recipe((Function(name, argument),))
 
 
 RECIPES: Final = {
-    Kind.COUNT: _alone("count", ""),
-    Kind.SUM: _NARROW_SUM,
-    Kind.AVG: Recipe(
+    AggregateKind.COUNT: _single_function("count", ""),
+    AggregateKind.SUM: _NARROW_SUM,
+    AggregateKind.AVG: Recipe(
         (*_NARROW_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.AVG, exact_sums.rounded_mean, 4
     ),
-    Kind.MIN: Recipe((_MIN,)),
-    Kind.MAX: Recipe((_MAX,)),
-    Kind.FIRST: _alone("argMin", "value, (time, batch, row)"),
-    Kind.LAST: _alone("argMax", "value, (time, batch, row)"),
-    Kind.STDDEV: Recipe(
+    AggregateKind.MIN: Recipe((_MIN,)),
+    AggregateKind.MAX: Recipe((_MAX,)),
+    AggregateKind.FIRST: _single_function("argMin", "value, (time, batch, row)"),
+    AggregateKind.LAST: _single_function("argMax", "value, (time, batch, row)"),
+    AggregateKind.STDDEV: Recipe(
         (
             Function("stddevPopStable", "{number}"),
             Function("stddevPopStableIf", f"{{number}} * {_SCALE_DOWN}, {_LARGE}"),
@@ -96,21 +94,23 @@ RECIPES: Final = {
         ),
         _STDDEV,
     ),
-    Kind.QUANTILE: Recipe(
-        (Function("quantilesDD", _SKETCHED), _MIN, _MAX),
-        "greatest({1}, least({2}, {0}[{place}]))",
+    AggregateKind.QUANTILE: Recipe(
+        (Function("quantilesDD", _SKETCH_NUMBER), _MIN, _MAX),
+        "greatest({1}, least({2}, {0}[{level}]))",
     ),
-    Kind.INCREASE: _NARROW_SUM,
-    Kind.UNIQUE_USERS: _alone("uniqCombined64If", "user_id, user_id != ''"),
-    Kind.UNIQUE_SESSIONS: _alone("uniqCombined64If", "session_id, session_id != ''"),
-    Kind.UNIQUE: _alone("uniqCombined64If", "{group}, {group} != ''"),
+    AggregateKind.INCREASE: _NARROW_SUM,
+    AggregateKind.UNIQUE_USERS: _single_function("uniqCombined64If", "user_id, user_id != ''"),
+    AggregateKind.UNIQUE_SESSIONS: _single_function(
+        "uniqCombined64If", "session_id, session_id != ''"
+    ),
+    AggregateKind.UNIQUE: _single_function("uniqCombined64If", "{group}, {group} != ''"),
 }
 """How the engine computes each aggregate."""
 
 WIDE: Final = {
-    Kind.SUM: _WIDE_SUM,
-    Kind.AVG: Recipe((*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG),
-    Kind.INCREASE: _WIDE_SUM,
+    AggregateKind.SUM: _WIDE_SUM,
+    AggregateKind.AVG: Recipe((*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG),
+    AggregateKind.INCREASE: _WIDE_SUM,
 }
 """Recipes of sums that hold any numbers; those in `RECIPES` throw if they can't: see `THROWN`."""
 
@@ -118,10 +118,16 @@ THROW_IF_CODE: Final = 395
 """The engine's code of an error that a statement throws by itself."""
 
 EXACT: Final = {
-    Kind.QUANTILE: Recipe((Function("quantilesExactInclusive", "{number}"),), "{0}[{place}]"),
+    AggregateKind.QUANTILE: Recipe(
+        (Function("quantilesExactInclusive", "{number}"),), "{0}[{level}]"
+    ),
     **{
-        kind: _alone("uniqExactIf", RECIPES[kind].functions[0].argument)
-        for kind in (Kind.UNIQUE_USERS, Kind.UNIQUE_SESSIONS, Kind.UNIQUE)
+        kind: _single_function("uniqExactIf", RECIPES[kind].functions[0].argument)
+        for kind in (
+            AggregateKind.UNIQUE_USERS,
+            AggregateKind.UNIQUE_SESSIONS,
+            AggregateKind.UNIQUE,
+        )
     },
 }
 """Recipes of the aggregates that are approximate unless `exact` is asked for."""
@@ -155,20 +161,20 @@ class State(NamedTuple):
     argument: str
 
     @property
-    def whole(self) -> str:
+    def over_rows_sql(self) -> str:
         """The aggregate's value over rows."""
         return f"{self.function}{self.parameters}({self.argument})"
 
     @property
-    def kept(self) -> str:
+    def state_sql(self) -> str:
         """The state over rows, to be merged or finished later."""
         return f"{self.function}State{self.parameters}({self.argument})"
 
-    def regrouped(self, column: str) -> str:
+    def regrouped_state_sql(self, column: str) -> str:
         """The state over the states in a column."""
         return f"{self.function}MergeState{self.parameters}({column})"
 
-    def merged(self, column: str) -> str:
+    def merged_value_sql(self, column: str) -> str:
         """The value over the states in a column."""
         return f"{self.function}Merge{self.parameters}({column})"
 
@@ -178,37 +184,37 @@ class Value(NamedTuple):
 
     recipe: Recipe
     expression: str
-    states: tuple[int, ...]
+    state_indexes: tuple[int, ...]
 
-    def of(self, read: Callable[[int], str]) -> str:
+    def sql(self, result_sql: Callable[[int], str]) -> str:
         """Return the expression over the results that `read` gives of states by their number."""
-        return self.expression.format(*map(read, self.states))
+        return self.expression.format(*map(result_sql, self.state_indexes))
 
 
 class Result(NamedTuple):
     """An aggregate: an expression that is answered, or what `compute` makes of some of them."""
 
     aggregate: Aggregate
-    places: tuple[int, ...]
+    expression_indexes: tuple[int, ...]
     compute: Callable[..., float | None] | None
 
-    def total(self, answered: Sequence[Any]) -> int | float | None:
+    def total(self, row: Sequence[Any]) -> int | float | None:
         """Return a total; a count as an integer, as the engine writes 1e19 as 10…0.
 
         Raises `OutsideWindowError` if the numbers must be summed by the `WIDE` recipe.
         """
-        values = [answered[place] for place in self.places]
+        values = [row[index] for index in self.expression_indexes]
         if self.compute:
             return self.compute(*values)
         value: int | float | None = values[0]
         return value if value is None or self.aggregate.kind in COUNTS else float(value)
 
-    def column(self, answered: Sequence[bytes]) -> bytes:
+    def column(self, arrays: Sequence[bytes]) -> bytes:
         """Return a column as a JSON array; raises as `total` does."""
-        texts = [answered[place] for place in self.places]
+        inputs = [arrays[index] for index in self.expression_indexes]
         if not self.compute:
-            return texts[0]
-        return _JSON.encode(list(map(self.compute, *map(_INTEGERS.decode, texts))))
+            return inputs[0]
+        return _JSON.encode(list(map(self.compute, *map(_INTEGERS.decode, inputs))))
 
 
 class Results(NamedTuple):
@@ -228,59 +234,63 @@ class Plan(NamedTuple):
     values: dict[Aggregate, Value]
     in_sql: frozenset[Aggregate]
 
-    def kept(self, prefix: str = "s") -> str:
+    def states_sql(self, prefix: str = "s") -> str:
         """Select all states over rows, as `s0`, `s1`, and so on."""
-        return ", ".join(f"{state.kept} AS {prefix}{n}" for n, state in enumerate(self.states))
+        return ", ".join(f"{state.state_sql} AS {prefix}{n}" for n, state in enumerate(self.states))
 
-    def whole(self, aggregate: Aggregate) -> str:
+    def over_rows_sql(self, aggregate: Aggregate) -> str:
         """Return an aggregate over rows."""
-        return self.values[aggregate].of(self._whole)
+        return self.values[aggregate].sql(self._over_rows_sql)
 
-    def whole_results(self, shown: Iterable[Aggregate]) -> Results:
+    def results_over_rows(self, aggregates: Iterable[Aggregate]) -> Results:
         """Return aggregates over rows."""
-        return self._results(shown, self._whole)
+        return self._results(aggregates, self._over_rows_sql)
 
-    def merged_results(self, shown: Iterable[Aggregate]) -> Results:
+    def results_over_merged_states(self, aggregates: Iterable[Aggregate]) -> Results:
         """Return aggregates over the states in the columns `s0`, `s1`, and so on."""
-        return self._results(shown, lambda n: self.states[n].merged(f"s{n}"))
+        return self._results(aggregates, lambda n: self.states[n].merged_value_sql(f"s{n}"))
 
-    def finished_results(self, shown: Iterable[Aggregate]) -> Results:
+    def results_over_finished_states(self, aggregates: Iterable[Aggregate]) -> Results:
         """Return aggregates over one row's states in these columns."""
-        return self._results(shown, _finished, self.in_sql)
+        return self._results(aggregates, _finished_state_sql, self.in_sql)
 
-    def finished(self, aggregate: Aggregate) -> str:
+    def finished_sql(self, aggregate: Aggregate) -> str:
         """Return an aggregate over one row's states in these columns."""
-        return self.values[aggregate].of(_finished)
+        return self.values[aggregate].sql(_finished_state_sql)
 
-    def _whole(self, state: int) -> str:
-        return self.states[state].whole
+    def _over_rows_sql(self, index: int) -> str:
+        return self.states[index].over_rows_sql
 
     def _results(
         self,
-        shown: Iterable[Aggregate],
-        read: Callable[[int], str],
+        aggregates: Iterable[Aggregate],
+        result_sql: Callable[[int], str],
         in_sql: frozenset[Aggregate] = frozenset(),
     ) -> Results:
-        places: dict[str, int] = {}
+        indexes: dict[str, int] = {}
         results = []
-        for aggregate in shown:
+        for aggregate in aggregates:
             value = self.values[aggregate]
             compute = None if aggregate in in_sql else value.recipe.compute
             if compute:
-                texts = [read(n) for n in value.states[: value.recipe.computed_from]]
+                expressions = [
+                    result_sql(n) for n in value.state_indexes[: value.recipe.computed_from]
+                ]
             else:
-                texts = [value.of(read)]
-            own = tuple(places.setdefault(text, len(places)) for text in texts)
-            results.append(Result(aggregate, own, compute))
-        return Results(tuple(places), tuple(results))
+                expressions = [value.sql(result_sql)]
+            expression_indexes = tuple(
+                indexes.setdefault(text, len(indexes)) for text in expressions
+            )
+            results.append(Result(aggregate, expression_indexes, compute))
+        return Results(tuple(indexes), tuple(results))
 
 
-def _finished(state: int) -> str:
-    return f"finalizeAggregation(s{state})"
+def _finished_state_sql(index: int) -> str:
+    return f"finalizeAggregation(s{index})"
 
 
 def plan(
-    wanted: Iterable[Aggregate],
+    aggregates: Iterable[Aggregate],
     property_of: PropertyOf,
     *,
     in_sql: Iterable[Aggregate],
@@ -293,36 +303,39 @@ def plan(
 
     A rate is its increase, which the caller divides by the time.
     """
-    aggregates = sorted({in_engine(aggregate) for aggregate in wanted}, key=repr)
-    finished = frozenset(map(in_engine, in_sql))
+    engine_aggregates = sorted({in_engine(aggregate) for aggregate in aggregates}, key=repr)
+    sql_aggregates = frozenset(map(in_engine, in_sql))
     levels: dict[tuple[str, bool, bool], list[float]] = {}
-    for aggregate in aggregates:
+    for aggregate in engine_aggregates:
         if aggregate.q is not None:
-            levels.setdefault(_values_of(aggregate), []).append(aggregate.q)
-    states: dict[State, int] = {}
-    numbers: dict[str, int] = {}
+            levels.setdefault(_quantile_input(aggregate), []).append(aggregate.q)
+    index_by_state: dict[State, int] = {}
+    number_ordinals: dict[str, int] = {}
     values: dict[Aggregate, Value] = {}
-    for aggregate in aggregates:
+    for aggregate in engine_aggregates:
         number, group = _expressions(aggregate, property_of)
-        if aggregate.kind is Kind.INCREASE:
+        if aggregate.kind is AggregateKind.INCREASE:
             number = "step"
-        names = _names(number, group, numbers.setdefault(number, len(numbers)))
-        asked_levels = sorted(levels.get(_values_of(aggregate), ()))
+        ordinal = number_ordinals.setdefault(number, len(number_ordinals))
+        names = _placeholders(number, group, ordinal)
+        recipe_levels = sorted(levels.get(_quantile_input(aggregate), ()))
         recipe = _recipe(aggregate, wide=wide)
         functions = recipe.functions
-        if recipe.compute and aggregate not in finished:
+        if recipe.compute and aggregate not in sql_aggregates:
             functions = functions[: recipe.computed_from]
-        needed = [
-            State(name, _parameters(name, asked_levels), argument.format_map(names))
+        recipe_states = [
+            State(name, _parameters(name, recipe_levels), argument.format_map(names))
             for name, argument in functions
         ]
         expression = recipe.value
         if aggregate.q is not None:
-            place = str(asked_levels.index(aggregate.q) + 1)
-            expression = expression.replace("{place}", place)
-        places = tuple(states.setdefault(state, len(states)) for state in needed)
-        values[aggregate] = Value(recipe, expression, places)
-    return Plan(tuple(states), values, finished)
+            level_index = str(recipe_levels.index(aggregate.q) + 1)
+            expression = expression.replace("{level}", level_index)
+        state_indexes = tuple(
+            index_by_state.setdefault(state, len(index_by_state)) for state in recipe_states
+        )
+        values[aggregate] = Value(recipe, expression, state_indexes)
+    return Plan(tuple(index_by_state), values, sql_aggregates)
 
 
 def _recipe(aggregate: Aggregate, *, wide: bool) -> Recipe:
@@ -331,19 +344,19 @@ def _recipe(aggregate: Aggregate, *, wide: bool) -> Recipe:
     return (wide and WIDE.get(aggregate.kind)) or RECIPES[aggregate.kind]
 
 
-def _names(number: str, group: str, ordinal: int) -> dict[str, str]:
+def _placeholders(number: str, group: str, ordinal: int) -> dict[str, str]:
     """Return the names in a recipe; the number of a column needs no alias."""
     if number.isidentifier():
-        never_null = again = number
+        never_null = alias = number
     else:
-        again = f"number{ordinal}"
-        never_null = f"(ifNull({number}, 0) AS {again})"
+        alias = f"number{ordinal}"
+        never_null = f"(ifNull({number}, 0) AS {alias})"
     return {
         "number": number,
         "nullable": "" if number.isidentifier() else number,
         "group": group,
         "never_null": never_null,
-        "again": again,
+        "alias": alias,
         "window": f"window{ordinal}",
     }
 
@@ -354,21 +367,21 @@ def _parameters(function: str, levels: Sequence[float]) -> str:
     return f"({', '.join(map(repr, [*_FIRST_PARAMETERS[function], *levels]))})"
 
 
-def _values_of(wanted: Aggregate) -> tuple[str, bool, bool]:
-    return wanted.property or "", wanted.cast, wanted.exact
+def _quantile_input(aggregate: Aggregate) -> tuple[str, bool, bool]:
+    return aggregate.property or "", aggregate.cast, aggregate.exact
 
 
-def _expressions(wanted: Aggregate, property_of: PropertyOf) -> Property:
-    if wanted.property is None:
+def _expressions(aggregate: Aggregate, property_of: PropertyOf) -> Property:
+    if aggregate.property is None:
         return Property("value", "")
-    return property_of(wanted.property, cast=wanted.cast)
+    return property_of(aggregate.property, cast=aggregate.cast)
 
 
-def in_engine(wanted: Aggregate) -> Aggregate:
+def in_engine(aggregate: Aggregate) -> Aggregate:
     """Return what the engine computes for an aggregate."""
-    return Aggregate(Kind.INCREASE) if wanted.kind is Kind.RATE else wanted
+    return Aggregate(AggregateKind.INCREASE) if aggregate.kind is AggregateKind.RATE else aggregate
 
 
-def needs_steps(wanted: Iterable[Aggregate]) -> bool:
+def needs_steps(aggregates: Iterable[Aggregate]) -> bool:
     """Say whether each row's growth since the one before it is needed."""
-    return any(in_engine(each).kind is Kind.INCREASE for each in wanted)
+    return any(in_engine(aggregate).kind is AggregateKind.INCREASE for aggregate in aggregates)

@@ -33,57 +33,61 @@ class BranchDraft(NamedTuple):
     plan: Plan
     total_aggregates: tuple[Aggregate, ...]
     column_aggregates: tuple[Aggregate, ...]
-    part: str
-    source: str
+    metric_sql: str
+    rows_sql: str
     slots: Slots
 
-    def line(self, *values: str) -> str:
+    def select_row(self, *values: str) -> str:
         """Select values as one line of the answer."""
-        return line_of(self.number, *values)
+        return select_row(self.number, *values)
 
-    def states(self, prefix: str = "s") -> str:
+    def states_sql(self, prefix: str = "s") -> str:
         """Select the states of a group of rows."""
-        return self.plan.kept(prefix)
+        return self.plan.states_sql(prefix)
 
     @property
     def columns(self) -> Results:
         """The aggregates of each bucket, over the states that are kept."""
-        return self.plan.finished_results(self.column_aggregates)
+        return self.plan.results_over_finished_states(self.column_aggregates)
 
     @property
     def totals(self) -> Results:
         """The totals over the states that are kept, or over the rows where none are."""
-        placed = self.shape.ranked_groups
-        if self.shape.ranking or self.column_aggregates or (placed and placed.overall):
-            return self.plan.merged_results(self.total_aggregates)
-        return self.plan.whole_results(self.total_aggregates)
+        ranked_groups = self.shape.ranked_groups
+        if (
+            self.shape.ranking
+            or self.column_aggregates
+            or (ranked_groups and ranked_groups.overall)
+        ):
+            return self.plan.results_over_merged_states(self.total_aggregates)
+        return self.plan.results_over_rows(self.total_aggregates)
 
 
-def line_of(number: int, *values: str) -> str:
+def select_row(number: int, *values: str) -> str:
     """Select values as one line of the answer of a branch."""
     row = ", ".join([str(number), *values])
     return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
 
 
-def properties(slots: Slots, *, wide: bool) -> PropertyOf:
+def property_expressions(slots: Slots, *, wide: bool) -> PropertyOf:
     """Return what gives the expressions of a property by its path; for `wide` see `Shape`."""
 
-    def of(path: str, *, cast: bool) -> Property:
+    def property_of(path: str, *, cast: bool) -> Property:
         keys = keys_of(path, "property")
         return Property(
             property_double(slots, keys, cast, wide=wide), property_group(slots, keys, wide=wide)
         )
 
-    return of
+    return property_of
 
 
-def source_of(shape: QueryShape, parts: frozenset[str], slots: Slots, *, steps: bool) -> str:
+def shape_rows_sql(shape: QueryShape, metrics: frozenset[str], slots: Slots, *, steps: bool) -> str:
     """Return what stands behind SELECT: the rows of a shape."""
     conditions = [shape.condition]
     if shape.names_sql:
         conditions.append(f"name IN (\n{shape.names_sql}\n)")
     elif shape.by_name:
-        conditions.append(f"name IN {slots.bind('Array(String)', sorted(parts))}")
+        conditions.append(f"name IN {slots.bind('Array(String)', sorted(metrics))}")
     for operator, moment in zip(("gte", "lt"), shape.time_range, strict=True):
         type_name, template = TIME_OPERATORS[operator]
         conditions.append(template.format(column="time", value=slots.bind(type_name, moment)))
@@ -93,9 +97,9 @@ def source_of(shape: QueryShape, parts: frozenset[str], slots: Slots, *, steps: 
     return f"FROM {shape.table}\nWHERE {where}"
 
 
-def with_overall(shown: str, number: str, *, others: bool) -> str:
+def numbers_with_overall(has_series: str, number: str, *, other_group: bool) -> str:
     """Return the numbers of a row's series as rows: its own or the others', and that of all."""
-    own = f"toInt64({number})"
-    if others:
-        return f"arrayJoin([if({shown}, {own}, {OTHER_SERIES}), {OVERALL_SERIES}])"
-    return f"arrayJoin(if({shown}, [{own}, {OVERALL_SERIES}], [{OVERALL_SERIES}]))"
+    own_number = f"toInt64({number})"
+    if other_group:
+        return f"arrayJoin([if({has_series}, {own_number}, {OTHER_SERIES}), {OVERALL_SERIES}])"
+    return f"arrayJoin(if({has_series}, [{own_number}, {OVERALL_SERIES}], [{OVERALL_SERIES}]))"

@@ -26,7 +26,7 @@ WHOLE_PART: Final = (
     "sum",
     (
         "toInt128(toInt64((if(abs({never_null}) BETWEEN 4.76837158203125e-7 AND 4503599627370496,"
-        " {again} * 1024, 0) AS {window})))"
+        " {alias} * 1024, 0) AS {window})))"
     ),
 )
 FRACTION_PART: Final = (
@@ -36,13 +36,13 @@ FRACTION_PART: Final = (
 OUTSIDE_WINDOW: Final = (
     "sumMapIf",
     (
-        "[toUInt16(bitShiftRight(reinterpretAsUInt64({again}), 52))],"
-        " [toInt128(bitAnd(reinterpretAsUInt64({again}), 4503599627370495)"
-        " + (abs({again}) >= 2.2250738585072014e-308) * 4503599627370496)],"
-        " {window} != {again} * 1024"
+        "[toUInt16(bitShiftRight(reinterpretAsUInt64({alias}), 52))],"
+        " [toInt128(bitAnd(reinterpretAsUInt64({alias}), 4503599627370495)"
+        " + (abs({alias}) >= 2.2250738585072014e-308) * 4503599627370496)],"
+        " {window} != {alias} * 1024"
     ),
 )
-OUTSIDE: Final = ("countIf", "{window} != {again} * 1024")
+OUTSIDE: Final = ("countIf", "{window} != {alias} * 1024")
 """Functions and their arguments. `never_null` defines the alias `again`, both stand for the number;
 `window` is an alias, too."""
 
@@ -50,7 +50,7 @@ OUTSIDE: Final = ("countIf", "{window} != {again} * 1024")
 # What is lower than its lowest bit only decides to which side a tie is rounded.
 _ROOM: Final = "250 - toInt32(log2(abs(toFloat64(sum.1)) + 1))"
 _SHIFT: Final = f"toUInt8(greatest(least(sum.2 - piece.2, {_ROOM}), 0))"
-_FOLDED: Final = f"""arrayFold(
+_FOLD: Final = f"""arrayFold(
     (sum, piece) -> if(sum.1 = 0, piece, (
         bitShiftLeft(sum.1, {_SHIFT})
             + multiIf({_SHIFT} = sum.2 - piece.2, piece.1, {_ROOM} > 0, toInt256(sign(piece.1)), 0),
@@ -62,19 +62,19 @@ _FOLDED: Final = f"""arrayFold(
         (units, toInt32({_UNIT}))))),
     (toInt256(0), toInt32(0)))"""
 _EXACT: Final = f"""arrayMap(
-    (units, others) -> if(empty(others.1), (units, toInt32({_UNIT})), {_FOLDED}),
+    (units, others) -> if(empty(others.1), (units, toInt32({_UNIT})), {_FOLD}),
     [toInt256({{0}}) * 9223372036854775808 + {{1}}], [{{2}}])"""
-_CUT: Final = f"""arrayMap(
+_HIGHEST_BITS: Final = f"""arrayMap(
     sum -> (sum.1, sum.2, toUInt8(greatest(log2(abs(toFloat64(sum.1))) - 60, 0))), {_EXACT})"""
-_HEAD: Final = """toFloat64(toInt64(bitOr(
+_ROUNDED_BITS: Final = """toFloat64(toInt64(bitOr(
     bitShiftRight(sum.1, sum.3),
     sum.1 != bitShiftLeft(bitShiftRight(sum.1, sum.3), sum.3))))"""
 _SCALE: Final = "exp2(sum.2 + sum.3 - 1075)"
 
-WIDE_SUM: Final = f"arrayMap(sum -> {_HEAD} * {_SCALE}, {_CUT})[1]"
+WIDE_SUM: Final = f"arrayMap(sum -> {_ROUNDED_BITS} * {_SCALE}, {_HIGHEST_BITS})[1]"
 """The double nearest to the sum in the states 0, 1 and 2; infinite if no double is as large."""
 
-_WIDE_QUOTIENT: Final = f"arrayMap(sum -> {_HEAD} / {{3}} * {_SCALE}, {_CUT})[1]"
+_WIDE_QUOTIENT: Final = f"arrayMap(sum -> {_ROUNDED_BITS} / {{3}} * {_SCALE}, {_HIGHEST_BITS})[1]"
 
 SUM: Final = """(
     toFloat64({0} + bitShiftRight({1} + 4611686018427387904, 63)) / 1024
@@ -91,18 +91,18 @@ class OutsideWindowError(ArithmeticError):
     """Numbers are too large or too small for the window, so the map must hold them."""
 
 
-def rounded_sum(whole: int, rest: int, outside: int) -> float:
+def rounded_sum(whole: int, fraction: int, outside_count: int) -> float:
     """Return the double nearest to the sum in these states."""
-    if outside:
+    if outside_count:
         raise OutsideWindowError
-    return ((whole << 63) + rest) / _UNITS  # Python rounds once
+    return ((whole << 63) + fraction) / _UNITS  # Python rounds once
 
 
-def rounded_mean(whole: int, rest: int, outside: int, count: int) -> float | None:
+def rounded_mean(whole: int, fraction: int, outside_count: int, count: int) -> float | None:
     """Return the double nearest to the mean, which lies within the numbers."""
-    if outside:
+    if outside_count:
         raise OutsideWindowError
-    return ((whole << 63) + rest) / (count * _UNITS) if count else None
+    return ((whole << 63) + fraction) / (count * _UNITS) if count else None
 
 
 _MEAN: Final = "if({{3}} = 0, NULL, greatest({{4}}, least({{5}}, {quotient})))"

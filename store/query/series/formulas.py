@@ -49,7 +49,7 @@ def parse_formula(text: str, names: Sequence[str]) -> Formula:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         _check_depth(tree)
-        return Formula(text, tree, _computing(tree, frozenset(names)))
+        return Formula(text, tree, _compile(tree, frozenset(names)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise bad_input("formula", "is no arithmetic over the inputs' names") from None
 
@@ -57,14 +57,14 @@ def parse_formula(text: str, names: Sequence[str]) -> Formula:
 def _check_depth(tree: ast.expr) -> None:
     level: list[ast.AST] = [tree]
     for _ in range(MAX_LEVELS):
-        level = [below for node in level for below in ast.iter_child_nodes(node)]
-        level = [below for below in level if isinstance(below, ast.expr)]
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        level = [node for node in level if isinstance(node, ast.expr)]
         if not level:
             return
     raise bad_input("formula", f"must be at most {MAX_LEVELS} levels deep", limit=MAX_LEVELS)
 
 
-def _computing(tree: ast.expr, names: frozenset[str]) -> Callable[[Mapping[str, Value]], Value]:
+def _compile(tree: ast.expr, names: frozenset[str]) -> Callable[[Mapping[str, Value]], Value]:
     match tree:
         case ast.Constant(value=bool()):
             raise _unknown(tree)
@@ -76,24 +76,24 @@ def _computing(tree: ast.expr, names: frozenset[str]) -> Callable[[Mapping[str, 
         case ast.Name(id=name):
             raise bad_input("formula", f"{name} is the name of no input")
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner = _computing(operand, names)
+            inner = _compile(operand, names)
             return lambda values: None if (value := inner(values)) is None else -value
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _computing(operand, names)
-        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
+            return _compile(operand, names)
+        case ast.BinOp(left=left_tree, op=sign, right=right_tree) if type(sign) in _OPERATORS:
             _, apply = _OPERATORS[type(sign)]
-            return _applied(apply, _computing(left, names), _computing(right, names))
+            return _apply_operator(apply, _compile(left_tree, names), _compile(right_tree, names))
         case _:
             raise _unknown(tree)
 
 
-def _applied(
+def _apply_operator(
     apply: Callable[[float, float], float],
-    left: Callable[[Mapping[str, Value]], Value],
-    right: Callable[[Mapping[str, Value]], Value],
+    left_value: Callable[[Mapping[str, Value]], Value],
+    right_value: Callable[[Mapping[str, Value]], Value],
 ) -> Callable[[Mapping[str, Value]], Value]:
     def compute(values: Mapping[str, Value]) -> Value:
-        first, second = left(values), right(values)
+        first, second = left_value(values), right_value(values)
         if first is None or second is None:
             return None
         try:
@@ -117,9 +117,9 @@ def _sql(tree: ast.expr, columns: Mapping[str, str], bind: _Bind) -> str:
             return f"negate({_sql(operand, columns, bind)})"
         case ast.UnaryOp(operand=operand):
             return _sql(operand, columns, bind)
-        case ast.BinOp(left=left, op=sign, right=right):
+        case ast.BinOp(left=left_tree, op=sign, right=right_tree):
             symbol, _ = _OPERATORS[type(sign)]
-            result = f"{_sql(left, columns, bind)} {symbol} {_sql(right, columns, bind)}"
+            result = f"{_sql(left_tree, columns, bind)} {symbol} {_sql(right_tree, columns, bind)}"
             return f"ifNotFinite({result}, nan)"
         case _:
             raise _unknown(tree)

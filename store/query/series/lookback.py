@@ -9,8 +9,8 @@ import msgspec
 from schema.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_number
 from store.query.series.aggregates import NO_RESULTS, in_engine, needs_steps, plan
-from store.query.series.branch import BranchDraft, properties, source_of
-from store.query.series.statement import _counted, _series
+from store.query.series.branch import BranchDraft, property_expressions, shape_rows_sql
+from store.query.series.statement import series_number, totals_sql
 from store.query.series.types import Branch, QueryShape
 from store.query.sql import Slots, Statement
 
@@ -32,55 +32,59 @@ class Window(NamedTuple):
     end: int
 
 
-def newest_rows(shape: QueryShape, part: str, paths: Sequence[str], slots: Slots) -> Statement:
+def newest_rows(shape: QueryShape, metric: str, paths: Sequence[str], slots: Slots) -> Statement:
     """Find the newest rows of each series of a shape without buckets; `NewestRow`s."""
-    draft = _draft(shape, part, frozenset(), slots)
-    series, only = _series(draft)
+    draft = _draft(shape, metric, frozenset(), slots)
+    series, series_condition = series_number(draft)
     numbers = [property_number(slots, keys_of(path, "property")) for path in paths]
     newest = [f"maxOrNull({_MS})", *(f"maxOrNullIf({_MS}, isNotNull({n}))" for n in numbers)]
     text = f"""\
 SELECT {series} AS series, [{", ".join(newest)}] AS newest
-{draft.source}{only}
+{draft.rows_sql}{series_condition}
 GROUP BY series"""
     return slots.statement(text, (shape.table,))
 
 
-def values_in(
+def window_totals(
     windows: Mapping[int, Window],
     shape: QueryShape,
-    part: str,
-    wanted: frozenset[Aggregate],
+    metric: str,
+    aggregates: frozenset[Aggregate],
     slots: Slots,
 ) -> Branch:
     """Aggregate the rows of each series in its own window, as totals of a branch."""
-    series, _ = _series(_draft(shape, part, frozenset(), slots))
-    first, behind = min(window.before for window in windows.values()), shape.time_range[1]
-    numbers = slots.bind("Array(UInt16)", list(windows))
+    series, _ = series_number(_draft(shape, metric, frozenset(), slots))
+    start, end = min(window.before for window in windows.values()), shape.time_range[1]
+    series_numbers = slots.bind("Array(UInt16)", list(windows))
 
-    def since(moments: Sequence[int]) -> str:
-        bound, never = slots.bind("Array(Int64)", list(moments)), slots.bind("Int64", behind)
-        return f"{_MS} >= transform({series}, {numbers}, {bound}, {never})"
+    def time_condition(moments: Sequence[int]) -> str:
+        starts_slot, end_slot = slots.bind("Array(Int64)", list(moments)), slots.bind("Int64", end)
+        return f"{_MS} >= transform({series}, {series_numbers}, {starts_slot}, {end_slot})"
 
-    counted_from = since([window.before for window in windows.values()])
-    starts = since([window.start for window in windows.values()])
-    read = replace(
+    counter_condition = time_condition([window.before for window in windows.values()])
+    start_condition = time_condition([window.start for window in windows.values()])
+    window_shape = replace(
         shape,
-        condition=f"{shape.condition}\n  AND {counted_from}",
-        time_range=(max(first, shape.time_range[0]), behind),
+        condition=f"{shape.condition}\n  AND {counter_condition}",
+        time_range=(max(start, shape.time_range[0]), end),
     )
-    draft = _draft(read, part, wanted, slots)
-    draft = draft._replace(source=f"{draft.source}\n  AND {starts}")
-    return Branch(draft.number, _counted(draft), draft.totals, NO_RESULTS)
+    draft = _draft(window_shape, metric, aggregates, slots)
+    draft = draft._replace(rows_sql=f"{draft.rows_sql}\n  AND {start_condition}")
+    return Branch(draft.number, totals_sql(draft), draft.totals, NO_RESULTS)
 
 
-def _draft(shape: QueryShape, part: str, wanted: frozenset[Aggregate], slots: Slots) -> BranchDraft:
+def _draft(
+    shape: QueryShape, metric: str, aggregates: frozenset[Aggregate], slots: Slots
+) -> BranchDraft:
     return BranchDraft(
         number=0,
         shape=shape,
-        plan=plan(wanted, properties(slots, wide=True), in_sql=wanted, wide=True),
-        total_aggregates=tuple(sorted({in_engine(each) for each in wanted}, key=repr)),
+        plan=plan(aggregates, property_expressions(slots, wide=True), in_sql=aggregates, wide=True),
+        total_aggregates=tuple(
+            sorted({in_engine(aggregate) for aggregate in aggregates}, key=repr)
+        ),
         column_aggregates=(),
-        part="name" if shape.by_name else "''",
-        source=source_of(shape, frozenset({part}), slots, steps=needs_steps(wanted)),
+        metric_sql="name" if shape.by_name else "''",
+        rows_sql=shape_rows_sql(shape, frozenset({metric}), slots, steps=needs_steps(aggregates)),
         slots=slots,
     )

@@ -7,7 +7,13 @@ from typing import Final, NamedTuple
 from schema.aggregates import ZERO_OF_NOTHING, AggregateKind
 from store.query.catalogue import contains
 from store.query.series.aggregates import in_engine, needs_steps, plan
-from store.query.series.branch import BranchDraft, line_of, properties, source_of, with_overall
+from store.query.series.branch import (
+    BranchDraft,
+    numbers_with_overall,
+    property_expressions,
+    select_row,
+    shape_rows_sql,
+)
 from store.query.series.types import (
     NO_VALUE,
     OTHER_SERIES,
@@ -23,137 +29,160 @@ _UNION: Final = "\nUNION ALL\n"
 _MISSING: Final = "CAST(NULL, 'Nullable(Float64)')"
 
 
-def ranked_groups(draft: BranchDraft) -> str:
+def ranked_groups_sql(draft: BranchDraft) -> str:
     """The first groups by an aggregate, and the others as one: all from one pass over the rows."""
-    rank = draft.shape.ranking
-    assert rank  # noqa: S101 - that is why this is called
-    page = _Page.of(rank, draft.shape.group_columns, draft.slots)
-    series, only = f"if({page.shown}, {page.number}, {OTHER_SERIES})", ""
-    if rank.overall:
-        series = with_overall(page.shown, page.number, others=rank.counts_all)
-    elif not rank.counts_all:
-        only = f"\nWHERE {page.shown}"
-    order = draft.plan.finished(in_engine(rank.order.aggregate))
+    ranking = draft.shape.ranking
+    assert ranking  # noqa: S101 - that is why this is called
+    page = _Page.from_ranking(ranking, draft.shape.group_columns, draft.slots)
+    series, page_condition = f"if({page.is_on_page}, {page.page_index}, {OTHER_SERIES})", ""
+    if ranking.overall:
+        series = numbers_with_overall(
+            page.is_on_page, page.page_index, other_group=ranking.counts_all
+        )
+    elif not ranking.counts_all:
+        page_condition = f"\nWHERE {page.is_on_page}"
+    order = draft.plan.finished_sql(in_engine(ranking.order.aggregate))
+    row = ["part", f"{series} AS series", "any(keys)", "any(groups)", *draft.totals.expressions]
     return f"""\
-{draft.line("part", f"{series} AS series", "any(keys)", "any(groups)", *draft.totals.expressions)}
+{draft.select_row(*row)}
 FROM (
-    SELECT *, {page.columns(order, part="part")}
+    SELECT *, {page.columns_sql(order, metric_column="part")}
     FROM (
-        SELECT {draft.part} AS part, {_key_columns(draft.shape.group_columns)},
-            {draft.states()}
-        {draft.source}
-        GROUP BY part, {page.names}
+        SELECT {draft.metric_sql} AS part, {_key_columns(draft.shape.group_columns)},
+            {draft.states_sql()}
+        {draft.rows_sql}
+        GROUP BY part, {page.key_names}
     )
-){only}
+){page_condition}
 GROUP BY part, series"""
 
 
-def joined_groups(number: int, shape: QueryShape, slots: Slots) -> str:
+def formula_groups_sql(number: int, shape: QueryShape, slots: Slots) -> str:
     """The first groups that any input of a formula has, by its value, with those of its inputs."""
-    joined, rank = shape.formula_groups, shape.ranking
-    assert joined is not None and rank is not None  # noqa: S101, PT018 - that is why this is called
-    grouped = [n for n, each in enumerate(joined.inputs) if each.is_grouped]
+    formula_groups, ranking = shape.formula_groups, shape.ranking
+    assert formula_groups is not None and ranking is not None  # noqa: S101, PT018 - that is why this is called
+    inputs = formula_groups.inputs
+    grouped_inputs = [n for n, formula_input in enumerate(inputs) if formula_input.is_grouped]
     values = [
-        f"v{n}" if each.is_grouped else f"({_selection(shape, [n], [n], slots)})"
-        for n, each in enumerate(joined.inputs)
+        f"v{n}" if formula_input.is_grouped else f"({_inputs_sql(shape, [n], [n], slots)})"
+        for n, formula_input in enumerate(inputs)
     ]
-    page = _Page.of(rank, shape.group_columns, slots)
-    order = joined.formula.sql(_formula_columns(joined, values), slots.bind)
-    same_rows: dict[tuple[str, str], list[int]] = {}
-    for n in grouped:
-        same_rows.setdefault((joined.inputs[n].metric, joined.inputs[n].condition), []).append(n)
-    groups = [_selection(shape, places, grouped, slots) for places in same_rows.values()]
-    series = f"if({page.shown}, {page.number}, {OTHER_SERIES}) AS series"
-    shown = [f"any(v{n})" if n in grouped else value for n, value in enumerate(values)]
+    page = _Page.from_ranking(ranking, shape.group_columns, slots)
+    order = formula_groups.formula.sql(_formula_columns(formula_groups, values), slots.bind)
+    inputs_by_rows: dict[tuple[str, str], list[int]] = {}
+    for n in grouped_inputs:
+        formula_input = formula_groups.inputs[n]
+        inputs_by_rows.setdefault((formula_input.metric, formula_input.condition), []).append(n)
+    groups = [
+        _inputs_sql(shape, input_indexes, grouped_inputs, slots)
+        for input_indexes in inputs_by_rows.values()
+    ]
+    series = f"if({page.is_on_page}, {page.page_index}, {OTHER_SERIES}) AS series"
+    value_columns = [
+        f"any(v{n})" if n in grouped_inputs else value for n, value in enumerate(values)
+    ]
     return f"""\
-{line_of(number, "''", series, "any(keys)", "any(groups)", *shown)}
+{select_row(number, "''", series, "any(keys)", "any(groups)", *value_columns)}
 FROM (
-    SELECT *, {page.columns(order)}
+    SELECT *, {page.columns_sql(order)}
     FROM (
-        SELECT {page.names}, {", ".join(f"max(u{n}) AS v{n}" for n in grouped)}
+        SELECT {page.key_names}, {", ".join(f"max(u{n}) AS v{n}" for n in grouped_inputs)}
         FROM (
 {_UNION.join(groups)}
         )
-        GROUP BY {page.names}
+        GROUP BY {page.key_names}
     )
 )
-WHERE {1 if rank.counts_all else page.shown}
+WHERE {1 if ranking.counts_all else page.is_on_page}
 GROUP BY series"""
 
 
-def _selection(
-    shape: QueryShape, places: Sequence[int], columns: Sequence[int], slots: Slots
+def _inputs_sql(
+    shape: QueryShape, input_indexes: Sequence[int], columns: Sequence[int], slots: Slots
 ) -> str:
     """Select inputs of the same rows, with nulls in the columns of other ones."""
     assert shape.formula_groups  # noqa: S101 - that is why this is called
     inputs = shape.formula_groups.inputs
-    first = inputs[places[0]]
-    wanted = {in_engine(inputs[n].value) for n in places}
-    made = plan(wanted, properties(slots, wide=shape.wide), in_sql=wanted, wide=shape.wide)
+    first_input = inputs[input_indexes[0]]
+    aggregates = {in_engine(inputs[n].value) for n in input_indexes}
+    aggregate_plan = plan(
+        aggregates, property_expressions(slots, wide=shape.wide), in_sql=aggregates, wide=shape.wide
+    )
     cells = []
     for n in columns:
         cell = _MISSING
-        if n in places:
-            cell = f"toNullable(toFloat64({made.whole(in_engine(inputs[n].value))}))"
+        if n in input_indexes:
+            value = aggregate_plan.over_rows_sql(in_engine(inputs[n].value))
+            cell = f"toNullable(toFloat64({value}))"
         cells.append(f"{cell} AS u{n}")
-    rows = replace(shape, condition=first.condition, by_name=True)
-    keys = [f"{key.sql} AS k{n}, " for n, key in enumerate(shape.group_columns) if first.is_grouped]
-    by = _key_names(shape.group_columns) if first.is_grouped else "name"
+    input_shape = replace(shape, condition=first_input.condition, by_name=True)
+    keys = [
+        f"{key.sql} AS k{n}, "
+        for n, key in enumerate(shape.group_columns)
+        if first_input.is_grouped
+    ]
+    group_by = _key_names(shape.group_columns) if first_input.is_grouped else "name"
     return f"""\
 SELECT {"".join(keys)}{", ".join(cells)}
-{source_of(rows, frozenset({first.metric}), slots, steps=needs_steps(wanted))}
-GROUP BY {by}"""
+{shape_rows_sql(input_shape, frozenset({first_input.metric}), slots, steps=needs_steps(aggregates))}
+GROUP BY {group_by}"""
 
 
-def _formula_columns(joined: FormulaGroups, values: Sequence[str]) -> dict[str, str]:
+def _formula_columns(formula_groups: FormulaGroups, values: Sequence[str]) -> dict[str, str]:
     """Return the SQL of each name in a formula, as it is shown: filled, and related to time."""
     return {
-        each.name: _shown(joined, each, value)
-        for each, value in zip(joined.inputs, values, strict=True)
+        formula_input.name: _presented_value(formula_groups, formula_input, value)
+        for formula_input, value in zip(formula_groups.inputs, values, strict=True)
     }
 
 
-def _shown(joined: FormulaGroups, given: FormulaInput, value: str) -> str:
-    if given.value.kind is AggregateKind.RATE:
-        value = f"if({joined.ms} > 0, {value} * {given.value.per} / {joined.ms}, NULL)"
-    is_zero = joined.zero if given.is_grouped else given.value.kind in ZERO_OF_NOTHING
-    return f"ifNull({value}, 0)" if is_zero else value
+def _presented_value(formula_groups: FormulaGroups, formula_input: FormulaInput, value: str) -> str:
+    if formula_input.value.kind is AggregateKind.RATE:
+        duration = formula_groups.duration_ms
+        value = f"if({duration} > 0, {value} * {formula_input.value.per} / {duration}, NULL)"
+    missing_is_zero = formula_input.value.kind in ZERO_OF_NOTHING
+    if formula_input.is_grouped:
+        missing_is_zero = formula_groups.missing_is_zero
+    return f"ifNull({value}, 0)" if missing_is_zero else value
 
 
 class _Page(NamedTuple):
     """A page of ranked groups: the test for those that are `shown`, and their `number` on it."""
 
-    rank: Ranking
-    names: str
-    shown: str
-    number: str
-    found: str
+    ranking: Ranking
+    key_names: str
+    is_on_page: str
+    page_index: str
+    matches_search: str
 
     @classmethod
-    def of(cls, rank: Ranking, keys: Sequence[GroupColumn], slots: Slots) -> "_Page":
+    def from_ranking(cls, ranking: Ranking, keys: Sequence[GroupColumn], slots: Slots) -> "_Page":
         """Return the page that a rank says."""
-        shown, number, found = f"place <= {slots.bind('UInt32', rank.limit)}", "place", ""
-        if rank.offset:
-            offset = slots.bind("UInt32", rank.offset)
-            number = f"place - {offset}"
-            last = slots.bind("UInt32", rank.offset + rank.limit)
-            shown = f"place > {offset} AND place <= {last}"
-        if rank.search:
-            found = contains(slots, _label(keys), rank.search)
-            shown = f"found AND {shown}"
-        return cls(rank, _key_names(keys), shown, number, found)
+        page_index, matches_search = "place", ""
+        is_on_page = f"place <= {slots.bind('UInt32', ranking.limit)}"
+        if ranking.offset:
+            offset = slots.bind("UInt32", ranking.offset)
+            page_index = f"place - {offset}"
+            last = slots.bind("UInt32", ranking.offset + ranking.limit)
+            is_on_page = f"place > {offset} AND place <= {last}"
+        if ranking.search:
+            matches_search = contains(slots, _group_label(keys), ranking.search)
+            is_on_page = f"found AND {is_on_page}"
+        return cls(ranking, _key_names(keys), is_on_page, page_index, matches_search)
 
-    def columns(self, order: str, part: str = "") -> str:
+    def columns_sql(self, order_sql: str, metric_column: str = "") -> str:
         """Select keys, number of groups, and place by an expression, of each part by itself."""
-        direction = "DESC" if self.rank.order.descending else "ASC"
-        groups = "countIf(found)" if self.found else "count()"
-        found = f"{self.found} AS found, " if self.found else ""
-        whole = f"PARTITION BY {part}" if part else ""
-        among = ", ".join(filter(None, (part, self.found and "found")))
-        alike = f"PARTITION BY {among}" if among else ""
-        return f"""{found}[{self.names}] AS keys, {groups} OVER ({whole}) AS groups,
+        direction = "DESC" if self.ranking.order.descending else "ASC"
+        groups = "countIf(found)" if self.matches_search else "count()"
+        search_column = f"{self.matches_search} AS found, " if self.matches_search else ""
+        metric_partition = f"PARTITION BY {metric_column}" if metric_column else ""
+        rank_columns = (metric_column, self.matches_search and "found")
+        partition_columns = ", ".join(filter(None, rank_columns))
+        rank_partition = f"PARTITION BY {partition_columns}" if partition_columns else ""
+        groups = f"{groups} OVER ({metric_partition})"
+        return f"""{search_column}[{self.key_names}] AS keys, {groups} AS groups,
         row_number() OVER (
-            {alike} ORDER BY {order} {direction} NULLS LAST, {self.names}
+            {rank_partition} ORDER BY {order_sql} {direction} NULLS LAST, {self.key_names}
         ) AS place"""
 
 
@@ -165,7 +194,7 @@ def _key_names(keys: Sequence[GroupColumn]) -> str:
     return ", ".join(f"k{n}" for n in range(len(keys)))
 
 
-def _label(keys: Sequence[GroupColumn]) -> str:
+def _group_label(keys: Sequence[GroupColumn]) -> str:
     """Return the label of a group whose keys are `k0`, `k1`, …, as `resolvers` make it."""
     texts = []
     for n, key in enumerate(keys):

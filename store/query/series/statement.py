@@ -11,214 +11,241 @@ from typing import Final, NamedTuple, TypeAlias
 
 from schema.aggregates import Aggregate
 from store.query.series.aggregates import NO_RESULTS, in_engine, needs_steps, plan
-from store.query.series.branch import BranchDraft, properties, source_of, with_overall
-from store.query.series.ranking import joined_groups, ranked_groups
+from store.query.series.branch import (
+    BranchDraft,
+    numbers_with_overall,
+    property_expressions,
+    shape_rows_sql,
+)
+from store.query.series.ranking import formula_groups_sql, ranked_groups_sql
 from store.query.series.types import OTHER_SERIES, Branch, GroupColumn, QueryShape, SeriesQuery
 from store.query.sql import Slots, Statement
 from store.query.time.buckets import bucket_number
 
 _Aggregates: TypeAlias = frozenset[Aggregate]
 
-_MOST_COMPUTED: Final = 3000
+_MAX_COMPUTED: Final = 3000
 """Buckets whose sums are finished in Python, at 0.7 µs each; for more the engine is faster."""
 
-_SEPARATED: Final = ", '\\n', "
+_KEY_SEPARATOR: Final = ", '\\n', "
 
 
 def branches(
-    questions: Iterable[SeriesQuery], slots: Slots, *, wide: bool = False
+    queries: Iterable[SeriesQuery], slots: Slots, *, wide: bool = False
 ) -> list[tuple[Branch, list[SeriesQuery]]]:
     """Fuse questions: same rows into one branch, parts that ask for the same into one branch.
 
     For `wide` see `Shape`.
     """
-    same_rows: dict[tuple[QueryShape, str], list[SeriesQuery]] = {}
-    for question in questions:
-        same_rows.setdefault((question.shape, question.metric), []).append(question)
-    fused: dict[tuple[QueryShape, _Aggregates, _Aggregates], list[SeriesQuery]] = {}
-    for (shape, _), asked in same_rows.items():
-        totals = frozenset().union(*(question.totals for question in asked))
-        columns = frozenset().union(*(question.columns for question in asked))
-        fused.setdefault((shape, totals, columns), []).extend(asked)
-    made = []
-    for number, ((shape, totals, columns), asked) in enumerate(fused.items()):
-        parts = frozenset(question.metric for question in asked)
-        read = replace(
+    queries_by_rows: dict[tuple[QueryShape, str], list[SeriesQuery]] = {}
+    for query in queries:
+        queries_by_rows.setdefault((query.shape, query.metric), []).append(query)
+    queries_by_branch: dict[tuple[QueryShape, _Aggregates, _Aggregates], list[SeriesQuery]] = {}
+    for (shape, _), row_queries in queries_by_rows.items():
+        totals = frozenset().union(*(query.totals for query in row_queries))
+        columns = frozenset().union(*(query.columns for query in row_queries))
+        queries_by_branch.setdefault((shape, totals, columns), []).extend(row_queries)
+    result = []
+    for number, ((shape, totals, columns), branch_queries) in enumerate(queries_by_branch.items()):
+        metrics = frozenset(query.metric for query in branch_queries)
+        branch_shape = replace(
             shape,
             wide=wide,
-            group_columns=tuple(key.read(wide=wide) for key in shape.group_columns),
+            group_columns=tuple(key.for_width(wide=wide) for key in shape.group_columns),
         )
-        made.append((_branch(number, (read, parts, totals, columns), slots), asked))
-    return made
+        branch = _branch(number, branch_shape, metrics, totals, columns, slots=slots)
+        result.append((branch, branch_queries))
+    return result
 
 
 def statement(
-    some: Sequence[Branch], tables: Iterable[str], slots: Slots, beside: Statement | None = None
+    branches: Sequence[Branch], tables: Iterable[str], slots: Slots, page: Statement | None = None
 ) -> Statement:
     """Return branches as one statement; the rows of one `beside` them come as JSON objects."""
-    texts = [branch.text for branch in some]
-    if beside:
+    texts = [branch.text for branch in branches]
+    if page:
         row = "SELECT formatRowNoNewline('JSONEachRow', *) AS line"
-        texts.append(f"{row}\nFROM (\n{beside.text}\n)")
+        texts.append(f"{row}\nFROM (\n{page.text}\n)")
     text = "\nUNION ALL\n".join(texts)
     return slots.statement(text, tuple(sorted(set(tables))))
 
 
 def _branch(
-    number: int, of: tuple[QueryShape, frozenset[str], _Aggregates, _Aggregates], slots: Slots
+    number: int,
+    shape: QueryShape,
+    metrics: frozenset[str],
+    totals: _Aggregates,
+    columns: _Aggregates,
+    *,
+    slots: Slots,
 ) -> Branch:
-    shape, parts, totals, columns = of
     if shape.formula_groups:
-        return Branch(number, joined_groups(number, shape, slots), NO_RESULTS, NO_RESULTS)
-    wanted = totals | columns | ({shape.ranking.order.aggregate} if shape.ranking else set())
+        return Branch(number, formula_groups_sql(number, shape, slots), NO_RESULTS, NO_RESULTS)
+    aggregates = totals | columns | ({shape.ranking.order.aggregate} if shape.ranking else set())
     draft = BranchDraft(
         number=number,
         shape=shape,
         plan=plan(
-            wanted,
-            properties(slots, wide=shape.wide),
-            in_sql=_finished_by_engine(shape, columns),
+            aggregates,
+            property_expressions(slots, wide=shape.wide),
+            in_sql=_aggregates_in_sql(shape, columns),
             wide=shape.wide,
         ),
-        total_aggregates=tuple(sorted({in_engine(each) for each in totals}, key=repr)),
-        column_aggregates=tuple(sorted({in_engine(each) for each in columns}, key=repr)),
-        part="name" if shape.by_name else "''",
-        source=source_of(shape, parts, slots, steps=needs_steps(wanted)),
+        total_aggregates=tuple(sorted({in_engine(aggregate) for aggregate in totals}, key=repr)),
+        column_aggregates=tuple(sorted({in_engine(aggregate) for aggregate in columns}, key=repr)),
+        metric_sql="name" if shape.by_name else "''",
+        rows_sql=shape_rows_sql(shape, metrics, slots, steps=needs_steps(aggregates)),
         slots=slots,
     )
-    made = ranked_groups if shape.ranking else _charted if draft.column_aggregates else _counted
-    return Branch(number, made(draft), draft.totals, draft.columns)
+    if shape.ranking:
+        text = ranked_groups_sql(draft)
+    elif draft.column_aggregates:
+        text = _columns_sql(draft)
+    else:
+        text = totals_sql(draft)
+    return Branch(number, text, draft.totals, draft.columns)
 
 
-def _finished_by_engine(shape: QueryShape, columns: _Aggregates) -> _Aggregates:
+def _aggregates_in_sql(shape: QueryShape, columns: _Aggregates) -> _Aggregates:
     """Return the aggregates that groups are ranked by, and those of many buckets."""
     ranked_by = frozenset({shape.ranking.order.aggregate} if shape.ranking else ())
     series = len(shape.ranked_groups.groups) if shape.ranked_groups else 1
     buckets = len(shape.buckets.starts) if shape.buckets else 0
-    return ranked_by | columns if series * buckets > _MOST_COMPUTED else ranked_by
+    return ranked_by | columns if series * buckets > _MAX_COMPUTED else ranked_by
 
 
-def _series(draft: BranchDraft) -> tuple[str, str]:
+def series_number(draft: BranchDraft) -> tuple[str, str]:
     """Return the number of the series that a row belongs to, and what leaves out the others."""
-    placed = draft.shape.ranked_groups
-    if placed is None:
+    ranked_groups = draft.shape.ranked_groups
+    if ranked_groups is None:
         return "1", ""
-    told = _unmistakable(_by_item(draft.shape.group_columns))
-    joined = [
-        "\n".join([part, *(of.text(text) for of, text in zip(told, texts, strict=True))])
-        for part, *texts in placed.groups
+    encoded_keys = _length_prefixed(_item_keys(draft.shape.group_columns))
+    group_texts = [
+        "\n".join(
+            [metric, *(key.encode(text) for key, text in zip(encoded_keys, texts, strict=True))]
+        )
+        for metric, *texts in ranked_groups.groups
     ]
-    groups = draft.slots.bind("Array(String)", joined)
-    texts = _SEPARATED.join([draft.part, *(of.sql for of in told)])
-    numbers = f"range(1, {len(placed.groups) + 1})"
+    groups = draft.slots.bind("Array(String)", group_texts)
+    texts = _KEY_SEPARATOR.join([draft.metric_sql, *(key.sql for key in encoded_keys)])
+    numbers = f"range(1, {len(ranked_groups.groups) + 1})"
     number = f"transform(concat({texts}), {groups}, {numbers}, {OTHER_SERIES})"
     arrays = [key for key in draft.shape.group_columns if key.is_array]
     if arrays:
-        return _each_once(number, arrays, others=placed.other_group), ""
-    all_rows = placed.other_group or placed.overall
+        return _distinct_series(number, arrays, other_group=ranked_groups.other_group), ""
+    all_rows = ranked_groups.other_group or ranked_groups.overall
     return number, "" if all_rows else f"\n  AND {number} != {OTHER_SERIES}"
 
 
-def _by_item(keys: Sequence[GroupColumn]) -> list[GroupColumn]:
+def _item_keys(keys: Sequence[GroupColumn]) -> list[GroupColumn]:
     """Return keys with the name of an item in place of each array."""
     arrays = [key for key in keys if key.is_array]
     return [key._replace(sql=f"group{arrays.index(key)}") if key.is_array else key for key in keys]
 
 
-def _each_once(number: str, arrays: Sequence[GroupColumn], *, others: bool) -> str:
+def _distinct_series(number: str, arrays: Sequence[GroupColumn], *, other_group: bool) -> str:
     """Return the numbers of the series that a row is in as rows; it is in each once."""
-    for place, key in reversed(list(enumerate(arrays))):
-        number = f"arrayMap(group{place} -> {number}, {key.items})"
+    for index, key in reversed(list(enumerate(arrays))):
+        number = f"arrayMap(group{index} -> {number}, {key.items})"
     numbers = f"arrayDistinct(arrayFlatten({number}))"
-    if not others:
+    if not other_group:
         numbers = f"arrayFilter(number -> number != {OTHER_SERIES}, {numbers})"
     return f"arrayJoin({numbers})"
 
 
-class _Told(NamedTuple):
+class _EncodedKey(NamedTuple):
     """How a key is told among others, a line for each: its SQL, and a text in the same form."""
 
     sql: str
-    text: Callable[[str], str]
+    encode: Callable[[str], str]
 
 
-def _unmistakable(keys: Sequence[GroupColumn]) -> list[_Told]:
+def _length_prefixed(keys: Sequence[GroupColumn]) -> list[_EncodedKey]:
     """Tell where texts end, of which more than one could have line breaks; in JSON are none."""
     if sum(not key.is_json for key in keys) < 2:
-        return [_Told(key.sql, str) for key in keys]
+        return [_EncodedKey(key.sql, str) for key in keys]
     return [
-        _Told(key.sql, str)
+        _EncodedKey(key.sql, str)
         if key.is_json
-        else _Told(f"concat(toString(length({key.sql})), ':', {key.sql})", _measured)
+        else _EncodedKey(f"concat(toString(length({key.sql})), ':', {key.sql})", _prefix_length)
         for key in keys
     ]
 
 
-def _measured(text: str) -> str:
+def _prefix_length(text: str) -> str:
     return f"{len(text.encode())}:{text}"
 
 
-def _counted(draft: BranchDraft) -> str:
+def totals_sql(draft: BranchDraft) -> str:
     """Series without columns: each aggregate over all its rows."""
-    series, only = _series(draft)
-    placed = draft.shape.ranked_groups
-    if placed and placed.overall:
-        numbers = with_overall(f"series != {OTHER_SERIES}", "series", others=placed.other_group)
+    series, series_condition = series_number(draft)
+    ranked_groups = draft.shape.ranked_groups
+    if ranked_groups and ranked_groups.overall:
+        numbers = numbers_with_overall(
+            f"series != {OTHER_SERIES}", "series", other_group=ranked_groups.other_group
+        )
         return f"""\
-{draft.line("part", f"{numbers} AS number", "[]", "1", *draft.totals.expressions)}
+{draft.select_row("part", f"{numbers} AS number", "[]", "1", *draft.totals.expressions)}
 FROM (
-    SELECT {draft.part} AS part, {series} AS series,
-        {draft.states()}
-    {draft.source}
+    SELECT {draft.metric_sql} AS part, {series} AS series,
+        {draft.states_sql()}
+    {draft.rows_sql}
     GROUP BY part, series
 )
 GROUP BY part, number"""
-    by = f"{draft.part}, series" if draft.shape.by_name else "series"
+    group_by = f"{draft.metric_sql}, series" if draft.shape.by_name else "series"
     return f"""\
-{draft.line(draft.part, f"{series} AS series", "[]", "1", *draft.totals.expressions)}
-{draft.source}{only}
-GROUP BY {by}"""
+{draft.select_row(draft.metric_sql, f"{series} AS series", "[]", "1", *draft.totals.expressions)}
+{draft.rows_sql}{series_condition}
+GROUP BY {group_by}"""
 
 
-def _charted(draft: BranchDraft) -> str:
+def _columns_sql(draft: BranchDraft) -> str:
     """Series with columns: the states of each bucket, and the totals merged from them."""
-    ended = draft.columns.expressions
-    merged = draft.totals.expressions
-    totals = [f"t{n}" for n in range(len(merged))]
-    named = "".join(f"{sql} AS {t}, " for sql, t in zip(merged, totals, strict=True))
-    columns = [f"cells.{n}" for n in range(1, len(ended) + 2)]
+    column_expressions = draft.columns.expressions
+    total_expressions = draft.totals.expressions
+    totals = [f"t{n}" for n in range(len(total_expressions))]
+    named_totals = "".join(
+        f"{sql} AS {t}, " for sql, t in zip(total_expressions, totals, strict=True)
+    )
+    columns = [f"cells.{n}" for n in range(1, len(column_expressions) + 2)]
+    cell = ", ".join(["bucket", *column_expressions])
     return f"""\
-{draft.line("part", "series", "[]", "1", *totals, *columns)}
+{draft.select_row("part", "series", "[]", "1", *totals, *columns)}
 FROM (
-    SELECT part, series, {named}
-        arraySort(cell -> cell.1, groupArray(tuple({", ".join(["bucket", *ended])}))) AS cells
+    SELECT part, series, {named_totals}
+        arraySort(cell -> cell.1, groupArray(tuple({cell}))) AS cells
     FROM (
-{_cells(draft)}
+{_bucket_states_sql(draft)}
     )
     GROUP BY part, series
 )"""
 
 
-def _cells(draft: BranchDraft) -> str:
+def _bucket_states_sql(draft: BranchDraft) -> str:
     """Select the states of each bucket of each series."""
     assert draft.shape.buckets  # noqa: S101 - there are columns
     bucket = bucket_number(draft.shape.buckets, draft.slots.bind)
-    series, only = _series(draft)
-    placed = draft.shape.ranked_groups
-    overall = placed is not None and placed.overall
-    number = "number" if overall else "series"
+    series, series_condition = series_number(draft)
+    ranked_groups = draft.shape.ranked_groups
+    has_overall = ranked_groups is not None and ranked_groups.overall
+    number = "number" if has_overall else "series"
     cells = f"""\
-        SELECT {draft.part} AS part, {series} AS {number}, {bucket} AS bucket,
-            {draft.states("r" if overall else "s")}
-        {draft.source}{only}
+        SELECT {draft.metric_sql} AS part, {series} AS {number}, {bucket} AS bucket,
+            {draft.states_sql("r" if has_overall else "s")}
+        {draft.rows_sql}{series_condition}
         GROUP BY part, {number}, bucket"""
-    if placed is None or not overall:
+    if ranked_groups is None or not has_overall:
         return cells
-    numbers = with_overall(f"number != {OTHER_SERIES}", "number", others=placed.other_group)
+    numbers = numbers_with_overall(
+        f"number != {OTHER_SERIES}", "number", other_group=ranked_groups.other_group
+    )
     states = enumerate(draft.plan.states)
-    regrouped = ", ".join(f"{state.regrouped(f'r{n}')} AS s{n}" for n, state in states)
+    regrouped_states = ", ".join(
+        f"{state.regrouped_state_sql(f'r{n}')} AS s{n}" for n, state in states
+    )
     return f"""\
-        SELECT part, {numbers} AS series, bucket, {regrouped}
+        SELECT part, {numbers} AS series, bucket, {regrouped_states}
         FROM (
 {cells}
         )

@@ -48,7 +48,7 @@ class GroupColumn(NamedTuple):
     is_array: bool = False
     narrow: str = ""
 
-    def read(self, *, wide: bool) -> "GroupColumn":
+    def for_width(self, *, wide: bool) -> "GroupColumn":
         """Return the key with the expression for a shape that is `wide`, or not."""
         return self if wide or not self.narrow else self._replace(sql=self.narrow)
 
@@ -103,8 +103,8 @@ class FormulaGroups:
 
     formula: Formula
     inputs: tuple[FormulaInput, ...]
-    zero: bool
-    ms: int
+    missing_is_zero: bool
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +156,24 @@ class SeriesQuery:
     def names(self) -> frozenset[str]:
         """The metrics whose rows it reads, if these are known."""
         if self.shape.formula_groups:
-            return frozenset(each.metric for each in self.shape.formula_groups.inputs)
+            return frozenset(
+                formula_input.metric for formula_input in self.shape.formula_groups.inputs
+            )
         return frozenset({self.metric} if self.shape.by_name else ())
 
-    def is_covered_by(self, other: "SeriesQuery") -> bool:
+    def is_covered_by(self, query: "SeriesQuery") -> bool:
         """Say whether another question of the same shape asks for all of this, too."""
-        return self.totals <= other.totals and self.columns <= other.columns
+        return self.totals <= query.totals and self.columns <= query.columns
 
     def restricted_to(self, page: Statement) -> "SeriesQuery":
         """Return this question about the metrics that a statement names, as `name`."""
         names = f"SELECT name FROM (\n{page.text}\n)"
         return replace(self, shape=replace(self.shape, names_sql=names))
 
-    def union(self, others: "Iterable[SeriesQuery]") -> "SeriesQuery":
+    def union(self, queries: "Iterable[SeriesQuery]") -> "SeriesQuery":
         """Return the question that asks for all that some of the same shape ask for."""
-        totals = frozenset().union(*(each.totals for each in others))
-        columns = frozenset().union(*(each.columns for each in others))
+        totals = frozenset().union(*(query.totals for query in queries))
+        columns = frozenset().union(*(query.columns for query in queries))
         return SeriesQuery(self.shape, self.metric, totals, columns)
 
 

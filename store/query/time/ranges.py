@@ -50,7 +50,7 @@ _BOUNDS: Final = (
 )
 _MS_PER_WEEK: Final = DAYS[Granularity.WEEK] * MS_PER_DAY
 
-_SINCE: Final = {
+_PRESET_STARTS: Final = {
     TimeRangePreset.TODAY: (Granularity.DAY, 0, Granularity.DAY),
     TimeRangePreset.LAST_7_DAYS: (Granularity.DAY, 6, Granularity.DAY),
     TimeRangePreset.LAST_28_DAYS: (Granularity.DAY, 27, Granularity.DAY),
@@ -65,7 +65,7 @@ _SINCE: Final = {
 }
 """The period with whose start a preset begins, how many periods ago, and `TimeRange.period`."""
 
-_WHOLE: Final = {
+_WHOLE_PERIODS: Final = {
     TimeRangePreset.YESTERDAY: Granularity.DAY,
     TimeRangePreset.LAST_WEEK: Granularity.WEEK,
     TimeRangePreset.LAST_MONTH: Granularity.MONTH,
@@ -76,7 +76,7 @@ _MONTHS_BACK: Final = {CompareMode.PREVIOUS_MONTH: 1, CompareMode.YEAR_OVER_YEAR
 
 
 def resolve_range(
-    asked: TimeRangeInput,
+    range_input: TimeRangeInput,
     now: Instant,
     zone: Zone = UTC_ZONE,
     extent: Extent | None = ALL_TIME,
@@ -88,14 +88,14 @@ def resolve_range(
     newest row in it, and `now` in any case; in an empty store it is today so far.
     Raises `AnalyticsError` for a range that is empty or too long (not ALL_TIME).
     """
-    if asked.preset:
-        return _preset(asked.preset, now, zone, extent, week_start)
-    if asked.last is not None and asked.last is not UNSET:
-        return _last(asked.last, now, zone)
-    if asked.between:
-        return _between(asked.between, now, zone)
-    if asked.dates:
-        return _dates(asked.dates, now, zone)
+    if range_input.preset:
+        return _preset(range_input.preset, now, zone, extent, week_start)
+    if range_input.last is not None and range_input.last is not UNSET:
+        return _last(range_input.last, now, zone)
+    if range_input.between:
+        return _between(range_input.between, now, zone)
+    if range_input.dates:
+        return _dates(range_input.dates, now, zone)
     raise bad_input("range", "needs one of last, preset, between, dates")
 
 
@@ -110,11 +110,11 @@ def _preset(
         if extent:
             start, end = min(extent.oldest, now), Instant(max(extent.newest, now) + 1)
         return TimeRange(from_=start, to=end, timezone=zone)
-    if period := _WHOLE.get(preset):
+    if period := _WHOLE_PERIODS.get(preset):
         end = period_start(zone, now, period, week_start=week_start)
         start = period_start(zone, Instant(end - 1), period, week_start=week_start)
         return TimeRange(from_=start, to=end, timezone=zone, period=period)
-    granularity, ago, period = _SINCE[preset]
+    granularity, ago, period = _PRESET_STARTS[preset]
     start = period_start(zone, now, granularity, ago, week_start)
     return TimeRange(from_=start, to=end, timezone=zone, period=period)
 
@@ -133,23 +133,25 @@ def _last(length: DurationMs, now: Instant, zone: Zone) -> TimeRange:
     return TimeRange(from_=start, to=end, timezone=zone)
 
 
-def _between(asked: TimeBetweenInput, now: Instant, zone: Zone) -> TimeRange:
-    start = asked.from_
-    end = Instant(now + 1) if asked.to is None else asked.to
+def _between(between: TimeBetweenInput, now: Instant, zone: Zone) -> TimeRange:
+    start = between.from_
+    end = Instant(now + 1) if between.to is None else between.to
     _check_length("between", start, end)
-    span = TimeRange(from_=start, to=end, timezone=zone)
-    begins_day = has_bounds(span) and period_start(zone, start, Granularity.DAY) == start
-    return replace(span, period=Granularity.DAY if begins_day else None)
+    time_range = TimeRange(from_=start, to=end, timezone=zone)
+    begins_day = (
+        is_in_known_years(time_range) and period_start(zone, start, Granularity.DAY) == start
+    )
+    return replace(time_range, period=Granularity.DAY if begins_day else None)
 
 
-def _dates(asked: DateRangeInput, now: Instant, zone: Zone) -> TimeRange:
+def _dates(dates: DateRangeInput, now: Instant, zone: Zone) -> TimeRange:
     """Return whole days; today counts as far as now, as in presets."""
     today = day_of(zone, now)
-    last = today if asked.to is None else asked.to
-    walls = [asked.from_ * MS_PER_DAY, (last + 1) * MS_PER_DAY]
+    last = today if dates.to is None else dates.to
+    walls = [dates.from_ * MS_PER_DAY, (last + 1) * MS_PER_DAY]
     if not _BOUNDS[0] <= min(walls) <= max(walls) <= _BOUNDS[1]:
         raise bad_input("dates", "only works in the years 1900 to 2199")
-    if last < asked.from_:
+    if last < dates.from_:
         raise bad_input("dates", "must end after it begins")
     start, end = (Instant(edge) for edge in first_instants(zone, walls))
     _check_years_apart("dates", start, end, zone)
@@ -177,13 +179,13 @@ def _months_ago(moment: int, zone: Zone, months: int) -> int:
     return first_instants(zone, [months_before(wall_time(zone, moment), months)[0]])[0]
 
 
-def has_bounds(span: TimeRange) -> bool:
+def is_in_known_years(time_range: TimeRange) -> bool:
     """Tell whether a range is in the years 1900 to 2199, outside of which clocks are not known."""
-    return span.from_ >= _BOUNDS[0] and span.to <= _BOUNDS[1]
+    return time_range.from_ >= _BOUNDS[0] and time_range.to <= _BOUNDS[1]
 
 
 def comparison(
-    span: TimeRange,
+    time_range: TimeRange,
     compare: CompareInput,
     zone: Zone,
     now: Instant,
@@ -198,73 +200,86 @@ def comparison(
     Raises `AnalyticsError` for a range that can't be resolved, or not in the years 1900 to 2199.
     """
     if compare.mode:
-        _check_years(span)
-        return _earlier(span, compare.mode, zone)
+        _check_years(time_range)
+        return _earlier_range(time_range, compare.mode, zone)
     if not compare.range:
         raise bad_input("compare", "needs one of mode, range")
     try:
-        found = resolve_range(compare.range, now, zone, extent, week_start)
+        compared_range = resolve_range(compare.range, now, zone, extent, week_start)
     except AnalyticsError as error:
         raise bad_input("compare", error.message, limit=error.limit) from error
-    _check_years(found)
-    return found
+    _check_years(compared_range)
+    return compared_range
 
 
-def _check_years(span: TimeRange) -> None:
-    if not has_bounds(span):
+def _check_years(time_range: TimeRange) -> None:
+    if not is_in_known_years(time_range):
         raise bad_input("compare", "only works in the years 1900 to 2199")
 
 
-def _earlier(span: TimeRange, mode: CompareMode, zone: Zone) -> TimeRange:
+def _earlier_range(time_range: TimeRange, mode: CompareMode, zone: Zone) -> TimeRange:
     if mode is CompareMode.PREVIOUS_PERIOD:
-        return _directly_before(span, zone)
-    begin, end = _walls(span, zone)
+        return _previous_period(time_range, zone)
+    begin, end = _walls(time_range, zone)
     if mode in _MONTHS_BACK:
-        return _at_walls(span, zone, *_months_earlier(begin, end, _MONTHS_BACK[mode]))
+        return _between_walls(time_range, zone, *_months_earlier(begin, end, _MONTHS_BACK[mode]))
     weeks = 1
     if mode is CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY:
         # Seven days with a change of the clocks are seven days by the clocks or by length.
-        length = min(end - begin, span.to - span.from_)
+        length = min(end - begin, time_range.to - time_range.from_)
         weeks = max(1, -(-length // _MS_PER_WEEK))
-    return _at_walls(span, zone, begin - weeks * _MS_PER_WEEK, end - weeks * _MS_PER_WEEK)
+    return _between_walls(
+        time_range, zone, begin - weeks * _MS_PER_WEEK, end - weeks * _MS_PER_WEEK
+    )
 
 
-def _directly_before(span: TimeRange, zone: Zone) -> TimeRange:
-    as_long = replace(span, from_=Instant(2 * span.from_ - span.to), to=span.from_, timezone=zone)
-    if span.period is None:
-        return as_long
-    begin, end = _walls(span, zone)
-    if span.period in MONTHS:
-        return _at_walls(span, zone, *_months_earlier(begin, end, MONTHS[span.period]))
-    if span.period is Granularity.WEEK:
-        return _at_walls(span, zone, begin - _MS_PER_WEEK, end - _MS_PER_WEEK)
+def _previous_period(time_range: TimeRange, zone: Zone) -> TimeRange:
+    same_length = replace(
+        time_range,
+        from_=Instant(2 * time_range.from_ - time_range.to),
+        to=time_range.from_,
+        timezone=zone,
+    )
+    if time_range.period is None:
+        return same_length
+    begin, end = _walls(time_range, zone)
+    if time_range.period in MONTHS:
+        return _between_walls(
+            time_range, zone, *_months_earlier(begin, end, MONTHS[time_range.period])
+        )
+    if time_range.period is Granularity.WEEK:
+        return _between_walls(time_range, zone, begin - _MS_PER_WEEK, end - _MS_PER_WEEK)
     if begin % MS_PER_DAY == 0 and end % MS_PER_DAY == 0:
         start = first_instants(zone, [begin - (end - begin)])[0]
-        return replace(as_long, from_=Instant(start)) if start < span.from_ else as_long
-    days = day_of(zone, span.to - 1) - day_of(zone, span.from_) + 1
-    for back in (days, days + 1):  # the calendar may have skipped a day
-        found = _at_walls(span, zone, begin - back * MS_PER_DAY, end - back * MS_PER_DAY)
-        if found.to <= span.from_:
-            return found
-    return as_long
+        return (
+            replace(same_length, from_=Instant(start)) if start < time_range.from_ else same_length
+        )
+    days = day_of(zone, time_range.to - 1) - day_of(zone, time_range.from_) + 1
+    for days_back in (days, days + 1):  # the calendar may have skipped a day
+        earlier_range = _between_walls(
+            time_range, zone, begin - days_back * MS_PER_DAY, end - days_back * MS_PER_DAY
+        )
+        if earlier_range.to <= time_range.from_:
+            return earlier_range
+    return same_length
 
 
-def _at_walls(span: TimeRange, zone: Zone, begin: int, end: int) -> TimeRange:
+def _between_walls(time_range: TimeRange, zone: Zone, begin: int, end: int) -> TimeRange:
     """Return the range between two wall times; as long as `span` if clocks skipped all of it."""
     start, stop = (first_instants(zone, [wall])[0] for wall in (begin, end))
     if stop <= start:
-        stop = start + span.to - span.from_
-    return replace(span, from_=Instant(start), to=Instant(stop), timezone=zone)
+        stop = start + time_range.to - time_range.from_
+    return replace(time_range, from_=Instant(start), to=Instant(stop), timezone=zone)
 
 
-def _walls(span: TimeRange, zone: Zone) -> tuple[int, int]:
+def _walls(time_range: TimeRange, zone: Zone) -> tuple[int, int]:
     """Return the wall times of both ends; that of a whole day's end is midnight in any case."""
-    begin = day_of(zone, span.from_) * MS_PER_DAY
-    if first_instants(zone, [begin])[0] != span.from_:
-        begin = wall_time(zone, span.from_)
-    end = (day_of(zone, span.to - 1) + 1) * MS_PER_DAY
-    if first_instants(zone, [end])[0] != span.to:
-        end = wall_time(zone, span.to)
+    begin = day_of(zone, time_range.from_) * MS_PER_DAY
+    if first_instants(zone, [begin])[0] != time_range.from_:
+        begin = wall_time(zone, time_range.from_)
+    end = (day_of(zone, time_range.to - 1) + 1) * MS_PER_DAY
+    if first_instants(zone, [end])[0] != time_range.to:
+        end = wall_time(zone, time_range.to)
     return begin, end
 
 
@@ -274,9 +289,9 @@ def _months_earlier(begin: int, end: int, months: int) -> tuple[int, int]:
     What lies in one month stays in one month.
     """
     start, same_day = months_before(begin, months)
-    as_long = min(start + end - begin, next_month(start))
+    same_length_end = min(start + end - begin, next_month(start))
     if not same_day and end <= next_month(begin):
-        return start, as_long
+        return start, same_length_end
     stop, same_day = months_before(end, months)
     stop = stop if same_day else months_before(end - 1, months)[0] + 1
-    return start, stop if stop > start else as_long
+    return start, stop if stop > start else same_length_end

@@ -44,14 +44,14 @@ class Stretch(NamedTuple):
 
 def stretches(zone: Zone, first: int, last: int) -> list[Stretch]:
     """Return the stretches from an instant to another; where the first one starts says nothing."""
-    found: list[Stretch] = []
+    zone_stretches: list[Stretch] = []
     for block in range(first // 1000 // _BLOCK, last // 1000 // _BLOCK + 1):
         for stretch in _block(zone, block):
-            if not found or stretch.offset != found[-1].offset:
-                found.append(stretch)
-    beyond = bisect_right(found, last, lo=1, key=lambda stretch: stretch.start)
-    before = bisect_right(found, first, lo=1, key=lambda stretch: stretch.start) - 1
-    return found[before:beyond]
+            if not zone_stretches or stretch.offset != zone_stretches[-1].offset:
+                zone_stretches.append(stretch)
+    end = bisect_right(zone_stretches, last, lo=1, key=lambda stretch: stretch.start)
+    start = bisect_right(zone_stretches, first, lo=1, key=lambda stretch: stretch.start) - 1
+    return zone_stretches[start:end]
 
 
 @lru_cache(maxsize=4096)
@@ -59,21 +59,21 @@ def _block(zone: Zone, block: int) -> tuple[Stretch, ...]:
     """Find the stretches in 400 days. Python does not tell when offsets change; 0.3 ms."""
     clocks = ZoneInfo(zone)
     start = block * _BLOCK
-    found = [Stretch(start * 1000, _offset(clocks, start))]
+    block_stretches = [Stretch(start * 1000, _offset(clocks, start))]
     for low, high in pairwise(range(start, start + _BLOCK + 1, _PROBE)):
         offset = _offset(clocks, high)
-        if offset != found[-1].offset:
-            found.append(Stretch(_change(clocks, low, high) * 1000, offset))
-    if found[-1].start == (start + _BLOCK) * 1000:
-        found.pop()  # belongs to the next block
-    return tuple(found)
+        if offset != block_stretches[-1].offset:
+            block_stretches.append(Stretch(_change(clocks, low, high) * 1000, offset))
+    if block_stretches[-1].start == (start + _BLOCK) * 1000:
+        block_stretches.pop()  # belongs to the next block
+    return tuple(block_stretches)
 
 
 def _change(clocks: ZoneInfo, low: int, high: int) -> int:
-    before = _offset(clocks, low)
+    offset = _offset(clocks, low)
     while high - low > 1:
         middle = (low + high) // 2
-        if _offset(clocks, middle) == before:
+        if _offset(clocks, middle) == offset:
             low = middle
         else:
             high = middle
@@ -88,14 +88,16 @@ def _offset(clocks: ZoneInfo, second: int) -> int:
 
 def first_instants(zone: Zone, walls: Sequence[int]) -> list[int]:
     """Return the instants at which wall times begin; they must ascend."""
-    found: list[int] = []
+    instants: list[int] = []
     pad = 2 * MS_PER_DAY
-    parts = stretches(zone, walls[0] - pad, walls[-1] + pad)
-    for number, (start, offset) in enumerate(parts):
-        last = number == len(parts) - 1
-        end = len(walls) if last else bisect_left(walls, parts[number + 1].start + offset)
-        found += [max(start, wall - offset) for wall in walls[len(found) : end]]
-    return found
+    zone_stretches = stretches(zone, walls[0] - pad, walls[-1] + pad)
+    for index, (start, offset) in enumerate(zone_stretches):
+        is_last = index == len(zone_stretches) - 1
+        end = (
+            len(walls) if is_last else bisect_left(walls, zone_stretches[index + 1].start + offset)
+        )
+        instants += [max(start, wall - offset) for wall in walls[len(instants) : end]]
+    return instants
 
 
 def wall_time(zone: Zone, moment: int) -> int:
@@ -145,8 +147,8 @@ def period_start(
 
 
 def _month(day: int) -> int:
-    found = date.fromordinal(_EPOCH_DAY + day)
-    return found.year * 12 + found.month - 1
+    calendar_day = date.fromordinal(_EPOCH_DAY + day)
+    return calendar_day.year * 12 + calendar_day.month - 1
 
 
 def _first_day(month: int) -> int:
@@ -165,7 +167,7 @@ def months_before(wall: int, months: int) -> tuple[int, bool]:
     """
     day, clock = divmod(wall, MS_PER_DAY)
     month = _month(day) - months
-    number = day - _first_day(_month(day))
+    month_day = day - _first_day(_month(day))
     length = _first_day(month + 1) - _first_day(month)
-    found = _first_day(month) + min(number, length - 1)
-    return found * MS_PER_DAY + clock, number < length
+    target_day = _first_day(month) + min(month_day, length - 1)
+    return target_day * MS_PER_DAY + clock, month_day < length
