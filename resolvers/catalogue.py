@@ -13,8 +13,8 @@ from schema.errors import bad_input
 from schema.paging import Paging, checked_count
 from store.query import catalogue
 from store.query.catalogue import DESCRIPTION_COLUMNS, DescriptionRow, SummaryRow
+from store.query.filters.row_set import RowSet
 from store.query.pages import METRIC_ORDER, Slice
-from store.query.queries import RowSet
 from store.query.series.types import SeriesQuery
 
 _TIME_COLUMNS: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}

@@ -3,6 +3,7 @@
 from resolvers.context import Context
 from schema.errors import AnalyticsError
 from store.query import queries
+from store.query.filters.row_set import RowSet
 
 
 def check_allowed(ctx: Context) -> None:
@@ -11,7 +12,7 @@ def check_allowed(ctx: Context) -> None:
         raise AnalyticsError("FORBIDDEN", "Deleting is not allowed in production.")
 
 
-async def delete(ctx: Context, rows: queries.RowSet) -> int:
+async def delete(ctx: Context, rows: RowSet) -> int:
     """Delete rows; return their number. Raises FORBIDDEN in production."""
     check_allowed(ctx)
     (deletable,) = await ctx.batch.select(queries.deletable(rows), queries.DeletableRow)

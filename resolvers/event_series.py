@@ -14,7 +14,6 @@ from schema.errors import bad_input
 from schema.event_series import EventResult, GroupByInput, NumberBucketInput
 from schema.filters import EventFilter
 from schema.ranges import TimeRange
-from store.query import queries
 from store.query.fields.json_fields import (
     keys_of,
     property_any_number,
@@ -23,6 +22,7 @@ from store.query.fields.json_fields import (
     split_at_array,
 )
 from store.query.filters.conditions import event_condition
+from store.query.filters.row_set import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
 from store.query.sql import Slots
 
@@ -40,7 +40,7 @@ async def query(
     event_filter = where or EventFilter()
 
     def condition(time_range: TimeRange | None) -> str:
-        rows = queries.RowSet("events", ctx.project, ctx.batch.slots)
+        rows = RowSet("events", ctx.project, ctx.batch.slots)
         rows.conditions.append(event_condition(event_filter, rows, time_range))
         return rows.condition
 

@@ -12,7 +12,7 @@ from schema.paging import checked_count
 from schema.scalars import Long
 from store.query import catalogue, facets
 from store.query.facets import Facet, KeyRow, ValueRow
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 
 COLUMNS_OF_FIELD: Final = {

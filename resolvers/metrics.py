@@ -27,6 +27,7 @@ from store.query import queries
 from store.query.catalogue import SummaryRow
 from store.query.fields.json_fields import tag_raw
 from store.query.filters.conditions import metric_condition
+from store.query.filters.row_set import RowSet
 from store.query.pages import SAMPLE_ORDER, SampleRow, SortKey, samples_page
 from store.query.series.types import GroupColumn, QueryShape, SeriesQuery
 from store.timestamps import MAX_TIME
@@ -34,7 +35,7 @@ from store.timestamps import MAX_TIME
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
-    rows = queries.RowSet("metrics", ctx.project)
+    rows = RowSet("metrics", ctx.project)
     name_rows = await ctx.batch.select(queries.names(rows), queries.NameRow)
     return [row.name for row in name_rows]
 
@@ -177,7 +178,7 @@ async def delete(ctx: Context, name: str) -> DeletePayload:
 
 
 def _condition(ctx: Context, where: MetricFilter | None = None) -> str:
-    rows = queries.RowSet("metrics", ctx.project, ctx.batch.slots)
+    rows = RowSet("metrics", ctx.project, ctx.batch.slots)
     if where:
         rows.conditions.append(metric_condition(where, rows))
     return rows.condition

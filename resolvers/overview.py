@@ -8,6 +8,7 @@ from schema.health import Health, HealthStatus
 from schema.metric_series import Overview
 from schema.scalars import Json, Long
 from store.query import queries
+from store.query.filters.row_set import RowSet
 
 SERVICE = "analytics-service"
 
@@ -16,7 +17,7 @@ async def overview(ctx: Context) -> Overview:
     """Return the names of metrics and events, and the numbers of their rows."""
     metrics, events = await asyncio.gather(
         *(
-            ctx.batch.select(queries.names(queries.RowSet(table, ctx.project)), queries.NameRow)
+            ctx.batch.select(queries.names(RowSet(table, ctx.project)), queries.NameRow)
             for table in ("metrics", "events")
         )
     )

@@ -13,8 +13,8 @@ from schema.errors import bad_input
 from schema.paging import Paging
 from schema.ready import Columns
 from store.query import pages, queries
+from store.query.filters.row_set import RowSet
 from store.query.pages import ListOrder, Slice, SortKey
-from store.query.queries import RowSet
 from store.query.sql import Statement
 
 R = TypeVar("R")

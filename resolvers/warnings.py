@@ -32,7 +32,7 @@ from store.query.catalogue import DescriptionRow
 from store.query.evidence import CountRow, IndexRow, NameRow
 from store.query.facets import KeyRow
 from store.query.fields.json_fields import keys_of, split_at_array
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
 
 MAX_KEYS: Final = 20

@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from store.query.filters.row_set import RowSet
 from store.query.pages import METRIC_ORDER, Slice, within_slice
-from store.query.queries import RowSet
 from store.query.sql import Slots, Statement
 
 SUMMARY: Final = {

@@ -13,7 +13,7 @@ import msgspec
 
 from store.query import facets
 from store.query.fields import json_fields
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 
 MAX_SECONDS: Final = 3

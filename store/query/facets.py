@@ -8,7 +8,7 @@ import msgspec
 
 from store.query.catalogue import contains
 from store.query.fields.canonical_json import MAYBE_INEXACT, mark, unmark
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 
 MAX_LISTED_KEYS: Final = 1000

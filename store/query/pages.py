@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from store.query import queries
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 
 SortKey: TypeAlias = tuple[Any, ...]

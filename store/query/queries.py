@@ -9,7 +9,7 @@ from schema.filters import EventFilter
 from schema.ranges import TimeRange
 from schema.scalars import MS_PER_HOUR
 from store.query.filters.conditions import event_condition
-from store.query.filters.row_set import RowSet as RowSet  # noqa: PLC0414 - queries.Rows is its name elsewhere
+from store.query.filters.row_set import RowSet
 from store.query.sql import Slots, Statement
 
 

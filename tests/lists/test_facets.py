@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.query import facets as sql
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from tests.harness.apis import ask, delete_all, error_summary, record
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schema.buckets import Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
-from store.query.queries import RowSet
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 from store.query.time.buckets import MAX_BUCKETS, Buckets, bucket_number
 from tests.harness.service import Service
