@@ -16,13 +16,14 @@ from store.query.catalogue import DESCRIPTION_COLUMNS, DescriptionRow, SummaryRo
 from store.query.filters.row_set import RowSet
 from store.query.pages import METRIC_ORDER, Slice
 from store.query.series.types import SeriesQuery
+from store.query.tables import EVENTS, METRICS
 
 _TIME_COLUMNS: Final = {"firstSeenAt": "first", "lastSeenAt": "last"}
 _SUMMARY: Final = {
-    "metrics": _TIME_COLUMNS
+    METRICS.name: _TIME_COLUMNS
     | {"seriesCount": "series"}
     | {column: column for column in DESCRIPTION_COLUMNS},
-    "events": _TIME_COLUMNS | {"count": "count"},
+    EVENTS.name: _TIME_COLUMNS | {"count": "count"},
 }
 """The summary column of each field of a metric or an event type; other fields need none."""
 
@@ -55,7 +56,7 @@ async def metrics(
 
     The same statement prefetches `queries` for each metric on the page.
     """
-    rows = RowSet("metrics", ctx.project, ctx.batch.slots)
+    rows = RowSet(METRICS.name, ctx.project, ctx.batch.slots)
     catalogue.search(rows, search.text)
     if search.kind:
         catalogue.with_kind(rows, search.kind.name, DEFAULT_KIND.name)
@@ -78,7 +79,7 @@ async def event_types(
     name = None if after is None else name_from_id(EVENT_TYPE, after)
     if after is not None and name is None:
         raise bad_input("after", "is not the id of an event type")
-    rows = RowSet("events", ctx.project)
+    rows = RowSet(EVENTS.name, ctx.project)
     catalogue.search(rows, search)
     list_slice = Slice(first, after=None if name is None else (name,))
     statement = catalogue.summaries(rows, columns, list_slice)

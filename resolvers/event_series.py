@@ -25,6 +25,7 @@ from store.query.filters.conditions import event_condition
 from store.query.filters.row_set import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
 from store.query.sql import Slots
+from store.query.tables import EVENTS
 
 MAX_BOUNDS: Final = 100
 
@@ -40,11 +41,11 @@ async def query(
     event_filter = where or EventFilter()
 
     def condition(time_range: TimeRange | None) -> str:
-        rows = RowSet("events", ctx.project, ctx.batch.slots)
+        rows = RowSet(EVENTS.name, ctx.project, ctx.batch.slots)
         rows.conditions.append(event_condition(event_filter, rows, time_range))
         return rows.condition
 
-    source = SeriesSource("events", condition, "", "Events")
+    source = SeriesSource(EVENTS.name, condition, "", "Events")
     result, meta = await run_series(ctx, source, arguments, selection)
     if selection.warnings:
         meta.warnings += await warnings.event_warnings(

@@ -45,6 +45,7 @@ from store.query.series.types import (
     SeriesQuery,
     SeriesRow,
 )
+from store.query.tables import METRICS
 
 MAX_INPUTS: Final = 20
 
@@ -126,7 +127,7 @@ async def _rank_groups(
         return ranking
     time_range = ranges.current.time_range
     shape = QueryShape(
-        table="metrics",
+        table=METRICS.name,
         condition="",
         time_range=(time_range.from_, time_range.to),
         by_name=False,

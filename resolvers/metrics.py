@@ -30,19 +30,20 @@ from store.query.filters.conditions import metric_condition
 from store.query.filters.row_set import RowSet
 from store.query.pages import SAMPLE_ORDER, SampleRow, SortKey, samples_page
 from store.query.series.types import GroupColumn, QueryShape, SeriesQuery
+from store.query.tables import METRICS
 from store.timestamps import MAX_TIME
 
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
-    rows = RowSet("metrics", ctx.project)
+    rows = RowSet(METRICS.name, ctx.project)
     name_rows = await ctx.batch.select(queries.names(rows), queries.NameRow)
     return [row.name for row in name_rows]
 
 
 async def check_exists(ctx: Context, name: str) -> None:
     """Raise NOT_FOUND if a metric has no rows; UNAVAILABLE if its rows may be waiting to load."""
-    shape = QueryShape("metrics", _condition(ctx), (0, MAX_TIME + 1), by_name=True)
+    shape = QueryShape(METRICS.name, _condition(ctx), (0, MAX_TIME + 1), by_name=True)
     reply = await ctx.batch.run(SeriesQuery(shape, name, frozenset({COUNT}), frozenset()))
     if not reply.rows:
         raise _missing(ctx, name)
@@ -66,7 +67,7 @@ async def find(
     """
     prefetches = [ctx.batch.prefetch(query) for query in series_queries]
     if columns or not series_queries:
-        summary = catalogue.summary(ctx, "metrics", name, columns)
+        summary = catalogue.summary(ctx, METRICS.name, name, columns)
         row, _ = await asyncio.gather(summary, asyncio.gather(*prefetches))
         if row is None:
             raise _missing(ctx, name)
@@ -104,7 +105,7 @@ async def query(
 def metric_source(ctx: Context, name: str, where: MetricFilter | None) -> SeriesSource:
     """Return the points of a metric that pass a filter, as the source of series."""
     condition = _condition(ctx, where)
-    return SeriesSource("metrics", lambda _: condition, name, name)
+    return SeriesSource(METRICS.name, lambda _: condition, name, name)
 
 
 def first_queries(
@@ -178,7 +179,7 @@ async def delete(ctx: Context, name: str) -> DeletePayload:
 
 
 def _condition(ctx: Context, where: MetricFilter | None = None) -> str:
-    rows = RowSet("metrics", ctx.project, ctx.batch.slots)
+    rows = RowSet(METRICS.name, ctx.project, ctx.batch.slots)
     if where:
         rows.conditions.append(metric_condition(where, rows))
     return rows.condition

@@ -9,6 +9,7 @@ from schema.metric_series import Overview
 from schema.scalars import Json, Long
 from store.query import queries
 from store.query.filters.row_set import RowSet
+from store.query.tables import EVENTS, METRICS
 
 SERVICE = "analytics-service"
 
@@ -18,7 +19,7 @@ async def overview(ctx: Context) -> Overview:
     metrics, events = await asyncio.gather(
         *(
             ctx.batch.select(queries.names(RowSet(table, ctx.project)), queries.NameRow)
-            for table in ("metrics", "events")
+            for table in (METRICS.name, EVENTS.name)
         )
     )
     return Overview(

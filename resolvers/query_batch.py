@@ -21,6 +21,7 @@ from store.query.series.rows import series_rows
 from store.query.series.statement import branches, statement
 from store.query.series.types import Branch, QueryShape, SeriesQuery, SeriesRow
 from store.query.sql import Slots, Statement
+from store.query.tables import METRICS
 
 T = TypeVar("T")
 
@@ -124,7 +125,7 @@ class QueryBatch:
         page_queries = [query.restricted_to(page) for query in queries]
         page_branches = branches(page_queries, self.slots)
         with_page = statement(
-            [branch for branch, _ in page_branches], [*page.reads, "metrics"], self.slots, page
+            [branch for branch, _ in page_branches], [*page.reads, METRICS.name], self.slots, page
         )
         try:
             answer, run = await self._run_statement(with_page, "TSVRaw")
@@ -238,7 +239,7 @@ class QueryBatch:
         tables = [query.shape.table for query in queries]
         batch_statement = statement([branch for branch, _ in batch_branches], tables, self.slots)
         metrics = frozenset().union(*(query.names for query in queries))
-        return replace(batch_statement, names_by_table={"metrics": metrics})
+        return replace(batch_statement, names_by_table={METRICS.name: metrics})
 
     def stop(self) -> None:
         """Cancel the running statements and start no other; call it when the client has gone."""

@@ -34,6 +34,7 @@ from store.query.facets import KeyRow
 from store.query.fields.json_fields import keys_of, split_at_array
 from store.query.filters.row_set import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
+from store.query.tables import EVENTS, METRICS
 
 MAX_KEYS: Final = 20
 """The first 20 keys of a query are looked up, and at most 20 unknown events are reported."""
@@ -165,7 +166,7 @@ async def _unknown_properties(ctx: Context, uses: Sequence[_KeyUse]) -> list[Cav
     """Warn of each property that no event of its names has."""
     caveats = []
     for names in dict.fromkeys(use.events for use in uses):
-        rows = RowSet("events", ctx.project)
+        rows = RowSet(EVENTS.name, ctx.project)
         if names:
             catalogue.in_names(rows, sorted(names))
         sentence = f"No event{_name_clause(names)} ever had the property"
@@ -204,7 +205,7 @@ async def _unknown_keys(
 
 def _path(rows: RowSet, key: str) -> tuple[str, ...]:
     """Return the path of a key in the JSON of rows; for an array, the path of the array."""
-    if rows.table == "metrics":
+    if rows.table == METRICS.name:
         return (key,)
     array = split_at_array(key, "key")
     return array[0] if array else keys_of(key, "key")
@@ -214,7 +215,7 @@ async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Cavea
     """Warn of each name that no event has."""
     if not uses:
         return []
-    rows = RowSet("events", ctx.project)
+    rows = RowSet(EVENTS.name, ctx.project)
     names = {use.name for use in uses}
     name_rows = await ctx.batch.select(evidence.present_names(rows, names), NameRow)
     missing_names = names - {row.name for row in name_rows}

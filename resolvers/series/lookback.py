@@ -23,6 +23,7 @@ from store.query.series.lookback import NewestRow, Window, newest_rows, window_t
 from store.query.series.rows import series_rows
 from store.query.series.statement import statement
 from store.query.series.types import OTHER_SERIES, QueryShape, RankedGroups, SeriesRow
+from store.query.tables import METRICS
 from store.query.time.buckets import Buckets, bucket_pair
 from store.query.time.ranges import ALL_TIME
 
@@ -117,7 +118,7 @@ class _EarlierRows:
             table=lookback.source.table,
             condition=lookback.source.condition(earlier),
             time_range=(earlier.from_, earlier.to),
-            by_name=lookback.source.table == "metrics",
+            by_name=lookback.source.table == METRICS.name,
             group_columns=lookback.arguments.group_columns if lookback.ranked_groups else (),
             ranked_groups=lookback.ranked_groups,
         )

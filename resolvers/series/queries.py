@@ -8,6 +8,7 @@ from schema.aggregates import COUNT, Aggregate
 from schema.buckets import Fill
 from store.query.series.aggregates import in_engine
 from store.query.series.types import QueryShape, RankedGroups, Ranking, SeriesQuery
+from store.query.tables import METRICS
 from store.query.time.buckets import Buckets
 
 
@@ -96,7 +97,7 @@ class SeriesQueries:
             table=self.source.table,
             condition=self.source.condition(time_range),
             time_range=(time_range.from_, time_range.to),
-            by_name=self.source.table == "metrics",
+            by_name=self.source.table == METRICS.name,
             group_columns=self.arguments.group_columns,
             buckets=range_buckets,
             ranking=ranking,

@@ -14,6 +14,7 @@ from store.ingest.rows import (
     SeriesRow,
 )
 from store.query.sql import Statement
+from store.query.tables import EVENTS, METRICS
 
 PROJECT: Final = "default"
 """The only project as long as there are no API keys; the first column of every table's key."""
@@ -130,12 +131,14 @@ class Stream(Generic[Row]):
 
 
 METRIC_STREAM: Final[Stream[MetricRow]] = Stream(
-    "metrics", METRIC, "metrics", _METRIC_COLUMNS, _METRICS
+    "metrics", METRIC, METRICS.name, _METRIC_COLUMNS, _METRICS
 )
 SERIES_STREAM: Final[Stream[SeriesRow]] = Stream(
-    "series", METRIC_SERIES, "metrics", _METRIC_COLUMNS, _SERIES
+    "series", METRIC_SERIES, METRICS.name, _METRIC_COLUMNS, _SERIES
 )
-EVENT_STREAM: Final[Stream[EventRow]] = Stream("events", EVENT, "events", _EVENT_COLUMNS, _EVENTS)
+EVENT_STREAM: Final[Stream[EventRow]] = Stream(
+    "events", EVENT, EVENTS.name, _EVENT_COLUMNS, _EVENTS
+)
 AnyStream: TypeAlias = Stream[MetricRow] | Stream[SeriesRow] | Stream[EventRow]
 STREAMS: Final[tuple[AnyStream, ...]] = (METRIC_STREAM, SERIES_STREAM, EVENT_STREAM)
 TABLES: Final = tuple(dict.fromkeys(stream.table for stream in STREAMS))

@@ -15,6 +15,7 @@ from store.query import facets
 from store.query.fields import json_fields
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
+from store.query.tables import METRICS
 
 MAX_SECONDS: Final = 3
 MAX_LISTED: Final = 1000
@@ -55,7 +56,7 @@ def present_keys(rows: RowSet, paths: Sequence[tuple[str, ...]]) -> Statement:
 
 def _lookup(rows: RowSet, index: int, path: tuple[str, ...]) -> str:
     key_rows, slots = rows.copy(), rows.slots
-    if rows.table == "metrics":
+    if rows.table == METRICS.name:
         (tag,) = path
         key_rows.conditions += [
             json_fields.may_have_tag(slots, tag),
@@ -105,7 +106,7 @@ def frequent_names(rows: RowSet) -> Statement:
 def recent_keys(rows: RowSet) -> Statement:
     """List the keys in the newest rows, most frequent first; `KeyRow`s."""
     facet, column = (
-        (facets.TAGS, "tags") if rows.table == "metrics" else (facets.PROPERTIES, "properties")
+        (facets.TAGS, "tags") if rows.table == METRICS.name else (facets.PROPERTIES, "properties")
     )
     sample = (
         f"SELECT name, {column} AS text, 1 AS n",

@@ -10,6 +10,7 @@ from store.query.catalogue import contains
 from store.query.fields.canonical_json import MAYBE_INEXACT, mark, unmark
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
+from store.query.tables import EVENTS, METRICS
 
 MAX_LISTED_KEYS: Final = 1000
 MAX_KEY_BYTES: Final = 1000
@@ -56,7 +57,7 @@ def _nested_pairs(level: str) -> str:
 
 # Points share few sets of tags, so each set is read once: 0.9 s instead of 5.5 at 10 M points.
 TAGS: Final = Facet(
-    table="metrics",
+    table=METRICS.name,
     row_clauses=("SELECT name, tags AS text, count() AS n", "GROUP BY name, tags"),
     pairs="JSONExtractKeysAndValues(text, 'String') AS pairs",
     key="path",
@@ -77,7 +78,7 @@ _PATH: Final = (
 # Three levels: each that exists costs about 0.7 of the first. The engine's own JSON type finds
 # all paths, and takes twelve times as long.
 PROPERTIES: Final = Facet(
-    table="events",
+    table=EVENTS.name,
     row_clauses=("SELECT name, properties AS text, 1 AS n", ""),
     pairs=(
         # Numbers of which the engine's own text says too little: they are rare.

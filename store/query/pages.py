@@ -9,6 +9,7 @@ from msgspec import Meta
 from store.query import queries
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
+from store.query.tables import EVENTS, METRICS, Table
 
 SortKey: TypeAlias = tuple[Any, ...]
 """The sort key of an entry: its place in its list, whatever arrives or goes meanwhile."""
@@ -41,12 +42,20 @@ class ListOrder:
         return "ORDER BY " + ", ".join(f"{name} {direction}" for name, _, _ in self.columns)
 
 
-_KEY: Final = (("time", "Int64", _TIME), ("batch", "UInt64", "{}"), ("row", "UInt32", "{}"))
+_ROW_SLOTS: Final = (("Int64", _TIME), ("UInt64", "{}"), ("UInt32", "{}"))
+
+
+def _row_columns(table: Table) -> tuple[tuple[str, str, str], ...]:
+    """Return the row order of a table as columns of a list, with the types of their slots."""
+    pairs = zip(table.row_order, _ROW_SLOTS, strict=True)
+    return tuple((name, type_name, template) for name, (type_name, template) in pairs)
+
+
 EVENT_ORDER: Final = ListOrder(
-    _KEY, descending=True, cursor=tuple[Literal["e"], _Time, _Batch, _Row]
+    _row_columns(EVENTS), descending=True, cursor=tuple[Literal["e"], _Time, _Batch, _Row]
 )
 SAMPLE_ORDER: Final = ListOrder(
-    _KEY, descending=True, cursor=tuple[Literal["s"], _Time, _Batch, _Row]
+    _row_columns(METRICS), descending=True, cursor=tuple[Literal["s"], _Time, _Batch, _Row]
 )
 METRIC_ORDER: Final = ListOrder(
     (("name", "String", "{}"),), descending=False, cursor=tuple[Literal["m"], str]

@@ -11,6 +11,7 @@ from schema.scalars import MS_PER_HOUR
 from store.query.filters.conditions import event_condition
 from store.query.filters.row_set import RowSet
 from store.query.sql import Slots, Statement
+from store.query.tables import EVENTS, METRICS
 
 
 class NameRow(msgspec.Struct):
@@ -76,7 +77,7 @@ _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 def metric_rows(project: str, name: str, time_range: TimeRange | None = None) -> RowSet:
     """Return the points of one metric, in a range or ever."""
-    rows = RowSet("metrics", project)
+    rows = RowSet(METRICS.name, project)
     rows.conditions.append(f"name = {rows.bind('String', name)}")
     rows.add_range(time_range)
     return rows
@@ -92,7 +93,7 @@ def event_rows(
 
     Raises `AnalyticsError` that names the field of the filter which is wrong or too much.
     """
-    rows = RowSet("events", project, slots)
+    rows = RowSet(EVENTS.name, project, slots)
     rows.add_range(time_range)
     rows.conditions.append(event_condition(where, rows, time_range))
     return rows

@@ -5,6 +5,7 @@ from typing import Final
 from schema.ranges import TimeRange
 from store.query.filters.operators import TIME_OPERATORS
 from store.query.sql import Slots, Statement, Value
+from store.query.tables import TABLE_BY_NAME
 
 _RANGE: Final = (("gte", "from_"), ("lt", "to"))
 
@@ -46,7 +47,9 @@ class RowSet:
         for operator, end in _RANGE if time_range else ():
             type_name, template = TIME_OPERATORS[operator]
             slot = self.bind(type_name, getattr(time_range, end))
-            self.conditions.append(template.format(column="time", value=slot))
+            self.conditions.append(
+                template.format(column=TABLE_BY_NAME[self.table].time_column, value=slot)
+            )
 
     def statement(self, select_clause: str, end_clauses: str = "") -> Statement:
         """Return `before`, the conditions, and what comes after them."""

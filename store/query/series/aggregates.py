@@ -7,6 +7,7 @@ import msgspec
 
 from schema.aggregates import COUNTS, Aggregate, AggregateKind
 from store.query.series import exact_sums
+from store.query.tables import METRICS
 
 _INTEGERS: Final = msgspec.json.Decoder(list[int])
 _JSON: Final = msgspec.json.Encoder()
@@ -59,6 +60,7 @@ class Recipe(NamedTuple):
     computed_from: int = 0
 
 
+_ROW_ORDER: Final = f"({', '.join(METRICS.row_order)})"
 _COUNT: Final = Function("count", "{nullable}")
 _MIN: Final = Function("min", "{number}")
 _MAX: Final = Function("max", "{number}")
@@ -81,8 +83,8 @@ RECIPES: Final = {
     ),
     AggregateKind.MIN: Recipe((_MIN,)),
     AggregateKind.MAX: Recipe((_MAX,)),
-    AggregateKind.FIRST: _single_function("argMin", "value, (time, batch, row)"),
-    AggregateKind.LAST: _single_function("argMax", "value, (time, batch, row)"),
+    AggregateKind.FIRST: _single_function("argMin", f"value, {_ROW_ORDER}"),
+    AggregateKind.LAST: _single_function("argMax", f"value, {_ROW_ORDER}"),
     AggregateKind.STDDEV: Recipe(
         (
             Function("stddevPopStable", "{number}"),

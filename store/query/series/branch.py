@@ -8,19 +8,20 @@ from store.query.filters.operators import TIME_OPERATORS
 from store.query.series.aggregates import Plan, Property, PropertyOf, Results
 from store.query.series.types import OTHER_SERIES, OVERALL_SERIES, QueryShape
 from store.query.sql import Slots
+from store.query.tables import METRICS, TABLE_BY_NAME
 
 # The growth of a counter since its series' row before, in this range: after a reset it began at 0.
 # Tags are stored sorted, so equal tags are equal texts. By their hash it takes less memory.
-_STEPS: Final = """(
+_STEPS: Final = f"""(
     SELECT *, if(value >= before, value - before, value) AS step
     FROM (
         SELECT *, lagInFrame(value, 1, value) OVER (
             PARTITION BY name, sipHash64(tags)
-            ORDER BY time, batch, row
+            ORDER BY {", ".join(METRICS.row_order)}
             ROWS BETWEEN 1 PRECEDING AND CURRENT ROW
         ) AS before
-        FROM metrics
-        WHERE {where}
+        FROM {METRICS.name}
+        WHERE {{where}}
     )
 )"""
 
@@ -83,6 +84,7 @@ def property_expressions(slots: Slots, *, wide: bool) -> PropertyOf:
 
 def shape_rows_sql(shape: QueryShape, metrics: frozenset[str], slots: Slots, *, steps: bool) -> str:
     """Return what stands behind SELECT: the rows of a shape."""
+    time_column = TABLE_BY_NAME[shape.table].time_column
     conditions = [shape.condition]
     if shape.names_sql:
         conditions.append(f"name IN (\n{shape.names_sql}\n)")
@@ -90,7 +92,7 @@ def shape_rows_sql(shape: QueryShape, metrics: frozenset[str], slots: Slots, *, 
         conditions.append(f"name IN {slots.bind('Array(String)', sorted(metrics))}")
     for operator, moment in zip(("gte", "lt"), shape.time_range, strict=True):
         type_name, template = TIME_OPERATORS[operator]
-        conditions.append(template.format(column="time", value=slots.bind(type_name, moment)))
+        conditions.append(template.format(column=time_column, value=slots.bind(type_name, moment)))
     where = "\n  AND ".join(conditions)
     if steps:
         return f"FROM {_STEPS.format(where=where)}\nWHERE 1"
