@@ -17,7 +17,7 @@ from schema.buckets import Fill, Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
 from schema.series import instants
-from store.query.series.aggregates import NO_RESULTS, Result, Results
+from store.query.series.plan import NO_RESULTS, Result, Results
 from store.query.series.rows import series_rows
 from store.query.series.types import Branch
 from store.query.time.buckets import Buckets

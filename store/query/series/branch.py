@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from schema.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_double, property_group
 from store.query.filters.operators import TIME_OPERATORS
-from store.query.series.aggregates import Plan, Property, PropertyOf, Results
+from store.query.series.plan import Plan, Property, PropertyOf, Results
 from store.query.series.types import OTHER_SERIES, OVERALL_SERIES, QueryShape
 from store.query.sql import Slots
 from store.query.tables import METRICS, TABLE_BY_NAME

@@ -8,8 +8,9 @@ import msgspec
 
 from schema.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_number
-from store.query.series.aggregates import NO_RESULTS, in_engine, needs_steps, plan
+from store.query.series.aggregates import in_engine, needs_steps
 from store.query.series.branch import BranchDraft, property_expressions, shape_rows_sql
+from store.query.series.plan import NO_RESULTS, plan
 from store.query.series.statement import series_number, totals_sql
 from store.query.series.types import Branch, QueryShape
 from store.query.sql import Slots, Statement

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from schema.aggregates import ZERO_OF_NOTHING, AggregateKind
 from store.query.catalogue import contains
-from store.query.series.aggregates import in_engine, needs_steps, plan
+from store.query.series.aggregates import in_engine, needs_steps
 from store.query.series.branch import (
     BranchDraft,
     numbers_with_overall,
@@ -14,6 +14,7 @@ from store.query.series.branch import (
     select_row,
     shape_rows_sql,
 )
+from store.query.series.plan import plan
 from store.query.series.types import (
     NO_VALUE,
     OTHER_SERIES,

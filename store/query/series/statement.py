@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 from schema.aggregates import Aggregate
-from store.query.series.aggregates import NO_RESULTS, in_engine, needs_steps, plan
+from store.query.series.aggregates import in_engine, needs_steps
 from store.query.series.branch import (
     BranchDraft,
     numbers_with_overall,
     property_expressions,
     shape_rows_sql,
 )
+from store.query.series.plan import NO_RESULTS, plan
 from store.query.series.ranking import formula_groups_sql, ranked_groups_sql
 from store.query.series.types import OTHER_SERIES, Branch, GroupColumn, QueryShape, SeriesQuery
 from store.query.sql import Slots, Statement

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 from schema.aggregates import Aggregate
 from schema.event_series import EventField
 from schema.series_order import SeriesOrder
-from store.query.series.aggregates import Results
 from store.query.series.formulas import Formula
+from store.query.series.plan import Results
 from store.query.sql import Statement
 from store.query.time.buckets import Buckets
 
