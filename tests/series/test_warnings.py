@@ -242,7 +242,7 @@ async def test_what_takes_too_long_is_not_told(
 ) -> None:
     """The answer is there all the same."""
     slow = "SETTINGS max_execution_time = 0.001, timeout_before_checking_execution_speed = 0"
-    monkeypatch.setattr(evidence, "_LOOK", f"WHERE sleep(0.1) = 0 {slow}")
+    monkeypatch.setattr(evidence, "_LOOKUP", f"WHERE sleep(0.1) = 0 {slow}")
     assert await of_events(service, has("contry")) == []
 
 
