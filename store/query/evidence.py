@@ -1,8 +1,8 @@
-"""Statements that find out whether an answer can mislead: by a key, a name, a value.
+"""Evidence for warnings: unknown keys, unknown names, and values that are not numbers.
 
-The engine stops each after some seconds. A key that is there is found in 15 ms of CPU; one that
-never was takes a scan of one column: 0.25 s at 2 million events, 0.55 at 6 million points, and then
-10 ms, because the engine remembers where a condition fails.
+The engine stops each statement after `MAX_SECONDS`. It finds a key that exists in 15 ms of CPU. A
+key that does not exist takes a scan of one column: 0.25 s at 2 million events, 0.55 s at 6 million
+points. The next scan takes 10 ms, because the engine remembers where a condition fails.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,15 +22,15 @@ MAX_LISTED: Final = 1000
 
 _SAMPLED_ROWS: Final = 10_000
 _TIME_LIMIT: Final = f"max_execution_time = {MAX_SECONDS}"
-# A look ends at its first row: with blocks of one granule that is after 15 ms of CPU, not 60.
+# A lookup ends at its first row: with blocks of one granule after 15 ms of CPU, not 60.
 _LOOKUP: Final = f"SETTINGS {_TIME_LIMIT}, max_block_size = 8192"
 
 _OTHER_VALUES: Final = '"tf[{'
-"""How the JSON of a value that is no number and not null begins."""
+"""First characters of the JSON of every value but numbers and null."""
 
 
 class IndexRow(msgspec.Struct, rename={"index": "place"}):
-    """The place of a key among those that were looked for."""
+    """The index of a key in the list of keys to look up."""
 
     index: int
 
@@ -40,16 +40,16 @@ class NameRow(msgspec.Struct):
 
 
 class CountRow(msgspec.Struct, rename={"index": "place"}):
-    """A number of rows, and which it is."""
+    """A number of rows, and the index of the count that it answers."""
 
     index: int
     rows: int
 
 
 def present_keys(rows: RowSet, paths: Sequence[tuple[str, ...]]) -> Statement:
-    """Find out which keys occur in any of some rows; the `PlaceRow`s of those that do.
+    """Look up which keys occur in the rows; one `IndexRow` for each key that occurs.
 
-    A path is that of a property, or the one key of a tag.
+    A path has the keys of a property, or the one key of a tag.
     """
     return _union([_lookup(rows, index, path) for index, path in enumerate(paths)], rows)
 
@@ -71,11 +71,10 @@ def _lookup(rows: RowSet, index: int, path: tuple[str, ...]) -> str:
 
 
 def not_numbers(rows: RowSet, paths: Sequence[tuple[tuple[str, ...], bool]]) -> Statement:
-    """Count rows, and the rows in which each property has a value that is no number.
+    """Count all rows, and for each path the rows whose property is set and not a number.
 
-    A path comes with whether texts are taken for numbers.
-
-    `CountRow`s: of place 0 for all rows, then for each path. Null is no value.
+    Each path comes with a flag: whether numeric texts count as numbers. Null counts as not set.
+    One `CountRow` of index 0 counts all rows; the paths have the indexes from 1 on.
     """
     counts = [rows.sql("SELECT 0 AS place, count() AS rows", "")]
     for index, (path, cast) in enumerate(paths, 1):
@@ -89,7 +88,7 @@ def not_numbers(rows: RowSet, paths: Sequence[tuple[tuple[str, ...], bool]]) -> 
 
 
 def present_names(rows: RowSet, names: Collection[str]) -> Statement:
-    """Find out which names occur; their `NameRow`s."""
+    """Look up which names occur; one `NameRow` for each name that occurs."""
     rows = rows.copy()
     rows.conditions.append(f"name IN {rows.bind('Array(String)', sorted(names))}")
     return rows.statement("SELECT name", f"GROUP BY name\nSETTINGS {_TIME_LIMIT}")
@@ -104,7 +103,7 @@ def frequent_names(rows: RowSet) -> Statement:
 
 
 def recent_keys(rows: RowSet) -> Statement:
-    """List the keys in the newest rows, most frequent first; `KeyRow`s."""
+    """List the keys of the newest 10,000 rows, most frequent first; `KeyRow`s."""
     facet, column = (
         (facets.TAGS, "tags") if rows.table == METRICS.name else (facets.PROPERTIES, "properties")
     )

@@ -1,4 +1,4 @@
-"""The keys of tags and properties, which are JSON text, and the values they have."""
+"""Facets: the keys of tags and properties in their JSON text, and the values of each key."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,18 +18,17 @@ MAX_VALUE_CHARACTERS: Final = 1000
 
 # A JSON key may be empty, and no text has the byte 254.
 _EVERY_ROW: Final = "char(254)"
-"""The path of the pair that each row has, whatever its keys: by it the rows are counted."""
+"""The path of a pair that is added to each row, so that all rows of a name are counted."""
 
 _BYTES: Final = "SETTINGS max_result_bytes = 16777216"
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """Where keys and values are: how rows come, what pairs one has, what a value is.
+    """The SQL by which one JSON column is read as pairs of a key and a value.
 
-    `path` and `raw` read a pair, `initial` is the first byte of a value as JSON.
-
-    `rows` selects `name`, the JSON `text`, and how many rows `n` have it.
+    `row_clauses` select `name`, the JSON `text`, and the number `n` of rows with this text.
+    `pairs` splits the text. `path` and `raw` read a pair; `initial` is the first byte of its JSON.
     """
 
     table: str
@@ -45,9 +44,9 @@ class Facet:
 
 
 def _nested_pairs(level: str) -> str:
-    """Return the pairs inside the objects among some pairs, each with the path to it.
+    """Return the pairs inside the objects of a level, each with its path.
 
-    The byte 255, which no text has, parts the keys on a path.
+    The byte 255, which no text contains, separates the keys of a path.
     """
     return (
         "arrayFlatten(arrayMap(p -> arrayMap(q -> (concat(p.1, char(255), q.1), q.2),"
@@ -55,7 +54,7 @@ def _nested_pairs(level: str) -> str:
     )
 
 
-# Points share few sets of tags, so each set is read once: 0.9 s instead of 5.5 at 10 M points.
+# Points share few sets of tags. Parsing each set once takes 0.9 s at 10 M points, not 5.5.
 TAGS: Final = Facet(
     table=METRICS.name,
     row_clauses=("SELECT name, tags AS text, count() AS n", "GROUP BY name, tags"),
@@ -66,7 +65,8 @@ TAGS: Final = Facet(
     value="raw",
     initial="ascii('\"')",
 )
-# As filters read it: a dot in a key is `\.`, a backslash `\\`, `[]` that ends it `\[]`.
+# Filters read a path with escapes: `\.` for a dot in a key, `\\` for a backslash, `\[]` for a final
+# `[]`.
 _ESCAPED_PATH: Final = (
     r"replaceAll(concat(replaceAll(replaceAll(path, '\\', '\\\\'), '.', '\\.'), '\xFF'),"
     r" '[]\xFF', '\\[]\xFF')"
@@ -75,13 +75,13 @@ _PATH: Final = (
     rf"replaceAll(substring({_ESCAPED_PATH}, 1, length({_ESCAPED_PATH}) - 1), '\xFF', '.')"
 )
 
-# Three levels: each that exists costs about 0.7 of the first. The engine's own JSON type finds
+# Three levels of keys: each level costs about 0.7 of the first. The engine's own JSON type finds
 # all paths, and takes twelve times as long.
 PROPERTIES: Final = Facet(
     table=EVENTS.name,
     row_clauses=("SELECT name, properties AS text, 1 AS n", ""),
     pairs=(
-        # Numbers of which the engine's own text says too little: they are rare.
+        # Marking costs a second pass, and few texts have numbers that the engine writes inexactly.
         f"match(text, {MAYBE_INEXACT}) AS is_marked,\n"
         f"  JSONExtractKeysAndValuesRaw(if(is_marked, {mark('text')}, text)) AS level1,\n"
         f"  {_nested_pairs('level1')} AS level2,\n"
@@ -116,10 +116,10 @@ _KEY_COLUMNS: Final = {
 
 
 class KeyRow(msgspec.Struct):
-    """A key that rows of a name have: in how many, and what was asked of its values.
+    """A key of a name, the number of rows with it, and the selected columns about its values.
 
-    No key stands for all rows of the name. `initials` are the first bytes of the values
-    as JSON, `instants` is how many rows have an RFC 3339 text.
+    A null `key` counts all rows of the name. `initials` are the first bytes of the values as JSON.
+    `instants` counts the rows with an RFC 3339 text.
     """
 
     name: str
@@ -139,7 +139,10 @@ class ValueRow(msgspec.Struct):
 
 
 def facet_keys(facet: Facet, rows: RowSet, column_names: Collection[str]) -> Statement:
-    """List the most frequent keys of each name, at most `MAX_KEYS`; `KeyRow`s."""
+    """List the most frequent keys of each name, at most `MAX_LISTED_KEYS`; `KeyRow`s.
+
+    One row more shows that there are more keys.
+    """
     columns = [
         f"{text.format(facet=facet) if '{facet' in text else text} AS {key}"
         for key, text in _KEY_COLUMNS.items()
@@ -156,7 +159,7 @@ def facet_keys(facet: Facet, rows: RowSet, column_names: Collection[str]) -> Sta
 
 
 def facet_values(facet: Facet, rows: RowSet, text: str | None, first: int) -> Statement:
-    """List the most frequent values of each key of each name; `ValueRow`s."""
+    """List the `first` most frequent values of each key of each name; `ValueRow`s."""
     rows = rows.copy()
     pairs = _pairs(facet, rows)
     test = f" AND {contains(rows, facet.value, text)}" if text else ""
@@ -173,7 +176,7 @@ def facet_values(facet: Facet, rows: RowSet, text: str | None, first: int) -> St
 
 
 def _pairs(facet: Facet, rows: RowSet) -> str:
-    """Select a row for each key of each row, and one without a key, by which rows are counted."""
+    """Select one row for each key of each row, and one for the row itself, which is counted."""
     inner = rows.statement(*facet.row_clauses).text
     return (
         f"SELECT name, n, {facet.pairs},\n"

@@ -1,4 +1,4 @@
-"""Pages of lists: what lies between two cursors, in a fixed order, from either end."""
+"""Pages of lists: the entries between two cursors, in a fixed order, from either end."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -12,7 +12,7 @@ from store.query.sql import Statement
 from store.query.tables import EVENTS, METRICS, Table
 
 SortKey: TypeAlias = tuple[Any, ...]
-"""The sort key of an entry: its place in its list, whatever arrives or goes meanwhile."""
+"""The sort key of an entry: a position that stays valid while other rows arrive or go."""
 
 _TIME: Final = "fromUnixTimestamp64Milli({}, 'UTC')"
 _STRICT: Final = {("after", False): ">", ("after", True): "<", ("before", False): "<"} | {
@@ -27,9 +27,9 @@ _Row = Annotated[int, Meta(ge=0, lt=2**32)]
 
 @dataclass(frozen=True, slots=True)
 class ListOrder:
-    """How a list is sorted: columns with their types and the form of their slots.
+    """The order of a list: columns, each with the type and the template of its slot.
 
-    `cursor` is the type of what its cursors hold: the list's letter, then the key.
+    `cursor` is the type of a decoded cursor: the letter of the list, then the sort key.
     """
 
     columns: tuple[tuple[str, str, str], ...]
@@ -37,7 +37,7 @@ class ListOrder:
     cursor: Any
 
     def order_by(self, *, backward: bool) -> str:
-        """Return the ORDER BY for reading from one of the ends."""
+        """Return the ORDER BY clause for reading from the beginning, or `backward` from the end."""
         direction = "DESC" if self.descending != backward else "ASC"
         return "ORDER BY " + ", ".join(f"{name} {direction}" for name, _, _ in self.columns)
 
@@ -64,7 +64,7 @@ METRIC_ORDER: Final = ListOrder(
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of a list: between two keys, `count` entries from its beginning or its end."""
+    """A slice of a list: `count` entries between two sort keys, from the beginning or the end."""
 
     count: int
     backward: bool = False
@@ -81,27 +81,27 @@ class SampleRow(msgspec.Struct, rename={"time_ms": "at"}):
 
 
 def events_page(events: RowSet, list_slice: Slice) -> Statement:
-    """List events as lines; up to `count` + 1, from the end at which the span begins."""
+    """List a slice of events as cells of `EVENT_CELLS`; up to `count` + 1 rows."""
     rows, end_clauses = _slice_clauses(events, EVENT_ORDER, list_slice)
     return queries.events(rows, end_clauses)
 
 
 def samples_page(points: RowSet, list_slice: Slice) -> Statement:
-    """List points; up to `count` + 1 `SampleRow`s, from the end at which the span begins."""
+    """List a slice of points; up to `count` + 1 `SampleRow`s."""
     rows, end_clauses = _slice_clauses(points, SAMPLE_ORDER, list_slice)
     select = "SELECT value, tags, toUnixTimestamp64Milli(time) AS at, batch, row"
     return rows.statement(select, end_clauses)
 
 
 def _slice_clauses(rows: RowSet, order: ListOrder, list_slice: Slice) -> tuple[RowSet, str]:
-    """Return the rows of a span, and what sorts them and bounds them to one more than asked."""
+    """Return the rows between the keys of a slice, and the clauses that sort and limit them."""
     rows = within_slice(rows, order, list_slice)
     limit = rows.bind("UInt32", list_slice.count + 1)
     return rows, f"{order.order_by(backward=list_slice.backward)}\nLIMIT {limit}"
 
 
 def within_slice(rows: RowSet, order: ListOrder, list_slice: Slice) -> RowSet:
-    """Narrow rows to those between the keys of a span."""
+    """Narrow rows to the entries between the sort keys of a slice."""
     rows = rows.copy()
     for side, key in (("after", list_slice.after), ("before", list_slice.before)):
         if key is not None:
@@ -110,14 +110,17 @@ def within_slice(rows: RowSet, order: ListOrder, list_slice: Slice) -> RowSet:
 
 
 def exists_past(rows: RowSet, order: ListOrder, side: str, key: SortKey) -> Statement:
-    """Look at a bound, and behind it on its side; one `CountRow` if anything is there, or none."""
+    """Look for an entry at a sort key or past it, on its `side`; one `CountRow`, or none."""
     rows = rows.copy()
     _compare(rows, order, _OPPOSITE[_STRICT[side, order.descending]], key)
     return rows.statement("SELECT 1 AS rows", "LIMIT 1")
 
 
 def _compare(rows: RowSet, order: ListOrder, operator: str, key: SortKey) -> None:
-    """Compare the sort key; its first column also alone, which is what indexes understand."""
+    """Narrow rows by their sort key.
+
+    The condition repeats the first column alone, because the index cannot use a tuple.
+    """
     slots = [
         template.format(rows.bind(type_name, value))
         for (_, type_name, template), value in zip(order.columns, key, strict=True)

@@ -1,4 +1,4 @@
-"""Every question, compiled to SQL: pure functions from a question to one `Statement`."""
+"""Statements that need no compiler: names, counts, one event, deletion."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -62,21 +62,21 @@ EVENT_CELLS: Final = {
     "batch": "batch",
     "row": "leftPad(lower(hex(row)), 8, '0')",
 }
-"""What is told of an event: the fields of the API as JSON, then its place in lists.
+"""The cells of an event: the fields of the API as JSON, then its sort key.
 
-The engine writes JSON for many rows at once, where Python would for one by one. JSON has no tabs
-and no line breaks but escaped ones, so the cells of a row are what is between tabs.
+The engine writes the JSON of many rows at once; Python would write row by row. JSON escapes tabs
+and line breaks, so tabs separate the cells of a row.
 """
 
 EVENT: Final = tuple(EVENT_CELLS)
-"""The names of these cells, in their order."""
+"""The names of the cells, in their order."""
 
 _UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
 def metric_rows(project: str, name: str, time_range: TimeRange | None = None) -> RowSet:
-    """Return the points of one metric, in a range or ever."""
+    """Return the points of one metric, in a range or of all time."""
     rows = RowSet(METRICS.name, project)
     rows.conditions.append(f"name = {rows.bind('String', name)}")
     rows.add_range(time_range)
@@ -89,9 +89,9 @@ def event_rows(
     time_range: TimeRange | None = None,
     slots: Slots | None = None,
 ) -> RowSet:
-    """Return the events that pass a filter, in a range or ever.
+    """Return the events that pass a filter, in a range or of all time.
 
-    Raises `AnalyticsError` that names the field of the filter which is wrong or too much.
+    Raises `AnalyticsError` that names the field of the filter that is wrong or exceeds a limit.
     """
     rows = RowSet(EVENTS.name, project, slots)
     rows.add_range(time_range)
@@ -100,7 +100,7 @@ def event_rows(
 
 
 class ExtentSource(NamedTuple):
-    """Rows whose times are looked for: those of a metric, or (without a name) of a table."""
+    """Rows of a table that pass a condition; with a `name` only the rows of one metric."""
 
     table: str
     condition: str
@@ -108,7 +108,7 @@ class ExtentSource(NamedTuple):
 
 
 def extent(sources: Iterable[ExtentSource], slots: Slots) -> Statement:
-    """Find the times of the oldest and the newest of some rows; one `ExtentRow`."""
+    """Find the times (ms) of the oldest and the newest row of all sources; one `ExtentRow`."""
     distinct_sources = list(dict.fromkeys(sources))
     selects = [
         f"SELECT minOrNull(time) AS first, maxOrNull(time) AS last\nFROM {source.table}"
@@ -128,7 +128,7 @@ def _name_condition(name: str, slots: Slots) -> str:
 
 
 def names(rows: RowSet) -> Statement:
-    """List the names that rows have, with their number, sorted; `NameRow`s."""
+    """List the names of rows, sorted, each with its number of rows; `NameRow`s."""
     return rows.statement("SELECT name, count() AS rows", "GROUP BY name\nORDER BY name")
 
 
@@ -138,7 +138,7 @@ def count(rows: RowSet) -> Statement:
 
 
 def row_at(rows: RowSet, batch: int, row: int) -> Statement:
-    """Read the event that stands at one place; no or one line of `EVENT_CELLS`."""
+    """Read the event at a position; one row of `EVENT_CELLS`, or none."""
     rows = rows.copy()
     rows.conditions.append(f"batch = {rows.bind('UInt64', batch)}")
     rows.conditions.append(f"row = {rows.bind('UInt32', row)}")
@@ -146,27 +146,28 @@ def row_at(rows: RowSet, batch: int, row: int) -> Statement:
 
 
 def events(rows: RowSet, end_clauses: str) -> Statement:
-    """List events as lines of `EVENT_CELLS`; `behind` sorts and bounds them."""
+    """List events as rows of `EVENT_CELLS`; `end_clauses` sort and limit them."""
     return rows.statement(f"SELECT {_EVENT_COLUMNS}", end_clauses)
 
 
 def deletable(rows: RowSet) -> Statement:
-    """Count rows, and find the batch up to which they are; one `DeletableRow`.
+    """Count the rows to delete, and find the newest batch among them; one `DeletableRow`.
 
-    The engine deletes part by part: it could have lost what the rest is still to be judged by.
+    The engine deletes one part of the table at a time. Rows that decide a condition may be gone
+    before later parts are tested.
     """
     return rows.statement("SELECT count() AS rows, max(batch) AS newest")
 
 
 def delete(rows: RowSet, newest: int) -> Statement:
-    """Delete rows up to a batch; what arrives meanwhile stays."""
+    """Delete rows up to the batch `newest`; rows that arrive meanwhile stay."""
     rows = rows.copy()
     rows.conditions.append(f"batch <= {rows.bind('UInt64', newest)}")
     return rows.statement("DELETE")
 
 
 def by_client_id(table: str, project: str, ids: Sequence[str], first_batch: int) -> Statement:
-    """Find the first row with each of these client ids, from a batch on; `IdRow`s."""
+    """Find the first row of each client id, from the batch `first_batch` on; `IdRow`s."""
     rows = _with_ids(table, project, first_batch)
     rows.conditions.append(f"client_id IN {rows.bind('Array(String)', list(ids))}")
     return rows.statement(
@@ -176,14 +177,14 @@ def by_client_id(table: str, project: str, ids: Sequence[str], first_batch: int)
 
 
 def client_ids(table: str, project: str, first_batch: int) -> Statement:
-    """List all client ids from a batch on, however many there are; `OwnIdRow`s."""
+    """List all client ids from a batch on, without the limits of a query; `ClientIdRow`s."""
     return _with_ids(table, project, first_batch).statement(
         "SELECT client_id AS id", "SETTINGS max_result_rows = 0, max_execution_time = 0"
     )
 
 
 def hours(table: str, project: str, first_batch: int, limit: int) -> Statement:
-    """List the hours since 1970 in which batches were begun, from a batch on, newest first."""
+    """List the hours (since 1970) of batches from `first_batch` on, newest first; `HourRow`s."""
     rows = RowSet(table, project)
     rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
     return rows.statement(
@@ -193,7 +194,7 @@ def hours(table: str, project: str, first_batch: int, limit: int) -> Statement:
 
 
 def newest_time(table: str, project: str, first_batch: int, latest_ms: int) -> Statement:
-    """Find the newest time up to one (ms) that rows have, from a batch on; one `NewestTimeRow`."""
+    """Find the newest time up to `latest_ms`, from a batch on; one `NewestTimeRow`."""
     rows = RowSet(table, project)
     rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
     rows.conditions.append(f"toUnixTimestamp64Milli(time) <= {rows.bind('Int64', latest_ms)}")
@@ -202,6 +203,6 @@ def newest_time(table: str, project: str, first_batch: int, latest_ms: int) -> S
 
 def _with_ids(table: str, project: str, first_batch: int) -> RowSet:
     rows = RowSet(table, project)
-    rows.conditions.append("client_id != ''")  # which stands for no id
+    rows.conditions.append("client_id != ''")  # '' stands for no id
     rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
     return rows

@@ -22,10 +22,10 @@ _ESCAPES: Final = str.maketrans(
 
 
 class Slots:
-    """The values of a statement that is being made; the same value always gets the same slot.
+    """The values of a statement under construction; equal values share a slot.
 
-    Each slot costs the engine 0.1 ms, and equal expressions stay equal. `patterns` are the slots
-    that must hold regular expressions, with the field of the request that each came from.
+    Each slot costs the engine 0.1 ms. Shared slots also keep equal expressions equal. `patterns`
+    maps each slot of a regular expression to the request's field.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Slots:
         return f"{{{self._slot_name(type_name, value)}:{type_name}}}"
 
     def bind_pattern(self, value: str, field: str) -> str:
-        """Add a regular expression, which is checked before the statement runs."""
+        """Add a regular expression, to be checked before the statement runs; return its slot."""
         self.patterns.setdefault(self._slot_name("String", value), field)
         return self.bind("String", value)
 
@@ -48,7 +48,7 @@ class Slots:
         return name
 
     def statement(self, text: str, reads: tuple[str, ...]) -> "Statement":
-        """Return a statement with the values whose slots are in its text."""
+        """Return a statement with the values of the slots in its text; `reads` names its tables."""
         slot_names = set(_SLOT.findall(text))
         params = {name: value for name, value in self.params.items() if name in slot_names}
         patterns = {name: field for name, field in self.patterns.items() if name in slot_names}
@@ -60,11 +60,11 @@ _SLOT: Final = re.compile(r"\{(p\d+):")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement: our own text with typed slots (`{name:String}`), and the slots' values.
+    """One statement: text with typed slots (`{name:String}`), and the values of the slots.
 
-    `reads` names the tables whose acknowledged rows must be visible before it runs; of a table in
-    `only` just the rows that have one of these names. `patterns` names the slots that must hold
-    regular expressions, each with the request's field.
+    `reads` names the tables whose acknowledged rows must be visible before it runs. For a table in
+    `names_by_table` only the rows of these names must be. `patterns` maps each slot of a regular
+    expression to the request's field.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""The items of an array as expressions: each is canonical JSON, under the name `item`."""
+"""Expressions over one item of an array: canonical JSON under the name `item`."""
 
 from typing import Final
 
@@ -19,4 +19,4 @@ VALUES: Final = {
     "datetime": half_milliseconds(_TEXT),
     "json": ITEM,
 }
-"""An item as what one of the parts of a property's filter tests."""
+"""The expression of an item for each member of a property's filter."""

@@ -1,24 +1,28 @@
-"""The one text of a JSON value: values that are equal have the same, others never do.
+"""Canonical JSON: equal values have the same text, different values have different texts.
 
-A number is told by its value: an integer by all its digits, a double by those of the integer that
-it is, or as the engine writes it. The engine's own text of a value is that, but for a few: integers
-beyond 64 bits (it puts them in quotes), doubles from 1e16 to 1e21 (it writes zeros for the digits
-that 17 don't tell), and negative zeros. So only a text that may be one of these is looked at twice.
+An integer is written with all its digits. A double with an integral value is written as that
+integer, every other double as the engine writes it. The engine's own text is canonical except for
+three kinds of numbers:
 
-In what is looked at, texts and numbers are marked: `"n1"` for 1, `"stext"` for "text".
+- integers beyond 64 bits, which it puts in quotes;
+- doubles from 1e16 to 1e21, where it writes zeros after 17 digits;
+- negative zeros.
+
+Only a text that may contain one of these numbers is parsed a second time, with its texts and
+numbers marked: `"n1"` for 1, `"stext"` for "text".
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 MAYBE_INEXACT: Final = "'[0-9]{17}|[0-9]e[0-9]|-0[.]0'"
-"""A pattern that our JSON matches if it has numbers of which the engine's text may not tell all."""
+"""A pattern of stored JSON that may have numbers whose text by the engine is not canonical."""
 
 _PIECE: Final = r"""'"(?:[^"\\\\]|\\\\.)*"|[^"]+'"""
 _LONG: Final = "^-?[0-9]{17,}$"
 _MANY_DIGITS: Final = r"""^"-?[0-9]{19,}"$|^[\\[{](.*[0-9]{17}|(.*[\\[:,])?-0[,\\]}])"""
 
-# The short ones are most; among the others `":` to `#` are the texts that begin with a letter.
+# Most texts are short. Of the long ones, `":` to `#` are the JSON texts that begin with a letter.
 _ORDINARY: Final = (
     r"if(length({raw}) < 17, {raw} < '[' OR {raw} BETWEEN '\\' AND 'z',"
     """ {raw} BETWEEN '":' AND '#')"""
@@ -26,9 +30,9 @@ _ORDINARY: Final = (
 
 
 def canonical(raw: str, column: str, path: Sequence[str]) -> str:
-    """Return the canonical text of a value, '' for null and none.
+    """Return the canonical text of a value, '' for null and for a missing value.
 
-    `raw` is the engine's text of what is at `path` (slots of keys) in the JSON of `column`.
+    `raw` is the engine's text of the value at `path` (slots of keys) in the JSON of `column`.
     """
     double = f"toFloat64OrZero({raw})"
     is_double = (
@@ -43,9 +47,9 @@ def canonical(raw: str, column: str, path: Sequence[str]) -> str:
 
 
 def narrow_canonical(raw: str) -> str:
-    """Return the canonical text of a value; it throws where that takes a second look.
+    """Return the canonical text of a value; the statement throws where a second parse is needed.
 
-    The engine takes 10 ms to plan the second look, though hardly any data needs it.
+    The engine takes 10 ms to plan the second parse, which few values need.
     """
     throw_if_rare = f"throwIf(match({raw}, '{_LONG}|{_MANY_DIGITS}'))"
     return _canonical(raw, f"{_ORDINARY.format(raw=raw)} OR NOT {throw_if_rare}, {raw}, ''")
@@ -56,9 +60,9 @@ def _canonical(raw: str, other_cases: str) -> str:
 
 
 def canonical_items(column: str, path: Sequence[str], item_path: Sequence[str]) -> str:
-    """Return the canonical texts of the items of an array, an Array(String), each once.
+    """Return the distinct canonical texts of the items of an array: an Array(String).
 
-    With `inside` it is what is at that path in each. Null and what is not there are no items.
+    With `item_path` the values at this path in each item. Nulls and missing values are left out.
     """
     item = f"JSONExtractRaw({_json_arguments('i', _marked_keys(item_path))})" if item_path else "i"
     items = f"JSONExtractArrayRaw({_json_arguments(mark(column), _marked_keys(path))})"
@@ -71,7 +75,7 @@ def canonical_items(column: str, path: Sequence[str], item_path: Sequence[str]) 
 
 
 def is_integer(column: str, path: Sequence[str]) -> str:
-    """Return whether there is a number, where the engine may take an integer for a text."""
+    """Return whether a value is a number; the engine quotes large integers like texts."""
     return f"startsWith({_marked_value(column, path)}, '\"n')"
 
 
@@ -88,14 +92,14 @@ def _marked_keys(keys: Sequence[str]) -> list[str]:
 
 
 def mark(column: str) -> str:
-    """Return JSON in which texts (also keys) and numbers are marked."""
+    """Return JSON with its texts, keys and numbers marked."""
     number = r"""replaceRegexpAll(t, '-?[0-9][-+.0-9Ee]*', '"n\\0"')"""
     text = """concat('"s', substring(t, 2))"""
     return _tokens(f"if(startsWith(t, '\"'), {text}, {number})", column)
 
 
 def unmark(json: str) -> str:
-    """Return the canonical text of JSON that was marked."""
+    """Return the canonical text of marked JSON."""
     number = _number("substring(t, 3, length(t) - 3)")
     text = "concat('\"', substring(t, 3))"
     return _tokens(
@@ -108,7 +112,7 @@ def _tokens(change: str, json: str) -> str:
 
 
 def _number(number_text: str) -> str:
-    """Return the canonical text of a number as we store it: an integer, or a double."""
+    """Return the canonical text of a stored number: an integer or a double."""
     double = f"toFloat64OrZero({number_text})"
     digits = f"printf('%.0f', {double})"
     double_text = (

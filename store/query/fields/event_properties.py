@@ -1,4 +1,4 @@
-"""Properties of one event, read in Python as filters read them in the engine."""
+"""Properties of one event, read in Python by the paths that filters use in the engine."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -12,9 +12,9 @@ _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def property_reader(path: str, field: str) -> Callable[[bytes], bytes | None]:
-    """Return what reads the value at a path as it was sent, as JSON; None if there is none.
+    """Return a function from an event's properties to the JSON at a path, or None.
 
-    Raises `AnalyticsError` that names `field` when it is no path.
+    The JSON is as the client sent it. Raises `AnalyticsError` that names `field` for a bad path.
     """
     array_path = split_at_array(path, field)
     if array_path is None:

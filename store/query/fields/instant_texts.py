@@ -1,7 +1,7 @@
-"""Texts that are instants, compared as such by the engine.
+"""RFC 3339 texts as instants, parsed by the engine.
 
-The engine's own types for instants end at the year 2299 and can't say that a text is none. This
-counts from the year 0000 to 9999, in steps of half a millisecond: odd is between two milliseconds.
+The engine's own types end at the year 2299, and its parsers accept other texts. This parser covers
+the years 0000 to 9999 in half milliseconds; an odd number lies between two milliseconds.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ _RFC_3339: Final = (
 
 
 def half_milliseconds(text: str) -> str:
-    """Return the instant that a text is, in half milliseconds since 1970; NULL if it is none."""
+    """Return the instant of a text, in half milliseconds since 1970; NULL for any other text."""
     fields = {"y": (1, 4), "m": (6, 2), "d": (9, 2), "hour": (12, 2), "minute": (15, 2)}
     fields["second"] = (18, 2)
     written_year, month, month_day, hour, minute, second = (
@@ -25,7 +25,7 @@ def half_milliseconds(text: str) -> str:
     days_in_month = (
         f"[31, if({is_leap_year}, 29, 28), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][{month}]"
     )
-    # The calendar repeats itself every 400 years, which here begin in March of the year -400.
+    # The calendar repeats every 400 years; the cycles here begin in March of the year -400.
     year = f"({written_year} + 400 - ({month} <= 2))"
     cycle_year = f"{year} % 400"
     day = f"intDiv(153 * (({month} + 9) % 12) + 2, 5) + {month_day} - 1"

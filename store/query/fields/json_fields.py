@@ -1,10 +1,11 @@
-"""Tags and properties of a row: expressions over their JSON, the keys of which are bound.
+"""Tags and properties of a row: expressions over the stored JSON, with keys in slots.
 
-They rely on that JSON being ours: compact, each key once, texts as `msgspec` writes them. Measured
-on 2 million events of 140 bytes and tags of 46, in ms of CPU: one property by JSONExtractRaw 670,
-by JSON_VALUE 640, by JSONType and JSONExtractFloat 950, by simpleJSONExtractRaw 196, but that finds
-a key at any depth. So a property is read once, as its raw text, and all else is made of that: an
-expression that a statement has several times the engine evaluates once.
+The expressions rely on the stored form: compact JSON, each key once, texts written by `msgspec`.
+
+CPU time on 2 million events of 140 bytes, with tags of 46, for one property: JSONExtractRaw 670 ms,
+JSON_VALUE 640, JSONType with JSONExtractFloat 950, simpleJSONExtractRaw 196. The last one finds a
+key at any depth. So a property is read once, as raw text, and every other expression is built on
+it: the engine evaluates an expression once that occurs several times in a statement.
 """
 
 import re
@@ -26,23 +27,23 @@ from store.query.sql import Slots
 MAX_KEY_CHARACTERS: Final = 1000
 MAX_PATH_DEPTH: Final = 20
 
-# Of a key that begins like this, `":"a":` could be found where a text ends.
+# With a first character of these, a search for the key could match at the end of a text.
 _STRUCTURAL: Final = (":", ",", "}")
 _ESCAPABLE: Final = ("\\", ".", "[")
 ITEMS: Final = "[]"
-# A number, or a text that is written like one, with spaces around it or none.
+# A number, or a text of a number with optional spaces around it.
 _NUMBER_TEXT: Final = r"""'^"? *(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?) *"?$'"""
 
-# An integer beyond 64 bits the engine's text has in quotes; of texts only few pass the quick test.
+# The engine quotes integers beyond 64 bits. Few other texts pass the first, quick test.
 _MAY_BE_NUMBER: Final = """{raw} BETWEEN '"-' AND '":'"""
 _IS_DIGITS: Final = """match({raw}, '^"-?[0-9]{{19,}}"$')"""
 
 
 def keys_of(path: str, field: str) -> tuple[str, ...]:
-    r"""Split a path at its dots; `\.` is a dot and `\\` a backslash.
+    r"""Split a path at its dots into keys; `\.` is a dot and `\\` a backslash.
 
-    A JSON key may be the empty text, so the path "" is that key, and `a.` is the same key in `a`.
-    Raises `AnalyticsError` that names `field` when it is no path, or leads into an array.
+    A JSON key may be the empty text: the path "" is the empty key, and `a.` the empty key in `a`.
+    Raises `AnalyticsError` that names `field` for a bad path, or a path into an array.
     """
     keys = _split_path(path, field)
     if any(key.is_array for key in keys):
@@ -52,7 +53,10 @@ def keys_of(path: str, field: str) -> tuple[str, ...]:
 
 
 def split_at_array(path: str, field: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Split a path that leads into an array, `a.tags[].name`, in two; None if it doesn't."""
+    """Split a path like `a.tags[].name` into the keys to the array and the keys in an item.
+
+    Return None for a path without an array. Raises `AnalyticsError` that names `field`.
+    """
     keys = _split_path(path, field)
     array_ends = [end for end, key in enumerate(keys, 1) if key.is_array]
     if not array_ends:
@@ -64,7 +68,7 @@ def split_at_array(path: str, field: str) -> tuple[tuple[str, ...], tuple[str, .
 
 
 class _PathKey(NamedTuple):
-    """A key on a path. `is_array`: what follows is of each item of the array that is there."""
+    """A key on a path; with `is_array` the next keys are looked up in each item."""
 
     name: str
     is_array: bool
@@ -76,7 +80,7 @@ def _split_path(path: str, field: str) -> list[_PathKey]:
             field, f"must be at most {MAX_KEY_CHARACTERS} characters", limit=MAX_KEY_CHARACTERS
         )
     keys = [""]
-    plain_starts = [0]  # since where a key has nothing that was escaped
+    plain_starts = [0]  # the index after the last escaped character of each key
     characters = iter(path)
     for character in characters:
         if character == ".":
@@ -100,15 +104,15 @@ def _split_path(path: str, field: str) -> list[_PathKey]:
 
 
 def tag_text(slots: Slots, key: str) -> str:
-    """Return the value of a tag: a String, empty if there is none."""
+    """Return the value of a tag: a String, empty for a missing tag."""
     exact = f"JSONExtractString(tags, {slots.bind('String', key)})"
     return _with_quick_path(slots, key, "simpleJSONExtractString", exact)
 
 
 def tag_raw(slots: Slots, key: str) -> str:
-    """Return the value of a tag as JSON, as it is stored: a String, empty if there is none.
+    """Return the stored JSON of a tag's value: a String, empty for a missing tag.
 
-    By a regular expression: JSONExtractRaw would write some characters in another way.
+    A regular expression extracts it, because JSONExtractRaw rewrites some characters.
     """
     text = r'"(?:[^"\\]|\\.)*"'
     pattern = rf"^\{{(?:{text}:{text},)*{re.escape(_json(key))}:({text})"
@@ -118,25 +122,25 @@ def tag_raw(slots: Slots, key: str) -> str:
 
 
 def tag_is_set(slots: Slots, key: str) -> str:
-    """Return whether there is a tag."""
+    """Return whether a tag is set."""
     return f"{tag_raw(slots, key)} != ''"
 
 
 def may_have_tag(slots: Slots, key: str, json_prefix: str = "") -> str:
-    """Return whether a tag may be there, with a value whose JSON begins with `written`.
+    """Return whether a tag may be set, to a value whose JSON begins with `json_prefix`.
 
-    It only looks for the text, many times as fast as reading: to be asked before an exact test.
+    A text search, many times as fast as parsing. An exact test must follow it.
     """
     return _contains_key(slots, "tags", key, json_prefix)
 
 
 def may_have_property(slots: Slots, keys: Sequence[str], json_prefix: str = "") -> str:
-    """Return whether a property may be there, as `tag_has` does."""
+    """Return whether a property may be set, to a value whose JSON begins with `json_prefix`."""
     return _contains_key(slots, "properties", keys[-1], json_prefix)
 
 
 def may_have_property_starting(slots: Slots, keys: Sequence[str], first_characters: str) -> str:
-    """Return whether a property may be there with JSON that begins with one of some characters."""
+    """Return whether a property may be set, to JSON with one of these first characters."""
     texts = [f"{_json(keys[-1])}:{character}" for character in first_characters]
     return f"multiSearchAny(properties, {slots.bind('Array(String)', texts)})"
 
@@ -144,18 +148,18 @@ def may_have_property_starting(slots: Slots, keys: Sequence[str], first_characte
 def property_text(slots: Slots, keys: Sequence[str]) -> str:
     """Return the text at a path: Nullable(String), NULL unless it is a JSON string.
 
-    An integer beyond 64 bits is a text, too, but for `property_is_large`.
+    An integer beyond 64 bits is returned as a text, too; `property_is_large` finds it.
     """
-    # What is behind a quick look the engine evaluates at each place where it stands: the raw text
-    # must stand here once. (With two it took 1,400 ms instead of 830.)
+    # After a quick search the engine evaluates each occurrence of an expression. So the raw text
+    # occurs once: with two occurrences it took 1,400 ms instead of 830.
     return f"JSONExtract(extract({_raw(slots, keys)}, '^\".*'), 'Nullable(String)')"
 
 
 def property_number(slots: Slots, keys: Sequence[str]) -> str:
-    """Return the number at a path, of any size, infinite beyond all doubles; or NULL.
+    """Return the number at a path for a filter: of any size, infinite beyond all doubles; or NULL.
 
-    For filters: each branch has the raw text once, but for rows that also have a text under the
-    same key, and an integer that may be beyond 64 bits, which the engine quotes.
+    Each branch has the raw text once, as in `property_text`. The exception are rows with a text
+    under the same key and an integer that may be beyond 64 bits, which the engine quotes.
     """
     raw = _raw(slots, keys)
     pattern = slots.bind("String", f"{re.escape(_json(keys[-1]))}:-?[0-9]{{19}}")
@@ -166,7 +170,7 @@ def property_number(slots: Slots, keys: Sequence[str]) -> str:
 
 
 def property_is_large(slots: Slots, keys: Sequence[str]) -> str:
-    """Return whether there is an integer beyond 64 bits at a path, which the engine quotes."""
+    """Return whether the value at a path is an integer beyond 64 bits, which the engine quotes."""
     key = _json(keys[-1])
     key_count, text_count = (
         f"countSubstrings(properties, {slots.bind('String', f'{key}:{json_prefix}')})"
@@ -180,7 +184,7 @@ def property_is_large(slots: Slots, keys: Sequence[str]) -> str:
 def property_any_number(slots: Slots, keys: Sequence[str], cast: bool = False) -> str:
     """Return the number at a path, of any size, infinite beyond all doubles; or NULL.
 
-    With `cast` texts are numbers, too, if they are written as JSON writes numbers.
+    With `cast` a text counts as a number if it is written like a JSON number.
     """
     raw = _raw(slots, keys)
     if cast:
@@ -192,21 +196,21 @@ def property_any_number(slots: Slots, keys: Sequence[str], cast: bool = False) -
 
 
 def _large(raw: str) -> str:
-    """Return the number that JSON is, or the integer in quotes."""
+    """Return the number of a JSON number, or of an integer in quotes."""
     return f"toFloat64OrNull(trimBoth({raw}, '\"'))"
 
 
 def as_number(json: str) -> str:
-    """Return the number that JSON is, or that a text in it is written as: Nullable(Float64)."""
+    """Return the number of a JSON number, or of a JSON text of a number: Nullable(Float64)."""
     return f"toFloat64OrNull(extract({json}, {_NUMBER_TEXT}))"
 
 
 def property_double(
     slots: Slots, keys: Sequence[str], cast: bool = False, *, wide: bool = True
 ) -> str:
-    """Return the number at a path that a double can hold: Nullable(Float64).
+    """Return the number at a path as a finite double: Nullable(Float64).
 
-    Unless `wide` it throws where there may be an integer beyond 64 bits.
+    Unless `wide`, the statement throws at a value that may be an integer beyond 64 bits.
     """
     number = property_any_number(slots, keys, cast)
     if not wide and not cast:
@@ -223,17 +227,17 @@ def property_boolean(slots: Slots, keys: Sequence[str]) -> str:
 
 
 def property_is_set(slots: Slots, keys: Sequence[str]) -> str:
-    """Return whether there is anything at a path but null."""
+    """Return whether the value at a path is set and not null."""
     return f"{_raw(slots, keys)} NOT IN ('', 'null')"
 
 
 def property_group(
     slots: Slots, keys: Sequence[str], column: str = "properties", *, wide: bool = True
 ) -> str:
-    """Return a String that is equal for equal values: canonical JSON, or '' for null and none.
+    """Return a String that is equal for equal values: canonical JSON, '' for null or no value.
 
-    667, 667.0 and 6.67e2 are equal; objects are only if their keys are in the same order. Unless
-    `wide` it throws where there may be a number with many digits.
+    667, 667.0 and 6.67e2 are equal. Objects are equal only with their keys in the same order.
+    Unless `wide`, the statement throws at a value that may have a number with many digits.
     """
     path = _bind_keys(slots, keys)
     if not wide:
@@ -242,16 +246,16 @@ def property_group(
 
 
 def canonical_values(slots: Slots, texts: Sequence[str]) -> str:
-    """Return the groups of values that are given as JSON: an Array(String)."""
+    """Return the canonical texts of JSON values: an Array(String)."""
     documents = slots.bind("Array(String)", [f'{{"v":{text}}}' for text in texts])
     return f"arrayMap(doc -> {property_group(slots, ('v',), 'doc')}, {documents})"
 
 
 def _with_quick_path(slots: Slots, key: str, function: str, exact: str) -> str:
-    r"""Find a tag by its text, and exactly only in rows with a backslash anywhere.
+    r"""Find a tag by a text search, and by a parser in rows with a backslash.
 
-    There the text could mislead (in `"a\"key":` it ends another tag's key), and the engine's quick
-    functions take a value that ends in `\\` for none. A third of the time of always reading it.
+    A backslash misleads the search: `"a\"key":` ends with another tag's key. The engine's quick
+    functions also miss a value that ends in `\\`. The search takes a third of the parser's time.
     """
     if not key or key.startswith(_STRUCTURAL):
         return exact
@@ -264,7 +268,7 @@ def _contains_key(slots: Slots, column: str, key: str, json_prefix: str) -> str:
 
 
 def property_items(slots: Slots, path: tuple[Sequence[str], Sequence[str]]) -> str:
-    """Return the items of an array, each once, as canonical JSON: an Array(String)."""
+    """Return the distinct items of an array as canonical JSON: an Array(String)."""
     array_keys, item_path = path
     return canonical_items(
         "properties", _bind_keys(slots, array_keys), _bind_keys(slots, item_path)
@@ -272,12 +276,12 @@ def property_items(slots: Slots, path: tuple[Sequence[str], Sequence[str]]) -> s
 
 
 def property_instant(slots: Slots, keys: Sequence[str]) -> str:
-    """Return the instant that a text at a path is, in half milliseconds; NULL if it is none."""
+    """Return the instant of the text at a path, in half milliseconds since 1970; or NULL."""
     return half_milliseconds(property_text(slots, keys))
 
 
 def _raw(slots: Slots, keys: Sequence[str], column: str = "properties") -> str:
-    """Return the JSON of a property as the engine writes it: 667 for 667.0."""
+    """Return the JSON of a property as the engine writes it, for example 667 for 667.0."""
     return f"JSONExtractRaw({', '.join([column, *_bind_keys(slots, keys)])})"
 
 

@@ -1,4 +1,4 @@
-"""Filters, compiled to conditions: each is 1 or 0 for every row, never NULL."""
+"""The compiler of filters: its conditions are 1 or 0 for every row, never NULL."""
 
 import dataclasses
 import math
@@ -44,9 +44,9 @@ Tests: TypeAlias = StringFilter | NumberFilter | BooleanFilter | DateTimeFilter 
 
 
 def metric_condition(where: MetricFilter, rows: RowSet, field: str = "where") -> str:
-    """Return the condition that a filter means; its values are bound in `rows`.
+    """Compile a filter of points to a condition; its values are bound in `rows`.
 
-    Raises `AnalyticsError` that names the part of `field` which is wrong or too much.
+    Raises `AnalyticsError` that names the part of `field` that is wrong or exceeds a limit.
     """
     return _Compiler(rows, None).compile_filter(where, field)
 
@@ -54,7 +54,10 @@ def metric_condition(where: MetricFilter, rows: RowSet, field: str = "where") ->
 def event_condition(
     where: EventFilter, rows: RowSet, time_range: TimeRange | None, field: str = "where"
 ) -> str:
-    """Do the same for events; `span` is the range in which `performed` looks."""
+    """Compile a filter of events to a condition; its values are bound in `rows`.
+
+    `performed` counts events in `time_range`. Raises `AnalyticsError` as `metric_condition` does.
+    """
     return _Compiler(rows, time_range).compile_filter(where, field)
 
 
@@ -67,7 +70,7 @@ class _OperatorTest(NamedTuple):
 
 
 class _Compiler:
-    """Goes through one filter, and counts what is in it."""
+    """Compiles one filter, and counts its tests."""
 
     def __init__(self, rows: RowSet, time_range: TimeRange | None) -> None:
         self._rows = rows
@@ -76,7 +79,7 @@ class _Compiler:
         self._performed_count = 0
 
     def compile_filter(self, where: AnyFilter, field: str, depth: int = 0) -> str:
-        """Compile a filter and those nested in it; `depth` is the number of filters around it."""
+        """Compile a filter with its nested filters; `depth` is the number of enclosing filters."""
         if depth > MAX_DEPTH:
             raise bad_input(field, f"is more than {MAX_DEPTH} levels deep", limit=MAX_DEPTH)
         conditions = [
@@ -143,10 +146,10 @@ class _Compiler:
         return _join_with_and(conditions)
 
     def performed(self, tests: PerformedFilter, field: str, depth: int) -> str:
-        """Compare with the users of a statement of its own.
+        """Compile `performed` to `user_id IN (subquery)`.
 
-        It has those whom the count treats otherwise than a user with no such event: for them the
-        answer is that of 0, turned round.
+        The subquery selects users whose count gives another result than a count of 0; everyone
+        else gets the result for 0.
         """
         self._performed_count += 1
         if self._performed_count > MAX_PERFORMED:
@@ -187,7 +190,7 @@ class _Compiler:
         return self._compile_tests(subject, operators.STRING_OPERATORS, tests, field)
 
     def _compile_tests(self, subject: Subject, table: Operators, tests: Tests, field: str) -> str:
-        """Compile every test that is given, of one value."""
+        """Compile all tests of one subject."""
         operator_tests = [
             _OperatorTest(operator, operand, f"{field}.{_graphql_name(operator)}")
             for operator, operand in _operands(tests)
@@ -199,9 +202,9 @@ class _Compiler:
     def _compile_item_tests(
         self, subject: Subject, table: Operators, tests: Sequence[_OperatorTest]
     ) -> str:
-        """Compile tests of an array: one item passes all that are not negative.
+        """Compile tests of an array: one item must pass all positive tests.
 
-        What a negative test excludes is no item.
+        A negative test excludes arrays in which any item passes its positive test.
         """
         item_conditions, conditions = [], []
         for test in tests:
@@ -238,7 +241,7 @@ class _Compiler:
     def _value_condition(
         self, subject: Subject, type_name: str, template: str, test: _OperatorTest
     ) -> str:
-        """Compile a positive test to the condition that a value passes it."""
+        """Compile a positive test; `type_name` and `template` are those of its operator."""
         slot = self._bind_operand(test.operator, type_name, test.operand, test.field)
         operands = _as_list(test.operand)
         if subject.large and any(abs(number) >= operators.LARGE_NUMBER for number in operands):
@@ -251,7 +254,7 @@ class _Compiler:
         return condition
 
     def _large_number_condition(self, number: LargeNumber, test: _OperatorTest) -> str:
-        """Compile a test with a number that is the double of several integers, told by digits."""
+        """Compile a test with an operand whose double several integers share: compare digits."""
         texts = [repr(float(operand) + 0.0) for operand in _as_list(test.operand)]
         is_equal = f"{number.group} IN {json_fields.canonical_values(self._rows.slots, texts)}"
         if test.operator in operators.JSON_OPERATORS:
@@ -328,19 +331,19 @@ _PROPERTY_MEMBERS: Final[Sequence[tuple[str, Operators | None]]] = (
     ("datetime", operators.INSTANT_OPERATORS),
     ("json", operators.JSON_OPERATORS),
 )
-"""The parts of a property's filter, and their operators; None for those of texts."""
+"""The members of a property's filter, and their operators; None stands for texts."""
 
 
 def _exists(subject: Subject, condition: str) -> str:
     return f"arrayExists({array_items.ITEM} -> {condition}, {subject.items})"
 
 
-def _as_list(operand: Any) -> Sequence[Any]:  # noqa: ANN401 - what an operator is given
+def _as_list(operand: Any) -> Sequence[Any]:  # noqa: ANN401 - the operand of any operator
     return operand if isinstance(operand, list) else [operand]
 
 
 def _json(text: str, field: str) -> str:
-    """Return JSON as we store it; null is refused, which no value is equal to."""
+    """Return JSON as it is stored; refuse null, because null equals no value."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -351,21 +354,21 @@ def _json(text: str, field: str) -> str:
 
 
 def _operands(tests: Tests) -> Iterator[tuple[str, Any]]:
-    """List the operators that are given, and what they compare with."""
+    """List the operators of a filter that are not null, each with its operand."""
     for member in dataclasses.fields(tests):
         if member.name != "case_sensitive" and (operand := getattr(tests, member.name)) is not None:
             yield member.name, operand
 
 
 def _graphql_name(operator: str) -> str:
-    """Return the operator's name in GraphQL."""
+    """Return the name of an operator in GraphQL."""
     return to_camel_case(operator.removesuffix("_"))
 
 
 def _doubles(operand: float | Sequence[float], field: str) -> float | Sequence[float]:
     """Return numbers as doubles, without a negative zero.
 
-    GraphQL reads 1e999 in a document as infinity.
+    Refuse infinity, which GraphQL reads from 1e999 in a document.
     """
     if isinstance(operand, Sequence):
         return [_double(number, field) for number in operand]

@@ -1,6 +1,6 @@
-"""Parts of a filter that select every event or none, whatever is stored: deletions refuse them.
+"""Empty tests: parts of a filter that every event passes, or none, whatever is stored.
 
-A variable that was forgotten leaves such a part behind, and then a deletion takes everything.
+Deletions refuse empty tests. A forgotten variable leaves one, and would delete all events.
 """
 
 import dataclasses
@@ -17,12 +17,14 @@ from store.query.filters.operators import NEGATIVE
 from store.timestamps import MAX_TIME
 
 Emptiness: TypeAlias = dict[str, Callable[[Any], bool]]
-"""Whether an operator tests nothing with a value; a negative operator is as empty as its positive.
+"""For each operator, whether a test with an operand is empty.
+
+A negative operator has the entry of its positive operator.
 """
 
 _EPOCH: Final = Instant(0)
 
-# A pattern that matches each of these alone tells no texts apart.
+# A pattern that matches every one of these texts counts as a pattern that matches all texts.
 _TEXTS: Final = (*map(chr, range(32, 127)), "\t", "é", "中", "😀", "the quick brown fox " * 60)
 
 
@@ -43,7 +45,7 @@ def _has_no_text(texts: Sequence[str]) -> bool:
 
 
 def _matches(*texts: str) -> Callable[[str], bool]:
-    """Return a test for regular expressions that match all of some texts."""
+    """Return a function that says whether a regular expression matches all texts."""
 
     def test(pattern: str) -> bool:
         options = re2.Options()
@@ -51,7 +53,7 @@ def _matches(*texts: str) -> Callable[[str], bool]:
         options.dot_nl = True
         try:
             regex = re2.compile(pattern, options=options)
-        except re2.error:  # the engine refuses it, too, and says why
+        except re2.error:  # the engine refuses it, too, with the reason
             return False
         return all(regex.search(text) for text in texts)
 
@@ -59,7 +61,7 @@ def _matches(*texts: str) -> Callable[[str], bool]:
 
 
 def _is_like(*texts: str) -> Callable[[str], bool]:
-    """Return a test for LIKE patterns that pass all of some texts."""
+    """Return a function that says whether a LIKE pattern matches all texts."""
     matches = _matches(*texts)
     wildcards = {"%": ".*", "_": "."}
 
@@ -85,7 +87,7 @@ PROPERTY_EMPTINESS: Final[Emptiness] = {
     "lte": _never,
     "is_set": _never,
 }
-"""Of a property, which may be missing, empty, or of another type."""
+"""For properties, which may be missing, empty, or of another type."""
 
 OPTIONAL_TEXT_EMPTINESS: Final[Emptiness] = PROPERTY_EMPTINESS | {
     "eq": _is_empty,
@@ -93,10 +95,10 @@ OPTIONAL_TEXT_EMPTINESS: Final[Emptiness] = PROPERTY_EMPTINESS | {
     "like": _is_like(*_TEXTS),
     "matches": _matches(*_TEXTS),
 }
-"""Of `userId` and `sessionId`, which may be missing, but are never the empty text."""
+"""For `userId` and `sessionId`, which may be missing, but are never the empty text."""
 
 NAME_EMPTINESS: Final[Emptiness] = OPTIONAL_TEXT_EMPTINESS | {"is_set": _always}
-"""Of `name`, which every event has."""
+"""For `name`, which every event has."""
 
 TIME_EMPTINESS: Final[Emptiness] = PROPERTY_EMPTINESS | {
     "gt": lambda operand: not _EPOCH <= operand < MAX_TIME,
@@ -104,7 +106,7 @@ TIME_EMPTINESS: Final[Emptiness] = PROPERTY_EMPTINESS | {
     "lt": lambda operand: not _EPOCH < operand <= MAX_TIME,
     "lte": lambda operand: not _EPOCH <= operand < MAX_TIME,
 }
-"""Of `time`, which every event has, and which is from 1970 to 2099."""
+"""For `time`, which every event has, from 1970 to 2099."""
 
 _FIELD_EMPTINESS: Final[Mapping[str, Emptiness]] = {
     "name": NAME_EMPTINESS,
@@ -115,10 +117,10 @@ _FIELD_EMPTINESS: Final[Mapping[str, Emptiness]] = {
 
 
 def check_selective(where: EventFilter, field: str) -> None:
-    """Raise `AnalyticsError` that names the first part of a filter which selects nothing.
+    """Raise `AnalyticsError` that names the first empty part of a filter.
 
-    Each filter, list and test in it is judged by itself: harmless beside another test, it is still
-    not what was meant.
+    Each filter, list and test is judged alone. An empty part is a mistake even where another test
+    makes it harmless.
     """
     members = _set_members(where)
     if not members:
@@ -169,7 +171,7 @@ def _without_test(field: str) -> Exception:
 
 
 def _set_members(filter_input: Any) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 - an input type
-    """Return the parts of an input that are not null, each with its name in GraphQL."""
+    """Return the members of an input that are not null, each with its name in GraphQL."""
     members: Sequence[Any] = dataclasses.fields(filter_input)
     return {
         member.name: (member.graphql_name or to_camel_case(member.python_name), value)

@@ -1,6 +1,6 @@
-"""The operators of the filters, as data: the engine's type of what is given, and its test.
+"""The operators of filters, as data: the engine's type of the operand, and the condition.
 
-A negative operator is not here but in `NEGATIVE`: it is the opposite of its positive.
+`NEGATIVE` maps each negative operator to the positive operator that it negates.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ STRING_OPERATORS: Final[Operators] = {
     "matches": ("String", "match({column}, {value})"),
 }
 
-# Folded, not lowered: lowerUTF8 makes two different letters of a Σ, by its place in the word.
+# lowerUTF8 turns Σ into one of two letters, by its position in a word; case folding does not.
 ANY_CASE_OPERATORS: Final[Operators] = {
     "eq": ("String", "caseFoldUTF8({column}) = caseFoldUTF8({value})"),
     "in_": (
@@ -39,7 +39,7 @@ ANY_CASE_OPERATORS: Final[Operators] = {
     "matches": ("String", "match({column}, concat('(?i)', {value}))"),
 }
 
-# IN compares bits: + 0 makes a zero of a negative zero.
+# IN compares bits: + 0 turns a negative zero into zero.
 NUMBER_OPERATORS: Final[Operators] = {
     "eq": ("Float64", "{column} = {value}"),
     "in_": ("Array(Float64)", "{column} + 0 IN {value}"),
@@ -63,9 +63,9 @@ JSON_OPERATORS: Final[Operators] = {
     "eq": (JSON, "{column} IN {value}"),
     "in_": (JSON, "{column} IN {value}"),
 }
-"""Of values as canonical texts, which is also what is given."""
+"""Operators of canonical texts; the operand is bound as a list of canonical texts."""
 
-# What is tested is in half milliseconds.
+# The column is in half milliseconds, the operand in milliseconds.
 INSTANT_OPERATORS: Final[Operators] = {
     "gt": ("Int64", "{column} > 2 * {value}"),
     "gte": ("Int64", "{column} >= 2 * {value}"),
@@ -74,7 +74,7 @@ INSTANT_OPERATORS: Final[Operators] = {
 }
 
 LARGE_NUMBER: Final = 2.0**53
-"""The double from which on integers have no double of their own."""
+"""The smallest double above which several integers share a double."""
 
 _GREATER = "{column} > {value} OR {column} = {value} AND {is_greater}"
 _SMALLER = "{column} < {value} OR {column} = {value} AND {is_smaller}"
@@ -84,12 +84,12 @@ LARGE_NUMBER_OPERATORS: Final[Mapping[str, str]] = {
     "lt": _SMALLER,
     "lte": f"{_SMALLER} OR {{is_equal}}",
 }
-"""Of numbers and a given one of which `LARGE` is no more than the size.
+"""Operators of numbers whose operand has a size of at least `LARGE_NUMBER`.
 
 `is_greater`, `is_smaller` and `is_equal` compare the digits of an integer with the operand's.
 """
 
 PREFILTER_SLICE: Final[Mapping[str, slice]] = {"eq": slice(None), "starts_with": slice(-1)}
-"""Operators that only a JSON text passes which has what is given in it: how much of its JSON."""
+"""Operators that allow a search of the raw JSON first: the slice of the operand's JSON to find."""
 
 PATTERNS: Final = frozenset({"like", "matches"})

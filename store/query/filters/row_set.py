@@ -1,4 +1,4 @@
-"""Some rows of a table: the conditions that choose them, and the values in these."""
+"""A set of rows: the table, the conditions, and the values in the conditions."""
 
 from typing import Final
 
@@ -11,10 +11,7 @@ _RANGE: Final = (("gte", "from_"), ("lt", "to"))
 
 
 class RowSet:
-    """Some rows of one table: the conditions, and the values in them.
-
-    Every statement begins with one, and so with the project.
-    """
+    """The rows of one table that pass all conditions; the first condition is the project."""
 
     def __init__(self, table: str, project: str, slots: Slots | None = None) -> None:
         self.table = table
@@ -22,13 +19,13 @@ class RowSet:
         self.conditions = [f"project = {self.bind('String', project)}"]
 
     def copy(self) -> "RowSet":
-        """Return the same rows, to be narrowed further."""
+        """Return a copy with the same conditions and slots, to be narrowed further."""
         twin = self.unfiltered_copy()
         twin.conditions = list(self.conditions)
         return twin
 
     def unfiltered_copy(self) -> "RowSet":
-        """Return all rows of the same table, for a question inside of a statement about these."""
+        """Return all rows of the table and project, for a subquery with the same slots."""
         row_set = RowSet(self.table, "", self.slots)
         row_set.conditions = self.conditions[:1]
         return row_set
@@ -39,11 +36,11 @@ class RowSet:
 
     @property
     def condition(self) -> str:
-        """All conditions as one."""
+        """All conditions, joined by AND."""
         return "\n  AND ".join(self.conditions)
 
     def add_range(self, time_range: TimeRange | None) -> None:
-        """Add a range of time."""
+        """Narrow rows to a time range, if there is one."""
         for operator, end in _RANGE if time_range else ():
             type_name, template = TIME_OPERATORS[operator]
             slot = self.bind(type_name, getattr(time_range, end))
@@ -52,9 +49,9 @@ class RowSet:
             )
 
     def statement(self, select_clause: str, end_clauses: str = "") -> Statement:
-        """Return `before`, the conditions, and what comes after them."""
+        """Return the statement of a SELECT (or DELETE) clause over the rows."""
         return self.slots.statement(self.sql(select_clause, end_clauses), (self.table,))
 
     def sql(self, select_clause: str, end_clauses: str) -> str:
-        """Return the text of a statement, whose values may be bound elsewhere."""
+        """Return the text of a statement or subquery over the rows."""
         return f"{select_clause}\nFROM {self.table}\nWHERE {self.condition}\n{end_clauses}"

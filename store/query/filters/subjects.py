@@ -1,4 +1,4 @@
-"""What a filter tests: expressions of one value, and how a test of it becomes a condition."""
+"""Subjects of filters: the SQL of the value that a filter tests, and of the conditions on it."""
 
 import dataclasses
 import functools
@@ -13,14 +13,14 @@ from store.query.sql import Slots
 TRUE: Final = "1"
 
 ConditionOf: TypeAlias = Callable[[str], str]
-"""Makes the text of a test from the expression of a value."""
+"""Builds a condition from the expression of a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class LargeNumber:
-    """The expressions by which numbers are told apart of which several have the same double.
+    """Expressions that distinguish large integers, several of which share a double.
 
-    `number` is infinite where no double is near, `group` the canonical text.
+    `number` is the nearest double, or infinite. `group` is the canonical text.
     """
 
     number: str
@@ -29,11 +29,12 @@ class LargeNumber:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is tested: an expression of its value, and a condition for its being there.
+    """The subject of a test: the expression of its value, and the condition that it is set.
 
-    `passes` makes a condition of a test of the value, for rows that don't have it, too. `has` is a
-    quick look whether the JSON of the value may begin so, `written` what operators want there.
-    `items` is an array, each item of which is tested. `unless` holds for digits that are no text.
+    `passes` builds the condition, which must be 0 for rows without the value. `may_have` builds a
+    quick search of the raw JSON for the prefix of a value; `prefilter_slices` says how much of an
+    operand each operator searches for. With `items` each item of an array is tested.
+    `is_large_integer` is 1 for integers beyond 64 bits, which the engine reads as texts.
     """
 
     value: str
@@ -46,7 +47,7 @@ class Subject:
     items: str = ""
 
     def passing(self, test: ConditionOf) -> str:
-        """Return the condition that the value passes a test."""
+        """Return the condition that the value is set and passes a test."""
         return self.passes(test, self.value)
 
 
@@ -54,13 +55,13 @@ SubjectOf: TypeAlias = Callable[[Slots, Sequence[str]], Subject]
 
 
 def optional(column: str) -> Subject:
-    """Return a column in which no text means that there is none."""
+    """Return a text column in which the empty text stands for a missing value."""
     is_set = f"{column} != ''"
     return Subject(column, is_set, lambda test, value: f"({is_set} AND {test(value)})")
 
 
 def tag(slots: Slots, key: str) -> Subject:
-    """Return a tag, whose value is a text."""
+    """Return a tag; its value is a text."""
     is_set = json_fields.tag_is_set(slots, key)
     return Subject(
         json_fields.tag_text(slots, key),
@@ -86,7 +87,7 @@ def number(slots: Slots, keys: Sequence[str]) -> Subject:
 
 
 def cast_number(slots: Slots, keys: Sequence[str]) -> Subject:
-    """Return a property as a number, which texts can be, too."""
+    """Return a property as a number; numeric texts count as numbers."""
     return _property(
         slots, keys, json_fields.property_any_number(slots, keys, cast=True), _or_false
     )
@@ -105,7 +106,7 @@ def instant(slots: Slots, keys: Sequence[str]) -> Subject:
 
 def json(slots: Slots, keys: Sequence[str]) -> Subject:
     """Return a property as canonical JSON."""
-    # Not behind a quick look: there the engine would read the JSON at every place where it stands.
+    # No quick search first: after one the engine parses the JSON at each use of the expression.
     group = json_fields.property_group(slots, keys)
     return Subject(group, is_set=json_fields.property_is_set(slots, keys))
 
@@ -127,7 +128,7 @@ PROPERTY: Final[Mapping[str, SubjectOf]] = {
     "datetime": instant,
     "json": json,
 }
-"""A property as what one of the parts of its filter tests."""
+"""The subject of each member of a property's filter."""
 
 
 def _or_false(test: ConditionOf, value: str) -> str:

@@ -1,4 +1,4 @@
-"""Aggregates in the engine: which function computes each, and how its states are read."""
+"""The table of aggregates: the engine's functions for each, and the expression of its value."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
@@ -8,17 +8,17 @@ from store.query.series import exact_sums
 from store.query.tables import METRICS
 
 SKETCH_ERROR: Final = 0.003
-"""The DDSketch's parameter: the engine's sketch errs by 3 times as much, so by 1 %."""
+"""The parameter of the DDSketch; the engine's sketch errs by three times as much: 1 %."""
 
-# The sketch refuses a double near the largest, and numbers more than 170 decades apart.
+# The sketch refuses doubles near the largest one, and numbers more than 170 decades apart.
 _SKETCH_NUMBER: Final = (
     "if(abs({number}) BETWEEN 1e-75 AND 1e95, {number},"
     " if(abs({number}) < 1, 0, sign({number}) * 1e95))"
 )
 
 # Squares overflow at 1e154 and vanish at 1e-162. So numbers above 2^400 and below 2^-400 have a
-# scaled state each, which costs next to nothing while there are none. Beside the large ones all
-# others are 0; the small ones are asked only when all numbers are small or equal.
+# scaled state each, which costs almost nothing without such numbers. Next to large numbers all
+# others count as 0. The state of small numbers is read only if all numbers are small or equal.
 _LARGE: Final = "abs({number}) > 2.582249878086909e120"
 _SMALL: Final = "abs({number}) < 3.872591914849318e-121"
 _SCALE_UP: Final = "4.149515568880993e180"  # 2^600
@@ -32,10 +32,10 @@ _STDDEV: Final = f"""multiIf(
 
 
 class Function(NamedTuple):
-    """A function of the engine and its argument.
+    """A function of the engine, and the template of its argument.
 
-    In the argument `number` and `group` are expressions of the property, and `nullable` is the
-    number if it can be null; for `never_null`, `again` and `window` see `store.exact_sums`.
+    In the template `number` and `group` are expressions of the property. `nullable` is the number
+    if it can be null, else empty. `exact_sums` explains `never_null`, `alias` and `window`.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Function(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """The functions that an aggregate needs, and its value, an expression of their results.
+    """The functions of an aggregate, and its value: an expression of their results.
 
-    What is shown is computed here by `compute` of the first results, if there is one. The engine
-    takes 0.15 ms to plan a function, however few rows there are.
+    With `compute` the service computes the value from the first `computed_from` results, and the
+    other functions are left out: the engine takes 0.15 ms to plan one, even for few rows.
     """
 
     functions: tuple[Function, ...]
@@ -102,17 +102,17 @@ RECIPES: Final = {
     ),
     AggregateKind.UNIQUE: _single_function("uniqCombined64If", "{group}, {group} != ''"),
 }
-"""How the engine computes each aggregate."""
+"""The recipe of each aggregate; sums throw at numbers outside the window of `exact_sums`."""
 
 WIDE: Final = {
     AggregateKind.SUM: _WIDE_SUM,
     AggregateKind.AVG: Recipe((*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG),
     AggregateKind.INCREASE: _WIDE_SUM,
 }
-"""Recipes of sums that hold any numbers; those in `RECIPES` throw if they can't: see `THROWN`."""
+"""Recipes of sums of any numbers, for a second attempt after `THROW_IF_CODE`."""
 
 THROW_IF_CODE: Final = 395
-"""The engine's code of an error that a statement throws by itself."""
+"""The engine's error code of `throwIf`."""
 
 EXACT: Final = {
     AggregateKind.QUANTILE: Recipe(
@@ -127,27 +127,28 @@ EXACT: Final = {
         )
     },
 }
-"""Recipes of the aggregates that are approximate unless `exact` is asked for."""
+"""Recipes for `exact` of the aggregates that are approximate by default."""
 
 
 FIRST_PARAMETERS: Final[Mapping[str, tuple[float, ...]]] = {
     "quantilesDD": (SKETCH_ERROR,),
     "quantilesExactInclusive": (),
 }
-"""Parameters before the levels, of the functions of quantiles."""
+"""The functions that take the levels of quantiles, with the parameters before the levels."""
 
 
 def recipe_of(aggregate: Aggregate, *, wide: bool) -> Recipe:
+    """Return the recipe of an aggregate; for `wide` see `plan`."""
     if aggregate.exact:
         return EXACT[aggregate.kind]
     return (wide and WIDE.get(aggregate.kind)) or RECIPES[aggregate.kind]
 
 
 def in_engine(aggregate: Aggregate) -> Aggregate:
-    """Return what the engine computes for an aggregate."""
+    """Return the aggregate that the engine computes: an increase for a rate."""
     return Aggregate(AggregateKind.INCREASE) if aggregate.kind is AggregateKind.RATE else aggregate
 
 
 def needs_steps(aggregates: Iterable[Aggregate]) -> bool:
-    """Say whether each row's growth since the one before it is needed."""
+    """Say whether any aggregate needs the step of each row since the previous row."""
     return any(in_engine(aggregate).kind is AggregateKind.INCREASE for aggregate in aggregates)

@@ -1,4 +1,4 @@
-"""What a branch of a statement is made of: its rows, and the states that are kept of them."""
+"""Drafts of branches: the rows of a branch, and the states over the rows."""
 
 from typing import Final, NamedTuple
 
@@ -10,8 +10,8 @@ from store.query.series.types import OTHER_SERIES, OVERALL_SERIES, QueryShape
 from store.query.sql import Slots
 from store.query.tables import METRICS, TABLE_BY_NAME
 
-# The growth of a counter since its series' row before, in this range: after a reset it began at 0.
-# Tags are stored sorted, so equal tags are equal texts. By their hash it takes less memory.
+# The step of a counter since the previous row of its series in the range; a reset starts at 0.
+# Tags are stored sorted, so equal tags are equal texts. Their hash takes less memory.
 _STEPS: Final = f"""(
     SELECT *, if(value >= before, value - before, value) AS step
     FROM (
@@ -27,7 +27,7 @@ _STEPS: Final = f"""(
 
 
 class BranchDraft(NamedTuple):
-    """What a branch is made of: `part` and `source` are the SQL of its rows."""
+    """The parts of a branch: `metric_sql` is its metric's name, `rows_sql` its FROM and WHERE."""
 
     number: int
     shape: QueryShape
@@ -39,7 +39,7 @@ class BranchDraft(NamedTuple):
     slots: Slots
 
     def select_row(self, *values: str) -> str:
-        """Select values as one line of the answer."""
+        """Select values as one row of the branch's answer."""
         return select_row(self.number, *values)
 
     def states_sql(self, prefix: str = "s") -> str:
@@ -48,12 +48,12 @@ class BranchDraft(NamedTuple):
 
     @property
     def columns(self) -> Results:
-        """The aggregates of each bucket, over the states that are kept."""
+        """The results of each bucket, over finished states."""
         return self.plan.results_over_finished_states(self.column_aggregates)
 
     @property
     def totals(self) -> Results:
-        """The totals over the states that are kept, or over the rows where none are."""
+        """The totals over merged states, or over rows where the branch has no states."""
         ranked_groups = self.shape.ranked_groups
         if (
             self.shape.ranking
@@ -65,13 +65,13 @@ class BranchDraft(NamedTuple):
 
 
 def select_row(number: int, *values: str) -> str:
-    """Select values as one line of the answer of a branch."""
+    """Select values as one row of a branch's answer: a JSON array that begins with its number."""
     row = ", ".join([str(number), *values])
     return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
 
 
 def property_expressions(slots: Slots, *, wide: bool) -> PropertyOf:
-    """Return what gives the expressions of a property by its path; for `wide` see `Shape`."""
+    """Return a function from paths to expressions of properties; for `wide` see `QueryShape`."""
 
     def property_of(path: str, *, cast: bool) -> Property:
         keys = keys_of(path, "property")
@@ -83,7 +83,7 @@ def property_expressions(slots: Slots, *, wide: bool) -> PropertyOf:
 
 
 def shape_rows_sql(shape: QueryShape, metrics: frozenset[str], slots: Slots, *, steps: bool) -> str:
-    """Return what stands behind SELECT: the rows of a shape."""
+    """Return FROM and WHERE for the rows of a shape; with `steps` for rows with their steps."""
     time_column = TABLE_BY_NAME[shape.table].time_column
     conditions = [shape.condition]
     if shape.names_sql:
@@ -100,7 +100,10 @@ def shape_rows_sql(shape: QueryShape, metrics: frozenset[str], slots: Slots, *, 
 
 
 def numbers_with_overall(has_series: str, number: str, *, other_group: bool) -> str:
-    """Return the numbers of a row's series as rows: its own or the others', and that of all."""
+    """Return the series of a group as rows: its own or the other series, and the overall series.
+
+    `has_series` is the condition that the group has a series of its own.
+    """
     own_number = f"toInt64({number})"
     if other_group:
         return f"arrayJoin([if({has_series}, {own_number}, {OTHER_SERIES}), {OVERALL_SERIES}])"

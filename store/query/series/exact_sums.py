@@ -1,20 +1,23 @@
-"""Exact sums: states that hold a sum without error, and the expressions that round it.
+"""Exact sums: states that hold a sum without error, and expressions that round the sum.
 
-A double is an integer times a power of 2, so a sum of doubles is exact in integers, whatever their
-order, and however states are merged:
+A double is an integer times a power of 2. So a sum of doubles is exact in integers, for any order
+of rows and any merging of states:
 
-- `WHOLE` and `REST` are a window of fixed-point numbers: 62 bits before the point of 2^-10, 63
-  after it. It holds each double from 2^-21 to 2^52 (5e-7 to 4.5e15), and 0.
-- `OTHERS` is a map from the 12 bits of sign and exponent to the sum of the significands, of the
-  doubles outside the window. The engine takes several milliseconds to plan what adds them up. So a
-  statement only counts them, as `OUTSIDE`, and throws if there are any; then it is asked again.
+- `WHOLE_PART` and `FRACTION_PART` are a window of fixed-point numbers in units of 2^-10: 62 bits
+  before the point, 63 after it. The window holds 0 and each double from 2^-21 to 2^52 (5e-7 to
+  4.5e15).
+- `OUTSIDE_WINDOW` is a map for the doubles outside the window: from the 12 bits of sign and
+  exponent to the sum of the significands. The engine takes several milliseconds to plan the sum of
+  this map. So the first statement only counts these doubles, by `OUTSIDE`. If there are any, it
+  throws, and a second statement uses the map.
 
-`WIDE_SUM` rounds once, at the end. The engine's own conversion from Int256 to a double errs by a
-unit in the last place, and the one from a double to Int256 is not exact, so the highest 61 bits are
-cut out, with their last bit set if anything follows them, and these the processor rounds. Python
-rounds `WHOLE` and `REST` once, in `rounded_sum`. Where the engine must do that, to order groups,
-`SUM` rounds two parts and their sum: it errs by a unit in the last place at most, and from 1 to
-8.8e12 it is the nearest double, but where the exact sum is within 2^-64 of the middle between two.
+`WIDE_SUM` rounds once, at the end. The engine converts Int256 to a double with an error of a unit
+in the last place, and a double to Int256 inexactly. So the expression cuts out the highest 61 bits,
+sets their last bit if any lower bit is set, and lets the processor round.
+
+Python rounds the window once, in `rounded_sum`. To rank groups, the engine must round: `SUM` rounds
+two parts and their sum. It errs by a unit in the last place at most. From 1 to 8.8e12 it is the
+nearest double, unless the exact sum is within 2^-64 of the middle between two doubles.
 """
 
 from typing import Final
@@ -43,11 +46,13 @@ OUTSIDE_WINDOW: Final = (
     ),
 )
 OUTSIDE: Final = ("countIf", "{window} != {alias} * 1024")
-"""Functions and their arguments. `never_null` defines the alias `again`, both stand for the number;
-`window` is an alias, too."""
+"""Functions and their arguments. `never_null` is the number, or 0 for null, and defines `alias`.
+
+`window` is an alias, too: 1024 times the number, or 0 outside the window.
+"""
 
 # Fold the pieces, highest exponent first, into one integer of at most 250 bits and its exponent.
-# What is lower than its lowest bit only decides to which side a tie is rounded.
+# Lower bits only decide to which side a tie is rounded.
 _ROOM: Final = "250 - toInt32(log2(abs(toFloat64(sum.1)) + 1))"
 _SHIFT: Final = f"toUInt8(greatest(least(sum.2 - piece.2, {_ROOM}), 0))"
 _FOLD: Final = f"""arrayFold(
@@ -84,22 +89,22 @@ SUM: Final = """(
 """The sum in the states 0 and 1; it throws if the state 2 counts numbers outside the window."""
 
 _UNITS: Final = 1 << 73
-"""What an integer 1 counts in `REST`'s units."""
+"""The number of units of `FRACTION_PART` in 1."""
 
 
 class OutsideWindowError(ArithmeticError):
-    """Numbers are too large or too small for the window, so the map must hold them."""
+    """Some numbers are too large or too small for the window; the map must hold them."""
 
 
 def rounded_sum(whole: int, fraction: int, outside_count: int) -> float:
-    """Return the double nearest to the sum in these states."""
+    """Return the double nearest to the sum. Raises `OutsideWindowError` without an exact sum."""
     if outside_count:
         raise OutsideWindowError
     return ((whole << 63) + fraction) / _UNITS  # Python rounds once
 
 
 def rounded_mean(whole: int, fraction: int, outside_count: int, count: int) -> float | None:
-    """Return the double nearest to the mean, which lies within the numbers."""
+    """Return the double nearest to the mean; None without numbers. Raises as `rounded_sum`."""
     if outside_count:
         raise OutsideWindowError
     return ((whole << 63) + fraction) / (count * _UNITS) if count else None
@@ -110,6 +115,6 @@ AVG: Final = _MEAN.format(quotient=f"{SUM} / {{3}}")
 WIDE_AVG: Final = _MEAN.format(quotient=_WIDE_QUOTIENT)
 """The mean: 3 is the state of the count, 4 of the smallest number and 5 of the largest.
 
-It is finite where the sum is not. The quotient of two rounded numbers can be one unit in the last
-place beyond all of the numbers, as in 0.1 + 0.1 + 0.1 = 0.30000000000000004.
+The mean is finite even where the sum is not. The quotient of two rounded numbers can lie one unit
+in the last place outside the range of the numbers, as in 0.1 + 0.1 + 0.1 = 0.30000000000000004.
 """

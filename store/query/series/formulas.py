@@ -1,4 +1,4 @@
-"""Formulas: arithmetic over named values, computed here or by the engine."""
+"""Formulas: arithmetic over named values, computed in Python or by the engine."""
 
 import ast
 import math
@@ -12,7 +12,7 @@ from store.query.sql import Value as Bound
 
 MAX_FORMULA: Final = 1000
 MAX_LEVELS: Final = 100
-"""How deep a formula can be nested: the engine refuses about 300 levels, and is slow before."""
+"""Maximum depth of a formula: the engine refuses about 300 levels, and is slow below that."""
 
 Value: TypeAlias = int | float | None
 _Bind: TypeAlias = Callable[[str, Bound], str]
@@ -27,22 +27,22 @@ _OPERATORS: Final[Mapping[type[ast.operator], tuple[str, Callable[[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was read: a value that is missing, n / 0 or no double makes it null."""
+    """A parsed formula: null for a missing value, for n / 0, and for a result beyond doubles."""
 
     text: str
     tree: ast.expr = field(compare=False, repr=False)
     compute: Callable[[Mapping[str, Value]], Value] = field(compare=False, repr=False)
 
     def sql(self, columns: Mapping[str, str], bind: _Bind) -> str:
-        """Return the formula over columns, which are doubles or null, as SQL."""
+        """Return SQL of the formula over columns, which are doubles or null."""
         value = _sql(self.tree, columns, bind)
         return f"if(isFinite({value}), {value}, NULL)"
 
 
 def parse_formula(text: str, names: Sequence[str]) -> Formula:
-    """Read a formula over some names; Python's own parser knows its precedences.
+    """Parse a formula over names, with the precedences of Python's own parser.
 
-    Raises `AnalyticsError` for anything that is no arithmetic.
+    Raises `AnalyticsError` for anything but arithmetic over the names.
     """
     if len(text) > MAX_FORMULA:
         raise bad_input("formula", f"must be at most {MAX_FORMULA} characters", limit=MAX_FORMULA)
@@ -106,7 +106,7 @@ def _apply_operator(
 
 
 def _sql(tree: ast.expr, columns: Mapping[str, str], bind: _Bind) -> str:
-    """Return SQL for what `_computing` accepts; what is no double is NaN, which stays NaN."""
+    """Return SQL of a tree that `_compile` accepts; a result beyond doubles becomes NaN."""
     match tree:
         case ast.Constant(value=int() | float() as number):
             constant = _double(number)

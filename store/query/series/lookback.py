@@ -1,4 +1,4 @@
-"""SQL for the last values of series before a range: when their rows are, and what they are."""
+"""Statements for the last values of series before a range: times of newest rows, and values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,14 +19,14 @@ _MS: Final = "toUnixTimestamp64Milli(time)"
 
 
 class NewestRow(msgspec.Struct):
-    """The newest row of a series, then its newest row with a number at each of some properties."""
+    """Times (ms) of a series: its newest row, then its newest row with a number at each path."""
 
     series: int
     newest: list[int | None]
 
 
 class Window(NamedTuple):
-    """The bucket of a series from `start` to `end`; counters are read from `before` on."""
+    """A bucket of a series from `start` to `end`; counters are read from `before` on."""
 
     before: int
     start: int
@@ -34,7 +34,7 @@ class Window(NamedTuple):
 
 
 def newest_rows(shape: QueryShape, metric: str, paths: Sequence[str], slots: Slots) -> Statement:
-    """Find the newest rows of each series of a shape without buckets; `NewestRow`s."""
+    """Find the newest rows of each series; the shape has no buckets; `NewestRow`s."""
     draft = _draft(shape, metric, frozenset(), slots)
     series, series_condition = series_number(draft)
     numbers = [property_number(slots, keys_of(path, "property")) for path in paths]
@@ -53,7 +53,7 @@ def window_totals(
     aggregates: frozenset[Aggregate],
     slots: Slots,
 ) -> Branch:
-    """Aggregate the rows of each series in its own window, as totals of a branch."""
+    """Aggregate the rows of each series in the window of its number, as totals of a branch."""
     series, _ = series_number(_draft(shape, metric, frozenset(), slots))
     start, end = min(window.before for window in windows.values()), shape.time_range[1]
     series_numbers = slots.bind("Array(UInt16)", list(windows))

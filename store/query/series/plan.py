@@ -1,4 +1,4 @@
-"""The plan of some aggregates: the states that they share, and the value of each over them."""
+"""The plan of a statement's aggregates: shared states, and the value of each aggregate."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -13,20 +13,20 @@ _JSON: Final = msgspec.json.Encoder()
 
 
 class Property(NamedTuple):
-    """The expressions of one property: as a number or null, and as a text by which to group."""
+    """The expressions of one property: a number or null, and a canonical text."""
 
     number: str
     group: str
 
 
 class PropertyOf(Protocol):
-    """Gives the expressions of a property by its path; with `cast`, texts can be numbers."""
+    """Builds the expressions of a property from its path; with `cast` numeric texts are numbers."""
 
     def __call__(self, path: str, *, cast: bool) -> Property: ...
 
 
 class State(NamedTuple):
-    """One aggregation that the engine makes; quantiles of the same values share theirs."""
+    """One aggregate function in the engine; quantiles of the same values share a state."""
 
     function: str
     parameters: str
@@ -34,46 +34,48 @@ class State(NamedTuple):
 
     @property
     def over_rows_sql(self) -> str:
-        """The aggregate's value over rows."""
+        """The value over rows."""
         return f"{self.function}{self.parameters}({self.argument})"
 
     @property
     def state_sql(self) -> str:
-        """The state over rows, to be merged or finished later."""
+        """The state over rows, to be merged or finalized."""
         return f"{self.function}State{self.parameters}({self.argument})"
 
     def regrouped_state_sql(self, column: str) -> str:
-        """The state over the states in a column."""
+        """Return the merged state over the states in a column."""
         return f"{self.function}MergeState{self.parameters}({column})"
 
     def merged_value_sql(self, column: str) -> str:
-        """The value over the states in a column."""
+        """Return the value over the states in a column."""
         return f"{self.function}Merge{self.parameters}({column})"
 
 
 class Value(NamedTuple):
-    """The value of an aggregate: an expression with a place for each of some states."""
+    """The value of an aggregate: an expression with a placeholder for each of its states."""
 
     recipe: Recipe
     expression: str
     state_indexes: tuple[int, ...]
 
     def sql(self, result_sql: Callable[[int], str]) -> str:
-        """Return the expression over the results that `read` gives of states by their number."""
+        """Return the expression; `result_sql` gives the result of a state by its index."""
         return self.expression.format(*map(result_sql, self.state_indexes))
 
 
 class Result(NamedTuple):
-    """An aggregate: an expression that is answered, or what `compute` makes of some of them."""
+    """An aggregate in an answer: one expression, or the inputs of `compute`."""
 
     aggregate: Aggregate
     expression_indexes: tuple[int, ...]
     compute: Callable[..., float | None] | None
 
     def total(self, row: Sequence[Any]) -> int | float | None:
-        """Return a total; a count as an integer, as the engine writes 1e19 as 10…0.
+        """Return the total from a row of the answer; a count as an integer.
 
-        Raises `OutsideWindowError` if the numbers must be summed by the `WIDE` recipe.
+        Other totals become doubles, because the engine writes 1e19 as the integer 10…0.
+
+        Raises `OutsideWindowError` if the numbers need the `WIDE` recipe.
         """
         values = [row[index] for index in self.expression_indexes]
         if self.compute:
@@ -82,7 +84,7 @@ class Result(NamedTuple):
         return value if value is None or self.aggregate.kind in COUNTS else float(value)
 
     def column(self, arrays: Sequence[bytes]) -> bytes:
-        """Return a column as a JSON array; raises as `total` does."""
+        """Return the column as a JSON array. Raises `OutsideWindowError` as `total` does."""
         inputs = [arrays[index] for index in self.expression_indexes]
         if not self.compute:
             return inputs[0]
@@ -90,7 +92,7 @@ class Result(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The expressions that are answered for some aggregates, each once, and the aggregates."""
+    """The distinct expressions of an answer, and the aggregates that are read from them."""
 
     expressions: tuple[str, ...]
     results: tuple[Result, ...]
@@ -100,34 +102,34 @@ NO_RESULTS: Final = Results((), ())
 
 
 class Plan(NamedTuple):
-    """The states that some aggregates need, and the value of each aggregate over them."""
+    """The states of all aggregates, and the value of each aggregate over the states."""
 
     states: tuple[State, ...]
     values: dict[Aggregate, Value]
     in_sql: frozenset[Aggregate]
 
     def states_sql(self, prefix: str = "s") -> str:
-        """Select all states over rows, as `s0`, `s1`, and so on."""
+        """Select all states over rows, as `s0`, `s1` and so on, or with another prefix."""
         return ", ".join(f"{state.state_sql} AS {prefix}{n}" for n, state in enumerate(self.states))
 
     def over_rows_sql(self, aggregate: Aggregate) -> str:
-        """Return an aggregate over rows."""
+        """Return the value of an aggregate over rows."""
         return self.values[aggregate].sql(self._over_rows_sql)
 
     def results_over_rows(self, aggregates: Iterable[Aggregate]) -> Results:
-        """Return aggregates over rows."""
+        """Return the results of aggregates over rows."""
         return self._results(aggregates, self._over_rows_sql)
 
     def results_over_merged_states(self, aggregates: Iterable[Aggregate]) -> Results:
-        """Return aggregates over the states in the columns `s0`, `s1`, and so on."""
+        """Return the results of aggregates over merged states in the columns `s0`, `s1` and so on."""
         return self._results(aggregates, lambda n: self.states[n].merged_value_sql(f"s{n}"))
 
     def results_over_finished_states(self, aggregates: Iterable[Aggregate]) -> Results:
-        """Return aggregates over one row's states in these columns."""
+        """Return the results of aggregates over one row's states in the columns `s0`, `s1` and so on."""
         return self._results(aggregates, _finished_state_sql, self.in_sql)
 
     def finished_sql(self, aggregate: Aggregate) -> str:
-        """Return an aggregate over one row's states in these columns."""
+        """Return the value of an aggregate over one row's states in the columns `s0`, `s1` and so on."""
         return self.values[aggregate].sql(_finished_state_sql)
 
     def _over_rows_sql(self, index: int) -> str:
@@ -168,12 +170,11 @@ def plan(
     in_sql: Iterable[Aggregate],
     wide: bool = False,
 ) -> Plan:
-    """Decide on the states; `property_of` gives the expressions of a property by its path.
+    """Plan the states and values of aggregates.
 
-    `in_sql` are those of whose values there must be an expression. `wide`: sums hold numbers of any
-    size, or else throw when one is very large or very small.
-
-    A rate is its increase, which the caller divides by the time.
+    The aggregates in `in_sql` get their values in SQL, for example to rank groups. With `wide` sums
+    hold numbers of any size; without it a sum throws at a very large or very small number. A rate
+    is planned as its increase, which the caller divides by the time.
     """
     engine_aggregates = sorted({in_engine(aggregate) for aggregate in aggregates}, key=repr)
     sql_aggregates = frozenset(map(in_engine, in_sql))
@@ -211,7 +212,7 @@ def plan(
 
 
 def _placeholders(number: str, group: str, ordinal: int) -> dict[str, str]:
-    """Return the names in a recipe; the number of a column needs no alias."""
+    """Return the placeholders of an argument; a plain column needs no alias."""
     if number.isidentifier():
         never_null = alias = number
     else:

@@ -1,4 +1,4 @@
-"""Which groups come first, compiled: the groups of some rows, and those of a formula's inputs."""
+"""Branches that rank groups: groups of rows by an aggregate, groups of inputs by a formula."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,9 +31,9 @@ _MISSING: Final = "CAST(NULL, 'Nullable(Float64)')"
 
 
 def ranked_groups_sql(draft: BranchDraft) -> str:
-    """The first groups by an aggregate, and the others as one: all from one pass over the rows."""
+    """Select the first groups by an aggregate, and all others as one, in one pass over the rows."""
     ranking = draft.shape.ranking
-    assert ranking  # noqa: S101 - that is why this is called
+    assert ranking  # noqa: S101 - the caller checks it
     page = _Page.from_ranking(ranking, draft.shape.group_columns, draft.slots)
     series, page_condition = f"if({page.is_on_page}, {page.page_index}, {OTHER_SERIES})", ""
     if ranking.overall:
@@ -59,9 +59,9 @@ GROUP BY part, series"""
 
 
 def formula_groups_sql(number: int, shape: QueryShape, slots: Slots) -> str:
-    """The first groups that any input of a formula has, by its value, with those of its inputs."""
+    """Select the first groups of all inputs by the formula's value, with the inputs' values."""
     formula_groups, ranking = shape.formula_groups, shape.ranking
-    assert formula_groups is not None and ranking is not None  # noqa: S101, PT018 - that is why this is called
+    assert formula_groups is not None and ranking is not None  # noqa: S101, PT018 - the caller checks it
     inputs = formula_groups.inputs
     grouped_inputs = [n for n, formula_input in enumerate(inputs) if formula_input.is_grouped]
     values = [
@@ -101,8 +101,8 @@ GROUP BY series"""
 def _inputs_sql(
     shape: QueryShape, input_indexes: Sequence[int], columns: Sequence[int], slots: Slots
 ) -> str:
-    """Select inputs of the same rows, with nulls in the columns of other ones."""
-    assert shape.formula_groups  # noqa: S101 - that is why this is called
+    """Select the inputs with the same rows; the columns of other inputs are null."""
+    assert shape.formula_groups  # noqa: S101 - the caller checks it
     inputs = shape.formula_groups.inputs
     first_input = inputs[input_indexes[0]]
     aggregates = {in_engine(inputs[n].value) for n in input_indexes}
@@ -130,7 +130,7 @@ GROUP BY {group_by}"""
 
 
 def _formula_columns(formula_groups: FormulaGroups, values: Sequence[str]) -> dict[str, str]:
-    """Return the SQL of each name in a formula, as it is shown: filled, and related to time."""
+    """Return the SQL of each input as the API presents it: filled, and a rate per time."""
     return {
         formula_input.name: _presented_value(formula_groups, formula_input, value)
         for formula_input, value in zip(formula_groups.inputs, values, strict=True)
@@ -148,7 +148,10 @@ def _presented_value(formula_groups: FormulaGroups, formula_input: FormulaInput,
 
 
 class _Page(NamedTuple):
-    """A page of ranked groups: the test for those that are `shown`, and their `number` on it."""
+    """A page of ranked groups: the condition of its groups, and the index of a group on it.
+
+    `matches_search` is the condition of the search, or empty.
+    """
 
     ranking: Ranking
     key_names: str
@@ -158,7 +161,7 @@ class _Page(NamedTuple):
 
     @classmethod
     def from_ranking(cls, ranking: Ranking, keys: Sequence[GroupColumn], slots: Slots) -> "_Page":
-        """Return the page that a rank says."""
+        """Return the page of a ranking."""
         page_index, matches_search = "place", ""
         is_on_page = f"place <= {slots.bind('UInt32', ranking.limit)}"
         if ranking.offset:
@@ -172,7 +175,7 @@ class _Page(NamedTuple):
         return cls(ranking, _key_names(keys), is_on_page, page_index, matches_search)
 
     def columns_sql(self, order_sql: str, metric_column: str = "") -> str:
-        """Select keys, number of groups, and place by an expression, of each part by itself."""
+        """Select keys, number of groups, and rank by an expression, for each metric by itself."""
         direction = "DESC" if self.ranking.order.descending else "ASC"
         groups = "countIf(found)" if self.matches_search else "count()"
         search_column = f"{self.matches_search} AS found, " if self.matches_search else ""
@@ -196,7 +199,7 @@ def _key_names(keys: Sequence[GroupColumn]) -> str:
 
 
 def _group_label(keys: Sequence[GroupColumn]) -> str:
-    """Return the label of a group whose keys are `k0`, `k1`, …, as `resolvers` make it."""
+    """Return the label of a group with the keys `k0`, `k1`, …, equal to the label of the API."""
     texts = []
     for n, key in enumerate(keys):
         text = f"k{n}"

@@ -1,4 +1,4 @@
-"""The answer to questions about series, read: lines, whose columns stay text."""
+"""Rows of series, parsed from an answer of the engine; columns stay encoded JSON."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,9 +11,9 @@ _HEAD: Final = msgspec.json.Decoder(list[Any])
 
 
 def series_rows(answer: bytes, branches: Mapping[int, Branch]) -> dict[int, list[SeriesRow]]:
-    """Read an answer: the lines of each branch, by its number.
+    """Parse an answer: the rows of each branch, by the number of the branch.
 
-    Raises `OutsideWindowError` when the branches must be `wide`.
+    Raises `OutsideWindowError` if the branches must be `wide`.
     """
     rows_by_branch: dict[int, list[SeriesRow]] = {number: [] for number in branches}
     for row in filter(None, answer.split(b"\n")):
@@ -37,9 +37,9 @@ def series_rows(answer: bytes, branches: Mapping[int, Branch]) -> dict[int, list
 
 
 def _split_arrays(row: bytes, count: int) -> tuple[bytes, list[bytes]]:
-    """Cut so many arrays of numbers from the end of an array, unread.
+    """Split `count` arrays of numbers from the end of a JSON array, without parsing them.
 
-    That takes a hundredth of the time of a parser, which looks at every byte.
+    A parser reads every byte, and takes a hundred times as long.
     """
     arrays = []
     start = len(row) - 1

@@ -1,8 +1,8 @@
-"""Questions about series, compiled: one statement for all that are asked at the same time.
+"""The statement of series queries: one statement for all queries of a batch.
 
-A statement is a list of branches. Each branch answers in lines of JSON, `[branch, part, series,
-keys, groups, totals…, buckets, columns…]`, so that branches of different shapes share a statement,
-and so that a column of a chart comes as the text of an array, to be passed on unread.
+A statement is a union of branches. Each branch answers with rows of JSON, `[branch, metric, series,
+keys, groups, totals…, buckets, columns…]`. So branches of different shapes share a statement, and a
+column of a chart arrives as the text of an array, which is passed on without parsing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ from store.query.time.buckets import bucket_number
 _Aggregates: TypeAlias = frozenset[Aggregate]
 
 _MAX_COMPUTED: Final = 3000
-"""Buckets whose sums are finished in Python, at 0.7 µs each; for more the engine is faster."""
+"""Maximum number of buckets whose sums Python rounds, at 0.7 µs each; beyond it the engine does."""
 
 _KEY_SEPARATOR: Final = ", '\\n', "
 
@@ -34,9 +34,10 @@ _KEY_SEPARATOR: Final = ", '\\n', "
 def branches(
     queries: Iterable[SeriesQuery], slots: Slots, *, wide: bool = False
 ) -> list[tuple[Branch, list[SeriesQuery]]]:
-    """Fuse questions: same rows into one branch, parts that ask for the same into one branch.
+    """Fuse queries into branches, each with its queries.
 
-    For `wide` see `Shape`.
+    Queries of the same rows share a branch, and so do metrics with the same aggregates. For `wide`
+    see `QueryShape`.
     """
     queries_by_rows: dict[tuple[QueryShape, str], list[SeriesQuery]] = {}
     for query in queries:
@@ -62,7 +63,7 @@ def branches(
 def statement(
     branches: Sequence[Branch], tables: Iterable[str], slots: Slots, page: Statement | None = None
 ) -> Statement:
-    """Return branches as one statement; the rows of one `beside` them come as JSON objects."""
+    """Return the statement of branches; the rows of a `page` are added as JSON objects."""
     texts = [branch.text for branch in branches]
     if page:
         row = "SELECT formatRowNoNewline('JSONEachRow', *) AS line"
@@ -108,7 +109,7 @@ def _branch(
 
 
 def _aggregates_in_sql(shape: QueryShape, columns: _Aggregates) -> _Aggregates:
-    """Return the aggregates that groups are ranked by, and those of many buckets."""
+    """Return the aggregates with values in SQL: of a ranking, and of many buckets."""
     ranked_by = frozenset({shape.ranking.order.aggregate} if shape.ranking else ())
     series = len(shape.ranked_groups.groups) if shape.ranked_groups else 1
     buckets = len(shape.buckets.starts) if shape.buckets else 0
@@ -116,7 +117,7 @@ def _aggregates_in_sql(shape: QueryShape, columns: _Aggregates) -> _Aggregates:
 
 
 def series_number(draft: BranchDraft) -> tuple[str, str]:
-    """Return the number of the series that a row belongs to, and what leaves out the others."""
+    """Return the number of a row's series, and the condition that the row has a series."""
     ranked_groups = draft.shape.ranked_groups
     if ranked_groups is None:
         return "1", ""
@@ -139,13 +140,13 @@ def series_number(draft: BranchDraft) -> tuple[str, str]:
 
 
 def _item_keys(keys: Sequence[GroupColumn]) -> list[GroupColumn]:
-    """Return keys with the name of an item in place of each array."""
+    """Return keys with the name of an item in place of the expression of each array."""
     arrays = [key for key in keys if key.is_array]
     return [key._replace(sql=f"group{arrays.index(key)}") if key.is_array else key for key in keys]
 
 
 def _distinct_series(number: str, arrays: Sequence[GroupColumn], *, other_group: bool) -> str:
-    """Return the numbers of the series that a row is in as rows; it is in each once."""
+    """Return the distinct numbers of the series of a row with arrays as keys, as rows."""
     for index, key in reversed(list(enumerate(arrays))):
         number = f"arrayMap(group{index} -> {number}, {key.items})"
     numbers = f"arrayDistinct(arrayFlatten({number}))"
@@ -155,14 +156,17 @@ def _distinct_series(number: str, arrays: Sequence[GroupColumn], *, other_group:
 
 
 class _EncodedKey(NamedTuple):
-    """How a key is told among others, a line for each: its SQL, and a text in the same form."""
+    """A group key as one line of a joined text: its SQL, and the same encoding in Python."""
 
     sql: str
     encode: Callable[[str], str]
 
 
 def _length_prefixed(keys: Sequence[GroupColumn]) -> list[_EncodedKey]:
-    """Tell where texts end, of which more than one could have line breaks; in JSON are none."""
+    """Prefix plain-text keys with their length when there are several.
+
+    Joined keys cannot collide then. JSON keys have no raw newlines, and need no prefix.
+    """
     if sum(not key.is_json for key in keys) < 2:
         return [_EncodedKey(key.sql, str) for key in keys]
     return [
@@ -178,7 +182,7 @@ def _prefix_length(text: str) -> str:
 
 
 def totals_sql(draft: BranchDraft) -> str:
-    """Series without columns: each aggregate over all its rows."""
+    """Select series without columns: each aggregate over all rows of a series."""
     series, series_condition = series_number(draft)
     ranked_groups = draft.shape.ranked_groups
     if ranked_groups and ranked_groups.overall:
@@ -202,7 +206,7 @@ GROUP BY {group_by}"""
 
 
 def _columns_sql(draft: BranchDraft) -> str:
-    """Series with columns: the states of each bucket, and the totals merged from them."""
+    """Select series with columns: the values of each bucket, and totals from merged states."""
     column_expressions = draft.columns.expressions
     total_expressions = draft.totals.expressions
     totals = [f"t{n}" for n in range(len(total_expressions))]

@@ -1,4 +1,4 @@
-"""Questions about series as values, and the lines that answer them."""
+"""Types of series queries: shape, query, branch, and row of an answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,29 +13,28 @@ from store.query.sql import Statement
 from store.query.time.buckets import Buckets
 
 OTHER_SERIES: Final = 0
-"""The number of the series of all that has no series of its own."""
+"""The number of the series of all groups without a series of their own."""
 
 OVERALL_SERIES: Final = -1
-"""The number of the series of all rows, whatever their groups."""
+"""The number of the series of all rows of all groups."""
 
 NO_VALUE: Final = "(none)"
-"""What the label of a group says where the value of a key is missing."""
+"""The text for a missing key value in the label of a group."""
 
 EVENT_FIELDS: Final = {
     EventField.NAME: "name",
     EventField.USER_ID: "user_id",
     EventField.SESSION_ID: "session_id",
 }
-"""The columns of an event's fields, in which '' stands for none."""
+"""The columns of an event's fields; '' stands for a missing value."""
 
 
 class GroupColumn(NamedTuple):
-    """A group key: its name, and its expression, which is JSON or a text; '' stands for none.
+    """A group key: its name, and its expression, which is JSON or a text; '' is a missing value.
 
-    `part` is what it is of, as filters have it: `tag`, `field`, `property` or `band`, which is one
-    of those with `labels` that `bounds` part. With `is_array` the expression is an array of texts,
-    and a row is in the group of each. `narrow` is the expression for a shape that is not `wide`, if
-    that is another one.
+    `kind` is `tag`, `field`, `property` or `band`. A band has `labels`, which `bounds` separate.
+    With `is_array` the expression is an array of texts, and a row is in the group of each item.
+    `narrow` is another expression for shapes that are not `wide`, or empty.
     """
 
     name: str
@@ -49,26 +48,26 @@ class GroupColumn(NamedTuple):
     narrow: str = ""
 
     def for_width(self, *, wide: bool) -> "GroupColumn":
-        """Return the key with the expression for a shape that is `wide`, or not."""
+        """Return the key with the expression for a shape that is `wide` or narrow."""
         return self if wide or not self.narrow else self._replace(sql=self.narrow)
 
     @property
     def items(self) -> str:
-        """The texts of an array; an empty one, if it has none."""
+        """The items of an array; one empty text for an empty array."""
         return f"if(empty({self.sql}), [''], {self.sql})"
 
     @property
     def row_text(self) -> str:
-        """Its text, for a row that there is once for each group that the row is in."""
+        """The text of the key; an array is joined, so that a row occurs once for each group."""
         return f"arrayJoin({self.items})" if self.is_array else self.sql
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Which groups become series: `limit` of them, after the first `offset`.
+    """The groups that become series: `limit` groups after the first `offset`, by an order.
 
-    With `search` only groups whose label has this text in it, in any case. `others`: whether all
-    other groups are a series, too; `overall`: whether all groups together are.
+    With `search` only groups whose label contains this text, ignoring case. With `other_group` all
+    other groups form one series, with `overall` all groups together.
     """
 
     order: SeriesOrder
@@ -80,12 +79,12 @@ class Ranking:
 
     @property
     def counts_all(self) -> bool:
-        """Whether there must be a line for the other groups, or their number would not be known."""
+        """Whether the answer needs a row for the other groups, to count them."""
         return self.other_group or bool(self.offset or self.search)
 
 
 class FormulaInput(NamedTuple):
-    """An input of a formula: an aggregate of a metric's rows, by their groups or over all."""
+    """An input of a formula: an aggregate of a metric's rows, by group or over all rows."""
 
     name: str
     metric: str
@@ -96,9 +95,9 @@ class FormulaInput(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FormulaGroups:
-    """Groups that any input of a formula has, by the value of the formula.
+    """The groups of a formula's inputs, ranked by the value of the formula.
 
-    `zero`: an input that lacks a group is 0 there. `ms` is the time that rates relate to.
+    With `missing_is_zero` an input is 0 in a group that it lacks. Rates divide by `duration_ms`.
     """
 
     formula: Formula
@@ -109,9 +108,9 @@ class FormulaGroups:
 
 @dataclass(frozen=True, slots=True)
 class RankedGroups:
-    """Groups whose series are numbered already, 1, 2, …: each as part and keys.
+    """Groups with the series numbers 1, 2, … in their order: each as metric and keys.
 
-    `others` and `overall` as in `Rank`.
+    `other_group` and `overall` as in `Ranking`.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -121,13 +120,12 @@ class RankedGroups:
 
 @dataclass(frozen=True, slots=True)
 class QueryShape:
-    """Everything that questions must share to be one branch, except what they ask about.
+    """The fields that queries must share to be one branch: all but metric and aggregates.
 
-    `condition` is text in the slots of the statement. With `by_name` the rows are those of some
-    metrics, and each metric is a part of the answer; else all is one part. `listed` is SQL that
-    selects the metrics' names, when they are not known yet. What is `joined` has conditions of its
-    own. Unless `wide`, the statement throws where a number has many digits, or is too large or too
-    small for the short way to sum.
+    `condition` uses the slots of the statement. With `by_name` the answer has rows for each metric,
+    else for all rows together. `names_sql` selects the names of metrics that are not known yet.
+    The inputs of `formula_groups` have their own conditions. Unless `wide`, the statement throws at
+    a number with many digits, and at a number outside the window of `exact_sums`.
     """
 
     table: str
@@ -145,7 +143,7 @@ class QueryShape:
 
 @dataclass(frozen=True, slots=True)
 class SeriesQuery:
-    """Aggregates of some rows as series: over the range, and (`columns`) for each bucket."""
+    """Aggregates of a metric's rows as series: `totals` over the range, `columns` by bucket."""
 
     shape: QueryShape
     metric: str
@@ -154,7 +152,7 @@ class SeriesQuery:
 
     @property
     def names(self) -> frozenset[str]:
-        """The metrics whose rows it reads, if these are known."""
+        """The metrics that the query reads; empty if they are not known yet."""
         if self.shape.formula_groups:
             return frozenset(
                 formula_input.metric for formula_input in self.shape.formula_groups.inputs
@@ -162,23 +160,23 @@ class SeriesQuery:
         return frozenset({self.metric} if self.shape.by_name else ())
 
     def is_covered_by(self, query: "SeriesQuery") -> bool:
-        """Say whether another question of the same shape asks for all of this, too."""
+        """Say whether a query of the same shape has all aggregates of this one."""
         return self.totals <= query.totals and self.columns <= query.columns
 
     def restricted_to(self, page: Statement) -> "SeriesQuery":
-        """Return this question about the metrics that a statement names, as `name`."""
+        """Return this query for the metrics in the column `name` of a statement."""
         names = f"SELECT name FROM (\n{page.text}\n)"
         return replace(self, shape=replace(self.shape, names_sql=names))
 
     def union(self, queries: "Iterable[SeriesQuery]") -> "SeriesQuery":
-        """Return the question that asks for all that some of the same shape ask for."""
+        """Return the query with the aggregates of all queries, which have the same shape."""
         totals = frozenset().union(*(query.totals for query in queries))
         columns = frozenset().union(*(query.columns for query in queries))
         return SeriesQuery(self.shape, self.metric, totals, columns)
 
 
 class SeriesRow(NamedTuple):
-    """One series of an answer. `columns` are arrays aligned with `buckets`, still as text.
+    """One series of an answer; `columns` are JSON arrays aligned with `buckets`.
 
     A group of a formula has the `values` of its inputs instead.
     """
@@ -194,7 +192,7 @@ class SeriesRow(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """Questions of one shape about one set of aggregates, as a part of a statement."""
+    """One part of a statement: queries of one shape with the same aggregates."""
 
     number: int
     text: str

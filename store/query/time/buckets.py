@@ -1,4 +1,4 @@
-"""Buckets of time: where they begin, and which one a row is in."""
+"""Buckets of time: their starts by the clocks of a zone, and the bucket number of a row."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -35,14 +35,14 @@ _STEPS: Final = {
     Granularity.THIRTY_MINUTES: 1_800_000,
     Granularity.HOUR: MS_PER_HOUR,
 }
-"""The buckets that divide an hour, and the hour."""
+"""Lengths in ms of the granularities that divide an hour, and of the hour."""
 
 _DAY_PARTS: Final = {
     Granularity.TWO_HOURS: 2 * MS_PER_HOUR,
     Granularity.SIX_HOURS: 6 * MS_PER_HOUR,
     Granularity.TWELVE_HOURS: 12 * MS_PER_HOUR,
 }
-"""The buckets that divide a day by its clocks."""
+"""Lengths in ms of the granularities that divide a day by its clocks."""
 
 _SHORTEST: Final = (
     _STEPS
@@ -56,18 +56,18 @@ _LONGEST: Final = (
     | {granularity: (days + 1) * MS_PER_DAY for granularity, days in DAYS.items()}
     | {granularity: (31 * months + 1) * MS_PER_DAY for granularity, months in MONTHS.items()}
 )
-"""How long a bucket is at least, and at most, but for changes of the clocks; finest first."""
+"""Minimum and maximum length in ms of a bucket, without changes of the clocks; finest first."""
 
 _MAX_REPEATED_TIME: Final = 26 * MS_PER_HOUR
-"""The clocks of a zone show at most so much less than what has passed, in whatever time."""
+"""Maximum time in ms that the clocks of a zone repeat, over any range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Buckets without gaps: the first one holds the first instant of a range, the last its last.
+    """Buckets without gaps that cover a time range.
 
-    `starts` are milliseconds since 1970, `end` is that of the last one; `step` is their length if
-    all have the same. 10,000 starts that are a range take no time.
+    `starts` and `end` are milliseconds since 1970. `step` is the common length of all buckets, or
+    None. With equal lengths `starts` is a Python range, which costs no time at 10,000 buckets.
     """
 
     granularity: Granularity
@@ -77,16 +77,16 @@ class Buckets:
 
     @property
     def times(self) -> list[Instant]:
-        """List the instants at which buckets begin."""
+        """The instants at which the buckets begin."""
         return [Instant(start) for start in self.starts]
 
     @property
     def lengths(self) -> list[int]:
-        """List the lengths in milliseconds."""
+        """The lengths of the buckets in milliseconds."""
         return [after - start for start, after in pairwise((*self.starts, self.end))]
 
     def widths(self, time_range: TimeRange, now: Instant) -> list[int]:
-        """List how much of each bucket is in the range and not in the future, in milliseconds."""
+        """List the milliseconds of each bucket that are in the range and not in the future."""
         first = time_range.from_
         end = max(first, min(time_range.to, now + 1))
         edges = [*self.starts, self.end]
@@ -96,7 +96,7 @@ class Buckets:
         return [after - start for start, after in pairwise(edges_in_range)]
 
     def partial(self, time_range: TimeRange, now: Instant) -> list[bool]:
-        """List which buckets are cut by the range, or end later than `now`."""
+        """List for each bucket whether the range cuts it, or it ends after `now`."""
         widths = self.widths(time_range, now)
         return [width < length for width, length in zip(widths, self.lengths, strict=True)]
 
@@ -108,15 +108,16 @@ def buckets(
     zone: Zone,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> Buckets:
-    """Cut a range into buckets.
+    """Cut a time range into buckets.
 
-    From DAY on they begin with a local day. TWO_HOURS to TWELVE_HOURS divide the local day: one is
-    shorter or longer where the clocks change. HOUR and shorter ones divide the local hour; where
-    the offset changes by no multiple of their length, a bucket ends and the next ones go by the new
-    clocks.
-    AUTO makes one bucket of a range that `max_points` years do not hold, and of one that is not in
-    the years 1900 to 2199. Any other granularity is refused there, and with more than `MAX_BUCKETS`
-    buckets. Raises `AnalyticsError`, also for `max_points` out of bounds.
+    From DAY on, buckets begin with a local day. TWO_HOURS to TWELVE_HOURS divide the local day; a
+    bucket is shorter or longer where the clocks change. HOUR and shorter granularities divide the
+    local hour. A bucket ends early where the offset changes by another amount than a multiple of
+    its length.
+
+    AUTO makes one bucket of a range longer than `max_points` years, or outside the years 1900 to
+    2199. Raises `AnalyticsError` for another granularity outside of these years, for more than
+    `MAX_BUCKETS` buckets, and for `max_points` out of bounds.
     """
     if not 1 <= max_points <= MAX_BUCKETS:
         raise bad_input("maxPoints", f"must be from 1 to {MAX_BUCKETS}", limit=MAX_BUCKETS)
@@ -140,11 +141,10 @@ def previous_buckets(
     zone: Zone,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> Buckets:
-    """Cut the range that is compared with, as the current one was cut.
+    """Cut the previous range of a comparison by the granularity of the current one.
 
-    The i-th bucket belongs to the current i-th one. There may be more or fewer of them: months
-    differ in length, days in hours.
-    Raises `AnalyticsError` for more than twice `MAX_BUCKETS`.
+    The i-th bucket is compared with the current i-th bucket. The numbers of buckets may differ:
+    months differ in days, days in hours. Raises `AnalyticsError` for more than twice `MAX_BUCKETS`.
     """
     if current.granularity is Granularity.AUTO:
         return _single_bucket(previous)
@@ -158,7 +158,7 @@ def previous_buckets(
 def bucket_pair(
     current: Buckets, time_range: TimeRange, moment: int, week_start: WeekStart = WeekStart.MONDAY
 ) -> Buckets:
-    """Return two buckets cut as a range was; an instant before the range is in the second."""
+    """Return the bucket of an instant before a range, and the bucket before it, as two buckets."""
     if current.granularity is Granularity.AUTO:
         length = time_range.to - time_range.from_
         start = time_range.from_ + (moment - time_range.from_) // length * length
@@ -181,7 +181,7 @@ def _bucket_at(moment: int, granularity: Granularity, zone: Zone, week_start: We
 
 
 def _fitting_granularity(time_range: TimeRange) -> Granularity:
-    """Find a granularity without cutting; clocks that change make fewer than ten buckets more."""
+    """Estimate a granularity that fits; changes of the clocks add fewer than ten buckets."""
     length = time_range.to - time_range.from_
     fine_enough = (g for g, shortest in _SHORTEST.items() if length / shortest < MAX_BUCKETS - 10)
     return next(fine_enough, Granularity.AUTO)
@@ -210,7 +210,7 @@ def _cut(
     zone: Zone,
     week_start: WeekStart,
 ) -> Buckets | None:
-    """Cut a range into at most `most` buckets; null if there would be more."""
+    """Cut a range into at most `max_buckets` buckets; return None if there would be more."""
     clock_length = (
         time_range.to - time_range.from_ - (_MAX_REPEATED_TIME if granularity in _DAY_PARTS else 0)
     )
@@ -233,7 +233,7 @@ def _cut(
 
 
 def _clock_edges(time_range: TimeRange, step: int, zone: Zone) -> list[int] | range:
-    """List the multiples of a step on the clocks that enclose a range."""
+    """List the multiples of a step by local clocks, as edges of buckets that cover a range."""
     zone_stretches = stretches(zone, time_range.from_ - step, time_range.to + step)
     phase = zone_stretches[0].offset % step
     begin = time_range.from_ - step - (time_range.from_ + phase) % step
@@ -250,7 +250,7 @@ def _clock_edges(time_range: TimeRange, step: int, zone: Zone) -> list[int] | ra
 
 
 def _day_part_edges(time_range: TimeRange, step: int, zone: Zone) -> list[int] | range:
-    """List the multiples of a step since midnight on the clocks that enclose a range."""
+    """List the multiples of a step since local midnight, as edges of buckets that cover a range."""
     first, last = day_of(zone, time_range.from_), day_of(zone, time_range.to - 1)
     walls = range(first * MS_PER_DAY, (last + 1) * MS_PER_DAY + 1, step)
     edges = list(dict.fromkeys(first_instants(zone, walls)))  # the clocks may skip a whole part
@@ -272,9 +272,9 @@ def _enclosing_edges(edges: list[int] | range, time_range: TimeRange) -> list[in
 
 
 def bucket_number(buckets: Buckets, bind: Callable[[str, Value], str]) -> str:
-    """Return SQL for the number, from 0, of the bucket that a row's `time` is in, as `UInt16`.
+    """Return SQL for the bucket number of a row by its `time`, from 0, as `UInt16`.
 
-    For rows in the buckets; others get any number. `bind` adds a value, as `Rows.bind` does.
+    Rows outside of the buckets get an arbitrary number. `bind` adds a value, as `Slots.bind` does.
     """
     ms = "toUnixTimestamp64Milli(time)"
     step, shifts = _pieces(buckets)
@@ -290,11 +290,11 @@ def bucket_number(buckets: Buckets, bind: Callable[[str, Value], str]) -> str:
 
 
 def _pieces(buckets: Buckets) -> tuple[int, dict[int, int]]:
-    """Return a step, and what to subtract from each instant on before dividing by it.
+    """Return the most frequent length of buckets, and the shift of each piece by its start.
 
-    Most buckets have the same length, so there are few pieces: 31 for ten years of days with 20
-    changes of the clocks. Looking up each day instead takes 1.7 times as long, and reading the
-    array of them 8 ms.
+    A piece is a run of buckets of this length. The bucket number is (time - shift) / length. Most
+    buckets have the same length: ten years of days with 20 changes of the clocks are 31 pieces.
+    Looking up each day instead takes 1.7 times as long, plus 8 ms to read the array of days.
     """
     if buckets.step is not None:
         return buckets.step, {buckets.starts[0]: buckets.starts[0]}

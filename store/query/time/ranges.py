@@ -1,4 +1,4 @@
-"""Ranges of time as they are meant: presets by local clocks, and what is compared with them."""
+"""Time ranges: inputs resolved to instants by local clocks, and the ranges of comparisons."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ class Extent(NamedTuple):
 
 
 ALL_TIME: Final = Extent(Instant(0), MAX_TIME)
-"""No row is older or newer."""
+"""The times that a row may have: no row is older or newer."""
 
 _BOUNDS: Final = (
     instant(datetime(1900, 1, 1, tzinfo=UTC)),
@@ -63,14 +63,15 @@ _PRESET_STARTS: Final = {
     TimeRangePreset.YEAR_TO_DATE: (Granularity.YEAR, 0, Granularity.YEAR),
     TimeRangePreset.LAST_12_MONTHS: (Granularity.MONTH, 11, Granularity.YEAR),
 }
-"""The period with whose start a preset begins, how many periods ago, and `TimeRange.period`."""
+"""For each preset that ends now: the period it begins with, how many periods ago, and
+`TimeRange.period`."""
 
 _WHOLE_PERIODS: Final = {
     TimeRangePreset.YESTERDAY: Granularity.DAY,
     TimeRangePreset.LAST_WEEK: Granularity.WEEK,
     TimeRangePreset.LAST_MONTH: Granularity.MONTH,
 }
-"""The presets that are the whole period before the present one."""
+"""The presets of one whole period: the period before the present one."""
 
 _MONTHS_BACK: Final = {CompareMode.PREVIOUS_MONTH: 1, CompareMode.YEAR_OVER_YEAR: 12}
 
@@ -82,11 +83,10 @@ def resolve_range(
     extent: Extent | None = ALL_TIME,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> TimeRange:
-    """Return the instants that are meant; the millisecond of `now` itself is in the range.
+    """Resolve a range to instants; a range up to now includes the millisecond of `now`.
 
-    `extent` is null if there are no rows. Only ALL_TIME looks at it: it has the oldest and the
-    newest row in it, and `now` in any case; in an empty store it is today so far.
-    Raises `AnalyticsError` for a range that is empty or too long (not ALL_TIME).
+    ALL_TIME covers `extent` and `now`; without rows `extent` is None, and ALL_TIME is today so far.
+    Raises `AnalyticsError` for a range that is empty or too long (except ALL_TIME).
     """
     if range_input.preset:
         return _preset(range_input.preset, now, zone, extent, week_start)
@@ -120,7 +120,7 @@ def _preset(
 
 
 def _last(length: DurationMs, now: Instant, zone: Zone) -> TimeRange:
-    """Return the range of a length up to now; its months are counted by the clocks of the zone."""
+    """Return the range of a length up to now; months are counted by the clocks of the zone."""
     end = Instant(now + 1)
     start = Instant(end - length)
     if length.months > 12 * MAX_YEARS:
@@ -145,7 +145,7 @@ def _between(between: TimeBetweenInput, now: Instant, zone: Zone) -> TimeRange:
 
 
 def _dates(dates: DateRangeInput, now: Instant, zone: Zone) -> TimeRange:
-    """Return whole days; today counts as far as now, as in presets."""
+    """Return whole days; today ends now, as in presets."""
     today = day_of(zone, now)
     last = today if dates.to is None else dates.to
     walls = [dates.from_ * MS_PER_DAY, (last + 1) * MS_PER_DAY]
@@ -180,7 +180,7 @@ def _months_ago(moment: int, zone: Zone, months: int) -> int:
 
 
 def is_in_known_years(time_range: TimeRange) -> bool:
-    """Tell whether a range is in the years 1900 to 2199, outside of which clocks are not known."""
+    """Say whether a range is in the years 1900 to 2199, for which offsets to UTC are known."""
     return time_range.from_ >= _BOUNDS[0] and time_range.to <= _BOUNDS[1]
 
 
@@ -193,10 +193,11 @@ def comparison(
     *,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> TimeRange:
-    """Return the range that another one is compared with; `extent` as for `resolve_range`.
+    """Return the range that `time_range` is compared with; `extent` as for `resolve_range`.
 
-    The clocks of the zone give both of its ends, so that a day is compared with a day, unless the
-    range is a mere length (`last`). If they skipped all of it, it is as long as the other one.
+    Both ends follow the clocks of the zone, so that a day is compared with a day. A range given as
+    a length (`last`) is compared with the same length. If the clocks skipped the whole range, it
+    gets the length of `time_range`.
     Raises `AnalyticsError` for a range that can't be resolved, or not in the years 1900 to 2199.
     """
     if compare.mode:
@@ -225,7 +226,7 @@ def _earlier_range(time_range: TimeRange, mode: CompareMode, zone: Zone) -> Time
         return _between_walls(time_range, zone, *_months_earlier(begin, end, _MONTHS_BACK[mode]))
     weeks = 1
     if mode is CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY:
-        # Seven days with a change of the clocks are seven days by the clocks or by length.
+        # A change of the clocks lengthens or shortens seven days: count weeks by the shorter one.
         length = min(end - begin, time_range.to - time_range.from_)
         weeks = max(1, -(-length // _MS_PER_WEEK))
     return _between_walls(
@@ -265,7 +266,7 @@ def _previous_period(time_range: TimeRange, zone: Zone) -> TimeRange:
 
 
 def _between_walls(time_range: TimeRange, zone: Zone, begin: int, end: int) -> TimeRange:
-    """Return the range between two wall times; as long as `span` if clocks skipped all of it."""
+    """Return the range between wall times; if the clocks skipped it, as long as `time_range`."""
     start, stop = (first_instants(zone, [wall])[0] for wall in (begin, end))
     if stop <= start:
         stop = start + time_range.to - time_range.from_
@@ -273,7 +274,7 @@ def _between_walls(time_range: TimeRange, zone: Zone, begin: int, end: int) -> T
 
 
 def _walls(time_range: TimeRange, zone: Zone) -> tuple[int, int]:
-    """Return the wall times of both ends; that of a whole day's end is midnight in any case."""
+    """Return the wall times of both ends; the end of a whole day is always midnight."""
     begin = day_of(zone, time_range.from_) * MS_PER_DAY
     if first_instants(zone, [begin])[0] != time_range.from_:
         begin = wall_time(zone, time_range.from_)
@@ -284,9 +285,9 @@ def _walls(time_range: TimeRange, zone: Zone) -> tuple[int, int]:
 
 
 def _months_earlier(begin: int, end: int, months: int) -> tuple[int, int]:
-    """Shift both ends by the calendar; days that the earlier month does not have are its last one.
+    """Shift both ends by months; a day that the earlier month lacks becomes its last day.
 
-    What lies in one month stays in one month.
+    A range within one month stays within one month.
     """
     start, same_day = months_before(begin, months)
     same_length_end = min(start + end - begin, next_month(start))
