@@ -102,7 +102,10 @@ NO_RESULTS: Final = Results((), ())
 
 
 class Plan(NamedTuple):
-    """The states of all aggregates, and the value of each aggregate over the states."""
+    """The states of all aggregates, and the value of each aggregate over the states.
+
+    States are selected as the columns `s0`, `s1`, and so on.
+    """
 
     states: tuple[State, ...]
     values: dict[Aggregate, Value]
@@ -121,15 +124,15 @@ class Plan(NamedTuple):
         return self._results(aggregates, self._over_rows_sql)
 
     def results_over_merged_states(self, aggregates: Iterable[Aggregate]) -> Results:
-        """Return the results of aggregates over merged states in the columns `s0`, `s1` and so on."""
+        """Return the results of aggregates over the merged states of several rows."""
         return self._results(aggregates, lambda n: self.states[n].merged_value_sql(f"s{n}"))
 
     def results_over_finished_states(self, aggregates: Iterable[Aggregate]) -> Results:
-        """Return the results of aggregates over one row's states in the columns `s0`, `s1` and so on."""
+        """Return the results of aggregates over the states of one row."""
         return self._results(aggregates, _finished_state_sql, self.in_sql)
 
     def finished_sql(self, aggregate: Aggregate) -> str:
-        """Return the value of an aggregate over one row's states in the columns `s0`, `s1` and so on."""
+        """Return the value of an aggregate over the states of one row."""
         return self.values[aggregate].sql(_finished_state_sql)
 
     def _over_rows_sql(self, index: int) -> str:
