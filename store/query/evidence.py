@@ -40,7 +40,7 @@ class NameRow(msgspec.Struct):
 
 
 class CountRow(msgspec.Struct, rename={"index": "place"}):
-    """A number of rows, and the index of the count that it answers."""
+    """A number of rows, and the index of its count in the statement."""
 
     index: int
     rows: int

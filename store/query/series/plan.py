@@ -181,10 +181,7 @@ def plan(
     """
     engine_aggregates = sorted({in_engine(aggregate) for aggregate in aggregates}, key=repr)
     sql_aggregates = frozenset(map(in_engine, in_sql))
-    levels: dict[tuple[str, bool, bool], list[float]] = {}
-    for aggregate in engine_aggregates:
-        if aggregate.q is not None:
-            levels.setdefault(_quantile_input(aggregate), []).append(aggregate.q)
+    levels = _quantile_levels(engine_aggregates)
     index_by_state: dict[State, int] = {}
     number_ordinals: dict[str, int] = {}
     values: dict[Aggregate, Value] = {}
@@ -194,7 +191,7 @@ def plan(
             number = "step"
         ordinal = number_ordinals.setdefault(number, len(number_ordinals))
         names = _placeholders(number, group, ordinal)
-        recipe_levels = sorted(levels.get(_quantile_input(aggregate), ()))
+        recipe_levels = levels.get(_quantile_input(aggregate), [])
         recipe = recipe_of(aggregate, wide=wide)
         functions = recipe.functions
         if recipe.compute and aggregate not in sql_aggregates:
@@ -235,6 +232,15 @@ def _parameters(function: str, levels: Sequence[float]) -> str:
     if function not in FIRST_PARAMETERS:
         return ""
     return f"({', '.join(map(repr, [*FIRST_PARAMETERS[function], *levels]))})"
+
+
+def _quantile_levels(aggregates: Iterable[Aggregate]) -> dict[tuple[str, bool, bool], list[float]]:
+    """Return the sorted levels of the quantiles that share a state, by their input."""
+    levels: dict[tuple[str, bool, bool], list[float]] = {}
+    for aggregate in aggregates:
+        if aggregate.q is not None:
+            levels.setdefault(_quantile_input(aggregate), []).append(aggregate.q)
+    return {quantile_input: sorted(qs) for quantile_input, qs in levels.items()}
 
 
 def _quantile_input(aggregate: Aggregate) -> tuple[str, bool, bool]:

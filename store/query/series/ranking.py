@@ -72,7 +72,7 @@ def formula_groups_sql(number: int, shape: QueryShape, slots: Slots) -> str:
     order = formula_groups.formula.sql(_formula_columns(formula_groups, values), slots.bind)
     inputs_by_rows: dict[tuple[str, str], list[int]] = {}
     for n in grouped_inputs:
-        formula_input = formula_groups.inputs[n]
+        formula_input = inputs[n]
         inputs_by_rows.setdefault((formula_input.metric, formula_input.condition), []).append(n)
     groups = [
         _inputs_sql(shape, input_indexes, grouped_inputs, slots)
