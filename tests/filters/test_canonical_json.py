@@ -63,10 +63,10 @@ async def texts_of(service: Service, some: list[Any]) -> Told:
         for read in (json_fields.property_group, json_fields.property_any_number)
     )
     array = slots.bind("Array(String)", documents)
-    same = json_fields.canonical_values(slots, encoded)
+    canonical_texts = json_fields.canonical_values(slots, encoded)
     rows = f"SELECT arrayJoin(arrayEnumerate({array})) AS n, {array}[n] AS properties"
     text = (
-        f"SELECT groupArray({group}) AS texts, {same} AS same,"  # noqa: S608 - slots
+        f"SELECT groupArray({group}) AS texts, {canonical_texts} AS same,"  # noqa: S608 - slots
         f" groupArray(tuple({number})).1 AS numbers FROM ({rows})"
     )
     (found,) = await service.context.store.select(Statement(text, slots.params), Told)
