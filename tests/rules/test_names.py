@@ -50,7 +50,7 @@ TESTING: Final = frozenset({"expected"})
 
 ALLOWED: Final = OUTCOMES | ARGUMENTS | MEMBERS | TESTING
 
-BASELINE: Final = {"bench": 144, "service": 255, "tests": 1441}
+BASELINE: Final = {"tests": 1364}
 """Bare words that are left: it may only shrink, and ends at nothing."""
 
 
