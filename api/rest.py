@@ -17,12 +17,12 @@ from resolvers import events, metrics, overview, recording
 from resolvers.context import Context
 from resolvers.overview import SERVICE
 from resolvers.series.request import SeriesArguments, SeriesSelection
-from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.events import Event
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
 from schema.recording import DeleteEventsInput
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
+from schema.series.aggregates import COUNT, Aggregate, AggregateKind
 from store.ingest.rows import Row
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM, SERIES_STREAM, Stream
 from store.journal.row_ids import row_id

@@ -11,9 +11,9 @@ from resolvers.context import Context
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.run import run_series
 from schema.errors import bad_input
-from schema.event_series import EventResult, GroupByInput, NumberBucketInput
 from schema.filters import EventFilter
 from schema.ranges import TimeRange
+from schema.series.event_series import EventResult, GroupByInput, NumberBucketInput
 from store.query.fields.json_fields import (
     keys_of,
     property_any_number,

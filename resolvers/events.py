@@ -9,12 +9,12 @@ import strawberry
 from resolvers import deletion, pages
 from resolvers.context import Context
 from resolvers.pages import ListQuery, Page, Presenter
+from schema.encoding import Cells, Columns
 from schema.errors import bad_input
 from schema.events import Event
 from schema.filters import EventFilter, StringFilter
 from schema.paging import Paging
 from schema.ranges import TimeRange
-from schema.ready import Cells, Columns
 from schema.recording import DeleteEventsInput, DeletePayload
 from schema.scalars import Instant, Json, Long
 from schema.selection import SelectedField

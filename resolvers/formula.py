@@ -26,12 +26,12 @@ from resolvers.series.result import (
 )
 from resolvers.series.run import check_arguments, check_cells, fetch_series
 from resolvers.series.values import BucketedRange, Value
-from schema.aggregates import Aggregate, aggregate
 from schema.buckets import Fill
+from schema.encoding import EncodedValue
 from schema.errors import bad_input
-from schema.formula import FormulaResult, FormulaSeries, NamedMetricInput
-from schema.ready import EncodedValue
-from schema.results import Caveat, Change, ResultMeta
+from schema.series.aggregates import Aggregate, aggregate
+from schema.series.formula import FormulaResult, FormulaSeries, NamedMetricInput
+from schema.series.results import Caveat, Change, ResultMeta
 from store.query.series.aggregates import in_engine
 from store.query.series.formulas import Formula, parse_formula
 from store.query.series.types import (

@@ -10,8 +10,8 @@ from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesSource
 from resolvers.series.result import Answers, RangeAnswer
 from resolvers.series.values import BucketedRange, SeriesValues, Value
-from schema.aggregates import Aggregate
 from schema.buckets import Fill
+from schema.series.aggregates import Aggregate
 from store.query.series.formulas import Formula
 from store.query.series.types import GroupColumn
 

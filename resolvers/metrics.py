@@ -12,17 +12,17 @@ from resolvers.pages import ListQuery, Page, Presenter
 from resolvers.series import run
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.run import run_series
-from schema.aggregates import COUNT
 from schema.catalogue import Sample
+from schema.encoding import Cells, Columns, items
 from schema.errors import AnalyticsError
 from schema.filters import MetricFilter
-from schema.metric_series import MetricResult
 from schema.paging import Paging
 from schema.ranges import TimeRange
-from schema.ready import Cells, Columns, items
 from schema.recording import DeletePayload
 from schema.scalars import Instant, Json, Long
-from schema.series import instants
+from schema.series.aggregates import COUNT
+from schema.series.bucket_times import instants
+from schema.series.metric_series import MetricResult
 from store.query import queries
 from store.query.catalogue import SummaryRow
 from store.query.fields.json_fields import tag_raw

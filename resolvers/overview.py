@@ -5,7 +5,7 @@ import platform
 
 from resolvers.context import Context
 from schema.health import Health, HealthStatus
-from schema.metric_series import Overview
+from schema.overview import Overview
 from schema.scalars import Json, Long
 from store.query import queries
 from store.query.filters.row_set import RowSet

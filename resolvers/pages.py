@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from resolvers.context import Context
+from schema.encoding import Columns
 from schema.errors import bad_input
 from schema.paging import Paging
-from schema.ready import Columns
 from store.query import pages, queries
 from store.query.filters.row_set import RowSet
 from store.query.pages import ListOrder, Slice, SortKey

@@ -14,7 +14,6 @@ from strawberry.utils.str_converters import to_camel_case
 from resolvers.context import Context
 from resolvers.series.request import SeriesArguments, SeriesSelection
 from resolvers.suggestions import near_names
-from schema.aggregates import Aggregate, AggregateKind
 from schema.catalogue import MetricKind
 from schema.errors import AnalyticsError
 from schema.filters import (
@@ -26,7 +25,8 @@ from schema.filters import (
     TagFilter,
 )
 from schema.ranges import TimeRange
-from schema.results import Caveat
+from schema.series.aggregates import Aggregate, AggregateKind
+from schema.series.results import Caveat
 from store.query import catalogue, evidence, queries
 from store.query.catalogue import DescriptionRow
 from store.query.evidence import CountRow, IndexRow, NameRow

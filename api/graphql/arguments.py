@@ -11,7 +11,7 @@ from schema.buckets import Fill, Granularity, WeekStart
 from schema.filters import MetricFilter
 from schema.ranges import CompareInput, TimeRangeInput
 from schema.scalars import Zone
-from schema.series_order import OrderByInput, series_order
+from schema.series.order import OrderByInput, series_order
 from store.query.time.buckets import MAX_BUCKETS
 
 Range = Annotated[TimeRangeInput, argument(description="Time range of the rows, half-open.")]

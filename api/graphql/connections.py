@@ -8,7 +8,7 @@ from strawberry import argument
 from strawberry.types import Info
 
 from resolvers.pages import Page
-from schema.ready import FieldValues, objects
+from schema.encoding import FieldValues, objects
 from schema.scalars import Long
 from schema.selection import SelectedField, selected_fields
 

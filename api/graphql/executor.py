@@ -7,7 +7,7 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from schema.ready import EncodedValue
+from schema.encoding import EncodedValue
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):

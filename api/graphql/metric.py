@@ -33,11 +33,11 @@ from resolvers.global_ids import METRIC, global_id
 from resolvers.series.request import SeriesSelection
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind, Sample, TagValue
-from schema.metric_series import MetricResult
 from schema.node import Node
 from schema.paging import Paging
 from schema.scalars import UTC_ZONE, Instant, Long
 from schema.selection import selected_fields
+from schema.series.metric_series import MetricResult
 from store.query.catalogue import SummaryRow
 from store.query.facets import TAGS, KeyRow
 

@@ -30,19 +30,19 @@ from resolvers import formula as formulas
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
-from schema.event_series import EventResult, GroupByInput
 from schema.events import Event
 from schema.filters import EventFilter
-from schema.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
 from schema.health import Health
-from schema.metric_series import Overview
 from schema.node import Node
+from schema.overview import Overview
 from schema.paging import Paging
 from schema.ranges import TimeRangeInput
 from schema.recording import SetAsideRow, StreamStats
 from schema.scalars import UTC_ZONE
 from schema.selection import selected_fields
-from schema.series_order import OrderDirection, SeriesOrder, series_order
+from schema.series.event_series import EventResult, GroupByInput
+from schema.series.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
+from schema.series.order import OrderDirection, SeriesOrder, series_order
 
 Name = Annotated[str, argument(description="Name, in full.")]
 MaxEntries = Annotated[int, argument(description="Maximum number of entries, 1 to 1000.")]

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from schema.catalogue import VALUE_TYPES, PropertyType
-from schema.results import GroupKey
 from schema.scalars import Json
+from schema.series.results import GroupKey
 from store.query.series.types import GroupColumn
 
 _SAFE_DIGITS: Final = 15

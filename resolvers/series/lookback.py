@@ -16,8 +16,8 @@ from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesArguments, SeriesSource
 from resolvers.series.result import Answers, RangeAnswer
 from resolvers.series.values import BucketedRange, Value, as_rate
-from schema.aggregates import COUNTS, Aggregate, AggregateKind
 from schema.buckets import Fill
+from schema.series.aggregates import COUNTS, Aggregate, AggregateKind
 from store.query.series.aggregates import in_engine
 from store.query.series.lookback import NewestRow, Window, newest_rows, window_totals
 from store.query.series.rows import series_rows

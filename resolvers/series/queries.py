@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.values import BucketedRange
-from schema.aggregates import COUNT, Aggregate
 from schema.buckets import Fill
+from schema.series.aggregates import COUNT, Aggregate
 from store.query.series.aggregates import in_engine
 from store.query.series.types import QueryShape, RankedGroups, Ranking, SeriesQuery
 from store.query.tables import METRICS

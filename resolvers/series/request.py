@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from schema.aggregates import Aggregate, AggregateKind, additive, aggregate, field_aggregate
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Zone
 from schema.selection import TYPENAME, SelectedField
-from schema.series_order import LARGEST_FIRST, SeriesOrder
+from schema.series.aggregates import Aggregate, AggregateKind, additive, aggregate, field_aggregate
+from schema.series.order import LARGEST_FIRST, SeriesOrder
 from store.query.series.types import GroupColumn
 
 MAX_SERIES: Final = 1000

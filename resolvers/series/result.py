@@ -13,10 +13,11 @@ from resolvers.series.group_keys import group_keys
 from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.values import BucketedRange, SeriesValues, Value, visible_buckets
-from schema.aggregates import Aggregate
-from schema.results import Caveat, GroupKey, ResultMeta
 from schema.scalars import Long
-from schema.series import Series, SeriesResult, Totals, instants
+from schema.series.aggregates import Aggregate
+from schema.series.bucket_times import instants
+from schema.series.results import Caveat, GroupKey, ResultMeta
+from schema.series.series import Series, SeriesResult, Totals
 from store.query.series.types import NO_VALUE, OTHER_SERIES, OVERALL_SERIES, SeriesRow
 
 T = TypeVar("T")

@@ -23,8 +23,8 @@ from resolvers.series.request import (
 from resolvers.series.result import Answers, RangeAnswer, present, result_meta
 from resolvers.series.values import BucketedRange
 from schema.errors import bad_input
-from schema.results import ResultMeta
-from schema.series import SeriesResult
+from schema.series.results import ResultMeta
+from schema.series.series import SeriesResult
 from store.query.series.types import OVERALL_SERIES, RankedGroups, SeriesQuery
 from store.query.time.ranges import ALL_TIME
 

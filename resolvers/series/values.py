@@ -9,12 +9,12 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from schema.aggregates import COUNTS, ZERO_OF_NOTHING, Aggregate, AggregateKind
 from schema.buckets import Fill
 from schema.ranges import TimeRange
-from schema.results import finite
 from schema.scalars import Instant
-from schema.series import Totals
+from schema.series.aggregates import COUNTS, ZERO_OF_NOTHING, Aggregate, AggregateKind
+from schema.series.results import finite
+from schema.series.series import Totals
 from store.query.series.aggregates import in_engine
 from store.query.series.types import SeriesRow
 from store.query.time.buckets import Buckets

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from resolvers.pages import Page
 from resolvers.series.values import BucketedRange, SeriesValues
-from schema.aggregates import COUNT, Aggregate, AggregateKind
 from schema.buckets import Fill, Granularity
 from schema.ranges import TimeRange
 from schema.scalars import Instant, rfc3339
-from schema.series import instants
+from schema.series.aggregates import COUNT, Aggregate, AggregateKind
+from schema.series.bucket_times import instants
 from store.query.series.plan import NO_RESULTS, Result, Results
 from store.query.series.rows import series_rows
 from store.query.series.types import Branch

@@ -39,6 +39,8 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PLANTED: Final = [
     ("store/limits.py", "import api.bodies", "api -> resolvers -> store -> schema"),
     ("schema/errors.py", "import resolvers.context", "api -> resolvers -> store -> schema"),
+    ("schema/scalars.py", "import schema.ranges", "rooms of schema"),
+    ("schema/funnel.py", "", "rooms of schema"),
     ("resolvers/context.py", "import api.rest", "api -> resolvers -> store -> schema"),
     ("store/query/sql.py", "import settings", "nothing imports the modules at the root"),
     ("api/bodies.py", "import app", "nothing imports the modules at the root"),

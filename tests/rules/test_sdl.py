@@ -8,7 +8,7 @@ from graphql import GraphQLSchema, build_schema, is_specified_directive, validat
 from strawberry.utils.str_converters import to_camel_case
 
 from api.graphql.schema import schema
-from schema.aggregates import AGGREGATES, AggregateKind
+from schema.series.aggregates import AGGREGATES, AggregateKind
 from store.query.series.aggregates import EXACT, RECIPES
 
 SDL: Final = Path("schema/schema.graphql").read_text()

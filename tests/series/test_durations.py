@@ -9,8 +9,8 @@ from graphql import GraphQLError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.aggregates import AggregateKind, aggregate
 from schema.errors import AnalyticsError
+from schema.series.aggregates import AggregateKind, aggregate
 from schema.time.dates import iso_date, parse_date
 from schema.time.durations import DurationMs, iso_duration, parse_duration
 from tests.oracle.calendar import CALENDAR_SETTINGS

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from resolvers.suggestions import near_names
-from schema.results import WARNING_CODES
+from schema.series.results import WARNING_CODES
 from store.query import evidence
 from tests.harness.apis import ask, record
 from tests.harness.service import Service

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from schema.aggregates import Aggregate, AggregateKind
+from schema.series.aggregates import Aggregate, AggregateKind
 from store.query.series import exact_sums
 from store.query.tables import METRICS
 

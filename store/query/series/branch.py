@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from schema.aggregates import Aggregate
+from schema.series.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_double, property_group
 from store.query.filters.operators import TIME_OPERATORS
 from store.query.series.plan import Plan, Property, PropertyOf, Results

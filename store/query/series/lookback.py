@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schema.aggregates import Aggregate
+from schema.series.aggregates import Aggregate
 from store.query.fields.json_fields import keys_of, property_number
 from store.query.series.aggregates import in_engine, needs_steps
 from store.query.series.branch import BranchDraft, property_expressions, shape_rows_sql

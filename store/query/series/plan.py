@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from schema.aggregates import COUNTS, Aggregate, AggregateKind
+from schema.series.aggregates import COUNTS, Aggregate, AggregateKind
 from store.query.series.aggregates import FIRST_PARAMETERS, Recipe, in_engine, recipe_of
 
 _INTEGERS: Final = msgspec.json.Decoder(list[int])

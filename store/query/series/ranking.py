@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from schema.aggregates import ZERO_OF_NOTHING, AggregateKind
+from schema.series.aggregates import ZERO_OF_NOTHING, AggregateKind
 from store.query.catalogue import contains
 from store.query.series.aggregates import in_engine, needs_steps
 from store.query.series.branch import (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
-from schema.aggregates import Aggregate
+from schema.series.aggregates import Aggregate
 from store.query.series.aggregates import in_engine, needs_steps
 from store.query.series.branch import (
     BranchDraft,

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from schema.aggregates import Aggregate
-from schema.event_series import EventField
-from schema.series_order import SeriesOrder
+from schema.series.aggregates import Aggregate
+from schema.series.event_series import EventField
+from schema.series.order import SeriesOrder
 from store.query.series.formulas import Formula
 from store.query.series.plan import Results
 from store.query.sql import Statement

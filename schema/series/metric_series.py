@@ -7,12 +7,12 @@ import strawberry
 from strawberry import argument
 from strawberry.types import Info
 
-from schema.aggregate_fields import with_aggregates
-from schema.aggregates import Aggregate, AggregateKind
-from schema.results import Change, GroupKey, ResultMeta
-from schema.scalars import Instant, Long
+from schema.scalars import Instant
 from schema.selection import selected_fields
-from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Series, SeriesResult
+from schema.series.aggregate_fields import with_aggregates
+from schema.series.aggregates import Aggregate, AggregateKind
+from schema.series.results import Change, GroupKey, ResultMeta
+from schema.series.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Series, SeriesResult
 
 
 @strawberry.type(description="Aggregates of points.")
@@ -131,12 +131,3 @@ class MetricResult:
     )
     def overall(self) -> MetricSeries:
         return MetricSeries.from_series(self.result.whole)
-
-
-@strawberry.type(description="Numbers of stored rows, and their names.")
-class Overview:
-    metric_count: Long = strawberry.field(description="Metric points stored.")
-    metric_names: list[str] = strawberry.field(description="Names of all metrics, sorted.")
-    event_count: Long = strawberry.field(description="Events stored.")
-    event_names: list[str] = strawberry.field(description="Names of all events, sorted.")
-    time: Instant = strawberry.field(description="Time of the count.")

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 import strawberry
 
-from schema.aggregates import COUNT, Aggregate, AggregateKind, aggregate
 from schema.filters import PropertyCast
+from schema.series.aggregates import COUNT, Aggregate, AggregateKind, aggregate
 
 
 @strawberry.enum(description="Direction of an order.")

@@ -8,9 +8,9 @@ import strawberry
 from strawberry import argument
 from strawberry.types.field import StrawberryField
 
-from schema.aggregates import AGGREGATES, DEFAULT_PER, Aggregate, AggregateKind, aggregate
 from schema.filters import PropertyCast
 from schema.scalars import DurationMs, Long
+from schema.series.aggregates import AGGREGATES, DEFAULT_PER, Aggregate, AggregateKind, aggregate
 
 T = TypeVar("T")
 

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import argument
 
-from schema.aggregates import AggregateKind
+from schema.encoding import EncodedValue
 from schema.filters import MetricFilter
-from schema.ready import EncodedValue
-from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant
-from schema.series import PREVIOUS_TIMES
-from schema.series_order import OrderDirection
+from schema.series.aggregates import AggregateKind
+from schema.series.order import OrderDirection
+from schema.series.results import Change, GroupKey, ResultMeta
+from schema.series.series import PREVIOUS_TIMES
 
 
 @strawberry.input(description="Aggregate of a metric, with its name in the formula.")

@@ -8,13 +8,13 @@ import strawberry
 from strawberry import argument
 from strawberry.types import Info
 
-from schema.aggregate_fields import Cast, with_aggregates
-from schema.aggregates import Aggregate, AggregateKind
 from schema.filters import PropertyCast
-from schema.results import Change, GroupKey, ResultMeta
 from schema.scalars import Instant
 from schema.selection import selected_fields
-from schema.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Series, SeriesResult
+from schema.series.aggregate_fields import Cast, with_aggregates
+from schema.series.aggregates import Aggregate, AggregateKind
+from schema.series.results import Change, GroupKey, ResultMeta
+from schema.series.series import PREVIOUS_COLUMNS, PREVIOUS_TIMES, Series, SeriesResult
 
 
 @strawberry.enum(description="A field of every event, to group by.")
