@@ -13,7 +13,8 @@ from resolvers.series.run import run_series
 from schema.errors import bad_input
 from schema.filters import EventFilter
 from schema.ranges import TimeRange
-from schema.series.event_series import EventResult, GroupByInput, NumberBucketInput
+from schema.series.event_series import EventResult
+from schema.series.group_by import GroupByInput, NumberBucketInput
 from store.query.fields.json_fields import (
     keys_of,
     property_any_number,

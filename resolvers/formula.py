@@ -305,8 +305,8 @@ def _present(
         )
 
     return FormulaResult(
-        begins=EncodedValue(msgspec.Raw(times)),
-        previous_begins=None
+        encoded_times=EncodedValue(msgspec.Raw(times)),
+        encoded_previous_times=None
         if previous_times is None
         else EncodedValue(msgspec.Raw(previous_times)),
         series=[formula_series(computed_series) for computed_series in series],

@@ -40,8 +40,9 @@ from schema.ranges import TimeRangeInput
 from schema.recording import SetAsideRow, StreamStats
 from schema.scalars import UTC_ZONE
 from schema.selection import selected_fields
-from schema.series.event_series import EventResult, GroupByInput
+from schema.series.event_series import EventResult
 from schema.series.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
+from schema.series.group_by import GroupByInput
 from schema.series.order import OrderDirection, SeriesOrder, series_order
 
 Name = Annotated[str, argument(description="Name, in full.")]

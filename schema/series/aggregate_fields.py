@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 Cast = Annotated[
     PropertyCast | None,
-    argument(description="What texts are read as; null: they stay texts."),
+    argument(description="Type to read texts as; null: they stay texts."),
 ]
 PropertyPath = Annotated[
     str, argument(description="Path of a property; `cart.total` is `total` in `cart`.")
@@ -29,7 +29,7 @@ _PARAMETERS: Final = {
             "q",
             Parameter.POSITIONAL_OR_KEYWORD,
             annotation=Annotated[
-                float, argument(description="From 0 to 1; 0.95 for the 95th percentile.")
+                float, argument(description="Level, from 0 to 1; 0.95 for the 95th percentile.")
             ],
         ),
         Parameter("property", Parameter.POSITIONAL_OR_KEYWORD, annotation=PropertyPath),
@@ -38,7 +38,7 @@ _PARAMETERS: Final = {
             Parameter.POSITIONAL_OR_KEYWORD,
             default=False,
             annotation=Annotated[
-                bool, argument(description="Exact, at the cost of all values in memory.")
+                bool, argument(description="Exact value, at the cost of all values in memory.")
             ],
         ),
         Parameter("cast", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Cast),
@@ -48,7 +48,7 @@ _PARAMETERS: Final = {
             default=DEFAULT_PER,
             annotation=Annotated[
                 DurationMs,
-                argument(description="Time that the growth relates to; not in months or years."),
+                argument(description="Unit of time of the rate; months and years are refused."),
             ],
         ),
     )

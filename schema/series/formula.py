@@ -11,7 +11,7 @@ from schema.scalars import Instant
 from schema.series.aggregates import AggregateKind
 from schema.series.order import OrderDirection
 from schema.series.results import Change, GroupKey, ResultMeta
-from schema.series.series import PREVIOUS_TIMES
+from schema.series.series_fields import PREVIOUS_TIMES
 
 
 @strawberry.input(description="Aggregate of a metric, with its name in the formula.")
@@ -67,8 +67,8 @@ class FormulaSeries:
 
 @strawberry.type(description="Result of a formula.")
 class FormulaResult:
-    begins: strawberry.Private[Any]
-    previous_begins: strawberry.Private[Any]
+    encoded_times: strawberry.Private[Any]
+    encoded_previous_times: strawberry.Private[Any]
     series: list[FormulaSeries] = strawberry.field(
         description="One series for each group of any input, ordered by `total`, null last; one"
         " series if nothing is grouped."
@@ -80,11 +80,11 @@ class FormulaResult:
         " points and the formula a value, in any series."
     )
     def times(self) -> list[Instant]:
-        return self.begins
+        return self.encoded_times
 
     @strawberry.field(description=PREVIOUS_TIMES)
     def previous_times(self) -> list[Instant] | None:
-        return self.previous_begins
+        return self.encoded_previous_times
 
 
 Text = Annotated[

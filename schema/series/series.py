@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -11,15 +11,6 @@ from schema.filters import PropertyCast
 from schema.selection import SelectedField
 from schema.series.aggregates import Aggregate, AggregateKind, additive, aggregate, field_aggregate
 from schema.series.results import Change, GroupKey, finite
-
-PREVIOUS_TIMES: Final = (
-    "Start of each bucket of the other range; null without `compare`. Entry n belongs to entry n of"
-    " `times`, though the ranges may differ in their number of buckets."
-)
-PREVIOUS_COLUMNS: Final = (
-    "Aggregates for each bucket of the other range, aligned with `previousTimes`; null without"
-    " `compare`. Their length differs from `columns` if the other range has more or fewer buckets."
-)
 
 Totals = Mapping[Aggregate, int | float | None]
 
@@ -141,21 +132,22 @@ class SeriesResult:
     previous_times: bytes | None = None
 
     @property
-    def whole(self) -> Series:
+    def overall_series(self) -> Series:
         """The series of all rows. Raises `LookupError` if it was not queried."""
         if self.overall is None:
             raise LookupError("the series of all rows was not queried")
         return self.overall
 
-    def shown_times(self) -> Any:  # noqa: ANN401 - it stands for a list
-        """Return the start times of the buckets, encoded."""
+    @property
+    def encoded_times(self) -> Any:  # noqa: ANN401 - it stands for a list
+        """Start times of the buckets, encoded."""
         return EncodedValue(msgspec.Raw(self.times))
 
-    def shown_previous_times(self) -> Any:  # noqa: ANN401 - it stands for a list, or null
-        """Return the start times of the buckets of the other range, encoded; None without one."""
-        return (
-            None if self.previous_times is None else EncodedValue(msgspec.Raw(self.previous_times))
-        )
+    @property
+    def encoded_previous_times(self) -> Any:  # noqa: ANN401 - it stands for a list, or null
+        """Start times of the buckets of the other range, encoded; None without one."""
+        times = self.previous_times
+        return None if times is None else EncodedValue(msgspec.Raw(times))
 
 
 def _encode(texts: Mapping[Aggregate, bytes]) -> dict[Aggregate, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from schema.series.aggregates import Aggregate
-from schema.series.event_series import EventField
+from schema.series.group_by import EventField
 from schema.series.order import SeriesOrder
 from store.query.series.formulas import Formula
 from store.query.series.plan import Results
