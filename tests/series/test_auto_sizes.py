@@ -25,14 +25,14 @@ ROWS: Final = re.findall(
 def test_the_table_is_what_auto_does(row: tuple[str, str, str, str]) -> None:
     """Each range of the table has the granularity and the points that it says."""
     last, preset, granularity, points = row
-    asked = (
+    range_input = (
         TimeRangeInput(last=parse_duration(last))
         if last
         else TimeRangeInput(preset=TimeRangePreset[preset])
     )
-    span = resolve_range(asked, NOW)
-    cut = buckets(span, Granularity.AUTO, MAX_POINTS, UTC_ZONE)
-    assert (cut.granularity.name, len(cut.starts)) == (granularity, int(points))
+    time_range = resolve_range(range_input, NOW)
+    result = buckets(time_range, Granularity.AUTO, MAX_POINTS, UTC_ZONE)
+    assert (result.granularity.name, len(result.starts)) == (granularity, int(points))
 
 
 def test_the_table_is_found() -> None:
@@ -47,9 +47,9 @@ def test_the_chart_is_what_auto_does() -> None:
 
 def test_most_ranges_have_enough_points() -> None:
     """60 to 300 points, but for 5 to 10 minutes and for 300 to 420 days."""
-    few = [one for one in samples() if not FEW_POINTS <= one.points <= MAX_POINTS]
+    exceptions = [sample for sample in samples() if not FEW_POINTS <= sample.points <= MAX_POINTS]
     minute, day = 60_000, 86_400_000
     assert all(
-        5 * minute <= one.length <= 10 * minute or 300 * day <= one.length <= 420 * day
-        for one in few
+        5 * minute <= sample.length <= 10 * minute or 300 * day <= sample.length <= 420 * day
+        for sample in exceptions
     )

@@ -26,18 +26,18 @@ from tests.oracle.calendar import (
 DAY = 86_400_000
 
 
-class Numbered(msgspec.Struct):
+class NumberedInstant(msgspec.Struct):
     """An instant, and the bucket that the engine puts it in."""
 
     ms: int
     number: int
 
 
-def numbers(cut: Buckets, moments: list[int]) -> Statement:
+def number_statement(buckets: Buckets, moments: list[int]) -> Statement:
     """Ask for the bucket of each instant."""
     rows = RowSet("metrics", "")
     slot = rows.bind("Array(Int64)", moments)
-    number = bucket_number(cut, rows.bind)
+    number = bucket_number(buckets, rows.bind)
     text = (
         f"SELECT toUnixTimestamp64Milli(time) AS ms, {number} AS number FROM"  # noqa: S608
         f" (SELECT fromUnixTimestamp64Milli(arrayJoin({slot}), 'UTC') AS time)"
@@ -49,29 +49,33 @@ async def test_engine_finds_the_same_bucket(service: Service) -> None:
     """Random instants and the edges of buckets, regular or not: the engine's number is ours."""
     loop = asyncio.get_running_loop()
 
-    def ask(cut: Buckets, moments: list[int]) -> list[Numbered]:
-        answer = service.context.store.select(numbers(cut, moments), Numbered)
+    def select_numbers(buckets: Buckets, moments: list[int]) -> list[NumberedInstant]:
+        answer = service.context.store.select(number_statement(buckets, moments), NumberedInstant)
         return asyncio.run_coroutine_threadsafe(answer, loop).result(60)
 
     @CALENDAR_SETTINGS
     @given(ranges, st.sampled_from(list(Granularity)), st.randoms(use_true_random=False))
-    def check(asked: TimeRange, granularity: Granularity, dice: Any) -> None:
-        cut = cut_or_suggestion(asked, granularity)
-        inside = [dice.randrange(cut.starts[0], cut.end) for _ in range(50)]
-        some = dice.sample(cut.starts, min(50, len(cut.starts)))
-        moments = [*inside, *some, *(start - 1 for start in some[1:] if start > cut.starts[0])]
-        moments.append(cut.end - 1)
-        for row in ask(cut, moments):
-            assert row.number == bisect_right(cut.starts, row.ms) - 1, rfc3339(Instant(row.ms))
+    def check(time_range: TimeRange, granularity: Granularity, dice: Any) -> None:
+        buckets = cut_or_suggestion(time_range, granularity)
+        inside = [dice.randrange(buckets.starts[0], buckets.end) for _ in range(50)]
+        edges = dice.sample(buckets.starts, min(50, len(buckets.starts)))
+        ends = [start - 1 for start in edges[1:] if start > buckets.starts[0]]
+        moments = [*inside, *edges, *ends, buckets.end - 1]
+        for row in select_numbers(buckets, moments):
+            assert row.number == bisect_right(buckets.starts, row.ms) - 1, rfc3339(Instant(row.ms))
 
     await asyncio.to_thread(check)
     for zone, _ in SPECIAL.values():
         days = cut_instants(zone, Granularity.DAY, 0, 8000 * DAY)
-        rows = await service.context.store.select(numbers(days, list(days.starts)), Numbered)
+        rows = await service.context.store.select(
+            number_statement(days, list(days.starts)), NumberedInstant
+        )
         assert [row.number for row in rows] == list(range(len(days.starts)))
-    most = cut_instants("UTC", Granularity.SECOND, 0, MAX_BUCKETS * 1000)
+    seconds = cut_instants("UTC", Granularity.SECOND, 0, MAX_BUCKETS * 1000)
     uneven = Buckets(
-        Granularity.SECOND, tuple(s + s // 2000 % 2 for s in most.starts), most.end, None
+        Granularity.SECOND, tuple(s + s // 2000 % 2 for s in seconds.starts), seconds.end, None
     )
-    rows = await service.context.store.select(numbers(uneven, list(uneven.starts)), Numbered)
+    rows = await service.context.store.select(
+        number_statement(uneven, list(uneven.starts)), NumberedInstant
+    )
     assert [row.number for row in rows] == list(range(MAX_BUCKETS))

@@ -41,7 +41,7 @@ CALENDAR: Final = [
     g for g in Granularity if g not in {**STEPS, **DAY_PARTS} and g is not Granularity.AUTO
 ]
 
-LOOKS: Final = {
+SAMPLING: Final = {
     Granularity.SECOND: (1, 1200),
     Granularity.TEN_SECONDS: (10, 3000),
     **dict.fromkeys(list(STEPS)[2:], (30, 2 * 86_400)),
@@ -70,7 +70,7 @@ REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
 @CALENDAR_SETTINGS
 @given(
     places,
-    st.tuples(st.sampled_from(list(LOOKS)), st.sampled_from(WeekStart)),
+    st.tuples(st.sampled_from(list(SAMPLING)), st.sampled_from(WeekStart)),
     shares,
     st.floats(0.001, 1),
     st.integers(0, 999),
@@ -86,22 +86,22 @@ def test_buckets_begin_where_the_clocks_say(
     zone, moment = place
     granularity, week_start = grain
     sunday = week_start is WeekStart.SUNDAY
-    stride, longest = LOOKS[granularity]
-    lasting = max(1, int(longest * length))
-    first: int = moment - int(lasting * before) * 1000 - ms
-    behind = first + lasting * 1000 - ms % 7
+    stride, longest = SAMPLING[granularity]
+    seconds = max(1, int(longest * length))
+    first: int = moment - int(seconds * before) * 1000 - ms
+    end = first + seconds * 1000 - ms % 7
     reach = REACH[granularity]
     assume(
         stride <= 30
         or first > reach * 1000 + instant_at("UTC", "1972-02-01")
         or zone != "Africa/Monrovia"
     )
-    low, high = first // 1000 - reach, behind // 1000 + reach
+    low, high = first // 1000 - reach, end // 1000 + reach
     starts = bucket_edges(zone, granularity, low, high, stride, sunday_weeks=sunday)
-    expected = [start for start, after in pairwise(starts) if after > first and start < behind]
-    cut = cut_instants(zone, granularity, first, behind, week_start)
-    assert [local_text(zone, s) for s in cut.starts] == [local_text(zone, s) for s in expected]
-    assert cut.end == min(start for start in starts if start >= behind)
+    expected = [start for start, after in pairwise(starts) if after > first and start < end]
+    result = cut_instants(zone, granularity, first, end, week_start)
+    assert [local_text(zone, s) for s in result.starts] == [local_text(zone, s) for s in expected]
+    assert result.end == min(start for start in starts if start >= end)
 
 
 def test_no_change_of_any_clock_is_missed() -> None:
@@ -109,8 +109,8 @@ def test_no_change_of_any_clock_is_missed() -> None:
     for zone in ZONES[::12]:
         for year in range(2000, 2040):
             start = instant_at("UTC", f"{year}-01-01")
-            cut = cut_instants(zone, Granularity.DAY, start, start + 366 * DAY)
-            for moment in cut.starts[1:]:
+            result = cut_instants(zone, Granularity.DAY, start, start + 366 * DAY)
+            for moment in result.starts[1:]:
                 clock, before = (
                     local_time(zone, moment // 1000),
                     local_time(zone, moment // 1000 - 1),
@@ -127,89 +127,92 @@ def test_no_change_of_any_clock_is_missed() -> None:
     st.randoms(use_true_random=False),
 )
 def test_buckets_tile_the_range(
-    asked: TimeRange, granularity: Granularity, most: int, dice: Any
+    time_range: TimeRange, granularity: Granularity, max_points: int, dice: Any
 ) -> None:
     """Any range in any zone: no gap, no overlap, nothing empty, no bucket that is not needed."""
-    zone = asked.timezone
-    cut = cut_or_suggestion(asked, granularity, most)
-    assert 1 <= len(cut.starts) <= (most if granularity is Granularity.AUTO else MAX_BUCKETS)
-    assert cut.times == list(cut.starts)
-    all_edges = [*cut.starts, cut.end]
-    assert all(start < after for start, after in pairwise(all_edges))
-    assert all_edges[0] <= asked.from_ < all_edges[1]
-    assert all_edges[-2] < asked.to <= all_edges[-1]
-    assert sum(cut.lengths) == cut.end - cut.starts[0]
-    assert (cut.step is not None) == (len(set(cut.lengths)) == 1)
-    assert sum(cut.widths(asked, asked.to)) == asked.to - asked.from_
+    zone = time_range.timezone
+    result = cut_or_suggestion(time_range, granularity, max_points)
+    limit = max_points if granularity is Granularity.AUTO else MAX_BUCKETS
+    assert 1 <= len(result.starts) <= limit
+    assert result.times == list(result.starts)
+    edges = [*result.starts, result.end]
+    assert all(start < after for start, after in pairwise(edges))
+    assert edges[0] <= time_range.from_ < edges[1]
+    assert edges[-2] < time_range.to <= edges[-1]
+    assert sum(result.lengths) == result.end - result.starts[0]
+    assert (result.step is not None) == (len(set(result.lengths)) == 1)
+    assert sum(result.widths(time_range, time_range.to)) == time_range.to - time_range.from_
     for _ in range(5):
-        here = dice.randrange(asked.from_, asked.to)
-        number = bisect_right(cut.starts, here) - 1
-        start, last = all_edges[number], all_edges[number + 1] - 1
-        if cut.granularity in STEPS:
-            step = STEPS[cut.granularity]
+        moment = dice.randrange(time_range.from_, time_range.to)
+        index = bisect_right(result.starts, moment) - 1
+        start, last = edges[index], edges[index + 1] - 1
+        if result.granularity in STEPS:
+            step = STEPS[result.granularity]
             assert last - start < step * 1000
-            phases = {utc_offset(zone, m // 1000) % step for m in (start, here, last)}
+            phases = {utc_offset(zone, m // 1000) % step for m in (start, moment, last)}
             assert len(phases) == 1
-        elif cut.granularity in DAY_PARTS:
-            step = DAY_PARTS[cut.granularity] * HOUR
+        elif result.granularity in DAY_PARTS:
+            step = DAY_PARTS[result.granularity] * HOUR
             assert last - start < step + 24 * HOUR
-            assert bucket_key(cut.granularity, local_time(zone, start // 1000)) >= bucket_key(
-                cut.granularity, local_time(zone, (start - 1) // 1000)
+            assert bucket_key(result.granularity, local_time(zone, start // 1000)) >= bucket_key(
+                result.granularity, local_time(zone, (start - 1) // 1000)
             )
-        elif cut.granularity in CALENDAR:
-            days = {period_key(cut.granularity, latest_day(zone, m)) for m in (start, here, last)}
+        elif result.granularity in CALENDAR:
+            days = {
+                period_key(result.granularity, latest_day(zone, m)) for m in (start, moment, last)
+            }
             assert len(days) == 1
 
 
 @CALENDAR_SETTINGS
 @given(ranges, st.integers(1, 3000))
-def test_auto_is_the_finest_that_fits(asked: TimeRange, most: int) -> None:
+def test_auto_is_the_finest_that_fits(time_range: TimeRange, max_points: int) -> None:
     """AUTO keeps to `maxPoints`, and the next finer granularity would not."""
-    cut = buckets(asked, Granularity.AUTO, most, asked.timezone)
-    assert len(cut.starts) <= most
-    order = [*STEPS, *DAY_PARTS, *CALENDAR, Granularity.AUTO]
-    if finer := order[: order.index(cut.granularity)]:
-        other = cut_or_suggestion(asked, finer[-1])
-        assert other.granularity is not finer[-1] or len(other.starts) > most
-    if cut.granularity is not Granularity.AUTO:
-        assert cut == buckets(asked, cut.granularity, most, asked.timezone)
+    result = buckets(time_range, Granularity.AUTO, max_points, time_range.timezone)
+    assert len(result.starts) <= max_points
+    granularities = [*STEPS, *DAY_PARTS, *CALENDAR, Granularity.AUTO]
+    if finer := granularities[: granularities.index(result.granularity)]:
+        finer_result = cut_or_suggestion(time_range, finer[-1])
+        assert finer_result.granularity is not finer[-1] or len(finer_result.starts) > max_points
+    if result.granularity is not Granularity.AUTO:
+        assert result == buckets(time_range, result.granularity, max_points, time_range.timezone)
 
 
 def test_range_that_even_years_do_not_fit_is_one_bucket() -> None:
     """One point for a range over New Year: the range itself, which cuts nothing."""
-    asked = local_range("UTC", "2022-12-31T12:00", "2023-01-02T12:00")
-    cut = buckets(asked, Granularity.AUTO, 1, Zone("UTC"))
-    assert cut == Buckets(Granularity.AUTO, (asked.from_,), asked.to, 2 * DAY)
-    assert cut.partial(asked, asked.to) == [False]
+    time_range = local_range("UTC", "2022-12-31T12:00", "2023-01-02T12:00")
+    result = buckets(time_range, Granularity.AUTO, 1, Zone("UTC"))
+    assert result == Buckets(Granularity.AUTO, (time_range.from_,), time_range.to, 2 * DAY)
+    assert result.partial(time_range, time_range.to) == [False]
     earlier = local_range("UTC", "2025-12-30T12:00", "2025-12-31T11:00")
-    one = previous_buckets(cut, earlier, Zone("UTC"))
-    assert (one.starts, one.end) == ((earlier.from_,), earlier.to)
+    previous = previous_buckets(result, earlier, Zone("UTC"))
+    assert (previous.starts, previous.end) == ((earlier.from_,), earlier.to)
 
 
 def test_partial_buckets_and_widths() -> None:
     """What the range cuts off, and what has not been yet, is no part of a bucket's width."""
     hours = "2026-06-01T09:30", "2026-06-01T14:00"
-    asked = local_range("UTC", *hours)
-    cut = buckets(asked, Granularity.HOUR, 300, Zone("UTC"))
-    late = asked.to
-    assert cut.widths(asked, late) == [HOUR // 2, *[HOUR] * 4]
-    assert cut.partial(asked, late) == [True, *[False] * 4]
+    time_range = local_range("UTC", *hours)
+    result = buckets(time_range, Granularity.HOUR, 300, Zone("UTC"))
+    end = time_range.to
+    assert result.widths(time_range, end) == [HOUR // 2, *[HOUR] * 4]
+    assert result.partial(time_range, end) == [True, *[False] * 4]
     now = instant_at("UTC", "2026-06-01T12:15")
-    assert cut.widths(asked, now) == [HOUR // 2, HOUR, HOUR, HOUR // 4 + 1, 0]
-    assert cut.partial(asked, now) == [True, False, False, True, True]
+    assert result.widths(time_range, now) == [HOUR // 2, HOUR, HOUR, HOUR // 4 + 1, 0]
+    assert result.partial(time_range, now) == [True, False, False, True, True]
     last = Instant(instant_at("UTC", "2026-06-01T12:00") - 1)
-    assert cut.partial(asked, last) == [True, False, False, True, True]
-    assert cut.partial(asked, Instant(last - 1)) == [True, False, True, True, True]
-    assert cut.widths(asked, Instant(0)) == [0] * 5
+    assert result.partial(time_range, last) == [True, False, False, True, True]
+    assert result.partial(time_range, Instant(last - 1)) == [True, False, True, True, True]
+    assert result.widths(time_range, Instant(0)) == [0] * 5
 
 
-@pytest.mark.parametrize("most", [0, -1, MAX_BUCKETS + 1, 2**40])
+@pytest.mark.parametrize("max_points", [0, -1, MAX_BUCKETS + 1, 2**40])
 @pytest.mark.parametrize("granularity", [Granularity.AUTO, Granularity.DAY])
-def test_points_out_of_bounds_are_refused(granularity: Granularity, most: int) -> None:
+def test_points_out_of_bounds_are_refused(granularity: Granularity, max_points: int) -> None:
     """`maxPoints` is from 1 to 11,000, also where it is not needed."""
-    with pytest.raises(AnalyticsError) as refused:
-        buckets(time_range(0, DAY), granularity, most, Zone("UTC"))
-    error = refused.value
+    with pytest.raises(AnalyticsError) as excinfo:
+        buckets(time_range(0, DAY), granularity, max_points, Zone("UTC"))
+    error = excinfo.value
     assert (error.status, error.field, error.limit) == (422, "maxPoints", MAX_BUCKETS)
 
 
@@ -226,10 +229,10 @@ def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
         (Granularity.SIX_HOURS, 0, 3000 * DAY): "TWELVE_HOURS",
         (Granularity.DAY, 0, 130 * 365 * DAY): "WEEK",
     }
-    for (granularity, first, behind), fits in refusals.items():
-        with pytest.raises(AnalyticsError) as refused:
-            cut_instants("UTC", granularity, first, behind)
-        error = refused.value
+    for (granularity, first, end), fits in refusals.items():
+        with pytest.raises(AnalyticsError) as excinfo:
+            cut_instants("UTC", granularity, first, end)
+        error = excinfo.value
         assert (error.status, error.field, error.limit) == (422, "granularity", MAX_BUCKETS)
         assert error.message == (
             f"granularity: {granularity.name} makes more than 11000 buckets of this range;"
@@ -252,9 +255,9 @@ def test_previous_buckets_are_cut_alike() -> None:
 def test_previous_range_that_is_far_longer_is_refused() -> None:
     """Ten years can't be cut into the seconds of an hour; up to twice the limit can."""
     seconds = cut_instants("UTC", Granularity.SECOND, 0, HOUR)
-    twice = time_range(0, 2 * MAX_BUCKETS * 1000)
-    assert len(previous_buckets(seconds, twice, Zone("UTC")).starts) == 2 * MAX_BUCKETS
-    with pytest.raises(AnalyticsError) as refused:
+    longest = time_range(0, 2 * MAX_BUCKETS * 1000)
+    assert len(previous_buckets(seconds, longest, Zone("UTC")).starts) == 2 * MAX_BUCKETS
+    with pytest.raises(AnalyticsError) as excinfo:
         previous_buckets(seconds, time_range(0, 3650 * DAY), Zone("UTC"))
-    error = refused.value
+    error = excinfo.value
     assert (error.status, error.field, error.limit) == (422, "compare", 2 * MAX_BUCKETS)

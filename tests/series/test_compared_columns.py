@@ -16,7 +16,7 @@ HOUR: Final = 3_600_000
 
 
 @pytest.fixture(autouse=True)
-def stopped(service: Service) -> Iterator[None]:
+def frozen_clock(service: Service) -> Iterator[None]:
     """Stop the clock."""
     with stop_clock(service, NOW):
         yield
@@ -27,25 +27,31 @@ def event(name: str, moment: int) -> dict[str, Any]:
     return {"event_name": name, "timestamp": moment}
 
 
-async def trend(service: Service, name: str, asked: str, selected: str) -> Any:
+async def trend(service: Service, name: str, arguments: str, selection: str) -> Any:
     """Ask for the events of a name."""
-    text = f'{{eventTrend({asked} where: {{name: {{eq: "{name}"}}}}) {{{selected}}}}}'
+    text = f'{{eventTrend({arguments} where: {{name: {{eq: "{name}"}}}}) {{{selection}}}}}'
     return (await ask(service, text))["eventTrend"]
 
 
-async def same_every_day(service: Service) -> None:
+async def record_hourly_events(service: Service) -> None:
     """Record an event at a quarter past each hour that clocks in Berlin show, since January."""
     begin = instant_at(ZONE, "2026-01-01T00:15")
     moments = range(begin, NOW, HOUR)
-    shown = {local_time(ZONE, moment // 1000).replace(tzinfo=None): moment for moment in moments}
+    moments_by_clock = {
+        local_time(ZONE, moment // 1000).replace(tzinfo=None): moment for moment in moments
+    }
     spring = instant_at(ZONE, "2026-03-29T03:15")  # the hour that March 29 lacks
-    await record(service, "/events", *(event("even", m) for m in [*shown.values(), spring]))
+    await record(
+        service,
+        "/events",
+        *(event("even", moment) for moment in [*moments_by_clock.values(), spring]),
+    )
 
 
 async def test_same_traffic_is_no_change(service: Service) -> None:
     """With the same traffic every day, at 9:13 on a morning, days with a change among them."""
-    await same_every_day(service)
-    ranges = [
+    await record_hourly_events(service)
+    range_texts = [
         *(f"{{preset: {name}}}" for name in ("TODAY", "YESTERDAY", "LAST_7_DAYS")),
         *(f"{{preset: {name}}}" for name in ("LAST_28_DAYS", "LAST_30_DAYS", "LAST_WEEK")),
         *(f"{{preset: {name}}}" for name in ("THIS_WEEK", "THIS_MONTH")),
@@ -55,17 +61,17 @@ async def test_same_traffic_is_no_change(service: Service) -> None:
         f'{{between: {{from: "{rfc3339(instant_at(ZONE, "2026-04-01"))}"}}}}',
         f'{{between: {{from: "{rfc3339(instant_at(ZONE, "2026-03-29"))}"}}}}',
     ]
-    for asked in ranges:
-        found = await trend(
+    for range_text in range_texts:
+        result = await trend(
             service,
             "even",
-            f'range: {asked} timezone: "{ZONE}" compare: {{mode: PREVIOUS_PERIOD}}',
+            f'range: {range_text} timezone: "{ZONE}" compare: {{mode: PREVIOUS_PERIOD}}',
             "series {total {count} previousTotal {count} change {ratio}} times previousTimes",
         )
-        (one,) = found["series"]
-        assert one["change"]["ratio"] == 0, (asked, one)
-        assert one["total"]["count"] >= 9
-        assert len(found["times"]) - len(found["previousTimes"]) in range(-2, 3)
+        (series,) = result["series"]
+        assert series["change"]["ratio"] == 0, (range_text, series)
+        assert series["total"]["count"] >= 9
+        assert len(result["times"]) - len(result["previousTimes"]) in range(-2, 3)
 
 
 async def test_leap_day_has_a_column(service: Service) -> None:
@@ -73,7 +79,7 @@ async def test_leap_day_has_a_column(service: Service) -> None:
     moments = [instant_at("UTC", "2024-02-29T12:00"), instant_at("UTC", "2024-02-01T12:00")]
     await record(service, "/events", *(event("leap", moment) for moment in moments))
     for fill in ("NULL", "ZERO", "NONE", "PREVIOUS", "LINEAR"):
-        found = await trend(
+        result = await trend(
             service,
             "leap",
             'range: {dates: {from: "2025-02-01", to: "2025-02-28"}} granularity: DAY'
@@ -81,14 +87,14 @@ async def test_leap_day_has_a_column(service: Service) -> None:
             "times previousTimes series {previousTotal {count} columns {count}"
             " previousColumns {count} points {time previous {count}}}",
         )
-        (one,) = found["series"]
-        assert one["previousTotal"]["count"] == 2
-        assert sum(one["previousColumns"]["count"]) == 2
-        assert len(one["previousColumns"]["count"]) == len(found["previousTimes"])
-        assert found["previousTimes"][-1] == "2024-02-29T00:00:00.000Z"
-        assert len(found["times"]) == len(one["columns"]["count"]) == len(one["points"])
-        assert len(found["times"]) == (1 if fill == "NONE" else 28)
-        assert all(point["previous"] is not None for point in one["points"])
+        (series,) = result["series"]
+        assert series["previousTotal"]["count"] == 2
+        assert sum(series["previousColumns"]["count"]) == 2
+        assert len(series["previousColumns"]["count"]) == len(result["previousTimes"])
+        assert result["previousTimes"][-1] == "2024-02-29T00:00:00.000Z"
+        assert len(result["times"]) == len(series["columns"]["count"]) == len(series["points"])
+        assert len(result["times"]) == (1 if fill == "NONE" else 28)
+        assert all(point["previous"] is not None for point in series["points"])
 
 
 @pytest.mark.parametrize("fill", ["NULL", "ZERO", "PREVIOUS", "LINEAR"])
@@ -96,7 +102,7 @@ async def test_short_month_has_no_more_columns_than_days(service: Service, fill:
     """March against February: points of the 29th to the 31st have no previous, nor do columns."""
     moments = [instant_at("UTC", "2026-02-10T12:00"), instant_at("UTC", "2026-03-10T12:00")]
     await record(service, "/events", *(event(f"short {fill}", moment) for moment in moments))
-    found = await trend(
+    result = await trend(
         service,
         f"short {fill}",
         'range: {dates: {from: "2026-03-01", to: "2026-03-31"}} granularity: DAY'
@@ -104,12 +110,12 @@ async def test_short_month_has_no_more_columns_than_days(service: Service, fill:
         'previousTimes series {previousColumns {count sum(property: "x")}'
         ' points {previous {count sum(property: "x")}}}',
     )
-    (one,) = found["series"]
-    previous = [point["previous"] for point in one["points"]]
-    assert [one is None for one in previous] == [False] * 28 + [True] * 3
-    for of in ("count", "sum"):
-        assert one["previousColumns"][of] == [values[of] for values in previous[:28]]
-    assert found["previousTimes"] == [
+    (series,) = result["series"]
+    previous = [point["previous"] for point in series["points"]]
+    assert [values is None for values in previous] == [False] * 28 + [True] * 3
+    for field in ("count", "sum"):
+        assert series["previousColumns"][field] == [values[field] for values in previous[:28]]
+    assert result["previousTimes"] == [
         rfc3339(Instant(instant_at("UTC", f"2026-02-{day:02d}"))) for day in range(1, 29)
     ]
 
@@ -118,7 +124,7 @@ async def test_left_out_buckets_belong_together(service: Service) -> None:
     """NONE leaves out what is empty in both ranges, so that no column of either is lost."""
     moments = [instant_at("UTC", f"2026-02-{day}") for day in ("01", "05", "08", "10")]
     await record(service, "/events", *(event("none", moment) for moment in moments))
-    found = await trend(
+    result = await trend(
         service,
         "none",
         'range: {dates: {from: "2026-02-08", to: "2026-02-14"}} granularity: DAY'
@@ -126,13 +132,13 @@ async def test_left_out_buckets_belong_together(service: Service) -> None:
         "times previousTimes series {columns {count} previousColumns {count}"
         " points {time values {count} previous {count}}}",
     )
-    (one,) = found["series"]
-    days = [time[5:10] for time in found["times"]]
+    (series,) = result["series"]
+    days = [time[5:10] for time in result["times"]]
     assert days == ["02-08", "02-10", "02-12"]
-    assert [time[5:10] for time in found["previousTimes"]] == ["02-01", "02-03", "02-05"]
-    assert one["columns"]["count"] == [1, 1, 0]
-    assert one["previousColumns"]["count"] == [1, 0, 1]
-    assert [point["previous"]["count"] for point in one["points"]] == [1, 0, 1]
+    assert [time[5:10] for time in result["previousTimes"]] == ["02-01", "02-03", "02-05"]
+    assert series["columns"]["count"] == [1, 1, 0]
+    assert series["previousColumns"]["count"] == [1, 0, 1]
+    assert [point["previous"]["count"] for point in series["points"]] == [1, 0, 1]
 
 
 async def test_no_other_range_no_times(service: Service) -> None:
@@ -142,10 +148,10 @@ async def test_no_other_range_no_times(service: Service) -> None:
         eventTrend(range: {last: "1h"}) {previousTimes}
         metricFormula(formula: "a", inputs: [{as: "a", metric: "alone"}], range: {last: "1h"})
         {previousTimes}}"""
-    found = await ask(service, text)
-    assert found["metric"]["query"]["previousTimes"] is None
-    assert found["eventTrend"]["previousTimes"] is None
-    assert found["metricFormula"]["previousTimes"] is None
+    data = await ask(service, text)
+    assert data["metric"]["query"]["previousTimes"] is None
+    assert data["eventTrend"]["previousTimes"] is None
+    assert data["metricFormula"]["previousTimes"] is None
 
 
 async def test_previous_times_of_a_formula(service: Service) -> None:
@@ -155,57 +161,57 @@ async def test_previous_times_of_a_formula(service: Service) -> None:
         for day in range(1, 15)
     ]
     await record(service, "/metrics", *rows)
-    asked = (
+    arguments = (
         'range: {dates: {from: "2026-03-08", to: "2026-03-14"}} granularity: DAY'
         " compare: {mode: PREVIOUS_WEEK}"
     )
-    text = f"""{{metric(name: "both") {{query({asked}) {{
+    text = f"""{{metric(name: "both") {{query({arguments}) {{
           previousTimes series {{previousColumns {{avg}}}}}}}}
-        metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {asked})
+        metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {arguments})
         {{previousTimes series {{previousValues}}}}
-        only: metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {asked})
+        only: metricFormula(formula: "a * 2", inputs: [{{as: "a", metric: "both"}}] {arguments})
         {{previousTimes}}}}"""
-    found = await ask(service, text)
+    data = await ask(service, text)
     times = [rfc3339(instant_at("UTC", f"2026-03-0{day}")) for day in range(1, 8)]
-    own = found["metric"]["query"]
-    assert own["previousTimes"] == times
-    assert own["series"][0]["previousColumns"]["avg"] == [*range(1, 8)]
+    result = data["metric"]["query"]
+    assert result["previousTimes"] == times
+    assert result["series"][0]["previousColumns"]["avg"] == [*range(1, 8)]
     for alias in ("metricFormula", "only"):
-        assert found[alias]["previousTimes"] == times
-    assert found["metricFormula"]["series"][0]["previousValues"] == [2 * n for n in range(1, 8)]
+        assert data[alias]["previousTimes"] == times
+    assert data["metricFormula"]["series"][0]["previousValues"] == [2 * n for n in range(1, 8)]
 
 
 async def test_weeks_from_sunday(service: Service) -> None:
     """`weekStart` moves buckets, presets, and what they are compared with; lists take it, too."""
     moments = [instant_at(ZONE, f"2026-03-{day}T12:00") for day in range(21, 32)]
     await record(service, "/events", *(event("weeks", moment) for moment in moments))
-    asked = f'timezone: "{ZONE}" weekStart: SUNDAY'
-    found = await trend(
+    arguments = f'timezone: "{ZONE}" weekStart: SUNDAY'
+    result = await trend(
         service,
         "weeks",
-        f"range: {{preset: LAST_WEEK}} granularity: WEEK {asked}"
+        f"range: {{preset: LAST_WEEK}} granularity: WEEK {arguments}"
         " compare: {range: {preset: THIS_WEEK}}",
         "times previousTimes series {columns {count} previousColumns {count}}",
     )
-    assert found["times"] == [rfc3339(instant_at(ZONE, "2026-03-22"))]
-    assert found["previousTimes"] == [rfc3339(instant_at(ZONE, "2026-03-29"))]
-    (one,) = found["series"]
-    assert (one["columns"]["count"], one["previousColumns"]["count"]) == ([7], [3])
-    text = f"""{{events(range: {{preset: LAST_WEEK}} {asked}
+    assert result["times"] == [rfc3339(instant_at(ZONE, "2026-03-22"))]
+    assert result["previousTimes"] == [rfc3339(instant_at(ZONE, "2026-03-29"))]
+    (series,) = result["series"]
+    assert (series["columns"]["count"], series["previousColumns"]["count"]) == ([7], [3])
+    text = f"""{{events(range: {{preset: LAST_WEEK}} {arguments}
         where: {{name: {{eq: "weeks"}}}}) {{totalCount}}}}"""
     assert (await ask(service, text))["events"]["totalCount"] == 7
 
 
 async def test_new_inputs_are_refused_with_reasons(service: Service) -> None:
     """Bad dates and durations say what is wrong with them, as typed errors."""
-    for asked, field, message in (
+    for range_text, field, message in (
         ('{dates: {from: "2026-03-02", to: "2026-03-01"}}', "dates", "must end after it begins"),
         ('{dates: {from: "2000-01-01"}}', "dates", "at most 10 years"),
         ('{dates: {from: "2026-02-29"}}', None, "Date must be"),
         ('{last: "P11Y"}', "last", "at most 10 years"),
         ('{last: "PT1.5H30M"}', None, "smallest unit"),
     ):
-        answer = await service.graphql(f"{{eventTrend(range: {asked}) {{times}}}}")
+        answer = await service.graphql(f"{{eventTrend(range: {range_text}) {{times}}}}")
         (error,) = answer["errors"]
         assert message in error["message"], error
         assert (error["extensions"]["code"] == "BAD_USER_INPUT") == (field is not None)
@@ -229,8 +235,8 @@ async def test_formula_has_all_of_the_other_range(service: Service) -> None:
         range: {dates: {from: "2025-02-01", to: "2025-02-28"}} fill: %s
         compare: {mode: YEAR_OVER_YEAR}) {times previousTimes series {values previousValues}}}"""
     for fill, count in (("NULL", 28), ("NONE", 28)):
-        found = (await ask(service, text % fill))["metricFormula"]
-        (one,) = found["series"]
-        assert one["previousValues"] == [*range(1, 30)]
-        assert len(found["previousTimes"]) == 29
-        assert len(found["times"]) == len(one["values"]) == count
+        result = (await ask(service, text % fill))["metricFormula"]
+        (series,) = result["series"]
+        assert series["previousValues"] == [*range(1, 30)]
+        assert len(result["previousTimes"]) == 29
+        assert len(result["times"]) == len(series["values"]) == count

@@ -33,18 +33,18 @@ TODAY: Final = TimeRangeInput(preset=TimeRangePreset.TODAY)
 BEFORE: Final = CompareInput(mode=CompareMode.PREVIOUS_PERIOD)
 
 
-def written(zone: str, first: str, behind: str) -> TimeRange:
+def range_between(zone: str, first: str, end: str) -> TimeRange:
     """Return the range between two local times, as `between` makes it."""
-    ends = (instant_at(zone, time) for time in (first, behind))
-    return resolve_range(range_input(*ends), NOON, Zone(zone))
+    edges = (instant_at(zone, time) for time in (first, end))
+    return resolve_range(range_input(*edges), NOON, Zone(zone))
 
 
-def ends(span: TimeRange) -> tuple[int, int]:
+def ends(time_range: TimeRange) -> tuple[int, int]:
     """Return both ends of a range."""
-    return span.from_, span.to
+    return time_range.from_, time_range.to
 
 
-COMPARED: Final = {
+COMPARISONS: Final = {
     "day before": (
         "PREVIOUS_PERIOD Europe/Berlin",
         "2026-03-30 2026-03-31",
@@ -219,13 +219,13 @@ COMPARED: Final = {
 }
 
 
-@pytest.mark.parametrize("kind", COMPARED)
+@pytest.mark.parametrize("kind", COMPARISONS)
 def test_comparison(kind: str) -> None:
     """Each mode in odd zones, by hand."""
-    mode, zone = COMPARED[kind][0].split()
-    span, expected = (written(zone, *times.split()) for times in COMPARED[kind][1:])
-    found = comparison(span, CompareInput(mode=CompareMode[mode]), Zone(zone), NOON)
-    assert ends(found) == ends(expected)
+    mode, zone = COMPARISONS[kind][0].split()
+    time_range, expected = (range_between(zone, *times.split()) for times in COMPARISONS[kind][1:])
+    previous = comparison(time_range, CompareInput(mode=CompareMode[mode]), Zone(zone), NOON)
+    assert ends(previous) == ends(expected)
 
 
 TO_DATE: Final = {
@@ -261,47 +261,49 @@ TO_DATE: Final = {
 @pytest.mark.parametrize("kind", TO_DATE)
 def test_presets_are_compared_with_the_same_clock_times(kind: str) -> None:
     """PREVIOUS_PERIOD of each preset, by hand: whole days, weeks, months or years earlier."""
-    asked, now, expected = TO_DATE[kind]
-    name, zone = asked.split()
+    preset, now, expected = TO_DATE[kind]
+    name, zone = preset.split()
     moment = Instant(instant_at(zone, now) - (not now.endswith("999")))
-    span = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), moment, Zone(zone))
-    found = comparison(span, BEFORE, Zone(zone), moment)
-    assert ends(found) == tuple(instant_at(zone, time) for time in expected.split())
+    time_range = resolve_range(TimeRangeInput(preset=TimeRangePreset[name]), moment, Zone(zone))
+    previous = comparison(time_range, BEFORE, Zone(zone), moment)
+    assert ends(previous) == tuple(instant_at(zone, time) for time in expected.split())
 
 
 def test_a_rolling_range_keeps_its_length() -> None:
     """`last` is a mere length, also where it begins at midnight and the days have 23 hours."""
     now = Instant(instant_at("Europe/Berlin", "2026-03-30") - 1)
     for last in (DurationMs(23 * HOUR), DurationMs(5 * HOUR), DurationMs(0, months=1)):
-        span = resolve_range(TimeRangeInput(last=last), now, Zone("Europe/Berlin"))
-        found = comparison(span, BEFORE, Zone("Europe/Berlin"), now)
-        assert ends(found) == (2 * span.from_ - span.to, span.from_)
+        time_range = resolve_range(TimeRangeInput(last=last), now, Zone("Europe/Berlin"))
+        previous = comparison(time_range, BEFORE, Zone("Europe/Berlin"), now)
+        assert ends(previous) == (2 * time_range.from_ - time_range.to, time_range.from_)
 
 
 def test_seven_days_with_a_change_are_compared_with_seven_days() -> None:
     """Seven days that the clocks make 169 hours are a week earlier, not two."""
     now = instant_at("Europe/Berlin", "2026-03-30T15:30")
-    span = resolve_range(TimeRangeInput(last=DurationMs(7 * DAY)), now, Zone("Europe/Berlin"))
+    time_range = resolve_range(TimeRangeInput(last=DurationMs(7 * DAY)), now, Zone("Europe/Berlin"))
     weekday = CompareInput(mode=CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY)
-    found = comparison(span, weekday, Zone("Europe/Berlin"), now)
-    assert found.to - 1 == instant_at("Europe/Berlin", "2026-03-23T15:30")
+    previous = comparison(time_range, weekday, Zone("Europe/Berlin"), now)
+    assert previous.to - 1 == instant_at("Europe/Berlin", "2026-03-23T15:30")
 
 
 @CALENDAR_SETTINGS
 @given(ranges, st.sampled_from(list(CompareMode)))
-def test_comparison_is_earlier_and_never_empty(span: TimeRange, mode: CompareMode) -> None:
+def test_comparison_is_earlier_and_never_empty(time_range: TimeRange, mode: CompareMode) -> None:
     """Any range in any zone: what it is compared with begins earlier, and is not empty."""
-    zone = span.timezone
+    zone = time_range.timezone
     if not mode.name.endswith("WEEKDAY"):
-        end = min(span.to, span.from_ + 3650 * DAY)
-        span = resolve_range(range_input(span.from_, end), NOON, zone)
-    found = comparison(span, CompareInput(mode=mode), zone, NOON)
-    assert found.from_ < found.to
-    assert found.from_ < span.from_
+        end = min(time_range.to, time_range.from_ + 3650 * DAY)
+        time_range = resolve_range(range_input(time_range.from_, end), NOON, zone)
+    previous = comparison(time_range, CompareInput(mode=mode), zone, NOON)
+    assert previous.from_ < previous.to
+    assert previous.from_ < time_range.from_
     if mode is CompareMode.PREVIOUS_PERIOD:
-        assert found.to == span.from_ or (span.period and found.to <= span.from_)
+        assert previous.to == time_range.from_ or (
+            time_range.period and previous.to <= time_range.from_
+        )
     if mode is CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY:
-        assert found.to <= span.from_ + 2 * HOUR
+        assert previous.to <= time_range.from_ + 2 * HOUR
 
 
 @CALENDAR_SETTINGS
@@ -314,39 +316,41 @@ def test_whole_days_are_compared_with_whole_days(
     today = resolve_range(TODAY, Instant(moment), Zone(zone)).from_
     later = Instant(today + days * DAY + DAY // 2)
     end = resolve_range(TODAY, later, Zone(zone)).from_
-    span = resolve_range(range_input(today, end), NOON, Zone(zone))
-    found = comparison(span, CompareInput(mode=mode), Zone(zone), NOON)
-    for edge in (found.from_, found.to):
+    time_range = resolve_range(range_input(today, end), NOON, Zone(zone))
+    previous = comparison(time_range, CompareInput(mode=mode), Zone(zone), NOON)
+    for edge in (previous.from_, previous.to):
         assert latest_day(zone, edge) > latest_day(zone, edge - 1), local_time(zone, edge // 1000)
 
 
 def test_comparison_with_any_range() -> None:
     """A range of the caller's own is resolved like any other, presets and all."""
     zone = Zone("Asia/Kolkata")
-    span = local_range(zone, "2026-01-01", "2026-02-01")
-    for asked in (range_input(0, DAY), TimeRangeInput(preset=TimeRangePreset.LAST_7_DAYS)):
-        found = comparison(span, CompareInput(range=asked), zone, NOON)
-        assert found == resolve_range(asked, NOON, zone)
-    everything = CompareInput(range=TimeRangeInput(preset=TimeRangePreset.ALL_TIME))
-    found = comparison(span, everything, zone, NOON, Extent(Instant(77), Instant(NOON + DAY)))
-    assert (found.from_, found.to) == (77, NOON + DAY + 1)
-    with pytest.raises(AnalyticsError) as refused:
-        comparison(span, CompareInput(), zone, NOON)
-    assert (refused.value.status, refused.value.field) == (422, "compare")
+    time_range = local_range(zone, "2026-01-01", "2026-02-01")
+    for other_range in (range_input(0, DAY), TimeRangeInput(preset=TimeRangePreset.LAST_7_DAYS)):
+        previous = comparison(time_range, CompareInput(range=other_range), zone, NOON)
+        assert previous == resolve_range(other_range, NOON, zone)
+    all_time = CompareInput(range=TimeRangeInput(preset=TimeRangePreset.ALL_TIME))
+    previous = comparison(
+        time_range, all_time, zone, NOON, Extent(Instant(77), Instant(NOON + DAY))
+    )
+    assert (previous.from_, previous.to) == (77, NOON + DAY + 1)
+    with pytest.raises(AnalyticsError) as excinfo:
+        comparison(time_range, CompareInput(), zone, NOON)
+    assert (excinfo.value.status, excinfo.value.field) == (422, "compare")
 
 
 @pytest.mark.parametrize("last", [0, 10**18], ids=["empty", "long"])
 def test_bad_range_to_compare_with_is_refused(last: int) -> None:
     """A range that can't be resolved is a 422 for `compare`, which tells what is wrong with it."""
-    span = local_range("UTC", "2026-01-01", "2026-02-01")
-    asked = TimeRangeInput(last=DurationMs(last))
-    with pytest.raises(AnalyticsError) as own:
-        resolve_range(asked, NOON)
-    with pytest.raises(AnalyticsError) as refused:
-        comparison(span, CompareInput(range=asked), UTC_ZONE, NOON)
-    error = refused.value
-    assert (error.status, error.field, error.limit) == (422, "compare", own.value.limit)
-    assert error.message == f"compare: {own.value.message}"
+    time_range = local_range("UTC", "2026-01-01", "2026-02-01")
+    other_range = TimeRangeInput(last=DurationMs(last))
+    with pytest.raises(AnalyticsError) as resolve_excinfo:
+        resolve_range(other_range, NOON)
+    with pytest.raises(AnalyticsError) as excinfo:
+        comparison(time_range, CompareInput(range=other_range), UTC_ZONE, NOON)
+    error = excinfo.value
+    assert (error.status, error.field, error.limit) == (422, "compare", resolve_excinfo.value.limit)
+    assert error.message == f"compare: {resolve_excinfo.value.message}"
 
 
 YEARS: Final = {
@@ -363,26 +367,26 @@ YEARS: Final = {
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Juneau"])
 def test_years_without_clocks(year: str, zone: str) -> None:
     """Any range can be asked for; only from 1900 to 2199 can it be compared, or cut."""
-    asked, clocks = YEARS[year], Zone(zone)
-    span = resolve_range(asked, NOON, clocks)
-    whole = buckets(span, Granularity.AUTO, 300, clocks)
-    assert (whole.granularity, whole.starts, whole.end) == (
+    year_range, clocks = YEARS[year], Zone(zone)
+    time_range = resolve_range(year_range, NOON, clocks)
+    result = buckets(time_range, Granularity.AUTO, 300, clocks)
+    assert (result.granularity, result.starts, result.end) == (
         Granularity.AUTO,
-        (span.from_,),
-        span.to,
+        (time_range.from_,),
+        time_range.to,
     )
     modes = [CompareInput(mode=mode) for mode in CompareMode]
-    for compare in (CompareInput(range=asked), *modes):
-        with pytest.raises(AnalyticsError) as refused:
-            comparison(span, compare, clocks, NOON)
-        error = refused.value
+    for compare in (CompareInput(range=year_range), *modes):
+        with pytest.raises(AnalyticsError) as excinfo:
+            comparison(time_range, compare, clocks, NOON)
+        error = excinfo.value
         assert error.message == "compare: only works in the years 1900 to 2199"
         assert (error.status, error.field) == (422, "compare")
     for granularity in Granularity:
         if granularity is not Granularity.AUTO:
-            with pytest.raises(AnalyticsError) as refused:
-                buckets(span, granularity, 300, clocks)
-            error = refused.value
+            with pytest.raises(AnalyticsError) as excinfo:
+                buckets(time_range, granularity, 300, clocks)
+            error = excinfo.value
             assert error.message == "granularity: only works in the years 1900 to 2199"
             assert (error.status, error.field) == (422, "granularity")
 
@@ -391,10 +395,10 @@ def test_years_without_clocks(year: str, zone: str) -> None:
 def test_first_and_last_year_with_clocks(zone: str) -> None:
     """In the first and the last year everything works, also what lies outside of them."""
     for edge in (range_input(*FIRST), range_input(*LAST)):
-        span = resolve_range(edge, NOON, Zone(zone))
+        time_range = resolve_range(edge, NOON, Zone(zone))
         for granularity in (Granularity.AUTO, Granularity.DAY, Granularity.YEAR):
-            cut = buckets(span, granularity, 300, Zone(zone))
+            result = buckets(time_range, granularity, 300, Zone(zone))
             for mode in CompareMode:
-                before = comparison(span, CompareInput(mode=mode), Zone(zone), NOON)
-                assert before.from_ < before.to
-                assert previous_buckets(cut, before, Zone(zone)).starts
+                previous = comparison(time_range, CompareInput(mode=mode), Zone(zone), NOON)
+                assert previous.from_ < previous.to
+                assert previous_buckets(result, previous, Zone(zone)).starts

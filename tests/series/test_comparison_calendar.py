@@ -43,24 +43,29 @@ days = st.builds(lambda day, length: (day, length), st.integers(-40, 0), st.inte
     st.sampled_from(list(CompareMode)),
 )
 def test_comparison_is_that_of_the_calendar(
-    place: tuple[str, int], asked: str | tuple[int, int], mode: CompareMode
+    place: tuple[str, int], drawn_range: str | tuple[int, int], mode: CompareMode
 ) -> None:
     """Any range in any zone, as Python's calendar has it: presets, `last`, `dates`, `between`."""
     zone, now = place
     today = local_time(zone, now // 1000).date()
-    texts = [asked] if isinstance(asked, str) else _texts(zone, now, today, *asked)
+    texts = (
+        [drawn_range] if isinstance(drawn_range, str) else _texts(zone, now, today, *drawn_range)
+    )
     for text in texts:
         try:
-            span = resolve_range(_input(text), Instant(now), Zone(zone), None)
+            time_range = resolve_range(_input(text), Instant(now), Zone(zone), None)
         except AnalyticsError:
             continue  # days that the zone's calendar skips
-        ends = span.from_, span.to
+        ends = time_range.from_, time_range.to
         if expected_range(text, now, zone, ()) != ends:
             assert any(_is_odd(zone, moment) for moment in (now, *ends)), text
             continue
         expected = comparison_range(mode.name, text, ends, zone)
-        found = comparison(span, CompareInput(mode=mode), Zone(zone), Instant(now))
-        assert expected in (None, (found.from_, found.to)), (text, local_text(zone, found.from_))
+        previous = comparison(time_range, CompareInput(mode=mode), Zone(zone), Instant(now))
+        assert expected in (None, (previous.from_, previous.to)), (
+            text,
+            local_text(zone, previous.from_),
+        )
 
 
 def _texts(zone: str, now: int, today: date, ago: int, length: int) -> list[str]:
@@ -82,12 +87,12 @@ def _is_odd(zone: str, moment: int) -> bool:
 
 
 def _input(text: str) -> TimeRangeInput:
-    found = re.findall(r'"([^"]*)"', text)
+    values = re.findall(r'"([^"]*)"', text)
     if "preset" in text:
         return TimeRangeInput(preset=TimeRangePreset[preset_of(text)])
     if "dates" in text:
-        first, last = (parse_date(day) for day in (found[0], found[-1]))
-        return TimeRangeInput(dates=DateRangeInput(from_=first, to=last if found[1:] else None))
+        first, last = (parse_date(day) for day in (values[0], values[-1]))
+        return TimeRangeInput(dates=DateRangeInput(from_=first, to=last if values[1:] else None))
     if "between" in text:
-        return range_input(*(parse_instant(moment) for moment in found))
-    return TimeRangeInput(last=parse_duration(found[0]))
+        return range_input(*(parse_instant(moment) for moment in values))
+    return TimeRangeInput(last=parse_duration(values[0]))

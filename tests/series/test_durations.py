@@ -15,7 +15,7 @@ from schema.time.dates import iso_date, parse_date
 from schema.time.durations import DurationMs, iso_duration, parse_duration
 from tests.oracle.calendar import CALENDAR_SETTINGS
 
-READ: Final = {
+DURATIONS: Final = {
     "1h30m": (5_400_000, 0),
     "1w2d3h4m5s6ms": (788_645_006, 0),
     "5ms": (5, 0),
@@ -35,7 +35,7 @@ READ: Final = {
     "PT0.0005S": (1, 0),
     "PT0.1S": (100, 0),
 }
-REFUSED: Final[tuple[object, ...]] = (
+INVALID_DURATIONS: Final[tuple[object, ...]] = (
     *(
         "",
         "P",
@@ -60,14 +60,14 @@ REFUSED: Final[tuple[object, ...]] = (
 )
 
 
-@pytest.mark.parametrize("text", READ)
+@pytest.mark.parametrize("text", DURATIONS)
 def test_durations_are_read(text: str) -> None:
     """Combined units, fractions of the smallest one, and months apart from what has a length."""
-    found = parse_duration(text)
-    assert (found, found.months) == READ[text]
+    duration = parse_duration(text)
+    assert (duration, duration.months) == DURATIONS[text]
 
 
-@pytest.mark.parametrize("text", REFUSED, ids=repr)
+@pytest.mark.parametrize("text", INVALID_DURATIONS, ids=repr)
 def test_other_texts_are_refused(text: object) -> None:
     """A text that is no duration is an input error that says what one looks like."""
     with pytest.raises(GraphQLError, match="Duration"):
@@ -87,44 +87,45 @@ def test_durations_are_the_sum_of_their_parts(
     numbers: tuple[int | None, ...], fraction: int, sign: str
 ) -> None:
     """Any mixture of units, the smallest with a fraction: as exact arithmetic adds them up."""
-    text, total, given_units = "P", Fraction(0), [n for n, x in enumerate(numbers) if x is not None]
-    for n in given_units:
+    unit_indexes = [n for n, number in enumerate(numbers) if number is not None]
+    text, total = "P", Fraction(0)
+    for n in unit_indexes:
         time, letter, ms = UNITS[n]
-        number = Fraction(numbers[n] or 0)
-        written = str(numbers[n])
-        if n == given_units[-1]:
-            number += Fraction(fraction, 10**9)
-            written += f"{sign}{fraction:09d}"
-        text += ("T" if time and "T" not in text else "") + written + letter
-        total += number * ms
-    if given_units:
-        found = parse_duration(text)
-        assert abs(found - total) <= Fraction(1, 2)
-        assert found.months == 0
+        quantity = Fraction(numbers[n] or 0)
+        digits = str(numbers[n])
+        if n == unit_indexes[-1]:
+            quantity += Fraction(fraction, 10**9)
+            digits += f"{sign}{fraction:09d}"
+        text += ("T" if time and "T" not in text else "") + digits + letter
+        total += quantity * ms
+    if unit_indexes:
+        duration = parse_duration(text)
+        assert abs(duration - total) <= Fraction(1, 2)
+        assert duration.months == 0
 
 
 def test_durations_are_written() -> None:
     """What is written can be read again."""
-    for length in (DurationMs(0), DurationMs(1500), DurationMs(0, 14), DurationMs(250, 1)):
-        again = parse_duration(iso_duration(length))
-        assert (again, again.months) == (length, length.months)
+    for expected in (DurationMs(0), DurationMs(1500), DurationMs(0, 14), DurationMs(250, 1)):
+        duration = parse_duration(iso_duration(expected))
+        assert (duration, duration.months) == (expected, expected.months)
 
 
 @pytest.mark.parametrize("text", ["P1M", "P1Y", "P1MT1S"])
 def test_a_rate_needs_a_fixed_length(text: str) -> None:
     """A month has no length to relate growth to; the refusal names the argument."""
-    with pytest.raises(AnalyticsError) as refused:
+    with pytest.raises(AnalyticsError) as excinfo:
         aggregate("metrics", AggregateKind.RATE, per=parse_duration(text))
-    assert refused.value.field == "per"
-    assert "months" in refused.value.message
+    assert excinfo.value.field == "per"
+    assert "months" in excinfo.value.message
 
 
 @given(st.dates())
 def test_dates_are_read_and_written(day: date) -> None:
     """Every date of the calendar, as days since 1970."""
-    found = parse_date(day.isoformat())
-    assert date(1970, 1, 1) + timedelta(days=found) == day
-    assert iso_date(found) == day.isoformat()
+    day_number = parse_date(day.isoformat())
+    assert date(1970, 1, 1) + timedelta(days=day_number) == day
+    assert iso_date(day_number) == day.isoformat()
 
 
 @pytest.mark.parametrize(

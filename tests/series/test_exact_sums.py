@@ -51,7 +51,7 @@ GROUPS: Final = 7
 _names = (f"exact_{n}" for n in itertools.count())
 
 
-def placed(numbers: Sequence[float]) -> list[Row]:
+def spread_rows(numbers: Sequence[float]) -> list[Row]:
     """Return numbers as rows that share buckets and groups."""
     return [
         Row(n * 7919 % 500 * 1000, n, value=number, tags={"g": str(n % GROUPS)})
@@ -59,7 +59,7 @@ def placed(numbers: Sequence[float]) -> list[Row]:
     ]
 
 
-async def recorded(service: Service, rows: Sequence[Row]) -> str:
+async def record_rows(service: Service, rows: Sequence[Row]) -> str:
     """Record rows as points of a metric and as events with a number; return the name of both."""
     name = next(_names)
     for path, kind in (("/metrics", "metric_name"), ("/events", "event_name")):
@@ -76,37 +76,39 @@ async def recorded(service: Service, rows: Sequence[Row]) -> str:
     return name
 
 
-def right(series: Mapping[str, Any], rows: Sequence[Row], fields: Sequence[Aggregate]) -> None:
+def check_series(
+    series: Mapping[str, Any], rows: Sequence[Row], fields: Sequence[Aggregate]
+) -> None:
     """Check the total of a series, and each bucket of its columns."""
     for field in fields:
         expected = expected_value(field, rows, {}, 1)
         assert expected.allows(series["total"][field.key]), (field, series["total"], expected)
-    for place, mean in enumerate(series.get("columns", {}).get("avg", ())):
-        values = [row for row in rows if row.time // 1000 == place]
+    for index, mean in enumerate(series.get("columns", {}).get("avg", ())):
+        values = [row for row in rows if row.time // 1000 == index]
         expected = expected_value(fields[0], values, {}, 1)
-        assert expected.allows(mean), (place, mean, expected)
+        assert expected.allows(mean), (index, mean, expected)
 
 
-async def check(service: Service, numbers: Sequence[float]) -> None:
+async def check_numbers(service: Service, numbers: Sequence[float]) -> None:
     """Compare every way in which states come together with plain Python."""
-    rows = placed(numbers)
-    name = await recorded(service, rows)
-    of_metric = [Aggregate(field, field, {}) for field in FIELDS]
-    of_metric.append(Aggregate("p50", "quantile", {"q": 0.5}))
-    of_events = [
+    rows = spread_rows(numbers)
+    name = await record_rows(service, rows)
+    metric_fields = [Aggregate(field, field, {}) for field in FIELDS]
+    metric_fields.append(Aggregate("p50", "quantile", {"q": 0.5}))
+    event_fields = [
         Aggregate("avg", "avg", {}),
         Aggregate("sum", "sum", {}),
         Aggregate("p50", "quantile", {"q": 0.5}),
     ]
     text = {
-        "metric": " ".join(field.text for field in of_metric),
+        "metric": " ".join(field.text for field in metric_fields),
         "events": (
             'avg: avg(property: "n") sum: sum(property: "n") p50: quantile(property: "n", q: 0.5)'
         ),
     }
     where = f'{{name: {{eq: "{name}"}}}}'
-    by_events = 'groupBy: [{property: "g"}] orderBy: {aggregate: SUM, property: "n"} limit: 2'
-    found = await ask(
+    event_groups = 'groupBy: [{property: "g"}] orderBy: {aggregate: SUM, property: "n"} limit: 2'
+    data = await ask(
         service,
         f"""{{
           metric(name: "{name}") {{
@@ -122,34 +124,36 @@ async def check(service: Service, numbers: Sequence[float]) -> None:
           buckets: eventTrend({RANGE} where: {where} {SECONDS}) {{
             series {{total {{{text["events"]}}} columns {{avg: avg(property: "n")}}}}
           }}
-          groups: eventTrend({RANGE} where: {where} {by_events}) {{
+          groups: eventTrend({RANGE} where: {where} {event_groups}) {{
             series {{isOther key {{value}} total {{{text["events"]}}}}}
           }}
         }}""",
     )
-    for answers, fields in ((found["metric"], of_metric), (found, of_events)):
-        right(answers["total"]["series"][0], rows, fields)
-        right(answers["buckets"]["series"][0], rows, fields)
-        shown = {
-            line["key"][0]["value"] for line in answers["groups"]["series"] if not line["isOther"]
+    for results, fields in ((data["metric"], metric_fields), (data, event_fields)):
+        check_series(results["total"]["series"][0], rows, fields)
+        check_series(results["buckets"]["series"][0], rows, fields)
+        labels = {
+            group["key"][0]["value"]
+            for group in results["groups"]["series"]
+            if not group["isOther"]
         }
-        for line in answers["groups"]["series"]:
-            of_line = [
+        for group in results["groups"]["series"]:
+            group_rows = [
                 row
                 for row in rows
                 if (
-                    row.tags["g"] not in shown
-                    if line["isOther"]
-                    else row.tags["g"] == line["key"][0]["value"]
+                    row.tags["g"] not in labels
+                    if group["isOther"]
+                    else row.tags["g"] == group["key"][0]["value"]
                 )
             ]
-            right(line, of_line, fields)
+            check_series(group, group_rows, fields)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_examples(service: Service, example: str) -> None:
     """Sums of odd numbers are exact, over a range, over buckets, over groups and the others."""
-    await check(service, EXAMPLES[example])
+    await check_numbers(service, EXAMPLES[example])
 
 
 @settings(
@@ -160,22 +164,22 @@ async def test_examples(service: Service, example: str) -> None:
 @given(LISTS)
 async def test_any_numbers(service: Service, numbers: list[float]) -> None:
     """Sums of any numbers, much of which cancels out, are what `math.fsum` says."""
-    await check(service, numbers)
+    await check_numbers(service, numbers)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_long_columns(service: Service, example: str) -> None:
     """A mean in one of very many buckets, which the engine finishes, is right, too."""
     numbers = EXAMPLES[example]
-    rows = placed(numbers)
-    name = await recorded(service, rows)
-    span = RANGE.replace("00:08:20", "01:23:20")
-    asked = f"query({span} granularity: SECOND maxPoints: 5000)"
-    series_of = "{series {total {avg sum} columns {avg sum}}}"
-    found = await ask(service, f'{{metric(name: "{name}") {{{asked} {series_of}}}}}')
-    (series,) = found["metric"]["query"]["series"]
+    rows = spread_rows(numbers)
+    name = await record_rows(service, rows)
+    long_range = RANGE.replace("00:08:20", "01:23:20")
+    query = f"query({long_range} granularity: SECOND maxPoints: 5000)"
+    selection = "{series {total {avg sum} columns {avg sum}}}"
+    data = await ask(service, f'{{metric(name: "{name}") {{{query} {selection}}}}}')
+    (series,) = data["metric"]["query"]["series"]
     assert len(series["columns"]["avg"]) == 5000
-    right(series, rows, [Aggregate("avg", "avg", {}), Aggregate("sum", "sum", {})])
+    check_series(series, rows, [Aggregate("avg", "avg", {}), Aggregate("sum", "sum", {})])
 
 
 async def test_rest_is_exact(service: Service) -> None:
@@ -186,11 +190,11 @@ async def test_rest_is_exact(service: Service) -> None:
             {"metric_name": f"rest_{n}", "value": number, "timestamp": now} for number in numbers
         ]
         await record(service, "/metrics", *points)
-        found = await get(service, f"/metrics/rest_{n}", hours=1)
-        rows = placed(numbers)
+        totals = await get(service, f"/metrics/rest_{n}", hours=1)
+        rows = spread_rows(numbers)
         for key, field in (("sum", "sum"), ("average", "avg")):
             expected = expected_value(Aggregate(key, field, {}), rows, {}, 1)
-            assert expected.allows(found[key]), (numbers, key, found[key], expected)
+            assert expected.allows(totals[key]), (numbers, key, totals[key], expected)
 
 
 async def test_steps_of_a_counter_are_summed_exactly(service: Service) -> None:

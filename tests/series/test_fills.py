@@ -14,7 +14,7 @@ NOW: Final = instant_at("UTC", "2026-06-17T09:13")
 
 
 @pytest.fixture(autouse=True)
-def stopped(service: Service) -> Iterator[None]:
+def frozen_clock(service: Service) -> Iterator[None]:
     """Stop the clock."""
     with stop_clock(service, NOW):
         yield
@@ -25,29 +25,30 @@ def point(name: str, time: str, value: float, zone: str = "UTC", **tags: str) ->
     return {"metric_name": name, "value": value, "timestamp": instant_at(zone, time), "tags": tags}
 
 
-async def column(service: Service, name: str, asked: str, of: str = "avg") -> list[Any]:
+async def column(service: Service, name: str, arguments: str, aggregate: str = "avg") -> list[Any]:
     """Return the column of the only series."""
-    text = f'{{metric(name: "{name}") {{query({asked}) {{series {{columns {{v: {of}}}}}}}}}}}'
-    found = (await ask(service, text))["metric"]["query"]["series"]
-    values: list[Any] = found[0]["columns"]["v"]
+    selection = f"series {{columns {{v: {aggregate}}}}}"
+    text = f'{{metric(name: "{name}") {{query({arguments}) {{{selection}}}}}}}'
+    series = (await ask(service, text))["metric"]["query"]["series"]
+    values: list[Any] = series[0]["columns"]["v"]
     return values
 
 
-def between(first: str, behind: str, zone: str = "UTC") -> str:
+def range_text(first: str, end: str, zone: str = "UTC") -> str:
     """Write a range between two local times."""
-    start, end = (rfc3339(instant_at(zone, time)) for time in (first, behind))
-    return f'range: {{between: {{from: "{start}", to: "{end}"}}}} timezone: "{zone}"'
+    instants = [rfc3339(instant_at(zone, time)) for time in (first, end)]
+    return f'range: {{between: {{from: "{instants[0]}", to: "{instants[1]}"}}}} timezone: "{zone}"'
 
 
 async def test_linear_goes_by_time(service: Service) -> None:
     """January 0, March 59: February begins on day 31 of 59. A day of 23 hours is shorter."""
     await record(service, "/metrics", point("months", "2026-01-20", 0))
     await record(service, "/metrics", point("months", "2026-03-20", 59))
-    year = between("2026-01-01", "2026-05-01")
-    found = await column(service, "months", f"{year} granularity: MONTH fill: LINEAR")
-    assert found == [0, 31, 59, None]
+    year = range_text("2026-01-01", "2026-05-01")
+    values = await column(service, "months", f"{year} granularity: MONTH fill: LINEAR")
+    assert values == [0, 31, 59, None]
     zone = "Europe/Berlin"
-    days = between("2026-03-28", "2026-03-31", zone)
+    days = range_text("2026-03-28", "2026-03-31", zone)
     await record(service, "/metrics", point("days", "2026-03-28T12:00", 0, zone))
     await record(service, "/metrics", point("days", "2026-03-30T12:00", 47, zone))
     assert await column(service, "days", f"{days} granularity: DAY fill: LINEAR") == [0, 24, 47]
@@ -57,12 +58,12 @@ async def test_linear_between_the_largest_doubles(service: Service) -> None:
     """A difference beyond a double makes no gap infinite."""
     await record(service, "/metrics", point("large", "2026-01-01T00:00", -1.7e308))
     await record(service, "/metrics", point("large", "2026-01-01T02:00", 1.7e308))
-    hours = between("2026-01-01", "2026-01-01T03:00")
-    found = await column(service, "large", f"{hours} granularity: HOUR fill: LINEAR")
-    assert found == [-1.7e308, 0, 1.7e308]
+    hours = range_text("2026-01-01", "2026-01-01T03:00")
+    values = await column(service, "large", f"{hours} granularity: HOUR fill: LINEAR")
+    assert values == [-1.7e308, 0, 1.7e308]
 
 
-HOURS: Final = between("2026-06-17T06:00", "2026-06-17T12:00") + " granularity: HOUR"
+HOURS: Final = range_text("2026-06-17T06:00", "2026-06-17T12:00") + " granularity: HOUR"
 
 
 async def test_previous_begins_before_the_range(service: Service) -> None:
@@ -80,9 +81,10 @@ async def test_previous_begins_before_the_range(service: Service) -> None:
         "sum": [40, 40, 7, 7, None, None],
         "count": [0, 0, 1, 0, 0, 0],
     }
-    for of, values in expected.items():
-        assert await column(service, "old", f"{HOURS} fill: PREVIOUS", of) == values, of
-    daily = between("2026-06-16", "2026-06-19") + " granularity: DAY fill: PREVIOUS"
+    for aggregate, values in expected.items():
+        actual = await column(service, "old", f"{HOURS} fill: PREVIOUS", aggregate)
+        assert actual == values, aggregate
+    daily = range_text("2026-06-16", "2026-06-19") + " granularity: DAY fill: PREVIOUS"
     assert await column(service, "old", daily, "max") == [1000, 7, None]
 
 
@@ -90,9 +92,9 @@ async def test_previous_within_the_first_bucket(service: Service) -> None:
     """A range that begins in the middle of a bucket: what lies before it there is before it."""
     rows = [point("cut", "2026-06-17T06:10", 5), point("cut", "2026-06-17T06:50", 9)]
     await record(service, "/metrics", *rows)
-    half = between("2026-06-17T06:30", "2026-06-17T08:00") + " granularity: HOUR fill: PREVIOUS"
+    half = range_text("2026-06-17T06:30", "2026-06-17T08:00") + " granularity: HOUR fill: PREVIOUS"
     assert await column(service, "cut", half) == [9, 9]
-    late = between("2026-06-17T06:55", "2026-06-17T08:00") + " granularity: HOUR fill: PREVIOUS"
+    late = range_text("2026-06-17T06:55", "2026-06-17T08:00") + " granularity: HOUR fill: PREVIOUS"
     assert await column(service, "cut", late) == [7, 7]
 
 
@@ -103,7 +105,7 @@ async def test_previous_of_nothing(service: Service) -> None:
         *(None, None, 5, 5),
         *(None, None),
     ]
-    later = between("2026-06-18", "2026-06-19") + " granularity: TWELVE_HOURS fill: PREVIOUS"
+    later = range_text("2026-06-18", "2026-06-19") + " granularity: TWELVE_HOURS fill: PREVIOUS"
     assert await column(service, "late", later) == [None, None]
 
 
@@ -119,22 +121,22 @@ async def test_previous_of_groups_and_the_others(service: Service) -> None:
     await record(service, "/metrics", *rows)
     text = f"""{{metric(name: "groups") {{query({HOURS} groupBy: ["host"] limit: 2
         fill: PREVIOUS) {{series {{label columns {{avg count}}}}}}}}}}"""
-    found = (await ask(service, text))["metric"]["query"]["series"]
-    assert {one["label"]: one["columns"]["avg"][:4] for one in found} == {
+    groups = (await ask(service, text))["metric"]["query"]["series"]
+    assert {group["label"]: group["columns"]["avg"][:4] for group in groups} == {
         "a": [1, 1, 5, 5],
         "b": [2, 2, 5, 5],
         "Other": [4, 4, 5, 5],
     }
-    assert [one["columns"]["count"][2] for one in found] == [3, 2, 2]
+    assert [group["columns"]["count"][2] for group in groups] == [3, 2, 2]
 
 
 async def test_previous_of_a_rate(service: Service) -> None:
     """A rate is that of the last bucket, from the point in the bucket before it on."""
     rows = [point("grows", f"2026-06-16T{hour:02d}:30", 60.0 * hour) for hour in range(20)]
     await record(service, "/metrics", *rows)
-    for of, value in (("increase", 60.0), ('rate(per: "PT1M")', 1.0)):
-        found = await column(service, "grows", f"{HOURS} fill: PREVIOUS", of)
-        assert found == [value] * 4 + [None] * 2
+    for aggregate, value in (("increase", 60.0), ('rate(per: "PT1M")', 1.0)):
+        values = await column(service, "grows", f"{HOURS} fill: PREVIOUS", aggregate)
+        assert values == [value] * 4 + [None] * 2
 
 
 async def test_previous_of_many_groups(service: Service) -> None:
@@ -147,8 +149,8 @@ async def test_previous_of_many_groups(service: Service) -> None:
     await record(service, "/metrics", *rows)
     text = f"""{{metric(name: "many") {{query({HOURS} groupBy: ["host"] limit: 300
         fill: PREVIOUS) {{series {{label columns {{avg}}}}}}}}}}"""
-    found = (await ask(service, text))["metric"]["query"]["series"]
-    values = {one["label"]: one["columns"]["avg"][:4] for one in found}
+    groups = (await ask(service, text))["metric"]["query"]["series"]
+    values = {group["label"]: group["columns"]["avg"][:4] for group in groups}
     assert values == {str(n): [n, n, -1, -1] for n in range(300)}
 
 
@@ -169,8 +171,8 @@ async def test_previous_of_a_property(service: Service) -> None:
     await record(service, "/events", *rows)
     text = f"""{{eventTrend({HOURS} fill: PREVIOUS where: {{name: {{in: ["buy", "look"]}}}})
         {{series {{columns {{avg(property: "price") count}}}}}}}}"""
-    (found,) = (await ask(service, text))["eventTrend"]["series"]
-    assert found["columns"] == {"avg": [5, 5, 5, 5, None, None], "count": [0] * 6}
+    (series,) = (await ask(service, text))["eventTrend"]["series"]
+    assert series["columns"] == {"avg": [5, 5, 5, 5, None, None], "count": [0] * 6}
 
 
 async def test_previous_of_the_other_range(service: Service) -> None:
@@ -180,17 +182,17 @@ async def test_previous_of_the_other_range(service: Service) -> None:
     text = f"""{{metric(name: "both") {{query({HOURS} fill: PREVIOUS
         compare: {{mode: PREVIOUS_WEEK}}) {{series {{columns {{avg}} previousColumns {{avg}}
         points {{previous {{avg}}}}}}}}}}}}"""
-    (found,) = (await ask(service, text))["metric"]["query"]["series"]
-    assert found["columns"]["avg"] == [3, 3, 5, 5, None, None]
-    assert found["previousColumns"]["avg"] == [3] * 6
-    assert [one["previous"]["avg"] for one in found["points"]] == [3] * 6
+    (series,) = (await ask(service, text))["metric"]["query"]["series"]
+    assert series["columns"]["avg"] == [3, 3, 5, 5, None, None]
+    assert series["previousColumns"]["avg"] == [3] * 6
+    assert [point["previous"]["avg"] for point in series["points"]] == [3] * 6
 
 
 async def test_fills_and_the_future(service: Service) -> None:
     """A line ends with the last value; 0 is 0 at any time; PREVIOUS goes up to now."""
     rows = [point("fore", "2026-06-17T06:00", 1), point("fore", "2026-06-17T11:00", 6)]
     await record(service, "/metrics", *rows)
-    hours = between("2026-06-17T06:00", "2026-06-17T13:00") + " granularity: HOUR"
+    hours = range_text("2026-06-17T06:00", "2026-06-17T13:00") + " granularity: HOUR"
     expected = {
         "LINEAR": [1, 2, 3, 4, 5, 6, None],
         "ZERO": [1, 0, 0, 0, 0, 6, 0],
@@ -218,18 +220,18 @@ async def test_fills_of_a_formula_and_of_all_rows(service: Service) -> None:
           {{series {{label values}}}}
         metric(name: "left") {{query({HOURS} fill: PREVIOUS groupBy: ["host"]) {{
           series {{label columns {{avg}}}} overall {{columns {{avg last}}}}}}}}}}"""
-    found = await ask(service, text)
-    assert found["metricFormula"]["series"][0]["values"] == [14, 24, 26, 26, None, None]
-    (grouped,) = found["grouped"]["series"]
-    assert grouped == {"label": "a", "values": [12, 22, 26, 26, None, None]}
-    own = found["metric"]["query"]
-    assert own["series"] == [{"label": "a", "columns": {"avg": [2, 2, 6, 6, None, None]}}]
-    assert own["overall"]["columns"]["avg"] == [4, 4, 6, 6, None, None]
+    data = await ask(service, text)
+    assert data["metricFormula"]["series"][0]["values"] == [14, 24, 26, 26, None, None]
+    (group,) = data["grouped"]["series"]
+    assert group == {"label": "a", "values": [12, 22, 26, 26, None, None]}
+    result = data["metric"]["query"]
+    assert result["series"] == [{"label": "a", "columns": {"avg": [2, 2, 6, 6, None, None]}}]
+    assert result["overall"]["columns"]["avg"] == [4, 4, 6, 6, None, None]
 
 
 async def test_previous_of_very_large_and_small_sums(service: Service) -> None:
     """A sum before the range holds any numbers."""
     rows = [point("wide", "2026-06-01T04:05", value) for value in (1e100, 1, -1e100, 2)]
     await record(service, "/metrics", *rows)
-    found = await column(service, "wide", f"{HOURS} fill: PREVIOUS", "sum")
-    assert found == [3, 3, 3, 3, None, None]
+    values = await column(service, "wide", f"{HOURS} fill: PREVIOUS", "sum")
+    assert values == [3, 3, 3, 3, None, None]

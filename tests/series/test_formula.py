@@ -14,7 +14,7 @@ from tests.harness.service import NOON, Service
 
 HOUR: Final = 3_600_000
 A: Final = {"as": "a", "metric": "m"}
-ASKED: Final = """query($formula: String!, $inputs: [NamedMetricInput!]!, $compare: CompareInput) {
+QUERY: Final = """query($formula: String!, $inputs: [NamedMetricInput!]!, $compare: CompareInput) {
   metricFormula(
     formula: $formula, inputs: $inputs, compare: $compare, granularity: HOUR,
     range: {between: {from: "2025-10-09T07:00:00Z", to: "2025-10-09T10:00:00Z"}}
@@ -31,19 +31,19 @@ def point(name: str, hour: int, value: float, **tags: str) -> dict[str, object]:
     return {"metric_name": name, "value": value, "timestamp": begin + hour * HOUR, "tags": tags}
 
 
-async def answer(service: Service, formula: str, *inputs: object, **more: object) -> Any:
+async def ask_formula(service: Service, formula: str, *inputs: object, **variables: object) -> Any:
     """Ask for a formula."""
-    found = await ask(service, ASKED, formula=formula, inputs=inputs, **more)
-    return found["metricFormula"]
+    data = await ask(service, QUERY, formula=formula, inputs=inputs, **variables)
+    return data["metricFormula"]
 
 
 trees = st.recursive(
     st.sampled_from(["a", "b", "c"]) | st.integers(0, 99).map(str) | st.just("2.5"),
     lambda inner: (
         st.tuples(inner, st.sampled_from("+-*/"), inner).map(
-            lambda of: f"({of[0]} {of[1]} {of[2]})"
+            lambda operation: f"({operation[0]} {operation[1]} {operation[2]})"
         )
-        | inner.map(lambda of: f"-{of}")
+        | inner.map(lambda operand: f"-{operand}")
     ),
     max_leaves=12,
 )
@@ -53,19 +53,19 @@ values = st.none() | st.integers(-1000, 1000) | st.floats(-1e308, 1e308)
 @hypothesis.given(trees, values, values, values)
 def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> None:
     """Precedence and results are those of arithmetic; a missing value or n / 0 gives null."""
-    given = {"a": a, "b": b, "c": c}
-    names = {name for name in given if name in text}
+    inputs = {"a": a, "b": b, "c": c}
+    names = {name for name in inputs if name in text}
     try:
-        numbers = {name: value if value is None else float(value) for name, value in given.items()}
+        numbers = {name: value if value is None else float(value) for name, value in inputs.items()}
         expected = eval(text, {}, numbers)  # noqa: S307 - of our own making
     except (ZeroDivisionError, TypeError):
         expected = None
-    found = parse_formula(text, list(given)).compute(given)
-    if expected is None or any(given[name] is None for name in names):
-        assert found is None
+    result = parse_formula(text, list(inputs)).compute(inputs)
+    if expected is None or any(inputs[name] is None for name in names):
+        assert result is None
     else:
-        same = math.isclose(found or 0, expected, rel_tol=1e-9) or not math.isfinite(expected)
-        assert same or math.isnan(expected)
+        is_close = math.isclose(result or 0, expected, rel_tol=1e-9) or not math.isfinite(expected)
+        assert is_close or math.isnan(expected)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> N
 )
 def test_what_is_no_formula(text: str) -> None:
     """Anything but + - * / ( ), numbers and the inputs' names is refused, by the field's name."""
-    with pytest.raises(AnalyticsError) as refused:
+    with pytest.raises(AnalyticsError) as excinfo:
         parse_formula(text, ["a", "b"])
-    assert (refused.value.code, refused.value.field) == ("BAD_USER_INPUT", "formula")
+    assert (excinfo.value.code, excinfo.value.field) == ("BAD_USER_INPUT", "formula")
 
 
 def test_deepest_formula() -> None:
@@ -100,9 +100,9 @@ def test_deepest_formula() -> None:
     assert parse_formula("a" + " + a" * 99, ["a"]).compute({"a": 1}) == 100
     assert parse_formula("-" * 99 + "a", ["a"]).compute({"a": 1}) == -1
     for text in ("a" + " + a" * 100, "-" * 100 + "a", "a" + "+a" * 499, "-" * 998 + "a"):
-        with pytest.raises(AnalyticsError) as refused:
+        with pytest.raises(AnalyticsError) as excinfo:
             parse_formula(text, ["a"])
-        assert (refused.value.field, refused.value.limit) == ("formula", 100)
+        assert (excinfo.value.field, excinfo.value.limit) == ("formula", 100)
 
 
 @pytest.mark.parametrize("text", ["9" * 999, "1e999", "a * 1e308 * 10", "1 / 0", "a / (a - a)"])
@@ -123,16 +123,16 @@ async def test_formula_over_groups(service: Service) -> None:
         *(point("limit", hour, 4) for hour in range(3)),
     ]
     await record(service, "/metrics", *rows)
-    of = {"aggregate": "COUNT", "groupBy": ["host"]}
-    found = await answer(
+    options = {"aggregate": "COUNT", "groupBy": ["host"]}
+    result = await ask_formula(
         service,
         "errors / requests * l",
-        {"as": "errors", "metric": "errors", **of},
-        {"as": "requests", "metric": "requests", **of},
+        {"as": "errors", "metric": "errors", **options},
+        {"as": "requests", "metric": "requests", **options},
         {"as": "l", "metric": "limit", "aggregate": "MAX"},
     )
-    assert found["times"] == [f"2025-10-09T0{hour}:00:00.000Z" for hour in (7, 8, 9)]
-    assert found["series"] == [
+    assert result["times"] == [f"2025-10-09T0{hour}:00:00.000Z" for hour in (7, 8, 9)]
+    assert result["series"] == [
         {
             "label": host,
             "key": [{"name": "host", "value": host}],
@@ -151,9 +151,9 @@ async def test_formula_compared(service: Service) -> None:
     rows = [point("m", hour, value) for hour, value in ((-2, 1), (-1, 3), (0, 10), (2, 30))]
     await record(service, "/metrics", *rows)
     compare = {"mode": "PREVIOUS_PERIOD"}
-    one = {"as": "m", "metric": "m", "aggregate": "SUM"}
-    found = await answer(service, "m * 2", one, compare=compare)
-    (series,) = found["series"]
+    metric_input = {"as": "m", "metric": "m", "aggregate": "SUM"}
+    result = await ask_formula(service, "m * 2", metric_input, compare=compare)
+    (series,) = result["series"]
     assert (series["label"], series["total"]) == ("m * 2", 80.0)
     assert series["values"] == [20.0, None, 60.0]
     assert series["previousValues"] == [None, 2.0, 6.0]
@@ -185,6 +185,6 @@ async def test_bad_formulas(
     """What can't be computed is refused, by the name of its field."""
     await record(service, "/metrics", point("m", 0, 1))
     variables = {"formula": formula, "inputs": inputs}
-    found = await service.post("/graphql", {"query": ASKED, "variables": variables})
-    extensions = first_error(found)["extensions"]
+    response = await service.post("/graphql", {"query": QUERY, "variables": variables})
+    extensions = first_error(response)["extensions"]
     assert (extensions["code"], extensions.get("field")) == (code, field)

@@ -16,7 +16,7 @@ from tests.oracle.formulas import HOURS, ExpectedSeries, Formula, Input, Point, 
 HOUR: Final = 3_600_000
 BEGIN: Final = NOON - 2 * HOUR  # 07:00
 RANGE: Final = {"between": {"from": "2025-10-09T07:00:00Z", "to": "2025-10-09T12:00:00Z"}}
-DECLARED: Final = {
+VARIABLE_TYPES: Final = {
     "formula": "String!",
     "inputs": "[NamedMetricInput!]!",
     "compare": "CompareInput",
@@ -29,17 +29,21 @@ DECLARED: Final = {
 }
 
 
-def text(count: int) -> str:
+def query_text(count: int) -> str:
     """Return a query of so many formulas, each with variables of its own."""
-    declared = ", ".join(f"${name}{n}: {of}" for n in range(count) for name, of in DECLARED.items())
+    declarations = ", ".join(
+        f"${name}{n}: {type_name}"
+        for n in range(count)
+        for name, type_name in VARIABLE_TYPES.items()
+    )
     names = {"search": "groupSearch"}
     fields = [
         f"f{n}: metricFormula(granularity: HOUR, "
-        + ", ".join(f"{names.get(name, name)}: ${name}{n}" for name in DECLARED)
+        + ", ".join(f"{names.get(name, name)}: ${name}{n}" for name in VARIABLE_TYPES)
         + ") {...Answer}"
         for n in range(count)
     ]
-    return f"query({declared}) {{{' '.join(fields)}}} {ANSWER}"
+    return f"query({declarations}) {{{' '.join(fields)}}} {ANSWER}"
 
 
 ANSWER: Final = """fragment Answer on FormulaResult {
@@ -56,9 +60,13 @@ def variables_of(formula: Formula) -> dict[str, Any]:
     return {
         "formula": formula.text,
         "inputs": [
-            {"as": each.name, "metric": each.metric, "aggregate": each.aggregate}
-            | ({"groupBy": ["g"]} if each.is_grouped else {})
-            for each in formula.inputs
+            {
+                "as": formula_input.name,
+                "metric": formula_input.metric,
+                "aggregate": formula_input.aggregate,
+            }
+            | ({"groupBy": ["g"]} if formula_input.is_grouped else {})
+            for formula_input in formula.inputs
         ],
         "compare": {"mode": "PREVIOUS_PERIOD"} if formula.has_comparison else None,
         "fill": formula.fill,
@@ -70,24 +78,24 @@ def variables_of(formula: Formula) -> dict[str, Any]:
     }
 
 
-async def all_asked(service: Service, formulas: list[Formula]) -> list[Any]:
+async def ask_formulas(service: Service, formulas: list[Formula]) -> list[Any]:
     """Ask a service for the answers to some formulas in one request."""
     variables = {
         f"{name}{n}": value
         for n, formula in enumerate(formulas)
         for name, value in variables_of(formula).items()
     }
-    found = await ask(service, text(len(formulas)), **variables)
-    return [found[f"f{n}"] for n in range(len(formulas))]
+    data = await ask(service, query_text(len(formulas)), **variables)
+    return [data[f"f{n}"] for n in range(len(formulas))]
 
 
-async def asked(service: Service, formula: Formula, **more: Any) -> Any:
+async def ask_formula(service: Service, formula: Formula, **overrides: Any) -> Any:
     """Ask a service for the answer to a formula, with other variables than it has."""
-    variables = {f"{name}0": value for name, value in (variables_of(formula) | more).items()}
-    return (await ask(service, text(1), **variables))["f0"]
+    variables = {f"{name}0": value for name, value in (variables_of(formula) | overrides).items()}
+    return (await ask(service, query_text(1), **variables))["f0"]
 
 
-async def recorded(service: Service, points: list[Point]) -> None:
+async def record_points(service: Service, points: list[Point]) -> None:
     """Record points."""
     rows = [
         {
@@ -138,39 +146,49 @@ def scenes(draw: st.DrawFn) -> tuple[list[Point], list[Formula]]:
     return points, draw(st.lists(formula, min_size=1, max_size=4))
 
 
-def agree(found: float | None, expected: float | None) -> bool:
+def agree(actual: float | None, expected: float | None) -> bool:
     """Say whether two values are the same, but for rounding."""
-    if found is None or expected is None:
-        return found is expected
-    return math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-12)
+    if actual is None or expected is None:
+        return actual is expected
+    return math.isclose(actual, expected, rel_tol=1e-12, abs_tol=1e-12)
 
 
-def check(found: Any, formula: Formula, points: list[Point]) -> None:
+def check(result: Any, formula: Formula, points: list[Point]) -> None:
     """Compare an answer with that of the oracle."""
-    shown, lines, total = expected_result(formula, points)
-    assert found["times"] == [f"2025-10-09T{7 + hour:02}:00:00.000Z" for hour in shown]
-    assert [one["label"] for one in found["series"]] == [line.label for line in lines]
-    for one, line in zip(found["series"], lines, strict=True):
-        _check_line(one, line, shown, compared=formula.has_comparison)
-    meta = found["meta"]
-    beyond = total - formula.offset - formula.limit
-    grouped = any(each.is_grouped for each in formula.inputs)
+    hours, expected_series, total = expected_result(formula, points)
+    assert result["times"] == [f"2025-10-09T{7 + hour:02}:00:00.000Z" for hour in hours]
+    assert [series["label"] for series in result["series"]] == [
+        expected.label for expected in expected_series
+    ]
+    for series, expected in zip(result["series"], expected_series, strict=True):
+        _check_series(series, expected, hours, has_comparison=formula.has_comparison)
+    meta = result["meta"]
+    groups_left = total - formula.offset - formula.limit
+    has_groups = any(formula_input.is_grouped for formula_input in formula.inputs)
     assert meta["totalGroups"] == total
-    assert meta["truncated"] == (beyond > 0)
-    codes = [each["code"] for each in meta["warnings"] if each["code"] != "UNKNOWN_KEY"]
-    assert codes == ["TRUNCATED"] * (beyond > 0 and grouped)
+    assert meta["truncated"] == (groups_left > 0)
+    codes = [warning["code"] for warning in meta["warnings"] if warning["code"] != "UNKNOWN_KEY"]
+    assert codes == ["TRUNCATED"] * (groups_left > 0 and has_groups)
 
 
-def _check_line(one: Any, line: ExpectedSeries, shown: list[int], *, compared: bool) -> None:
-    assert agree(one["total"], line.total)
-    assert all(map(agree, one["values"], [line.values[hour] for hour in shown])), (one, line)
-    if not compared:
-        assert one["previousValues"] is one["change"] is None
+def _check_series(
+    series: Any, expected: ExpectedSeries, hours: list[int], *, has_comparison: bool
+) -> None:
+    assert agree(series["total"], expected.total)
+    assert all(map(agree, series["values"], [expected.values[hour] for hour in hours])), (
+        series,
+        expected,
+    )
+    if not has_comparison:
+        assert series["previousValues"] is series["change"] is None
         return
-    before = line.previous_values or []
-    assert len(one["previousValues"]) == len(shown)
-    assert all(map(agree, one["previousValues"], [before[hour] for hour in shown])), (one, line)
-    assert agree(one["change"]["previous"], line.previous_total)
+    before = expected.previous_values or []
+    assert len(series["previousValues"]) == len(hours)
+    assert all(map(agree, series["previousValues"], [before[hour] for hour in hours])), (
+        series,
+        expected,
+    )
+    assert agree(series["change"]["previous"], expected.previous_total)
 
 
 @given(scenes())
@@ -178,15 +196,15 @@ def _check_line(one: Any, line: ExpectedSeries, shown: list[int], *, compared: b
 async def test_formulas(service: Service, scene: tuple[list[Point], list[Formula]]) -> None:
     """Any points, gaps, groups, fills, pages and comparisons: all is as in plain Python."""
     points, formulas = scene
-    await recorded(service, points)
-    answers = await all_asked(service, formulas)
-    for formula, found in zip(formulas, answers, strict=True):
-        check(found, formula, points)
+    await record_points(service, points)
+    answers = await ask_formulas(service, formulas)
+    for formula, result in zip(formulas, answers, strict=True):
+        check(result, formula, points)
 
 
-def two(name: str, aggregate: str, *, grouped: bool) -> list[Input]:
+def input_pair(name: str, aggregate: str, *, is_grouped: bool) -> list[Input]:
     """Return inputs `a` and `b`, whose metrics are those of one test."""
-    return [Input(each, f"{name} {each}", aggregate, grouped) for each in "ab"]
+    return [Input(letter, f"{name} {letter}", aggregate, is_grouped) for letter in "ab"]
 
 
 @pytest.mark.parametrize(
@@ -201,42 +219,42 @@ async def test_inputs_are_joined_by_time(
     service: Service, fill: str, hours: list[int], values: list[float | None]
 ) -> None:
     """Unlike gaps: each hour is computed from the inputs' values in that hour."""
-    a, b = inputs = two(fill, "AVG", grouped=False)
+    a, b = inputs = input_pair(fill, "AVG", is_grouped=False)
     points = [Point(a.metric, hour, value, None) for hour, value in ((0, 6), (1, 2), (3, 4))]
     points += [Point(b.metric, hour, value, None) for hour, value in ((0, 3), (2, 5), (3, 0))]
     points += [Point(b.metric, hour, 1, None) for hour in range(-4, 0)]
-    await recorded(service, points)
-    found = await asked(service, Formula("a + b", inputs, fill, has_comparison=True))
-    assert found["times"] == [f"2025-10-09T{hour:02}:00:00.000Z" for hour in hours]
-    assert found["series"][0]["values"] == values
-    assert len(found["series"][0]["previousValues"]) == len(values)
+    await record_points(service, points)
+    result = await ask_formula(service, Formula("a + b", inputs, fill, has_comparison=True))
+    assert result["times"] == [f"2025-10-09T{hour:02}:00:00.000Z" for hour in hours]
+    assert result["series"][0]["values"] == values
+    assert len(result["series"][0]["previousValues"]) == len(values)
 
 
 @pytest.mark.usefixtures("frozen")
 async def test_all_time_is_that_of_all_inputs(service: Service) -> None:
     """ALL_TIME has all points of all inputs in it, as a range and as what is compared with."""
-    of = two("all", "SUM", grouped=False)
-    points = [Point(of[0].metric, hour, 1, None) for hour in (-200, 1)]
-    points += [Point(of[1].metric, hour, 100, None) for hour in (-100, 1)]
-    await recorded(service, points)
-    whole = {"preset": "ALL_TIME"}
-    found = await asked(service, Formula("a + b", of, "NONE"), range=whole)
-    assert found["times"][-1] == "2025-10-09T08:00:00.000Z"
-    found = await asked(service, Formula("a + b", of, "ZERO"), range=whole)
+    inputs = input_pair("all", "SUM", is_grouped=False)
+    points = [Point(inputs[0].metric, hour, 1, None) for hour in (-200, 1)]
+    points += [Point(inputs[1].metric, hour, 100, None) for hour in (-100, 1)]
+    await record_points(service, points)
+    all_time = {"preset": "ALL_TIME"}
+    result = await ask_formula(service, Formula("a + b", inputs, "NONE"), range=all_time)
+    assert result["times"][-1] == "2025-10-09T08:00:00.000Z"
+    result = await ask_formula(service, Formula("a + b", inputs, "ZERO"), range=all_time)
     values = {
         time: value
-        for time, value in zip(found["times"], found["series"][0]["values"], strict=True)
+        for time, value in zip(result["times"], result["series"][0]["values"], strict=True)
         if value
     }
     assert list(values.values()) == [1, 100, 101]
-    assert found["series"][0]["total"] == 202
-    found = await asked(service, Formula("a + b", of), compare={"range": whole})
-    (one,) = found["series"]
-    assert (one["total"], one["change"]["previous"]) == (101, 202)
-    assert one["previousValues"][:HOURS] == [None] * HOURS  # the first hours of all time
-    assert 101 in one["previousValues"]  # its other hours are more than there are points
-    found = await asked(service, Formula("a", of[:1]), compare={"range": whole})
-    assert found["series"][0]["previousValues"][:HOURS] == [1, None, None, None, None]
+    assert result["series"][0]["total"] == 202
+    result = await ask_formula(service, Formula("a + b", inputs), compare={"range": all_time})
+    (series,) = result["series"]
+    assert (series["total"], series["change"]["previous"]) == (101, 202)
+    assert series["previousValues"][:HOURS] == [None] * HOURS  # the first hours of all time
+    assert 101 in series["previousValues"]  # its other hours are more than there are points
+    result = await ask_formula(service, Formula("a", inputs[:1]), compare={"range": all_time})
+    assert result["series"][0]["previousValues"][:HOURS] == [1, None, None, None, None]
 
 
 GROUPS: Final = 1500
@@ -244,19 +262,19 @@ GROUPS: Final = 1500
 
 async def test_more_groups_than_series(service: Service) -> None:
     """With any number of groups every series is right, and what is left out is said."""
-    a, b = of = two("many", "SUM", grouped=True)
+    a, b = inputs = input_pair("many", "SUM", is_grouped=True)
     points = [Point(a.metric, 1, n % 7, f"g{n}") for n in range(GROUPS)]
     points += [Point(b.metric, 1, 1 + n % 11, f"g{n}") for n in reversed(range(GROUPS))]
     points += [Point(b.metric, 2, 5, f"only b {n}") for n in range(10)]
-    await recorded(service, points)
-    for text, fill in (("a / b", "NULL"), ("a + b", "ZERO")):
+    await record_points(service, points)
+    for formula_text, fill in (("a / b", "NULL"), ("a + b", "ZERO")):
         for offset in (0, 1000):
-            formula = Formula(text, of, fill, offset=offset)
-            check(await asked(service, formula), formula, points)
-    found = await asked(service, Formula("a / b", of))
-    assert len(found["series"]) == 1000
-    assert found["meta"]["totalGroups"] == GROUPS + 10
-    assert found["meta"]["warnings"] == [
+            formula = Formula(formula_text, inputs, fill, offset=offset)
+            check(await ask_formula(service, formula), formula, points)
+    result = await ask_formula(service, Formula("a / b", inputs))
+    assert len(result["series"]) == 1000
+    assert result["meta"]["totalGroups"] == GROUPS + 10
+    assert result["meta"]["warnings"] == [
         {"code": "TRUNCATED", "message": "510 groups are left out (limit 1000)."}
     ]
 
@@ -269,8 +287,8 @@ async def test_inputs_share_statements(service: Service) -> None:
         for hour in (-1, 1)
         for group in "xy"
     ]
-    await recorded(service, points)
-    one = """ %s: metricFormula(
+    await record_points(service, points)
+    panel_template = """ %s: metricFormula(
       formula: "a / b * w", granularity: HOUR %s
       range: {between: {from: "2025-10-09T07:00:00Z", to: "2025-10-09T12:00:00Z"}}
       inputs: [
@@ -280,18 +298,18 @@ async def test_inputs_share_statements(service: Service) -> None:
       ]
     ) {series {label total %s}}"""
     compare = "compare: {mode: PREVIOUS_PERIOD}"
-    for arguments, selected, count in (
+    for arguments, selection, count in (
         ("", "", 1),
         ("", "values", 2),
         (compare, "change {ratio}", 2),
         (compare, "values previousValues", 2),
     ):
-        panels = [one % (alias, arguments, selected) for alias in "pq"]
-        with collect_statements() as ran:
-            found = await ask(service, f"{{{' '.join(panels)}}}")
-        assert len(ran) == count
-        assert found["p"] == found["q"]
-        assert [(line["label"], line["total"]) for line in found["p"]["series"]] == [
+        panels = [panel_template % (alias, arguments, selection) for alias in "pq"]
+        with collect_statements() as statements:
+            data = await ask(service, f"{{{' '.join(panels)}}}")
+        assert len(statements) == count
+        assert data["p"] == data["q"]
+        assert [(series["label"], series["total"]) for series in data["p"]["series"]] == [
             ("x", 1),
             ("y", 1),
         ]
@@ -299,11 +317,11 @@ async def test_inputs_share_statements(service: Service) -> None:
 
 async def test_formula_without_any_group(service: Service) -> None:
     """Where no input has points in the range there is no series; an unknown metric is not found."""
-    known, other = two("no", "SUM", grouped=True)
-    await recorded(service, [Point(known.metric, -50, 1, "x")])
-    found = await asked(service, Formula("a", [known], has_comparison=True))
-    assert (found["series"], found["meta"]["totalGroups"]) == ([], 0)
-    both = variables_of(Formula("a + b", [known, other]))
-    variables = {f"{name}0": value for name, value in both.items()}
-    answered = await service.post("/graphql", {"query": text(1), "variables": variables})
-    assert first_error(answered)["extensions"]["code"] == "NOT_FOUND"
+    stored_input, missing_input = input_pair("no", "SUM", is_grouped=True)
+    await record_points(service, [Point(stored_input.metric, -50, 1, "x")])
+    result = await ask_formula(service, Formula("a", [stored_input], has_comparison=True))
+    assert (result["series"], result["meta"]["totalGroups"]) == ([], 0)
+    formula_variables = variables_of(Formula("a + b", [stored_input, missing_input]))
+    variables = {f"{name}0": value for name, value in formula_variables.items()}
+    response = await service.post("/graphql", {"query": query_text(1), "variables": variables})
+    assert first_error(response)["extensions"]["code"] == "NOT_FOUND"

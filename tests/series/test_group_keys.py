@@ -37,7 +37,7 @@ query($where: MetricFilter, $by: [String!]) {
 KINDS: Final = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
-FEW: Final = settings(
+FEW_EXAMPLES: Final = settings(
     max_examples=short_or_long(8, 25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -54,71 +54,98 @@ def as_written(double: float) -> float:
     return int(double) if double.is_integer() and abs(double) < 1e21 else double
 
 
-async def groups(service: Service, *by: dict[str, Any]) -> list[dict[str, Any]]:
+async def event_groups(service: Service, *group_by: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the groups of all events."""
-    found = (await ask(service, GROUPS, by=list(by)))["eventTrend"]["series"]
-    assert not any(one["isOther"] for one in found)
-    return list(found)
+    series = (await ask(service, GROUPS, by=list(group_by)))["eventTrend"]["series"]
+    assert not any(group["isOther"] for group in series)
+    return list(series)
 
 
-async def check(service: Service, *by: dict[str, Any]) -> list[dict[str, Any]]:
+async def check_groups(service: Service, *group_by: dict[str, Any]) -> list[dict[str, Any]]:
     """Values and types are unique, and each filter chooses as many events as its group has."""
-    found = await groups(service, *by)
-    keys = [tuple((key["value"], key["type"]) for key in one["key"]) for one in found]
+    groups = await event_groups(service, *group_by)
+    keys = [tuple((key["value"], key["type"]) for key in group["key"]) for group in groups]
     assert len(set(keys)) == len(keys), keys
-    for one in found:
-        where = {"AND": [in_javascript(key["filter"]) for key in one["key"]]}
-        chosen = (await ask(service, COUNT, where=where))["events"]["totalCount"]
-        assert chosen == one["total"]["count"], (where, one)
-    return found
+    for group in groups:
+        where = {"AND": [in_javascript(key["filter"]) for key in group["key"]]}
+        count = (await ask(service, COUNT, where=where))["events"]["totalCount"]
+        assert count == group["total"]["count"], (where, group)
+    return groups
 
 
-def expected(some: list[Any]) -> Counter[Any]:
+def expected_counts(property_values: list[Any]) -> Counter[Any]:
     """Count the groups of some values; null is as good as none."""
-    return Counter(identity(value) for value in some)
+    return Counter(identity(value) for value in property_values)
 
 
-async def fill(service: Service, some: list[Any], path: str = "p") -> None:
+async def record_values(service: Service, property_values: list[Any], path: str = "p") -> None:
     """Record an event for each value."""
     await delete_all(service)
     await record(
-        service, "/events", *({"event_name": "e", "properties": {path: value}} for value in some)
+        service,
+        "/events",
+        *({"event_name": "e", "properties": {path: value}} for value in property_values),
     )
 
 
-@FEW
-@given(some=st.lists(st.one_of(st.none(), values), min_size=1, max_size=12))
-@example(some=[1, "1", True, "true", 1.0, None, "null", "(none)", "", [], {}, [1], "[1]", [1.0]])
-@example(some=EDGES[:40])
-async def test_properties(service: Service, some: list[Any]) -> None:
+@FEW_EXAMPLES
+@given(property_values=st.lists(st.one_of(st.none(), values), min_size=1, max_size=12))
+@example(
+    property_values=[
+        1,
+        "1",
+        True,
+        "true",
+        1.0,
+        None,
+        "null",
+        "(none)",
+        "",
+        [],
+        {},
+        [1],
+        "[1]",
+        [1.0],
+    ]
+)
+@example(property_values=EDGES[:40])
+async def test_properties(service: Service, property_values: list[Any]) -> None:
     """Every group of a property has what Python has in it, and its filter chooses just that."""
-    await fill(service, some)
-    found = await check(service, {"property": "p"})
-    counts = expected(some)
-    assert sorted(one["total"]["count"] for one in found) == sorted(counts.values())
-    assert sum(one["total"]["count"] for one in found) == len(some)
-    types = Counter(KINDS.get(type(value)) for value in some)
+    await record_values(service, property_values)
+    groups = await check_groups(service, {"property": "p"})
+    counts = expected_counts(property_values)
+    assert sorted(group["total"]["count"] for group in groups) == sorted(counts.values())
+    assert sum(group["total"]["count"] for group in groups) == len(property_values)
+    types = Counter(KINDS.get(type(value)) for value in property_values)
     by_type: Counter[Any] = Counter()
-    for one in found:
-        by_type[one["key"][0]["type"]] += one["total"]["count"]
+    for group in groups:
+        by_type[group["key"][0]["type"]] += group["total"]["count"]
     assert by_type == types
 
 
 async def test_values_have_all_digits(service: Service) -> None:
     """An integer is shown with its digits, however many."""
-    some = [30101810845250003001, 30101810845250003002, int("9" * 309), 10**308, 10**22, 2**70, 7]
-    await fill(service, some)
-    found = await groups(service, {"property": "p"})
-    assert {one["key"][0]["value"] for one in found} == set(map(str, some))
+    property_values = [
+        30101810845250003001,
+        30101810845250003002,
+        int("9" * 309),
+        10**308,
+        10**22,
+        2**70,
+        7,
+    ]
+    await record_values(service, property_values)
+    groups = await event_groups(service, {"property": "p"})
+    assert {group["key"][0]["value"] for group in groups} == set(map(str, property_values))
 
 
 @pytest.mark.parametrize("key", ["a.b", "\\", "a[]", "[]", "\\[]", "a\\.b[]", ".", "a[].b"])
 async def test_paths(service: Service, key: str) -> None:
     """A key that a path must escape is in the filter as it is in the question."""
-    await fill(service, [1, "1", None], key)
-    (listed,) = (await ask(service, "{eventTypes {properties {key}}}"))["eventTypes"]
-    (path,) = (entry["key"] for entry in listed["properties"])
-    assert len(await check(service, {"property": path})) == 3
+    await record_values(service, [1, "1", None], key)
+    (event_type,) = (await ask(service, "{eventTypes {properties {key}}}"))["eventTypes"]
+    (path,) = (entry["key"] for entry in event_type["properties"])
+    assert len(await check_groups(service, {"property": path})) == 3
 
 
 async def test_fields_and_bands(service: Service) -> None:
@@ -135,40 +162,40 @@ async def test_fields_and_bands(service: Service) -> None:
     ]  # fmt: skip
     await record(service, "/events", *rows)
     for field in ("NAME", "USER_ID", "SESSION_ID"):
-        assert {o["key"][0]["type"] for o in await check(service, {"field": field})} <= {
-            "STRING",
-            None,
-        }
+        groups = await check_groups(service, {"field": field})
+        assert {group["key"][0]["type"] for group in groups} <= {"STRING", None}
     for cast in (None, "NUMBER"):
         band = {"property": "n", "bounds": [0, 5, 10], "cast": cast}
-        found = await check(service, {"bucketNumber": band})
-        counts = {one["key"][0]["value"]: one["total"]["count"] for one in found}
+        groups = await check_groups(service, {"bucketNumber": band})
+        counts = {group["key"][0]["value"]: group["total"]["count"] for group in groups}
         missing, middle, last = (3, 2, 2) if cast is None else (1, 3, 3)
         assert counts == {"< 0": 1, "[0, 5)": 1, "[5, 10)": middle, ">= 10": last, None: missing}
-    await check(service, {"property": "n"}, {"field": "NAME"}, {"field": "USER_ID"})
+    await check_groups(service, {"property": "n"}, {"field": "NAME"}, {"field": "USER_ID"})
 
 
 async def test_tags(service: Service) -> None:
     """A tag's group is chosen by the tag, whatever its key and value."""
     await delete_all(service)
-    some = [{}, {"k.b": ""}, {"k.b": "1"}, {"k.b": "null"}, {"k.b": 'a"\\\n'}, {"k.b": "1"}]
-    await record(service, "/metrics", *({"metric_name": "m", "value": 1, "tags": t} for t in some))
-    found = (await ask(service, POINTS, by=["k.b"]))["metric"]["query"]["series"]
-    assert len(found) == 5
-    for one in found:
-        where = one["key"][0]["filter"]
+    tag_sets = [{}, {"k.b": ""}, {"k.b": "1"}, {"k.b": "null"}, {"k.b": 'a"\\\n'}, {"k.b": "1"}]
+    await record(
+        service, "/metrics", *({"metric_name": "m", "value": 1, "tags": tags} for tags in tag_sets)
+    )
+    groups = (await ask(service, POINTS, by=["k.b"]))["metric"]["query"]["series"]
+    assert len(groups) == 5
+    for group in groups:
+        where = group["key"][0]["filter"]
         data = await ask(service, POINTS, where=where)
-        (chosen,) = data["metric"]["query"]["series"]
-        assert chosen["total"]["count"] == one["total"]["count"]
+        (group_series,) = data["metric"]["query"]["series"]
+        assert group_series["total"]["count"] == group["total"]["count"]
 
 
-@FEW
-@given(some=st.lists(st.one_of(st.none(), values), min_size=1, max_size=10))
-@example(some=[1, "1", True, "true", 1.0, None, [1], "[1]", 2**64, 2.0**64, str(2**64)])
-async def test_numbers_of_values(service: Service, some: list[Any]) -> None:
+@FEW_EXAMPLES
+@given(property_values=st.lists(st.one_of(st.none(), values), min_size=1, max_size=10))
+@example(property_values=[1, "1", True, "true", 1.0, None, [1], "[1]", 2**64, 2.0**64, str(2**64)])
+async def test_numbers_of_values(service: Service, property_values: list[Any]) -> None:
     """The catalogue, `unique` and groups agree; only groups have one for what is missing."""
-    await fill(service, some)
-    counts = expected(some)
+    await record_values(service, property_values)
+    counts = expected_counts(property_values)
     missing = counts.pop(identity(None), 0)
     data = await ask(
         service,
@@ -182,17 +209,19 @@ async def test_numbers_of_values(service: Service, some: list[Any]) -> None:
         }""",
     )
     assert data["eventTrend"]["series"][0]["total"]["unique"] == len(counts)
-    assert len(await groups(service, {"property": "p"})) == len(counts) + (missing > 0)
-    properties = [one for one in data["eventType"]["properties"] if one["key"] == "p"]
+    assert len(await event_groups(service, {"property": "p"})) == len(counts) + (missing > 0)
+    properties = [facet for facet in data["eventType"]["properties"] if facet["key"] == "p"]
     assert len(properties) == bool(counts)
-    for one in properties:
-        assert one["cardinality"] == len(counts)
-        assert sorted(entry["count"] for entry in one["values"]) == sorted(counts.values())
-        listed = Counter((entry["type"], entry["count"]) for entry in one["values"])
-        found = [entry for entry in await groups(service, {"property": "p"}) if entry["key"]]
-        shown = Counter((o["key"][0]["type"], o["total"]["count"]) for o in found)
-        shown.pop((None, missing), None)
-        assert listed == shown
+    for facet in properties:
+        assert facet["cardinality"] == len(counts)
+        assert sorted(entry["count"] for entry in facet["values"]) == sorted(counts.values())
+        catalogue_counts = Counter((entry["type"], entry["count"]) for entry in facet["values"])
+        groups = [group for group in await event_groups(service, {"property": "p"}) if group["key"]]
+        group_counts = Counter(
+            (group["key"][0]["type"], group["total"]["count"]) for group in groups
+        )
+        group_counts.pop((None, missing), None)
+        assert catalogue_counts == group_counts
 
 
 async def test_json_that_is_none(service: Service) -> None:
@@ -207,7 +236,7 @@ async def test_json_that_is_none(service: Service) -> None:
 
 async def test_items(service: Service) -> None:
     """An event is in the group of each of its items, once; with all others it counts once."""
-    some = [
+    property_values = [
         ["a", "b"],
         ["b", "b"],
         ["c", "d", 1, 1.0],
@@ -217,11 +246,11 @@ async def test_items(service: Service) -> None:
         [None],
         ["x", "y", "z", 2**70],
     ]
-    await fill(service, some, "tags")
-    found = await check(service, {"property": "tags[]"})
-    counts = {one["key"][0]["value"]: one["total"]["count"] for one in found}
-    once = dict.fromkeys([*"acdxyz", "1", str(2**70)], 1)
-    assert counts == once | {"b": 2, None: 4}
+    await record_values(service, property_values, "tags")
+    groups = await check_groups(service, {"property": "tags[]"})
+    counts = {group["key"][0]["value"]: group["total"]["count"] for group in groups}
+    single_counts = dict.fromkeys([*"acdxyz", "1", str(2**70)], 1)
+    assert counts == single_counts | {"b": 2, None: 4}
     query = """query($fill: Granularity!) {
       eventTrend(range: {preset: LAST_24_HOURS}, granularity: $fill, limit: 2,
                  groupBy: [{property: "tags[]"}]) {
@@ -230,13 +259,13 @@ async def test_items(service: Service) -> None:
       }
     }"""
     data = (await ask(service, query, fill="DAY"))["eventTrend"]
-    totals = {one["label"]: one["total"]["count"] for one in data["series"]}
+    totals = {group["label"]: group["total"]["count"] for group in data["series"]}
     assert totals == {"(none)": 4, "b": 2, "Other": 3}
-    assert [sum(one["columns"]["count"]) for one in data["series"]] == [4, 2, 3]
+    assert [sum(group["columns"]["count"]) for group in data["series"]] == [4, 2, 3]
     assert data["meta"]["totalGroups"] == len(counts)
     totals_only = query.replace("columns @include(if: true) {count}", "")
     data = (await ask(service, totals_only, fill="DAY"))["eventTrend"]
-    assert {one["label"]: one["total"]["count"] for one in data["series"]} == totals
+    assert {group["label"]: group["total"]["count"] for group in data["series"]} == totals
 
 
 async def test_items_of_objects(service: Service) -> None:
@@ -245,14 +274,21 @@ async def test_items_of_objects(service: Service) -> None:
     await delete_all(service)
     rows = [{"cart": cart, "t": [1, 2]}, {"cart": [{"sku": "a"}], "t": [2]}, {"cart": {"sku": "a"}}]
     await record(service, "/events", *({"event_name": "e", "properties": row} for row in rows))
-    found = await check(service, {"property": "cart[].sku"})
-    assert {o["key"][0]["value"]: o["total"]["count"] for o in found} == {"a": 2, "b": 1, None: 1}
-    pairs = await check(service, {"property": "cart[].sku"}, {"property": "t[]"})
-    assert {tuple(key["value"] for key in one["key"]): one["total"]["count"] for one in pairs} == {
+    groups = await check_groups(service, {"property": "cart[].sku"})
+    assert {group["key"][0]["value"]: group["total"]["count"] for group in groups} == {
+        "a": 2,
+        "b": 1,
+        None: 1,
+    }
+    pairs = await check_groups(service, {"property": "cart[].sku"}, {"property": "t[]"})
+    counts = {
+        tuple(key["value"] for key in group["key"]): group["total"]["count"] for group in pairs
+    }
+    assert counts == {
         ("a", "1"): 1,
         ("a", "2"): 2,
         ("b", "1"): 1,
         ("b", "2"): 1,
         (None, None): 1,
     }
-    assert msgspec.json.encode(found)
+    assert msgspec.json.encode(groups)

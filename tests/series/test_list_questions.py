@@ -25,7 +25,7 @@ QUERIES: Final = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def recorded(service: Service) -> Service:
+async def service_with_metrics(service: Service) -> Service:
     """Record some metrics, one of which has no points in the range."""
     await delete_all(service)
     rows = [
@@ -42,38 +42,44 @@ async def recorded(service: Service) -> Service:
     return service
 
 
-@pytest.mark.parametrize("asked", QUERIES)
+@pytest.mark.parametrize("kind", QUERIES)
 @pytest.mark.parametrize("page", ["first: 5", "last: 4", "first: 50", 'search: "1", first: 2'])
-async def test_list_answers_as_one_by_one(recorded: Service, asked: str, page: str) -> None:
+async def test_list_answers_as_one_by_one(
+    service_with_metrics: Service, kind: str, page: str
+) -> None:
     """Each metric on a page says what it says by itself; it is all one statement."""
-    fields = QUERIES[asked]
-    with collect_statements() as made:
-        listed = await ask(recorded, f"{{metrics({page}) {{nodes {{name kind {fields}}}}}}}")
-    assert len(made) == 1
-    assert len(listed["metrics"]["nodes"]) >= 2
-    for node in listed["metrics"]["nodes"]:
-        alone = await ask(recorded, f'{{metric(name: "{node["name"]}") {{name kind {fields}}}}}')
+    fields = QUERIES[kind]
+    with collect_statements() as statements:
+        data = await ask(
+            service_with_metrics, f"{{metrics({page}) {{nodes {{name kind {fields}}}}}}}"
+        )
+    assert len(statements) == 1
+    assert len(data["metrics"]["nodes"]) >= 2
+    for node in data["metrics"]["nodes"]:
+        alone = await ask(
+            service_with_metrics, f'{{metric(name: "{node["name"]}") {{name kind {fields}}}}}'
+        )
         assert node == alone["metric"]
 
 
-async def test_list_by_edges_and_fragments(recorded: Service) -> None:
+async def test_list_by_edges_and_fragments(service_with_metrics: Service) -> None:
     """However the list is selected, it is one statement."""
     query = f"""
     query($n: Int) {{metrics(first: $n) {{...page edges {{cursor node {{...one}}}}}}}}
     fragment page on MetricConnection {{pageInfo {{endCursor hasNextPage}} edges {{node {{name}}}}}}
     fragment one on Metric {{query({RANGE}) {{series {{total {{count}}}}}}}}"""
-    with collect_statements() as made:
-        found = await ask(recorded, query, n=3)
-    assert len(made) == 1
-    nodes = [edge["node"] for edge in found["metrics"]["edges"]]
+    with collect_statements() as statements:
+        data = await ask(service_with_metrics, query, n=3)
+    assert len(statements) == 1
+    nodes = [edge["node"] for edge in data["metrics"]["edges"]]
     assert [node["query"]["series"][0]["total"]["count"] for node in nodes] == [1, 2, 3]
-    assert found["metrics"]["pageInfo"]["hasNextPage"]
+    assert data["metrics"]["pageInfo"]["hasNextPage"]
 
 
-async def test_a_bad_question_is_refused_metric_by_metric(recorded: Service) -> None:
+async def test_a_bad_question_is_refused_metric_by_metric(service_with_metrics: Service) -> None:
     """What no metric can answer is an error at each; the list itself is there."""
     query = f"{{metrics(first: 2) {{nodes {{name query({RANGE}, limit: 0) {{times}}}}}}}}"
-    answer = await recorded.graphql(query)
+    answer = await service_with_metrics.graphql(query)
     assert answer["data"]["metrics"]["nodes"] == [
         {"name": "m00", "query": None},
         {"name": "m01", "query": None},
@@ -83,16 +89,16 @@ async def test_a_bad_question_is_refused_metric_by_metric(recorded: Service) -> 
     assert {error["extensions"]["field"] for error in answer["errors"]} == {"limit"}
 
 
-async def test_a_metric_beside_the_list(recorded: Service) -> None:
+async def test_a_metric_beside_the_list(service_with_metrics: Service) -> None:
     """A metric that is asked the same, but is not on the page, has its own answer."""
     query = f"query({RANGE}) {{series {{total {{count}}}}}}"
-    found = await ask(
-        recorded,
+    data = await ask(
+        service_with_metrics,
         f"""{{metrics(first: 1) {{nodes {{{query}}}}}
         slow: metric(name: "m11") {{kind {query}}} m05: metric(name: "m05") {{{query}}}}}""",
     )
-    counts = [found["metrics"]["nodes"][0], found["slow"], found["m05"]]
-    assert [of["query"]["series"][0]["total"]["count"] for of in counts] == [1, 12, 6]
+    nodes = [data["metrics"]["nodes"][0], data["slow"], data["m05"]]
+    assert [node["query"]["series"][0]["total"]["count"] for node in nodes] == [1, 12, 6]
 
 
 async def test_a_list_without_metrics(service: Service) -> None:

@@ -41,12 +41,12 @@ TEN_YEARS_AND_MORE: Final = DurationMs(MAX_HOURS * HOUR + 1)
 P: TypeAlias = TimeRangePreset
 
 
-def preset(name: TimeRangePreset, zone: str, now: str) -> list[str]:
+def preset_ends(name: TimeRangePreset, zone: str, now: str) -> list[str]:
     """Resolve a preset; return what clocks show at both ends, as the last millisecond's end."""
-    span = resolve_range(TimeRangeInput(preset=name), instant_at(zone, now), Zone(zone))
-    assert span.timezone == zone
-    behind = span.to if span.to <= instant_at(zone, now) else span.to - 1
-    return [local_text(zone, span.from_), local_text(zone, behind)]
+    time_range = resolve_range(TimeRangeInput(preset=name), instant_at(zone, now), Zone(zone))
+    assert time_range.timezone == zone
+    end = time_range.to if time_range.to <= instant_at(zone, now) else time_range.to - 1
+    return [local_text(zone, time_range.from_), local_text(zone, end)]
 
 
 def test_presets() -> None:
@@ -71,10 +71,10 @@ def test_presets() -> None:
         P.LAST_12_MONTHS: ["2025-04-01T00:00:00+02:00", now],
         P.ALL_TIME: ["1970-01-01T01:00:00+01:00", "2100-01-01T00:59:59.999000+01:00"],
     }
-    assert {name: preset(name, zone, now[:19]) for name in TimeRangePreset} == expected
+    assert {name: preset_ends(name, zone, now[:19]) for name in TimeRangePreset} == expected
 
 
-WHOLE: Final = {
+FOLLOWING_PRESETS: Final = {
     P.YESTERDAY: P.TODAY,
     P.LAST_WEEK: P.THIS_WEEK,
     P.LAST_MONTH: P.THIS_MONTH,
@@ -99,12 +99,12 @@ ODD_PRESETS: Final = {
 @pytest.mark.parametrize("kind", ODD_PRESETS)
 def test_presets_on_odd_days(kind: str) -> None:
     """Presets near days on which clocks do odd things, by hand."""
-    asked, now, expected = ODD_PRESETS[kind]
-    name, zone = asked.split()
-    found = resolve_range(
+    preset, now, expected = ODD_PRESETS[kind]
+    name, zone = preset.split()
+    time_range = resolve_range(
         TimeRangeInput(preset=TimeRangePreset[name]), instant_at(zone, now), Zone(zone)
     )
-    assert found.from_ == instant_at(zone, expected)
+    assert time_range.from_ == instant_at(zone, expected)
 
 
 @CALENDAR_SETTINGS
@@ -112,49 +112,61 @@ def test_presets_on_odd_days(kind: str) -> None:
 def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) -> None:
     """At any time in any zone a preset is not empty, ends now, and begins with a local day."""
     zone, now = place
-    span = resolve_range(TimeRangeInput(preset=name), Instant(now), Zone(zone))
-    assert span.from_ < span.to
-    if name in WHOLE:
-        assert span.to <= now
-        present = resolve_range(TimeRangeInput(preset=WHOLE[name]), Instant(now), Zone(zone))
-        assert span.to == present.from_
+    time_range = resolve_range(TimeRangeInput(preset=name), Instant(now), Zone(zone))
+    assert time_range.from_ < time_range.to
+    if name in FOLLOWING_PRESETS:
+        assert time_range.to <= now
+        present = resolve_range(
+            TimeRangeInput(preset=FOLLOWING_PRESETS[name]), Instant(now), Zone(zone)
+        )
+        assert time_range.to == present.from_
     elif name is P.ALL_TIME:
-        assert span.from_ <= now < span.to
+        assert time_range.from_ <= now < time_range.to
     else:
-        assert span.from_ <= now == span.to - 1
+        assert time_range.from_ <= now == time_range.to - 1
     if name not in {P.LAST_24_HOURS, P.ALL_TIME}:
-        begun = latest_day(zone, span.from_)
-        assert begun > latest_day(zone, span.from_ - 1)
-        back = (latest_day(zone, now) - begun).days
-        most = {P.TODAY: 0, P.YESTERDAY: 2, P.LAST_7_DAYS: 6, P.LAST_91_DAYS: 90, P.THIS_WEEK: 6}
-        assert 0 <= back <= most.get(name, 365)
+        first_day = latest_day(zone, time_range.from_)
+        assert first_day > latest_day(zone, time_range.from_ - 1)
+        days_back = (latest_day(zone, now) - first_day).days
+        max_days = {
+            P.TODAY: 0,
+            P.YESTERDAY: 2,
+            P.LAST_7_DAYS: 6,
+            P.LAST_91_DAYS: 90,
+            P.THIS_WEEK: 6,
+        }
+        assert 0 <= days_back <= max_days.get(name, 365)
 
 
 def test_all_time_has_all_data_in_it() -> None:
     """ALL_TIME: from the oldest to the newest row, and to now; in an empty store today."""
-    asked = TimeRangeInput(preset=P.ALL_TIME)
+    all_time = TimeRangeInput(preset=P.ALL_TIME)
     for first in (Instant(0), Instant(NOON - 1), NOON):
-        span = resolve_range(asked, NOON, extent=Extent(first, first))
-        assert (span.from_, span.to) == (first, NOON + 1)
+        time_range = resolve_range(all_time, NOON, extent=Extent(first, first))
+        assert (time_range.from_, time_range.to) == (first, NOON + 1)
     later = Instant(NOON + DAY)
-    span = resolve_range(asked, NOON, extent=Extent(later, later))
-    assert (span.from_, span.to) == (NOON, later + 1)
-    span = resolve_range(asked, NOON, extent=Extent(Instant(7), later))
-    assert (span.from_, span.to) == (7, later + 1)
+    time_range = resolve_range(all_time, NOON, extent=Extent(later, later))
+    assert (time_range.from_, time_range.to) == (NOON, later + 1)
+    time_range = resolve_range(all_time, NOON, extent=Extent(Instant(7), later))
+    assert (time_range.from_, time_range.to) == (7, later + 1)
     zone = Zone("Asia/Kolkata")
     today = resolve_range(TimeRangeInput(preset=P.TODAY), NOON, zone)
-    empty = resolve_range(asked, NOON, zone, None)
+    empty = resolve_range(all_time, NOON, zone, None)
     assert (empty.from_, empty.to) == (today.from_, today.to)
-    assert resolve_range(asked, NOON).from_ == 0
+    assert resolve_range(all_time, NOON).from_ == 0
 
 
 def test_last_and_between() -> None:
     """The other ranges do not depend on the zone, but name it; `to` is now unless given."""
     zone = Zone("Asia/Kathmandu")
-    span = resolve_range(TimeRangeInput(last=DurationMs(DAY)), NOON, zone)
-    assert (span.from_, span.to, span.timezone) == (NOON + 1 - DAY, NOON + 1, zone)
-    asked = TimeBetweenInput(from_=Instant(5), to=None)
-    open_end = resolve_range(TimeRangeInput(between=asked), Instant(DAY))
+    time_range = resolve_range(TimeRangeInput(last=DurationMs(DAY)), NOON, zone)
+    assert (time_range.from_, time_range.to, time_range.timezone) == (
+        NOON + 1 - DAY,
+        NOON + 1,
+        zone,
+    )
+    open_range = TimeBetweenInput(from_=Instant(5), to=None)
+    open_end = resolve_range(TimeRangeInput(between=open_range), Instant(DAY))
     assert (open_end.from_, open_end.to, open_end.timezone) == (5, DAY + 1, UTC_ZONE)
     before_1970 = TimeBetweenInput(from_=Instant(-5), to=Instant(0))
     assert resolve_range(TimeRangeInput(between=before_1970), NOON).to == 0
@@ -173,8 +185,8 @@ def test_last_months_are_calendar_months() -> None:
     }
     for (text, now), start in expected.items():
         end = Instant(instant_at(zone, now) - 1)
-        span = resolve_range(TimeRangeInput(last=parse_duration(text)), end, zone)
-        assert (span.from_, span.to) == (instant_at(zone, start), end + 1), text
+        time_range = resolve_range(TimeRangeInput(last=parse_duration(text)), end, zone)
+        assert (time_range.from_, time_range.to) == (instant_at(zone, start), end + 1), text
 
 
 def dates(first: str, last: str | None) -> TimeRangeInput:
@@ -191,12 +203,12 @@ def test_dates_are_whole_days_of_the_zone() -> None:
         ("2026-06-07", "2026-06-07"): ("2026-06-07", "2026-06-08"),
         ("2026-06-17", "2026-06-18"): ("2026-06-17", "2026-06-19"),
     }
-    for asked, edges in expected.items():
-        span = resolve_range(dates(*asked), now, zone)
-        assert (span.from_, span.to) == tuple(instant_at(zone, edge) for edge in edges)
+    for days, edges in expected.items():
+        time_range = resolve_range(dates(*days), now, zone)
+        assert (time_range.from_, time_range.to) == tuple(instant_at(zone, edge) for edge in edges)
     for last in (None, "2026-06-17"):
-        span = resolve_range(dates("2026-06-01", last), now, zone)
-        assert (span.from_, span.to) == (instant_at(zone, "2026-06-01"), now + 1)
+        time_range = resolve_range(dates("2026-06-01", last), now, zone)
+        assert (time_range.from_, time_range.to) == (instant_at(zone, "2026-06-01"), now + 1)
     spring = resolve_range(dates("2018-11-04", "2018-11-04"), now, Zone("America/Sao_Paulo"))
     assert spring.to - spring.from_ == 23 * HOUR
 
@@ -205,18 +217,18 @@ def test_weeks_from_sunday() -> None:
     """`weekStart` moves THIS_WEEK and LAST_WEEK, on a Sunday by a whole week."""
     for now, start in (("2026-06-17T12:00", "2026-06-14"), ("2026-06-14T12:00", "2026-06-14")):
         moment = instant_at("UTC", now)
-        this, last = (
+        this_week, last_week = (
             resolve_range(TimeRangeInput(preset=name), moment, week_start=WeekStart.SUNDAY)
             for name in (P.THIS_WEEK, P.LAST_WEEK)
         )
-        assert (this.from_, this.to) == (instant_at("UTC", start), moment + 1)
-        assert (last.from_, last.to) == (
+        assert (this_week.from_, this_week.to) == (instant_at("UTC", start), moment + 1)
+        assert (last_week.from_, last_week.to) == (
             instant_at("UTC", start) - 7 * DAY,
             instant_at("UTC", start),
         )
 
 
-REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
+INVALID_RANGES: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
     "nothing": (TimeRangeInput(), "range", None),
     "no time": (TimeRangeInput(last=DurationMs(0)), "last", None),
     "ten years and more": (
@@ -239,13 +251,13 @@ REFUSED: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", INVALID_RANGES)
 def test_bad_ranges_are_refused(kind: str) -> None:
     """A range that is empty or too long is a 422 that names field and limit."""
-    asked, field, limit = REFUSED[kind]
-    with pytest.raises(AnalyticsError) as refused:
-        resolve_range(asked, NOON)
-    error = refused.value
+    bad_range, field, limit = INVALID_RANGES[kind]
+    with pytest.raises(AnalyticsError) as excinfo:
+        resolve_range(bad_range, NOON)
+    error = excinfo.value
     assert (error.status, error.field, error.limit) == (422, field, limit)
     assert error.message.startswith(f"{field}: ")
 
@@ -255,7 +267,7 @@ class Query:
     """Takes every input there is."""
 
     @strawberry.field
-    def asked(
+    def arguments(
         self,
         timezone: Zone = UTC_ZONE,
         granularity: Granularity = Granularity.AUTO,
@@ -281,22 +293,28 @@ def execute() -> Callable[..., object]:
 def test_inputs_of_graphql(execute: Callable[..., object]) -> None:
     """Zone, granularity, fill and comparison go in as they are named, all described."""
     query = """query($z: TimeZone!) {
-        asked(timezone: $z, granularity: DAY, fill: LINEAR, compare: {mode: YEAR_OVER_YEAR})}"""
+        arguments(timezone: $z, granularity: DAY, fill: LINEAR, compare: {mode: YEAR_OVER_YEAR})}"""
     assert execute(query, z="Asia/Kolkata") == {
-        "asked": ["Asia/Kolkata", "DAY", "LINEAR", "YEAR_OVER_YEAR"]
+        "arguments": ["Asia/Kolkata", "DAY", "LINEAR", "YEAR_OVER_YEAR"]
     }
-    assert execute("{asked}") == {"asked": ["UTC", "AUTO", "NULL", ""]}
-    described = """{__schema {types {
+    assert execute("{arguments}") == {"arguments": ["UTC", "AUTO", "NULL", ""]}
+    introspection = """{__schema {types {
         name description inputFields {name description} enumValues {name description}}}}"""
-    found = execute(described)
-    assert isinstance(found, dict)
-    undescribed = [
-        (of["name"], part["name"])
-        for of in found["__schema"]["types"]
-        for part in [of, *(of["inputFields"] or ()), *(of["enumValues"] or ())]
-        if not part["description"] and not of["name"].startswith("__") and of["name"] != "Query"
+    data = execute(introspection)
+    assert isinstance(data, dict)
+    missing_descriptions = [
+        (graphql_type["name"], member["name"])
+        for graphql_type in data["__schema"]["types"]
+        for member in [
+            graphql_type,
+            *(graphql_type["inputFields"] or ()),
+            *(graphql_type["enumValues"] or ()),
+        ]
+        if not member["description"]
+        and not graphql_type["name"].startswith("__")
+        and graphql_type["name"] != "Query"
     ]
-    assert undescribed == []
+    assert missing_descriptions == []
 
 
 HOSTILE: Final[tuple[object, ...]] = (
@@ -310,7 +328,7 @@ HOSTILE: Final[tuple[object, ...]] = (
 @pytest.mark.parametrize("zone", HOSTILE, ids=range(len(HOSTILE)))
 def test_bad_zones_are_refused(execute: Callable[..., object], zone: object) -> None:
     """What is no IANA name is an input error that quotes it."""
-    errors = execute("query($z: TimeZone!) {asked(timezone: $z)}", z=zone)
+    errors = execute("query($z: TimeZone!) {arguments(timezone: $z)}", z=zone)
     assert isinstance(errors, list)
     if zone is not None:
         assert "TimeZone must be an IANA name like Europe/Berlin, not " in errors[0]
@@ -320,9 +338,9 @@ def test_bad_zones_are_refused(execute: Callable[..., object], zone: object) -> 
 
 def test_every_zone_is_known(execute: Callable[..., object]) -> None:
     """The zones that Python has can be asked for."""
-    query = "query($z: TimeZone!) {asked(timezone: $z)}"
+    query = "query($z: TimeZone!) {arguments(timezone: $z)}"
     answers = {zone: execute(query, z=zone) for zone in ZONES[::5]}
-    assert answers == {zone: {"asked": [zone, "AUTO", "NULL", ""]} for zone in ZONES[::5]}
+    assert answers == {zone: {"arguments": [zone, "AUTO", "NULL", ""]} for zone in ZONES[::5]}
 
 
 async def test_presets_at_the_door(service: Service) -> None:
@@ -333,7 +351,7 @@ async def test_presets_at_the_door(service: Service) -> None:
         metric(name: "here") {query(range: {preset: $preset}) {
             series {total {count}} meta {range {timezone granularity}}}}}"""
     for name in P:
-        found = (await service.graphql(query, preset=name.name))["data"]["metric"]["query"]
-        expected = 0 if name in WHOLE else 1
-        assert found["series"][0]["total"]["count"] == expected, name
-        assert found["meta"]["range"] == {"timezone": "UTC", "granularity": "AUTO"}
+        result = (await service.graphql(query, preset=name.name))["data"]["metric"]["query"]
+        expected = 0 if name in FOLLOWING_PRESETS else 1
+        assert result["series"][0]["total"]["count"] == expected, name
+        assert result["meta"]["range"] == {"timezone": "UTC", "granularity": "AUTO"}

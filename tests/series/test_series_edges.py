@@ -13,15 +13,16 @@ SECOND_DAY: Final = '{range: {between: {from: "1970-01-02T00:00:00Z", to: "1970-
 LATER: Final = 86_400_000
 
 
-async def series(service: Service, name: str, asked: str, selected: str) -> Any:
+async def metric_result(service: Service, name: str, arguments: str, selection: str) -> Any:
     """Ask for the series of a metric on the first day."""
-    text = f"query($name: String!) {{metric(name: $name) {{query({DAY} {asked}) {{{selected}}}}}}}"
+    query = f"query({DAY} {arguments}) {{{selection}}}"
+    text = f"query($name: String!) {{metric(name: $name) {{{query}}}}}"
     return (await ask(service, text, name=name))["metric"]["query"]
 
 
-async def trend(service: Service, asked: str, selected: str) -> Any:
+async def event_result(service: Service, arguments: str, selection: str) -> Any:
     """Ask for the series of events on the first day."""
-    return (await ask(service, f"{{eventTrend({DAY} {asked}) {{{selected}}}}}"))["eventTrend"]
+    return (await ask(service, f"{{eventTrend({DAY} {arguments}) {{{selection}}}}}"))["eventTrend"]
 
 
 def points(name: str, *values: tuple[float, dict[str, str]]) -> list[dict[str, Any]]:
@@ -32,7 +33,7 @@ def points(name: str, *values: tuple[float, dict[str, str]]) -> list[dict[str, A
     ]
 
 
-SAME: Final[dict[str, list[dict[str, str]]]] = {
+EQUAL_TAGS: Final[dict[str, list[dict[str, str]]]] = {
     "order": [{"a": "x", "b": "y"}, {"b": "y", "a": "x"}],
     "quote and comma": [{"a": 'x",', "b": "y"}, {"b": "y", "a": 'x",'}],
     "comma": [{"a": ",", "b": "y"}, {"b": "y", "a": ","}],
@@ -42,7 +43,7 @@ SAME: Final[dict[str, list[dict[str, str]]]] = {
     "comma, thrice": [{"a": ",", ",": ",", "b": "\\"}, {"b": "\\", ",": ",", "a": ","}],
     "none": [{}, {}],
 }
-DIFFERENT: Final[dict[str, list[dict[str, str]]]] = {
+DIFFERENT_TAGS: Final[dict[str, list[dict[str, str]]]] = {
     "brace": [{"a": "x"}, {"a": "x}"}],
     "braces": [{"a": "{x"}, {"{a": "x"}],
     "quote": [{"a": "x"}, {"a": 'x"'}],
@@ -56,20 +57,21 @@ DIFFERENT: Final[dict[str, list[dict[str, str]]]] = {
 }
 
 
-GROUPED: Final = 'groupBy: ["a", "b", "c", ",", ",b"]'
+GROUP_BY: Final = 'groupBy: ["a", "b", "c", ",", ",b"]'
 
 
-@pytest.mark.parametrize("kind", [*SAME, *DIFFERENT])
+@pytest.mark.parametrize("kind", [*EQUAL_TAGS, *DIFFERENT_TAGS])
 async def test_counters_are_told_apart_by_their_tags(service: Service, kind: str) -> None:
     """A counter's growth is that of points with the same tags, in whatever order they came."""
-    one, other = (SAME | DIFFERENT)[kind]
-    await record(service, "/metrics", *points(kind, (1, one), (50, other), (2, one)))
-    expected = 49 + 2 if kind in SAME else 1  # 2 is less than 50: it began at 0 again
-    found = (await series(service, kind, "", "series {total {increase}}"))["series"]
-    assert [one["total"]["increase"] for one in found] == [expected]
-    if kind in SAME:
-        found = (await series(service, kind, GROUPED, "series {total {increase count}}"))["series"]
-        assert [one["total"] for one in found] == [{"increase": expected, "count": 3}]
+    tags, other_tags = (EQUAL_TAGS | DIFFERENT_TAGS)[kind]
+    await record(service, "/metrics", *points(kind, (1, tags), (50, other_tags), (2, tags)))
+    expected = 49 + 2 if kind in EQUAL_TAGS else 1  # 2 is less than 50: it began at 0 again
+    groups = (await metric_result(service, kind, "", "series {total {increase}}"))["series"]
+    assert [group["total"]["increase"] for group in groups] == [expected]
+    if kind in EQUAL_TAGS:
+        selection = "series {total {increase count}}"
+        groups = (await metric_result(service, kind, GROUP_BY, selection))["series"]
+        assert [group["total"] for group in groups] == [{"increase": expected, "count": 3}]
 
 
 async def test_numbers_beyond_doubles(service: Service) -> None:
@@ -79,33 +81,35 @@ async def test_numbers_beyond_doubles(service: Service) -> None:
     rows += [{"metric_name": "big", "value": -big, "timestamp": LATER + n} for n in range(2)]
     rows += [{"metric_name": "big", "value": 5e-324, "timestamp": 3 * LATER}]
     await record(service, "/metrics", *rows)
-    wanted = 'sum avg min max stddev increase rate(per: "P1000D") quantile(q: 1)'
-    wanted += " e: quantile(q: 0.1, exact: true)"
+    aggregates = 'sum avg min max stddev increase rate(per: "P1000D") quantile(q: 1)'
+    aggregates += " e: quantile(q: 0.1, exact: true)"
     changes = " ".join(
         f"{kind}: change(aggregate: {kind.upper()}) {{previous absolute ratio}}"
         for kind in ("sum", "max", "avg", "increase", "rate", "stddev")
     )
-    asked = f"compare: {SECOND_DAY} granularity: HOUR"
-    selected = (
-        f"series {{total {{{wanted}}} previousTotal {{{wanted}}} {changes} columns {{{wanted}}}}}"
+    arguments = f"compare: {SECOND_DAY} granularity: HOUR"
+    selection = (
+        f"series {{total {{{aggregates}}} previousTotal {{{aggregates}}} {changes}"
+        f" columns {{{aggregates}}}}}"
     )
-    (found,) = (await series(service, "big", asked, selected))["series"]
-    assert found["max"] == {"previous": -big, "absolute": None, "ratio": None}
-    assert found["previousTotal"]["sum"] is None
-    assert found["total"]["max"] == big
-    tiny = asked.replace("1970-01-02T00", "1970-01-04T00").replace("1970-01-03T00", "1970-01-05T00")
-    (found,) = (await series(service, "big", tiny, selected))["series"]
-    assert found["max"] == {"previous": 5e-324, "absolute": big, "ratio": None}
+    (series,) = (await metric_result(service, "big", arguments, selection))["series"]
+    assert series["max"] == {"previous": -big, "absolute": None, "ratio": None}
+    assert series["previousTotal"]["sum"] is None
+    assert series["total"]["max"] == big
+    fourth_day = SECOND_DAY.replace("01-03", "01-05").replace("01-02", "01-04")
+    tiny = f"compare: {fourth_day} granularity: HOUR"
+    (series,) = (await metric_result(service, "big", tiny, selection))["series"]
+    assert series["max"] == {"previous": 5e-324, "absolute": big, "ratio": None}
 
 
 @pytest.mark.parametrize("path", ["a\\", "a\\n", "k" * 1001, "a." * 20])
 async def test_bad_paths_are_refused_at_once(service: Service, path: str) -> None:
     """A path that is none is a 422 for its argument, wherever it stands; its neighbours answer."""
     text = """query($p: String!) {{
-      bad: eventTrend({day} {asked}) {{series {{{selected}}}}}
+      bad: eventTrend({day} {arguments}) {{series {{{selection}}}}}
       good: eventTrend({day}) {{series {{total {{count}}}}}}
     }}"""
-    for asked, selected, field in (
+    for arguments, selection, field in (
         ("", "total {sum(property: $p)}", "property"),
         ("", "columns {unique(property: $p)}", "property"),
         ("", "points {values {avg(property: $p)}}", "property"),
@@ -126,10 +130,10 @@ async def test_bad_paths_are_refused_at_once(service: Service, path: str) -> Non
             "orderBy.property",
         ),
     ):
-        query = text.format(day=DAY, asked=asked, selected=selected)
+        query = text.format(day=DAY, arguments=arguments, selection=selection)
         answer = await asyncio.wait_for(service.graphql(query, p=path), 10)
         (error,) = answer["errors"]
-        assert (error["path"], error["extensions"]["field"]) == (["bad"], field), (asked, error)
+        assert (error["path"], error["extensions"]["field"]) == (["bad"], field), (arguments, error)
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert len(answer["data"]["good"]["series"]) == 1
 
@@ -145,13 +149,15 @@ async def test_users_and_sessions_with_line_breaks(service: Service) -> None:
             for user, session in rows
         ),
     )
-    asked = 'where: {name: {eq: "broken"}} groupBy: [{field: USER_ID}, {field: SESSION_ID}]'
-    found = await trend(service, asked, "series {key {value} total {count} columns {count}}")
-    shown = {
-        tuple(key["value"] for key in one["key"]): (
-            one["total"]["count"],
-            sum(one["columns"]["count"]),
+    arguments = 'where: {name: {eq: "broken"}} groupBy: [{field: USER_ID}, {field: SESSION_ID}]'
+    result = await event_result(
+        service, arguments, "series {key {value} total {count} columns {count}}"
+    )
+    counts_by_key = {
+        tuple(key["value"] for key in group["key"]): (
+            group["total"]["count"],
+            sum(group["columns"]["count"]),
         )
-        for one in found["series"]
+        for group in result["series"]
     }
-    assert shown == {("a", "b\nc"): (2, 2), ("a\nb", "c"): (1, 1)}
+    assert counts_by_key == {("a", "b\nc"): (2, 2), ("a\nb", "c"): (1, 1)}

@@ -55,7 +55,7 @@ properties = st.fixed_dictionaries(
 people = st.sampled_from([None, None, "u1", "u2", "ü", "null", "x\ny"])
 bounds = st.lists(
     st.sampled_from([-1e6, -1.0, 0.0, 0.5, 1.0, 2.0, 1e6, 1e6 + 1, 1e15]), min_size=1, unique=True
-).map(lambda found: tuple(sorted(found)))
+).map(lambda edges: tuple(sorted(edges)))
 bands = st.builds(Band, st.sampled_from(["n", "cart.total"]), bounds)
 
 
@@ -64,11 +64,11 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
     """Draw events, and questions about them."""
     moment, number = draw(moments), next(SCENE_NUMBERS)
     names = [f"e{number}", f"é{number}"]
-    one = st.tuples(offsets, st.sampled_from(names), people, people, properties)
+    event = st.tuples(offsets, st.sampled_from(names), people, people, properties)
     rows = [
-        Row(max(0, moment + offset), n, name, user=user, session=session, properties=found)
-        for n, (offset, name, user, session, found) in enumerate(
-            draw(st.lists(one, min_size=1, max_size=30))
+        Row(max(0, moment + offset), n, name, user=user, session=session, properties=content)
+        for n, (offset, name, user, session, content) in enumerate(
+            draw(st.lists(event, min_size=1, max_size=30))
         )
     ]
     times = [row.time for row in rows]
@@ -90,18 +90,18 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
     return rows, panels
 
 
-def sent(row: Row) -> dict[str, Any]:
+def rest_event(row: Row) -> dict[str, Any]:
     """Return an event as REST takes it."""
-    found = {"event_name": row.name, "timestamp": row.time, "properties": row.properties}
-    return found | {"user_id": row.user, "session_id": row.session}
+    event = {"event_name": row.name, "timestamp": row.time, "properties": row.properties}
+    return event | {"user_id": row.user, "session_id": row.session}
 
 
-async def recorded(service: Service, rows: Sequence[Row]) -> None:
+async def record_events(service: Service, rows: Sequence[Row]) -> None:
     """Record events in two batches."""
     half = len(rows) // 2
-    for part in (rows[:half], rows[half:]):
-        if part:
-            await record(service, "/events", *map(sent, part))
+    for batch in (rows[:half], rows[half:]):
+        if batch:
+            await record(service, "/events", *map(rest_event, batch))
 
 
 @pytest.mark.usefixtures("frozen")
@@ -110,7 +110,7 @@ async def recorded(service: Service, rows: Sequence[Row]) -> None:
 async def test_events(service: Service, scene: tuple[list[Row], list[Panel]]) -> None:
     """Any events, any questions asked together: all is as the oracle has it."""
     rows, panels = scene
-    await recorded(service, rows)
+    await record_events(service, rows)
     texts = [panel.text("eventTrend", f"p{n}") for n, panel in enumerate(panels)]
     data = await ask(service, f"{{{' '.join(texts)}}}")
     for n, panel in enumerate(panels):

@@ -40,10 +40,10 @@ DASHBOARD: Final = {
 
 def panel(alias: str) -> str:
     """Return a panel of the dashboard in GraphQL."""
-    metric, arguments, selected = DASHBOARD[alias]
+    metric, arguments, selection = DASHBOARD[alias]
     if not metric:
-        return f"{alias}: eventTrend({arguments}) {{{selected}}}"
-    return f'{alias}: metric(name: "{metric}") {{query({arguments}) {{{selected}}}}}'
+        return f"{alias}: eventTrend({arguments}) {{{selection}}}"
+    return f'{alias}: metric(name: "{metric}") {{query({arguments}) {{{selection}}}}}'
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,28 +74,28 @@ async def _stored(service: Service) -> None:
 @pytest.mark.usefixtures("frozen")
 async def test_dashboard(service: Service) -> None:
     """Ten panels are at most four statements, and each answers as it does alone."""
-    with collect_statements() as ran:
-        whole = await ask(service, f"{{{' '.join(map(panel, DASHBOARD))}}}")
-    assert len(ran) <= 4, [one.text for one in ran]
+    with collect_statements() as statements:
+        data = await ask(service, f"{{{' '.join(map(panel, DASHBOARD))}}}")
+    assert len(statements) <= 4, [statement.text for statement in statements]
     for alias in DASHBOARD:
         alone = await ask(service, f"{{{panel(alias)}}}")
-        assert alone == {alias: whole[alias]}
+        assert alone == {alias: data[alias]}
 
 
 @pytest.mark.usefixtures("frozen")
 async def test_fifty_metrics_are_one_statement(service: Service) -> None:
     """A page of metrics that asks each for the same is one scan, also with a chart of each."""
-    for selected in ("total {count sum}", "total {avg} previousTotal {avg} columns {last}"):
+    for selection in ("total {count sum}", "total {avg} previousTotal {avg} columns {last}"):
         panels = [
             f'p{n}: metric(name: "one of fifty, {n}") {{query({TODAY} {BEFORE})'
-            f" {{series {{label {selected}}}}}}}"
+            f" {{series {{label {selection}}}}}}}"
             for n in range(50)
         ]
-        with collect_statements() as ran:
-            found = await ask(service, f"{{{' '.join(panels)}}}")
-        assert len(ran) == 1
-        assert ran[0].text.count("\nUNION ALL\n") == 1  # this range and the one before
-        labels = [found[f"p{n}"]["query"]["series"][0]["label"] for n in range(50)]
+        with collect_statements() as statements:
+            data = await ask(service, f"{{{' '.join(panels)}}}")
+        assert len(statements) == 1
+        assert statements[0].text.count("\nUNION ALL\n") == 1  # this range and the one before
+        labels = [data[f"p{n}"]["query"]["series"][0]["label"] for n in range(50)]
         assert labels == [f"one of fifty, {n}" for n in range(50)]
 
 
@@ -108,23 +108,23 @@ async def test_siblings_over_the_same_rows_are_one_scan(service: Service) -> Non
         f"c: query({TODAY}) {{series {{total {{q: quantile(q: 0.9) increase}}}}}}",
         f"d: query({TODAY} fill: ZERO limit: 3) {{meta {{rowsRead}} series {{total {{max}}}}}}",
     ]
-    with collect_statements() as ran:
-        found = (await ask(service, f'{{metric(name: "m1") {{{" ".join(panels)}}}}}'))["metric"]
-    (one,) = ran
-    assert "UNION ALL" not in one.text
+    with collect_statements() as statements:
+        metric = (await ask(service, f'{{metric(name: "m1") {{{" ".join(panels)}}}}}'))["metric"]
+    (statement,) = statements
+    assert "UNION ALL" not in statement.text
     for text in panels:
         alone = (await ask(service, f'{{metric(name: "m1") {{{text}}}}}'))["metric"]
-        assert alone[text[0]]["series"] == found[text[0]]["series"]
+        assert alone[text[0]]["series"] == metric[text[0]]["series"]
     charts = [
         f"a: query({WEEK} granularity: DAY) {{times series {{columns {{{field}}}}}}}"
         f" b: query({WEEK} granularity: DAY fill: {fill}) {{series {{points {{values {{avg}}}}}}}}"
         for field, fill in (("sum", "LINEAR"), ("min", "PREVIOUS"))
     ]
     for chart in charts:
-        with collect_statements() as ran:
+        with collect_statements() as statements:
             await ask(service, f'{{metric(name: "m1") {{{chart}}}}}')
-        assert len(ran) == 1
-        assert "UNION ALL" not in ran[0].text
+        assert len(statements) == 1
+        assert "UNION ALL" not in statements[0].text
 
 
 @pytest.mark.usefixtures("frozen")
@@ -136,11 +136,11 @@ async def test_grouped_siblings_share_their_statements(service: Service) -> None
         " columns {sum} previousColumns {sum}}}}"
         for n in range(6)
     ]
-    with collect_statements() as ran:
-        whole = await ask(service, f"{{{' '.join(panels)}}}")
-    assert len(ran) == 2
+    with collect_statements() as statements:
+        data = await ask(service, f"{{{' '.join(panels)}}}")
+    assert len(statements) == 2
     for n, text in enumerate(panels):
-        assert await ask(service, f"{{{text}}}") == {f"p{n}": whole[f"p{n}"]}
+        assert await ask(service, f"{{{text}}}") == {f"p{n}": data[f"p{n}"]}
 
 
 BAD: Final[dict[str, tuple[str, str, dict[str, Any], list[Any]]]] = {
@@ -187,15 +187,15 @@ BAD: Final[dict[str, tuple[str, str, dict[str, Any], list[Any]]]] = {
 @pytest.mark.parametrize("kind", BAD)
 async def test_one_bad_panel(service: Service, kind: str) -> None:
     """One panel that can't be answered says so at its place; all others answer."""
-    text, code, said, path = BAD[kind]
-    others = [panel(alias) for alias in DASHBOARD]
-    with collect_statements() as ran:
-        answer = await service.graphql(f"{{{' '.join([*others[:5], text, *others[5:]])}}}")
+    text, code, details, path = BAD[kind]
+    panels = [panel(alias) for alias in DASHBOARD]
+    with collect_statements() as statements:
+        answer = await service.graphql(f"{{{' '.join([*panels[:5], text, *panels[5:]])}}}")
     (error,) = answer["errors"]
     assert error["path"] == path
-    assert error["extensions"] == {"code": code, **said}
-    assert len(ran) <= 5
+    assert error["extensions"] == {"code": code, **details}
+    assert len(statements) <= 5
     data = answer["data"]
     bad = data.pop("bad")
     assert bad is None or bad == {"query": None}
-    assert data == await ask(service, f"{{{' '.join(others)}}}")
+    assert data == await ask(service, f"{{{' '.join(panels)}}}")

@@ -12,13 +12,13 @@ from tests.harness.statements import collect_statements
 
 DAY: Final = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
 COUNTRIES: Final = ["Straße", "İstanbul", "Ελλάς", "a, b", "10", "true", ""]
-SELECTED: Final = """
+SELECTION: Final = """
   label isOther key {value} total {count sum(property: "n")} share(aggregate: SUM, property: "n")
 """
 
 
 @pytest_asyncio.fixture(scope="module")
-async def filled(service: Service) -> Service:
+async def service_with_orders(service: Service) -> Service:
     """Store events of 40 shops, the first of which have the most, and some odd countries."""
     rows = [
         {
@@ -40,11 +40,11 @@ async def filled(service: Service) -> Service:
     return service
 
 
-async def trend(service: Service, arguments: str, selected: str = SELECTED) -> Any:
+async def trend(service: Service, arguments: str, selection: str = SELECTION) -> Any:
     """Ask for groups of events on that day."""
     text = (
-        f"{{eventTrend({DAY} {arguments}) {{series {{{selected}}}"
-        f" overall {{{selected}}} meta {{totalGroups truncated warnings {{code}}}}}}}}"
+        f"{{eventTrend({DAY} {arguments}) {{series {{{selection}}}"
+        f" overall {{{selection}}} meta {{totalGroups truncated warnings {{code}}}}}}}}"
     )
     return (await ask(service, text))["eventTrend"]
 
@@ -53,32 +53,32 @@ ORDERS: Final = 'where: {name: {eq: "order"}} groupBy: [{property: "shop"}]'
 
 
 @pytest.mark.parametrize("limit", [1, 7, 40])
-async def test_pages_are_parts_of_one_order(filled: Service, limit: int) -> None:
+async def test_pages_are_parts_of_one_order(service_with_orders: Service, limit: int) -> None:
     """Page by page come all groups, each once; every page and the rest are all events."""
-    found: list[str] = []
+    labels: list[str] = []
     for offset in range(0, 41, limit):
-        page = await trend(filled, f"{ORDERS} limit: {limit} offset: {offset}")
+        page = await trend(service_with_orders, f"{ORDERS} limit: {limit} offset: {offset}")
         assert page["meta"] == {"totalGroups": 40, "truncated": False, "warnings": []}
-        found += [one["label"] for one in page["series"] if not one["isOther"]]
-        for number in ("count", "sum"):
-            parts = [one["total"][number] for one in page["series"]]
-            assert sum(parts) == page["overall"]["total"][number]
-        assert sum(one["share"] for one in page["series"]) == pytest.approx(1)
+        labels += [group["label"] for group in page["series"] if not group["isOther"]]
+        for field in ("count", "sum"):
+            values = [group["total"][field] for group in page["series"]]
+            assert sum(values) == page["overall"]["total"][field]
+        assert sum(group["share"] for group in page["series"]) == pytest.approx(1)
         assert page["overall"]["share"] == 1
-    assert found == [f"shop {shop:02}" for shop in range(40)]
+    assert labels == [f"shop {shop:02}" for shop in range(40)]
 
 
-async def test_without_others_the_last_page_is_not_truncated(filled: Service) -> None:
+async def test_without_others_the_last_page_is_not_truncated(service_with_orders: Service) -> None:
     """`truncated` says that a page follows; the number of groups is known on every page."""
-    asked = f"{ORDERS} limit: 25 otherGroup: false offset: "
-    for offset, shown, truncated in (
+    arguments = f"{ORDERS} limit: 25 otherGroup: false offset: "
+    for offset, count, truncated in (
         (0, 25, True),
         (15, 25, False),
         (25, 15, False),
         (99, 0, False),
     ):
-        page = await trend(filled, f"{asked}{offset}")
-        assert len(page["series"]) == shown
+        page = await trend(service_with_orders, f"{arguments}{offset}")
+        assert len(page["series"]) == count
         assert (page["meta"]["totalGroups"], page["meta"]["truncated"]) == (40, truncated)
         assert page["overall"]["total"]["count"] == sum(1 + (39 - shop) // 3 for shop in range(40))
 
@@ -96,18 +96,18 @@ async def test_without_others_the_last_page_is_not_truncated(filled: Service) ->
     ],
 )
 async def test_groups_are_found_by_their_label(
-    filled: Service, search: str, labels: list[str]
+    service_with_orders: Service, search: str, labels: list[str]
 ) -> None:
     """A part of a label in any case finds the groups; all others are among the others."""
-    asked = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}] groupSearch: "'
-    asked += search.replace('"', '\\"') + '"'
-    page = await trend(filled, asked)
-    own = [one["label"] for one in page["series"] if not one["isOther"]]
-    assert own == labels
+    arguments = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}] groupSearch: "'
+    arguments += search.replace('"', '\\"') + '"'
+    page = await trend(service_with_orders, arguments)
+    page_labels = [group["label"] for group in page["series"] if not group["isOther"]]
+    assert page_labels == labels
     assert page["meta"]["totalGroups"] == len(labels)
-    assert sum(one["total"]["count"] for one in page["series"]) == len(COUNTRIES) + 2
-    alone = await trend(filled, f"{asked} otherGroup: false")
-    assert [one["label"] for one in alone["series"]] == labels
+    assert sum(group["total"]["count"] for group in page["series"]) == len(COUNTRIES) + 2
+    alone = await trend(service_with_orders, f"{arguments} otherGroup: false")
+    assert [group["label"] for group in alone["series"]] == labels
     assert (alone["meta"]["totalGroups"], alone["meta"]["truncated"]) == (len(labels), False)
     assert alone["overall"] == page["overall"]
 
@@ -119,50 +119,58 @@ CHART: Final = 'columns {uniqueUsers sum(property: "n")}'
 
 
 @pytest.mark.parametrize("rest", ["", "otherGroup: false", "offset: 3", 'groupSearch: "2"'])
-@pytest.mark.parametrize("selected", [WHOLE, CHART, f"{WHOLE} {CHART}"])
+@pytest.mark.parametrize("selection", [WHOLE, CHART, f"{WHOLE} {CHART}"])
 async def test_overall_is_what_an_answer_without_groups_has(
-    filled: Service, rest: str, selected: str
+    service_with_orders: Service, rest: str, selection: str
 ) -> None:
     """All together are computed from the same pass over the rows, not from the groups' numbers."""
-    before = f"{selected} " + selected.replace("total", "previousTotal").replace(
+    both_ranges = f"{selection} " + selection.replace("total", "previousTotal").replace(
         "columns", "previousColumns"
     )
     compare = f"compare: {{range: {DAY.removeprefix('range: ')}}} granularity: HOUR"
-    with collect_statements() as ran:
-        found = await trend(filled, f"{ORDERS} limit: 2 {rest} {compare}", before)
-    series = [each for each in ran if "series" in each.text]  # others look for warnings
-    assert not any("UNION ALL" in each.text for each in series)
-    alone = await trend(filled, f'where: {{name: {{eq: "order"}}}} {compare}', before)
-    assert found["overall"] == alone["overall"] == alone["series"][0]
+    with collect_statements() as statements:
+        result = await trend(
+            service_with_orders, f"{ORDERS} limit: 2 {rest} {compare}", both_ranges
+        )
+    series_texts = [
+        statement.text
+        for statement in statements
+        if "series" in statement.text  # the other statements look for warnings
+    ]
+    assert not any("UNION ALL" in text for text in series_texts)
+    alone = await trend(
+        service_with_orders, f'where: {{name: {{eq: "order"}}}} {compare}', both_ranges
+    )
+    assert result["overall"] == alone["overall"] == alone["series"][0]
 
 
-async def test_overall_alone_has_more(filled: Service) -> None:
+async def test_overall_alone_has_more(service_with_orders: Service) -> None:
     """What is asked of all together only is not computed for each group."""
     text = (
         f"{{eventTrend({DAY} {ORDERS} limit: 3 granularity: HOUR)"
         " {times series {label total {count}} overall {total {uniqueUsers} columns {count}}}}"
     )
-    with collect_statements() as ran:
-        found = (await ask(filled, text))["eventTrend"]
-    assert len(ran) == 1
-    assert ran[0].text.count("uniqCombined64If") <= 2  # the state and its end, of one branch
-    assert found["overall"]["total"] == {"uniqueUsers": 11}
-    assert sum(found["overall"]["columns"]["count"]) == sum(
-        one["total"]["count"] for one in found["series"]
+    with collect_statements() as statements:
+        result = (await ask(service_with_orders, text))["eventTrend"]
+    assert len(statements) == 1
+    assert statements[0].text.count("uniqCombined64If") <= 2  # the state and its end, of one branch
+    assert result["overall"]["total"] == {"uniqueUsers": 11}
+    assert sum(result["overall"]["columns"]["count"]) == sum(
+        group["total"]["count"] for group in result["series"]
     )
-    assert len(found["times"]) == len(found["overall"]["columns"]["count"])
+    assert len(result["times"]) == len(result["overall"]["columns"]["count"])
 
 
-async def test_share_of_nothing(filled: Service) -> None:
+async def test_share_of_nothing(service_with_orders: Service) -> None:
     """A share is null where all together are 0, and refused for what does not add up."""
     zero = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}]'
-    found = await trend(filled, zero)
-    assert {one["share"] for one in (*found["series"], found["overall"])} == {None}
-    empty = await trend(filled, 'where: {name: {eq: "none"}}')
+    result = await trend(service_with_orders, zero)
+    assert {series["share"] for series in (*result["series"], result["overall"])} == {None}
+    empty = await trend(service_with_orders, 'where: {name: {eq: "none"}}')
     assert (empty["series"][0]["share"], empty["overall"]["share"]) == (None, None)
     for kind, field in (("AVG", "aggregate"), ("UNIQUE_USERS", "aggregate"), ("SUM", "property")):
         text = f"{{eventTrend({DAY}) {{series {{share(aggregate: {kind})}}}}}}"
-        answer = await filled.post("/graphql", {"query": text})
+        answer = await service_with_orders.post("/graphql", {"query": text})
         error = first_error(answer)["extensions"]
         assert (error["code"], error["field"]) == ("BAD_USER_INPUT", field)
 
@@ -174,11 +182,13 @@ async def test_share_of_nothing(filled: Service) -> None:
         'metricFormula(RANGE offset: -1 formula: "a" inputs: [{as: "a", metric: "m"}])',
     ],
 )
-async def test_offset_is_not_negative(filled: Service, field: str) -> None:
+async def test_offset_is_not_negative(service_with_orders: Service, field: str) -> None:
     """A page before the first one is refused by the argument's name."""
-    await record(filled, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON})
+    await record(
+        service_with_orders, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON}
+    )
     text = f"{{{field.replace('RANGE', DAY)} {{series {{label}}}}}}"
-    error = first_error(await filled.post("/graphql", {"query": text}))["extensions"]
+    error = first_error(await service_with_orders.post("/graphql", {"query": text}))["extensions"]
     assert (error["code"], error["field"], error["limit"]) == ("BAD_USER_INPUT", "offset", 0)
 
 
@@ -215,7 +225,7 @@ async def test_rows_ahead_of_the_clock(service: Service) -> None:
       events(range: $range, where: {name: {eq: "ahead"}}) { totalCount }
     }
     fragment Meta on ResultMeta { range { to } warnings { code message } }"""
-    found = await ask(service, text, range={"preset": "ALL_TIME"})
+    data = await ask(service, text, range={"preset": "ALL_TIME"})
     meta = {
         "range": {"to": rfc3339(Instant(times[1] + 1))},
         "warnings": [
@@ -225,16 +235,16 @@ async def test_rows_ahead_of_the_clock(service: Service) -> None:
             }
         ],
     }
-    metric = found["metric"]
-    (one,) = metric["query"]["series"]
-    assert one["total"]["count"] == 2
-    assert one["total"]["rate"] == pytest.approx(100 / (AHEAD + 3_600_001) * 3_600_000)
-    assert [point["isPartial"] for point in one["points"]] == [True, True]
-    assert metric["query"]["meta"] == found["metricFormula"]["meta"] == found["eventTrend"]["meta"]
+    metric = data["metric"]
+    (series,) = metric["query"]["series"]
+    assert series["total"]["count"] == 2
+    assert series["total"]["rate"] == pytest.approx(100 / (AHEAD + 3_600_001) * 3_600_000)
+    assert [point["isPartial"] for point in series["points"]] == [True, True]
+    assert metric["query"]["meta"] == data["metricFormula"]["meta"] == data["eventTrend"]["meta"]
     assert metric["query"]["meta"] == meta
-    assert found["metricFormula"]["series"] == [{"total": 2}]
-    assert found["eventTrend"]["series"] == [{"total": {"count": 2}}]
-    assert (metric["samples"]["totalCount"], found["events"]["totalCount"]) == (2, 2)
+    assert data["metricFormula"]["series"] == [{"total": 2}]
+    assert data["eventTrend"]["series"] == [{"total": {"count": 2}}]
+    assert (metric["samples"]["totalCount"], data["events"]["totalCount"]) == (2, 2)
     now = await ask(service, text, range={"last": "1d"})
     assert now["metric"]["query"]["series"][0]["total"]["count"] == 1
     assert now["metric"]["query"]["meta"]["warnings"] == []
@@ -242,18 +252,18 @@ async def test_rows_ahead_of_the_clock(service: Service) -> None:
 
 
 @pytest.mark.usefixtures("frozen")
-@pytest.mark.parametrize(("ahead", "warned"), [(0, False), (1000, False), (1001, True)])
-async def test_clocks_differ_a_little(service: Service, ahead: int, warned: bool) -> None:
+@pytest.mark.parametrize(("ahead", "has_warning"), [(0, False), (1000, False), (1001, True)])
+async def test_clocks_differ_a_little(service: Service, ahead: int, has_warning: bool) -> None:
     """A row that is ahead by up to a second is in ALL_TIME, and not worth a warning."""
     name = f"ahead by {ahead}"
     await record(service, "/metrics", {"metric_name": name, "value": 1, "timestamp": NOON + ahead})
     text = """query($name: String!) {metric(name: $name) {query(range: {preset: ALL_TIME}) {
       series {total {count}} meta {warnings {code message}}}}}"""
-    found = (await ask(service, text, name=name))["metric"]["query"]
-    assert found["series"] == [{"total": {"count": 1}}]
+    result = (await ask(service, text, name=name))["metric"]["query"]
+    assert result["series"] == [{"total": {"count": 1}}]
     message = "The newest row is 1 s ahead of the clock here."
-    assert found["meta"]["warnings"] == (
-        [{"code": "CLOCK_AHEAD", "message": message}] if warned else []
+    assert result["meta"]["warnings"] == (
+        [{"code": "CLOCK_AHEAD", "message": message}] if has_warning else []
     )
 
 
@@ -273,10 +283,10 @@ async def test_pages_of_groups_in_a_list_of_metrics(service: Service) -> None:
         overall { total { count } }
       }
     } } }"""
-    with collect_statements() as ran:
-        found = await ask(service, text)
-    assert len(ran) == 1
-    assert [node["query"] for node in found["metrics"]["nodes"]] == [
+    with collect_statements() as statements:
+        data = await ask(service, text)
+    assert len(statements) == 1
+    assert [node["query"] for node in data["metrics"]["nodes"]] == [
         {
             "series": [
                 {"label": "g1", "share": pytest.approx(4 / 15)},

@@ -16,7 +16,7 @@ from tests.harness.apis import ask, record
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 
-SAME: Final[dict[str, list[str]]] = {
+EQUAL_TAGS: Final[dict[str, list[str]]] = {
     "order": ['{"a":"1","b":"2"}', '{"b":"2","a":"1"}'],
     "none": ["{}", "null", ""],
     "escapes": ['{"a":"é","/":"x"}', r'{"\/":"x","\u0061":"\u00e9"}', '{ "a" : "é", "/" : "x" }'],
@@ -33,15 +33,15 @@ TAGS: Final = st.dictionaries(KEYS, TEXTS, max_size=4)
 _names = (f"identity {n}" for n in itertools.count())
 
 
-def line(name: str, value: int, tags: str) -> str:
+def point_line(name: str, value: int, tags: str) -> str:
     """Return a point as JSON, its tags as they are given."""
     given_tags = f'"tags":{tags},' if tags else ""
     return f'{{"metric_name":"{name}",{given_tags}"value":{value},"timestamp":{NOON + value}}}'
 
 
-async def sent(service: Service, name: str, path: str, tags: list[str]) -> None:
+async def record_spellings(service: Service, name: str, path: str, tags: list[str]) -> None:
     """Record a point for each spelling of tags, in one way."""
-    lines = [line(name, n, text) for n, text in enumerate(tags)]
+    lines = [point_line(name, n, text) for n, text in enumerate(tags)]
     if path == "one by one":
         for text in lines:
             assert (await service.post("/metrics", text.encode())).status_code == 200
@@ -55,7 +55,7 @@ async def sent(service: Service, name: str, path: str, tags: list[str]) -> None:
         await service.post("/metrics/batch", body)
     else:
         series = [
-            line(name, n, text)
+            point_line(name, n, text)
             .replace('"value":', '"values":[1,')
             .replace(',"timestamp":', f'],"timestamps":[{NOON},')
             .removesuffix("}")
@@ -70,21 +70,21 @@ PATHS: Final = ["one by one", "array", "lines", "known forms", "series"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("kind", SAME)
+@pytest.mark.parametrize("kind", EQUAL_TAGS)
 async def test_equal_tags_are_one_series(service: Service, kind: str, path: str) -> None:
     """Equal tags are one series for each count of series, and one text in each sample."""
     name = next(_names)
-    await sent(service, name, path, SAME[kind])
-    found = await ask(
+    await record_spellings(service, name, path, EQUAL_TAGS[kind])
+    data = await ask(
         service,
         f"""{{metric(name: "{name}") {{
           seriesCount samples(range: {{preset: ALL_TIME}}) {{nodes {{tags}}}}
         }}}}""",
     )
-    tags = json.loads(SAME[kind][0]) or {}
-    assert found["metric"]["seriesCount"] == 1
-    shown = {json.dumps(node["tags"]) for node in found["metric"]["samples"]["nodes"]}
-    assert shown == {json.dumps(dict(sorted(tags.items())))}
+    tags = json.loads(EQUAL_TAGS[kind][0]) or {}
+    assert data["metric"]["seriesCount"] == 1
+    sample_tags = {json.dumps(node["tags"]) for node in data["metric"]["samples"]["nodes"]}
+    assert sample_tags == {json.dumps(dict(sorted(tags.items())))}
 
 
 @settings(
@@ -97,25 +97,27 @@ async def test_as_many_series_as_sets_of_tags(service: Service, data: st.DataObj
     """There are as many series as different sets of tags, through each way of recording."""
     name = next(_names)
     sets = data.draw(st.lists(TAGS, min_size=1, max_size=4))
-    shuffled = [
+    shuffled_tags = [
         dict(data.draw(st.permutations(list(tags.items())))) for tags in sets for _ in range(2)
     ]
-    texts = [json.dumps(tags, ensure_ascii=data.draw(st.booleans())) for tags in shuffled]
+    texts = [json.dumps(tags, ensure_ascii=data.draw(st.booleans())) for tags in shuffled_tags]
     for path in PATHS:
-        await sent(service, name, path, texts)
-    points = [{"name": name, "value": 1, "tags": tags} for tags in shuffled]
+        await record_spellings(service, name, path, texts)
+    points = [{"name": name, "value": 1, "tags": tags} for tags in shuffled_tags]
     await ask(service, RECORD_METRICS, rows=points)
-    found = await ask(service, f'{{metric(name: "{name}") {{seriesCount}}}}')
-    different = {frozenset(tags.items()) for tags in sets}
-    assert found["metric"]["seriesCount"] == len(different)
-    assert set(await texts_of(service, name)) == {stored_form(dict(tags)) for tags in different}
+    metric = (await ask(service, f'{{metric(name: "{name}") {{seriesCount}}}}'))["metric"]
+    distinct_tags = {frozenset(tags.items()) for tags in sets}
+    assert metric["seriesCount"] == len(distinct_tags)
+    assert set(await stored_tags(service, name)) == {
+        canonical_tags(dict(tags)) for tags in distinct_tags
+    }
 
 
 class _Tags(msgspec.Struct):
     tags: str
 
 
-async def texts_of(service: Service, name: str) -> list[str]:
+async def stored_tags(service: Service, name: str) -> list[str]:
     """Return the stored tags of a metric."""
     statement = Statement(
         "SELECT tags FROM metrics WHERE name = {name:String}", {"name": name}, reads=("metrics",)
@@ -123,7 +125,7 @@ async def texts_of(service: Service, name: str) -> list[str]:
     return [row.tags for row in await service.context.store.select(statement, _Tags)]
 
 
-def stored_form(tags: dict[str, str]) -> str:
+def canonical_tags(tags: dict[str, str]) -> str:
     """Return the one text of tags: sorted by the UTF-8 bytes of their keys."""
     pairs = sorted(tags.items(), key=lambda pair: pair[0].encode())
     return msgspec.json.encode(dict(pairs)).decode() if tags else ""
@@ -132,14 +134,14 @@ def stored_form(tags: dict[str, str]) -> str:
 async def test_increase_is_over_one_series(service: Service) -> None:
     """A counter whose tags change their order goes on; it does not begin anew."""
     name = next(_names)
-    tags = [{"a": "1", "b": "2"}, {"b": "2", "a": "1"}] * 2
+    tag_sets = [{"a": "1", "b": "2"}, {"b": "2", "a": "1"}] * 2
     points = [
-        {"metric_name": name, "value": 10 * n, "tags": each, "timestamp": NOON + n}
-        for n, each in enumerate(tags)
+        {"metric_name": name, "value": 10 * n, "tags": tag_set, "timestamp": NOON + n}
+        for n, tag_set in enumerate(tag_sets)
     ]
     await record(service, "/metrics", *points)
-    span = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
-    query = f'{{metric(name: "{name}") {{query({span}) {{series {{total {{increase}}}}}}}}}}'
+    day = 'range: {between: {from: "2025-10-09T00:00:00Z", to: "2025-10-10T00:00:00Z"}}'
+    query = f'{{metric(name: "{name}") {{query({day}) {{series {{total {{increase}}}}}}}}}}'
     (series,) = (await ask(service, query))["metric"]["query"]["series"]
     assert series["total"]["increase"] == 30
 
@@ -148,4 +150,4 @@ async def test_increase_is_over_one_series(service: Service) -> None:
 @given(TAGS)
 def test_encoder_sorts_by_bytes(tags: dict[str, str]) -> None:
     """The encoder of journal lines sorts as the engine does."""
-    assert TAGS_SORTED.encode(tags).decode() == (stored_form(tags) or "{}")
+    assert TAGS_SORTED.encode(tags).decode() == (canonical_tags(tags) or "{}")

@@ -17,7 +17,7 @@ RANGE = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-02T00:00:0
 
 
 @pytest_asyncio.fixture(scope="module")
-async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+async def limited_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """Start a service that reads at most 100,000 rows for a question, with a metric of 150,000."""
     data = tmp_path_factory.mktemp("limited")
     low = dataclasses.replace(Limits.of_this_machine(), rows_to_read=100_000)
@@ -33,25 +33,25 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
             yield service
 
 
-def panel(alias: str, name: str, arguments: str = "", selected: str = "total {count}") -> str:
+def panel(alias: str, name: str, arguments: str = "", selection: str = "total {count}") -> str:
     """Ask a metric something."""
     return (
-        f'{alias}: metric(name: "{name}") {{query({RANGE} {arguments}) {{series {{{selected}}}}}}}'
+        f'{alias}: metric(name: "{name}") {{query({RANGE} {arguments}) {{series {{{selection}}}}}}}'
     )
 
 
-async def test_too_expensive_panel_fails_alone(limited: Service) -> None:
+async def test_too_expensive_panel_fails_alone(limited_service: Service) -> None:
     """It is refused with the limit, at its place; those that shared a statement with it are not."""
     panels = [
         panel("a", "a"),
-        panel("big", "big", selected="total {sum}"),
+        panel("big", "big", selection="total {sum}"),
         panel("c", "c"),
         panel("chart", "big", "granularity: HOUR", "columns {count}"),
         f"trend: eventTrend({RANGE}) {{series {{total {{count}}}}}}",
     ]
-    with collect_statements() as ran:
-        answer = await limited.graphql(f"{{{' '.join(panels)}}}")
-    assert len(ran) <= 1 + len(panels)
+    with collect_statements() as statements:
+        answer = await limited_service.graphql(f"{{{' '.join(panels)}}}")
+    assert len(statements) <= 1 + len(panels)
     data: dict[str, Any] = answer["data"]
     assert data["a"] == {"query": {"series": [{"total": {"count": 10}}]}}
     assert data["c"] == {"query": {"series": [{"total": {"count": 20_000}}]}}
@@ -63,22 +63,22 @@ async def test_too_expensive_panel_fails_alone(limited: Service) -> None:
         assert error["extensions"] == {"code": "QUERY_TOO_EXPENSIVE", "limit": 100_000}
 
 
-async def test_too_expensive_rest_of_a_chart(limited: Service) -> None:
+async def test_too_expensive_rest_of_a_chart(limited_service: Service) -> None:
     """What fails in the second statement of a grouped chart fails at the same place."""
-    whole = RANGE.removeprefix("range: ")
-    short = whole.replace("1970-01-02T00:00:00Z", "1970-01-01T00:00:10Z")
-    arguments = f'compare: {{range: {whole}}} groupBy: ["t"] granularity: HOUR'
-    text = panel("big", "big", arguments, "columns {sum}").replace(whole, short, 1)
-    answer = await limited.graphql(f"{{{text} {panel('a', 'a')}}}")
+    day = RANGE.removeprefix("range: ")
+    ten_seconds = day.replace("1970-01-02T00:00:00Z", "1970-01-01T00:00:10Z")
+    arguments = f'compare: {{range: {day}}} groupBy: ["t"] granularity: HOUR'
+    text = panel("big", "big", arguments, "columns {sum}").replace(day, ten_seconds, 1)
+    answer = await limited_service.graphql(f"{{{text} {panel('a', 'a')}}}")
     assert answer["data"]["a"] == {"query": {"series": [{"total": {"count": 10}}]}}
     (error,) = answer["errors"]
     assert error["path"] == ["big", "query"]
     assert error["extensions"]["code"] == "QUERY_TOO_EXPENSIVE"
 
 
-async def test_limits_leave_nothing_behind(limited: Service) -> None:
+async def test_limits_leave_nothing_behind(limited_service: Service) -> None:
     """After refusals every answer is its own."""
     expected = {"a": {"query": {"series": [{"total": {"count": 10}}]}}}
     for _ in range(10):
-        await limited.graphql(f"{{{panel('big', 'big')} {panel('c', 'c')}}}")
-        assert await ask(limited, f"{{{panel('a', 'a')}}}") == expected
+        await limited_service.graphql(f"{{{panel('big', 'big')} {panel('c', 'c')}}}")
+        assert await ask(limited_service, f"{{{panel('a', 'a')}}}") == expected

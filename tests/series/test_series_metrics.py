@@ -55,15 +55,15 @@ tags = st.dictionaries(
 def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
     """Draw points of a metric, and questions about them."""
     moment = draw(moments)
-    drawn = draw(st.lists(st.tuples(offsets, numbers, tags), min_size=1, max_size=30))
+    points = draw(st.lists(st.tuples(offsets, numbers, tags), min_size=1, max_size=30))
     name = f"m{next(SCENE_NUMBERS)}"
     rows = [
         Row(max(0, moment + offset), order, name, value, labels)
-        for order, (offset, value, labels) in enumerate(drawn)
+        for order, (offset, value, labels) in enumerate(points)
     ]
     times = [row.time for row in rows]
-    known = sorted({key for row in rows for key in row.tags}) or ["host"]
-    keys = st.lists(st.sampled_from([*known, "none"]), max_size=3)
+    tag_keys = sorted({key for row in rows for key in row.tags}) or ["host"]
+    keys = st.lists(st.sampled_from([*tag_keys, "none"]), max_size=3)
     panels = [
         Panel(
             "metrics",
@@ -80,9 +80,9 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
     return rows, panels
 
 
-async def recorded(service: Service, rows: Sequence[Row]) -> None:
+async def record_points(service: Service, rows: Sequence[Row]) -> None:
     """Record points, the tags of every other one in the opposite order."""
-    sent = [
+    points = [
         {
             "metric_name": row.name,
             "value": row.value,
@@ -91,10 +91,10 @@ async def recorded(service: Service, rows: Sequence[Row]) -> None:
         }
         for row in rows
     ]
-    half = len(sent) // 2
-    for part in (sent[:half], sent[half:]):
-        if part:
-            await record(service, "/metrics", *part)
+    half = len(points) // 2
+    for batch in (points[:half], points[half:]):
+        if batch:
+            await record(service, "/metrics", *batch)
 
 
 @pytest.mark.usefixtures("frozen")
@@ -103,7 +103,7 @@ async def recorded(service: Service, rows: Sequence[Row]) -> None:
 async def test_metrics(service: Service, scene: tuple[list[Row], list[Panel]]) -> None:
     """Any points, any questions asked together: all is as the oracle has it."""
     rows, panels = scene
-    await recorded(service, rows)
+    await record_points(service, rows)
     texts = [panel.text("query", f"p{n}") for n, panel in enumerate(panels)]
     data = await ask(service, f'{{metric(name: "{rows[0].name}") {{{" ".join(texts)}}}}}')
     for n, panel in enumerate(panels):

@@ -15,7 +15,7 @@ HOUR: Final = 3_600_000
 COUNT: Final = "series {total {count}}"
 CHART: Final = "series {columns {count}}"
 
-BOTH: Final[dict[str, tuple[str, str, str, float | None]]] = {
+COMMON_CASES: Final[dict[str, tuple[str, str, str, float | None]]] = {
     "empty last": ('range: {last: "0s"}', COUNT, "last", None),
     "long last": ('range: {last: "P3651D"}', COUNT, "last", 87_600),
     "empty between": (
@@ -72,7 +72,7 @@ BOTH: Final[dict[str, tuple[str, str, str, float | None]]] = {
     ),
     "change of a quantile": (DAY, "series {change(aggregate: QUANTILE) {ratio}}", "q", 1),
 }
-METRICS: Final[dict[str, tuple[str, str, str, float | None]]] = {
+METRIC_CASES: Final[dict[str, tuple[str, str, str, float | None]]] = {
     "quantile": (DAY, "series {total {quantile(q: 1.1)}}", "q", 1),
     "negative quantile": (DAY, "series {points {values {quantile(q: -0.1)}}}", "q", 1),
     "no time": (DAY, 'series {columns {rate(per: "0s")}}', "per", None),
@@ -84,7 +84,7 @@ METRICS: Final[dict[str, tuple[str, str, str, float | None]]] = {
         None,
     ),
 }
-EVENTS: Final[dict[str, tuple[str, str, str, float | None]]] = {
+EVENT_CASES: Final[dict[str, tuple[str, str, str, float | None]]] = {
     "quantile": (DAY, 'series {total {quantile(q: 1.1, property: "n")}}', "q", 1),
     "rate": (DAY, "series {change(aggregate: RATE) {ratio}}", "aggregate", None),
     "sum of nothing": (DAY, "series {change(aggregate: SUM) {ratio}}", "property", None),
@@ -116,21 +116,21 @@ EVENTS: Final[dict[str, tuple[str, str, str, float | None]]] = {
 }
 
 
-def asked(table: str, arguments: str, selected: str) -> str:
+def query_text(table: str, arguments: str, selection: str) -> str:
     """Return the question about a metric or about events."""
     if table == "metrics":
         arguments = arguments.replace("KEY", '"t"')
-        return f'{{metric(name: "m") {{query({arguments}) {{{selected}}}}}}}'
-    text = f"{{eventTrend({arguments}) {{{selected}}}}}".replace("KEY", '{property: "t"}')
+        return f'{{metric(name: "m") {{query({arguments}) {{{selection}}}}}}}'
+    text = f"{{eventTrend({arguments}) {{{selection}}}}}".replace("KEY", '{property: "t"}')
     return text.replace("aggregate: QUANTILE", 'aggregate: QUANTILE, property: "n"')
 
 
 @pytest.mark.parametrize(
     ("table", "case"),
     [
-        *((table, case) for case in BOTH.items() for table in ("metrics", "events")),
-        *(("metrics", case) for case in METRICS.items()),
-        *(("events", case) for case in EVENTS.items()),
+        *((table, case) for case in COMMON_CASES.items() for table in ("metrics", "events")),
+        *(("metrics", case) for case in METRIC_CASES.items()),
+        *(("events", case) for case in EVENT_CASES.items()),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
@@ -141,15 +141,15 @@ async def test_refused(
 
     Only whether there is such a metric is looked up.
     """
-    arguments, selected, field, limit = case[1]
+    arguments, selection, field, limit = case[1]
     if table == "metrics":
         await record(service, "/metrics", {"metric_name": "m", "value": 1})
-    with collect_statements() as ran:
-        answer = await service.graphql(asked(table, arguments, selected))
+    with collect_statements() as statements:
+        answer = await service.graphql(query_text(table, arguments, selection))
     (error,) = answer["errors"]
     expected = {"code": "BAD_USER_INPUT", "field": field, "limit": limit}
     assert error["extensions"] == {k: v for k, v in expected.items() if v is not None}, error
-    assert len(ran) == (table == "metrics")
+    assert len(statements) == (table == "metrics")
 
 
 HOSTILE: Final = [
@@ -178,8 +178,8 @@ async def test_hostile_texts(service: Service, text: str) -> None:
     (error,) = (await service.graphql(query, t=text, k=[text]))["errors"]
     assert error["extensions"]["code"] == "NOT_FOUND"
     await record(service, "/metrics", {"metric_name": "m", "value": 1, "timestamp": 1})
-    found = (await ask(service, query, t="m", k=[text, text]))["metric"]["query"]
-    assert found["series"] == [{"label": "(none), (none)"}]
+    result = (await ask(service, query, t="m", k=[text, text]))["metric"]["query"]
+    assert result["series"] == [{"label": "(none), (none)"}]
     trend = f"""query($t: String!) {{
       eventTrend({DAY} where: {{OR: [{{name: {{eq: $t}}}} {{userId: {{eq: $t}}}}
         {{sessionId: {{contains: $t}}}}]}} groupBy: [{{field: USER_ID}}]) {{series {{label}}}} }}"""
@@ -206,40 +206,40 @@ async def test_hostile_texts_that_are_there(service: Service, text: str) -> None
         {{field: USER_ID}}, {{property: $p}}, {{field: SESSION_ID}},
         {{bucketNumber: {{property: $n, bounds: [3]}}}}, {{field: NAME}}]) {{
         series {{key {{value}} total {{sum(property: $n)}} columns {{sum(property: $n)}}}} }} }}"""
-    found = (await ask(service, query, e=event, p=path, n=f"n.{path}"))["eventTrend"]["series"]
-    (line,) = found
-    assert [key["value"] for key in line["key"]] == [text, text, text, ">= 3", event]
-    assert (line["total"]["sum"], line["columns"]["sum"]) == (3, [3] + [0] * 23)
+    groups = (await ask(service, query, e=event, p=path, n=f"n.{path}"))["eventTrend"]["series"]
+    (group,) = groups
+    assert [key["value"] for key in group["key"]] == [text, text, text, ">= 3", event]
+    assert (group["total"]["sum"], group["columns"]["sum"]) == (3, [3] + [0] * 23)
 
 
 async def test_empty_store(service: Service) -> None:
     """Without any events there is nothing, in the shape of something; a metric is not found."""
     await delete_all(service)
-    everything = 'count uniqueUsers uniqueSessions unique(property: "p") sum(property: "p")'
-    everything += ' avg(property: "p") quantile(q: 0.5, property: "p")'
-    nothing: dict[str, int | None] = {
+    aggregates = 'count uniqueUsers uniqueSessions unique(property: "p") sum(property: "p")'
+    aggregates += ' avg(property: "p") quantile(q: 0.5, property: "p")'
+    expected: dict[str, int | None] = {
         "count": 0,
         "uniqueUsers": 0,
         "uniqueSessions": 0,
         "unique": 0,
         "sum": 0,
     }
-    nothing |= {"avg": None, "quantile": None}
-    for span in ("{preset: ALL_TIME}", "{preset: TODAY}", '{last: "1h"}'):
-        text = f"""{{eventTrend(range: {span} compare: {{mode: PREVIOUS_WEEK}} fill: NULL) {{
-          times series {{label total {{{everything}}} previousTotal {{{everything}}}
-            change {{previous absolute ratio}} columns {{{everything}}}
+    expected |= {"avg": None, "quantile": None}
+    for range_text in ("{preset: ALL_TIME}", "{preset: TODAY}", '{last: "1h"}'):
+        text = f"""{{eventTrend(range: {range_text} compare: {{mode: PREVIOUS_WEEK}} fill: NULL) {{
+          times series {{label total {{{aggregates}}} previousTotal {{{aggregates}}}
+            change {{previous absolute ratio}} columns {{{aggregates}}}
             points {{values {{count}}}} }}
           meta {{totalGroups truncated comparisonRange {{from}}}} }} }}"""
-        found = (await ask(service, text))["eventTrend"]
-        (line,) = found["series"]
-        assert (line["total"], line["previousTotal"]) == (nothing, nothing)
-        assert line["change"] == {"previous": 0, "absolute": 0, "ratio": None}
-        assert len(found["times"]) == len(line["points"]) == len(line["columns"]["avg"])
-        grouped = text.replace("fill", 'groupBy: [{property: "p"}] fill')
-        found = (await ask(service, grouped))["eventTrend"]
-        assert (found["series"], found["meta"]["totalGroups"]) == ([], 0)
-    (error,) = (await service.graphql(asked("metrics", DAY, COUNT)))["errors"]
+        result = (await ask(service, text))["eventTrend"]
+        (series,) = result["series"]
+        assert (series["total"], series["previousTotal"]) == (expected, expected)
+        assert series["change"] == {"previous": 0, "absolute": 0, "ratio": None}
+        assert len(result["times"]) == len(series["points"]) == len(series["columns"]["avg"])
+        grouped_text = text.replace("fill", 'groupBy: [{property: "p"}] fill')
+        result = (await ask(service, grouped_text))["eventTrend"]
+        assert (result["series"], result["meta"]["totalGroups"]) == ([], 0)
+    (error,) = (await service.graphql(query_text("metrics", DAY, COUNT)))["errors"]
     assert error["extensions"] == {"code": "NOT_FOUND"}
     assert error["path"] == ["metric"]
 
@@ -251,14 +251,14 @@ async def test_metric_without_points_in_the_range(service: Service) -> None:
     )
     fields = "count sum avg min max first last stddev increase rate quantile(q: 0.5)"
     text = f'{{metric(name: "old") {{query({DAY} GROUPS) {{series {{total {{{fields}}}}}}}}}}}'
-    (line,) = (await ask(service, text.replace("GROUPS", "")))["metric"]["query"]["series"]
-    assert {key: value for key, value in line["total"].items() if value is not None} == {
+    (series,) = (await ask(service, text.replace("GROUPS", "")))["metric"]["query"]["series"]
+    assert {key: value for key, value in series["total"].items() if value is not None} == {
         "count": 0,
         "sum": 0,
     }
-    assert len(line["total"]) == 11
-    found = await ask(service, text.replace("GROUPS", 'groupBy: ["t"]'))
-    assert found["metric"]["query"]["series"] == []
+    assert len(series["total"]) == 11
+    data = await ask(service, text.replace("GROUPS", 'groupBy: ["t"]'))
+    assert data["metric"]["query"]["series"] == []
 
 
 @pytest.mark.usefixtures("frozen")
@@ -268,28 +268,28 @@ async def test_the_future(service: Service) -> None:
     await record(
         service,
         "/metrics",
-        *({"metric_name": "ahead", "value": v, "timestamp": NOON + at} for at, v in rows),
+        *({"metric_name": "ahead", "value": v, "timestamp": NOON + offset} for offset, v in rows),
     )
 
-    async def found(first: int, behind: int) -> Any:
-        span = (
-            f'{{between: {{from: "{rfc3339(Instant(first))}", to: "{rfc3339(Instant(behind))}"}}}}'
+    async def query_series(first: int, end: int) -> Any:
+        range_text = (
+            f'{{between: {{from: "{rfc3339(Instant(first))}", to: "{rfc3339(Instant(end))}"}}}}'
         )
-        text = f"""{{metric(name: "ahead") {{query(range: {span} granularity: HOUR) {{
+        text = f"""{{metric(name: "ahead") {{query(range: {range_text} granularity: HOUR) {{
           series {{total {{count sum rate}} points {{isPartial values {{count sum rate}}}} }} }}
         }} }}"""
         return (await ask(service, text))["metric"]["query"]["series"][0]
 
-    line = await found(NOON - HOUR, NOON + 4 * HOUR)
-    assert (line["total"]["count"], line["total"]["sum"]) == (4, 150)
-    assert [point["isPartial"] for point in line["points"]] == [False] + [True] * 4
-    assert [point["values"]["count"] for point in line["points"]] == [1, 2, 0, 0, 1]
-    line = await found(NOON + 2 * HOUR, NOON + 4 * HOUR)
-    assert line["total"] == {"count": 1, "sum": 80, "rate": None}
-    assert [point["isPartial"] for point in line["points"]] == [True, True]
+    series = await query_series(NOON - HOUR, NOON + 4 * HOUR)
+    assert (series["total"]["count"], series["total"]["sum"]) == (4, 150)
+    assert [point["isPartial"] for point in series["points"]] == [False] + [True] * 4
+    assert [point["values"]["count"] for point in series["points"]] == [1, 2, 0, 0, 1]
+    series = await query_series(NOON + 2 * HOUR, NOON + 4 * HOUR)
+    assert series["total"] == {"count": 1, "sum": 80, "rate": None}
+    assert [point["isPartial"] for point in series["points"]] == [True, True]
     last = f'{{metric(name: "ahead") {{query(range: {{last: "1h"}}) {{{COUNT}}}}}}}'
-    (line,) = (await ask(service, last))["metric"]["query"]["series"]
-    assert line["total"]["count"] == 2  # the millisecond that is now is in it
+    (series,) = (await ask(service, last))["metric"]["query"]["series"]
+    assert series["total"]["count"] == 2  # the millisecond that is now is in it
 
 
 async def test_eleven_thousand_buckets(service: Service) -> None:
@@ -304,23 +304,23 @@ async def test_eleven_thousand_buckets(service: Service) -> None:
             for n in range(1001)
         ),
     )
-    span = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-01T03:03:20Z"}}'
-    text = f"""{{metric(name: "fine") {{query({span} granularity: SECOND fill: LINEAR) {{times
+    range_text = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-01T03:03:20Z"}}'
+    text = f"""{{metric(name: "fine") {{query({range_text} granularity: SECOND fill: LINEAR) {{times
       series {{total {{count}} columns {{avg count}} points {{time values {{avg}}}}}} }}}}}}"""
-    found = (await ask(service, text))["metric"]["query"]
-    (line,) = found["series"]
-    assert len(found["times"]) == 11_000
-    assert line["columns"]["avg"] == pytest.approx([float(n) for n in range(11_000)])
-    assert [point["values"]["avg"] for point in line["points"]] == line["columns"]["avg"]
-    assert [point["time"] for point in line["points"]] == found["times"]
-    assert sum(line["columns"]["count"]) == line["total"]["count"] == 4
+    result = (await ask(service, text))["metric"]["query"]
+    (series,) = result["series"]
+    assert len(result["times"]) == 11_000
+    assert series["columns"]["avg"] == pytest.approx([float(n) for n in range(11_000)])
+    assert [point["values"]["avg"] for point in series["points"]] == series["columns"]["avg"]
+    assert [point["time"] for point in series["points"]] == result["times"]
+    assert sum(series["columns"]["count"]) == series["total"]["count"] == 4
     text = f"""{{metric(name: "wide") {{query({DAY} groupBy: ["t"] limit: 1000
       orderBy: {{aggregate: MAX}} granularity: DAY) {{ meta {{totalGroups truncated}}
       series {{label isOther total {{max}} columns {{sum}}}} }}}}}}"""
-    found = (await ask(service, text))["metric"]["query"]
-    assert found["meta"] == {"totalGroups": 1001, "truncated": False}
-    assert [line["total"]["max"] for line in found["series"]] == list(range(1000, -1, -1))
-    assert [line["columns"]["sum"] for line in found["series"]] == [
+    result = (await ask(service, text))["metric"]["query"]
+    assert result["meta"] == {"totalGroups": 1001, "truncated": False}
+    assert [group["total"]["max"] for group in result["series"]] == list(range(1000, -1, -1))
+    assert [group["columns"]["sum"] for group in result["series"]] == [
         [n] for n in range(1000, -1, -1)
     ]
-    assert [line["isOther"] for line in found["series"]] == [False] * 1000 + [True]
+    assert [group["isOther"] for group in result["series"]] == [False] * 1000 + [True]

@@ -42,15 +42,15 @@ async def _stored(service: Service) -> None:
     )
 
 
-async def asked(service: Service, selected: str, arguments: str = "") -> Any:
+async def metric_result(service: Service, selection: str, arguments: str = "") -> Any:
     """Ask the metric `m` a question; return the answer."""
     text = f'{{metric(name: "m") {{query(range: {FIRST} granularity: HOUR {arguments})'
-    return (await ask(service, f"{text} {{{selected}}}}}}}"))["metric"]["query"]
+    return (await ask(service, f"{text} {{{selection}}}}}}}"))["metric"]["query"]
 
 
 async def test_fragments(service: Service) -> None:
     """Named, nested and inline fragments, in any depth, are what they stand for."""
-    plain = await asked(
+    plain = await metric_result(
         service,
         "times series {total {count sum p: quantile(q: 0.5)} points {time values {sum avg}}}",
     )
@@ -66,34 +66,35 @@ async def test_fragments(service: Service) -> None:
       fragment Sum on MetricAggregates { sum }
       fragment Point on MetricPoint { time values { ...Sum ... { avg } } }
     """
-    found = (await ask(service, fragments % FIRST))["metric"]["query"]
-    assert found == plain
+    result = (await ask(service, fragments % FIRST))["metric"]["query"]
+    assert result == plain
 
 
 async def test_aliases(service: Service) -> None:
     """The same field with other arguments, in every part, below any name."""
     quantiles = 'low: quantile(q: 0) high: quantile(q: 1, exact: true) r: rate(per: "1h") rate'
-    found = await asked(
+    result = await metric_result(
         service,
         f"when: times lines: series {{all: total {{{quantiles}}} per: points"
         f" {{at: time in: values {{{quantiles}}} is: isPartial}} other: points {{time}}"
         f" cols: columns {{{quantiles}}} a: change(aggregate: MAX) {{ratio}} b: change {{ratio}}}}",
     )
-    (line,) = found["lines"]
-    assert line["all"]["high"] == 6
-    assert line["all"]["low"] == pytest.approx(1, rel=0.01)
-    assert line["all"]["r"] == pytest.approx(line["all"]["rate"] * 3600)
-    assert [point["at"] for point in line["per"]] == found["when"]
-    assert [point["time"] for point in line["other"]] == found["when"]
-    assert [point["in"]["high"] for point in line["per"]] == line["cols"]["high"] == [2, 3, None, 6]
-    assert [point["in"]["r"] for point in line["per"]] == line["cols"]["r"]
-    assert (line["a"], line["b"]) == (None, None)
-    assert list(line["per"][0]) == ["at", "in", "is"]
+    (series,) = result["lines"]
+    assert series["all"]["high"] == 6
+    assert series["all"]["low"] == pytest.approx(1, rel=0.01)
+    assert series["all"]["r"] == pytest.approx(series["all"]["rate"] * 3600)
+    assert [point["at"] for point in series["per"]] == result["when"]
+    assert [point["time"] for point in series["other"]] == result["when"]
+    highs = [point["in"]["high"] for point in series["per"]]
+    assert highs == series["cols"]["high"] == [2, 3, None, 6]
+    assert [point["in"]["r"] for point in series["per"]] == series["cols"]["r"]
+    assert (series["a"], series["b"]) == (None, None)
+    assert list(series["per"][0]) == ["at", "in", "is"]
 
 
 async def test_variables(service: Service) -> None:
     """Every argument can be a variable, with a default or without."""
-    declared = {
+    variables = {
         "range": ("TimeRangeInput!", {"last": "P36500D"}),
         "where": ("MetricFilter", {"tag": {"key": "t", "string": {"in": ["0", "1"]}}}),
         "granularity": ("Granularity!", "AUTO"),
@@ -106,32 +107,32 @@ async def test_variables(service: Service) -> None:
         "fill": ("Fill!", "ZERO"),
         "compare": ("CompareInput", {"mode": "YEAR_OVER_YEAR"}),
     }
-    declared["range"] = (
+    variables["range"] = (
         "TimeRangeInput!",
         {"between": {"from": rfc3339(Instant(0)), "to": rfc3339(Instant(4 * HOUR))}},
     )
-    heads = ", ".join(f"${name}: {kind}" for name, (kind, _) in declared.items())
-    given = ", ".join(f"{name}: ${name}" for name in declared)
+    heads = ", ".join(f"${name}: {kind}" for name, (kind, _) in variables.items())
+    arguments = ", ".join(f"{name}: ${name}" for name in variables)
     text = f"""query({heads}, $q: Float! = 0.5, $exact: Boolean! = true, $per: Duration!,
         $kind: AggregateKind!, $no: Boolean! = false) {{
-      metric(name: "m") {{ query({given}) {{
+      metric(name: "m") {{ query({arguments}) {{
         meta {{range {{granularity timezone}}}}
         series {{ label
           total {{quantile(q: $q, exact: $exact) rate(per: $per) sum @include(if: $no)}}
           change(aggregate: $kind, q: $q) {{previous}} }}
       }} }} }}"""
-    values = {name: value for name, (_, value) in declared.items()}
+    values = {name: value for name, (_, value) in variables.items()}
     data = await ask(service, text, **values, per="1h", kind="QUANTILE")
-    found = data["metric"]["query"]
-    assert found["meta"]["range"] == {"granularity": "AUTO", "timezone": "Asia/Kolkata"}
-    assert [one["label"] for one in found["series"]] == ["0", "Other"]
-    assert [one["total"]["quantile"] for one in found["series"]] == [3, 4]
-    assert [one["change"] for one in found["series"]] == [{"previous": None}] * 2
-    assert all(one["total"].keys() == {"quantile", "rate"} for one in found["series"])
+    result = data["metric"]["query"]
+    assert result["meta"]["range"] == {"granularity": "AUTO", "timezone": "Asia/Kolkata"}
+    assert [group["label"] for group in result["series"]] == ["0", "Other"]
+    assert [group["total"]["quantile"] for group in result["series"]] == [3, 4]
+    assert [group["change"] for group in result["series"]] == [{"previous": None}] * 2
+    assert all(group["total"].keys() == {"quantile", "rate"} for group in result["series"])
 
 
-@pytest.mark.parametrize("shown", [True, False])
-async def test_skip_and_include(service: Service, shown: bool) -> None:
+@pytest.mark.parametrize("is_shown", [True, False])
+async def test_skip_and_include(service: Service, is_shown: bool) -> None:
     """What is skipped is neither answered nor computed."""
     text = f"""query($shown: Boolean!, $hidden: Boolean!) {{ metric(name: "m") {{
       query(range: {FIRST} granularity: HOUR) {{
@@ -142,19 +143,19 @@ async def test_skip_and_include(service: Service, shown: bool) -> None:
           ... @include(if: $shown) {{ columns {{ min }} }}
         }}
       }} }} }}"""
-    with collect_statements() as ran:
-        data = await ask(service, text, shown=shown, hidden=not shown)
-    found = data["metric"]["query"]
-    text = ran[-1].text
-    assert ("quantile" in text, "max" in text, "min" in text) == (shown,) * 3
-    assert ("times" in found) == shown
-    assert found["series"][0].keys() == ({"total", "points", "columns"} if shown else {"total"})
-    assert ("bucket" in text) == shown
+    with collect_statements() as statements:
+        data = await ask(service, text, shown=is_shown, hidden=not is_shown)
+    result = data["metric"]["query"]
+    text = statements[-1].text
+    assert ("quantile" in text, "max" in text, "min" in text) == (is_shown,) * 3
+    assert ("times" in result) == is_shown
+    assert result["series"][0].keys() == ({"total", "points", "columns"} if is_shown else {"total"})
+    assert ("bucket" in text) == is_shown
 
 
 async def test_typename_everywhere(service: Service) -> None:
     """The name of the type can be asked at every level, as clients with caches do."""
-    found = await asked(
+    result = await metric_result(
         service,
         "__typename meta {__typename range {__typename} comparisonRange {__typename}"
         " warnings {__typename}}"
@@ -163,21 +164,23 @@ async def test_typename_everywhere(service: Service) -> None:
         " points {__typename values {__typename v: __typename sum} previous {__typename}}}",
         'groupBy: ["t"] compare: {mode: PREVIOUS_WEEK}',
     )
-    assert found["__typename"] == "MetricResult"
-    line = found["series"][0]
-    assert (line["__typename"], line["key"]) == ("MetricSeries", [{"__typename": "GroupKey"}])
-    assert line["columns"]["__typename"] == line["columns"]["t"] == "MetricColumns"
-    assert line["previousColumns"] == {"__typename": "MetricColumns"}
-    assert line["total"]["__typename"] == line["previousTotal"]["__typename"] == "MetricAggregates"
-    assert line["change"] == {"__typename": "Change"}
-    for point in line["points"]:
+    assert result["__typename"] == "MetricResult"
+    series = result["series"][0]
+    assert (series["__typename"], series["key"]) == ("MetricSeries", [{"__typename": "GroupKey"}])
+    assert series["columns"]["__typename"] == series["columns"]["t"] == "MetricColumns"
+    assert series["previousColumns"] == {"__typename": "MetricColumns"}
+    assert (
+        series["total"]["__typename"] == series["previousTotal"]["__typename"] == "MetricAggregates"
+    )
+    assert series["change"] == {"__typename": "Change"}
+    for point in series["points"]:
         assert point["__typename"] == "MetricPoint"
         assert point["values"]["__typename"] == point["values"]["v"] == "MetricAggregates"
         assert point["previous"] == {"__typename": "MetricAggregates"}
-    only = await asked(
+    typenames = await metric_result(
         service, "series {total {__typename} columns {__typename} points {__typename}}"
     )
-    assert only["series"] == [
+    assert typenames["series"] == [
         {
             "total": {"__typename": "MetricAggregates"},
             "columns": {"__typename": "MetricColumns"},
@@ -196,15 +199,15 @@ async def test_typename_everywhere(service: Service) -> None:
 
 async def test_same_key_twice_is_merged(service: Service) -> None:
     """Selections of one key are one; both of their fields are answered."""
-    found = await asked(
+    result = await metric_result(
         service,
         "series {total {count} points {time}} times series {total {sum count} points"
         " {values {min}} points {time values {max}} ... {label total {avg}}}",
     )
-    (line,) = found["series"]
-    assert line["total"] == {"count": 6, "sum": 21, "avg": 3.5}
-    assert line["points"][0] == {"time": found["times"][0], "values": {"min": 1, "max": 2}}
-    assert line["label"] == "m"
+    (series,) = result["series"]
+    assert series["total"] == {"count": 6, "sum": 21, "avg": 3.5}
+    assert series["points"][0] == {"time": result["times"][0], "values": {"min": 1, "max": 2}}
+    assert series["label"] == "m"
 
 
 SUMS: Final = ["countIfState", "sumState", "sumState"]
@@ -230,22 +233,22 @@ STATES: Final = {
 @pytest.mark.parametrize("field", STATES)
 async def test_only_what_is_selected_is_computed(service: Service, field: str) -> None:
     """A statement has the states of the aggregate that is selected, each once, and no other."""
-    found = await asked(service, f"meta {{sql}} series {{columns {{{field}}}}}")
-    sql = found["meta"]["sql"]
+    result = await metric_result(service, f"meta {{sql}} series {{columns {{{field}}}}}")
+    sql = result["meta"]["sql"]
     assert sorted(re.findall(r"\w+State\b", sql)) == STATES[field]
     assert ("lagInFrame(" in sql) == (field in ("increase", "rate"))
-    alone = await asked(service, f"meta {{sql}} series {{total {{{field}}}}}")
+    alone = await metric_result(service, f"meta {{sql}} series {{total {{{field}}}}}")
     assert "bucket" not in alone["meta"]["sql"]
     assert "State" not in alone["meta"]["sql"]
 
 
 async def test_nothing_is_selected(service: Service) -> None:
     """Only how the answer is made: the range is known, and there is one small statement."""
-    with collect_statements() as ran:
-        found = await asked(service, "meta {range {from granularity}} series {label}")
-    assert found["meta"]["range"] == {"from": "1970-01-01T00:00:00.000Z", "granularity": "AUTO"}
-    assert (found["series"], len(ran)) == ([{"label": "m"}], 1)
-    assert "bucket" not in ran[0].text
+    with collect_statements() as statements:
+        result = await metric_result(service, "meta {range {from granularity}} series {label}")
+    assert result["meta"]["range"] == {"from": "1970-01-01T00:00:00.000Z", "granularity": "AUTO"}
+    assert (result["series"], len(statements)) == ([{"label": "m"}], 1)
+    assert "bucket" not in statements[0].text
 
 
 @pytest.mark.parametrize("keys", ["", 'groupBy: ["t"]', 'groupBy: ["t"] limit: 1'])
@@ -254,17 +257,17 @@ async def test_points_columns_and_totals_agree(service: Service, keys: str) -> N
     fields = (
         "count sum min max first last avg stddev increase rate e: quantile(q: 0.3, exact: true)"
     )
-    found = await asked(
+    result = await metric_result(
         service,
         f"series {{total {{{fields}}} columns {{{fields}}} points {{values {{{fields}}}}}}}",
         keys,
     )
-    for line in found["series"]:
-        for key, column in line["columns"].items():
-            assert [point["values"][key] for point in line["points"]] == column
+    for series in result["series"]:
+        for key, column in series["columns"].items():
+            assert [point["values"][key] for point in series["points"]] == column
         for key in ("count", "sum", "increase"):
-            whole = sum(value or 0 for value in line["columns"][key])
-            assert whole == line["total"][key]
-        assert min(value for value in line["columns"]["min"] if value) == line["total"]["min"]
-    assert sum(line["total"]["count"] for line in found["series"]) == 6
-    assert sum(line["total"]["sum"] for line in found["series"]) == 21
+            total = sum(value or 0 for value in series["columns"][key])
+            assert total == series["total"][key]
+        assert min(value for value in series["columns"]["min"] if value) == series["total"]["min"]
+    assert sum(series["total"]["count"] for series in result["series"]) == 6
+    assert sum(series["total"]["sum"] for series in result["series"]) == 21

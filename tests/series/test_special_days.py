@@ -12,12 +12,12 @@ from tests.oracle.calendar import cut_instants, instant_at, local_range, local_t
 HOUR: Final = 3_600_000
 
 
-def times(zone: str, cut: Buckets) -> list[str]:
+def clock_times(zone: str, result: Buckets) -> list[str]:
     """Return what clocks show when the buckets begin, and at the end."""
-    return [local_text(zone, start)[5:] for start in (*cut.starts, cut.end)]
+    return [local_text(zone, start)[5:] for start in (*result.starts, result.end)]
 
 
-SHOWN: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
+SPECIAL_DAYS: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
     "day without a midnight": (
         *("America/Sao_Paulo", Granularity.DAY, "2018-11-03T12:00", "2018-11-05T12:00"),
         [
@@ -155,20 +155,20 @@ SHOWN: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SHOWN)
+@pytest.mark.parametrize("kind", SPECIAL_DAYS)
 def test_special_days(kind: str) -> None:
     """Days on which clocks do odd things, by hand."""
-    zone, granularity, first, behind, expected = SHOWN[kind]
-    asked = local_range(zone, first, behind)
-    assert times(zone, buckets(asked, granularity, 300, Zone(zone))) == expected
+    zone, granularity, first, end, expected = SPECIAL_DAYS[kind]
+    time_range = local_range(zone, first, end)
+    assert clock_times(zone, buckets(time_range, granularity, 300, Zone(zone))) == expected
 
 
 def test_days_of_23_and_25_hours() -> None:
     """A day in spring has 23 hours and one in autumn 25; then there is no regular step."""
     for first, hours in (("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-27", 24)):
         start = instant_at("Europe/Berlin", first)
-        cut = cut_instants("Europe/Berlin", Granularity.DAY, start - 1, start + 23 * HOUR)
-        assert cut.lengths == [24 * HOUR, hours * HOUR]
-        assert cut.step == (24 * HOUR if hours == 24 else None)
-        hourly = cut_instants("Europe/Berlin", Granularity.HOUR, start, cut.end)
+        days = cut_instants("Europe/Berlin", Granularity.DAY, start - 1, start + 23 * HOUR)
+        assert days.lengths == [24 * HOUR, hours * HOUR]
+        assert days.step == (24 * HOUR if hours == 24 else None)
+        hourly = cut_instants("Europe/Berlin", Granularity.HOUR, start, days.end)
         assert (len(hourly.starts), hourly.step) == (hours, HOUR)

@@ -16,7 +16,7 @@ from tests.harness.service import Service
 from tests.harness.statements import collect_statements
 from tests.rules.test_sdl import SDL
 
-Brief: TypeAlias = tuple[str, str | None, list[str]]
+WarningSummary: TypeAlias = tuple[str, str | None, list[str]]
 
 META: Final = "meta {warnings {code field message suggestions}}"
 OLD: Final = 86_400_000
@@ -37,7 +37,7 @@ EVENTS: Final[list[dict[str, Any]]] = [
 
 
 @pytest_asyncio.fixture(scope="module", autouse=True)
-async def _recorded(service: Service) -> AsyncIterator[None]:
+async def _stored_rows(service: Service) -> AsyncIterator[None]:
     await record(service, "/events", *EVENTS)
     await record(
         service,
@@ -47,42 +47,42 @@ async def _recorded(service: Service) -> AsyncIterator[None]:
         {"metric_name": "requests", "value": 5, "tags": {"Host": "a"}},
         {"metric_name": "load", "value": 5},
     )
-    about = (
+    mutation = (
         "mutation($n: String!, $k: MetricKind) {describeMetric(input: {name: $n, kind: $k}) {name}}"
     )
-    await ask(service, about, n="requests", k="COUNTER")
-    await ask(service, about, n="load", k="GAUGE")
+    await ask(service, mutation, n="requests", k="COUNTER")
+    await ask(service, mutation, n="load", k="GAUGE")
     await ask(service, 'mutation {describeMetric(input: {name: "cpu", unit: "s"}) {name}}')
     yield
 
 
-async def of_events(
-    service: Service, where: Any = None, rest: str = "", selected: str = "total {count}"
-) -> list[Brief]:
+async def event_warnings(
+    service: Service, where: Any = None, rest: str = "", selection: str = "total {count}"
+) -> list[WarningSummary]:
     """Return the warnings about a question to events."""
     query = f"""query($where: EventFilter) {{
-      eventTrend(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selected}}} {META}}}}}"""
-    return brief((await ask(service, query, where=where))["eventTrend"])
+      eventTrend(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selection}}} {META}}}}}"""
+    return summaries((await ask(service, query, where=where))["eventTrend"])
 
 
-async def of_metric(
+async def metric_warnings(
     service: Service,
     name: str,
     where: Any = None,
     rest: str = "",
-    selected: str = "total {count}",
-) -> list[Brief]:
+    selection: str = "total {count}",
+) -> list[WarningSummary]:
     """Return the warnings about a question to a metric."""
     query = f"""query($where: MetricFilter, $name: String!) {{metric(name: $name) {{
-      query(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selected}}} {META}}}}}}}"""
-    return brief((await ask(service, query, where=where, name=name))["metric"]["query"])
+      query(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selection}}} {META}}}}}}}"""
+    return summaries((await ask(service, query, where=where, name=name))["metric"]["query"])
 
 
-def brief(answer: Any) -> list[Brief]:
+def summaries(answer: Any) -> list[WarningSummary]:
     """Return the code, place and suggestions of each warning."""
-    found = answer["meta"]["warnings"]
-    assert all(each["message"] for each in found)
-    return [(each["code"], each["field"], each["suggestions"]) for each in found]
+    warnings = answer["meta"]["warnings"]
+    assert all(warning["message"] for warning in warnings)
+    return [(warning["code"], warning["field"], warning["suggestions"]) for warning in warnings]
 
 
 def has(key: str, **tests: Any) -> dict[str, Any]:
@@ -127,30 +127,30 @@ def has(key: str, **tests: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 async def test_events_of_a_filter(
-    service: Service, where: dict[str, Any], expected: list[Brief]
+    service: Service, where: dict[str, Any], expected: list[WarningSummary]
 ) -> None:
     """A key or a name that never occurs is told with its place; one that ever did is not."""
-    assert await of_events(service, where) == expected
+    assert await event_warnings(service, where) == expected
 
 
 async def test_groups_and_aggregates_of_events(service: Service) -> None:
     """Keys of groups, bands, aggregates and orders are looked for, too."""
     groups = 'groupBy: [{field: NAME}, {property: "contry"}, {bucketNumber: {property: "amont"'
-    assert await of_events(service, rest=groups + ", bounds: [1]}}]") == [
+    assert await event_warnings(service, rest=groups + ", bounds: [1]}}]") == [
         ("UNKNOWN_KEY", "groupBy[1]", ["country"]),
         ("UNKNOWN_KEY", "groupBy[2]", ["amount"]),
     ]
     order = 'groupBy: [{property: "country"}] orderBy: {aggregate: AVG, property: "cart.totl"}'
     expected = ("UNKNOWN_KEY", "orderBy.property", ["cart.total"])
-    assert await of_events(service, rest=order) == [expected]
+    assert await event_warnings(service, rest=order) == [expected]
     expected = ("UNKNOWN_KEY", "property", ["cart.total"])
-    for selected in (
+    for selection in (
         'columns {sum(property: "cart.totl")}',
         'points {values {unique(property: "cart.totl")}}',
         'total {unique(property: "cart.totl")}',
     ):
-        assert await of_events(service, selected=selected) == [expected]
-    assert await of_events(service, rest='groupBy: [{property: "NAME"}]') == [
+        assert await event_warnings(service, selection=selection) == [expected]
+    assert await event_warnings(service, rest='groupBy: [{property: "NAME"}]') == [
         ("UNKNOWN_KEY", "groupBy[0]", [])
     ]
 
@@ -158,17 +158,19 @@ async def test_groups_and_aggregates_of_events(service: Service) -> None:
 async def test_values_that_are_no_numbers(service: Service) -> None:
     """How many of the events in the range have no number where one is added up; null is none."""
     for aggregate in ("sum", "avg", "min", "max"):
-        selected = f'total {{{aggregate}(property: "amount")}}'
+        selection = f'total {{{aggregate}(property: "amount")}}'
         query = f"""{{eventTrend(where: {{name: {{eq: "order"}}}}, range: {{last: "1d"}}) {{
-          series {{{selected}}} {META}}}}}"""
-        (found,) = (await ask(service, query))["eventTrend"]["meta"]["warnings"]
-        assert (found["code"], found["field"]) == ("NOT_NUMERIC", "property")
-        assert "in 2 of 4 events" in found["message"]
-    assert await of_events(service, has("country", eq="DE"), selected=selected) == []
-    assert await of_events(service, selected='total {unique(property: "amount")}') == []
-    assert await of_events(service, selected='total {sum(property: "cart.total")}') == []
-    both = 'total {sum(property: "amount") q: quantile(q: 0.5, property: "country")}'
-    assert await of_events(service, selected=both) == [("NOT_NUMERIC", "property", [])] * 2
+          series {{{selection}}} {META}}}}}"""
+        (warning,) = (await ask(service, query))["eventTrend"]["meta"]["warnings"]
+        assert (warning["code"], warning["field"]) == ("NOT_NUMERIC", "property")
+        assert "in 2 of 4 events" in warning["message"]
+    assert await event_warnings(service, has("country", eq="DE"), selection=selection) == []
+    assert await event_warnings(service, selection='total {unique(property: "amount")}') == []
+    assert await event_warnings(service, selection='total {sum(property: "cart.total")}') == []
+    selection = 'total {sum(property: "amount") q: quantile(q: 0.5, property: "country")}'
+    assert (
+        await event_warnings(service, selection=selection) == [("NOT_NUMERIC", "property", [])] * 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,27 +187,29 @@ async def test_values_that_are_no_numbers(service: Service) -> None:
         (None, 'groupBy: ["http.status"]', []),
     ],
 )  # fmt: skip
-async def test_tags(service: Service, where: Any, rest: str, expected: list[Brief]) -> None:
+async def test_tags(
+    service: Service, where: Any, rest: str, expected: list[WarningSummary]
+) -> None:
     """A tag that no point of this metric ever had is told; the tags of others don't count."""
-    assert await of_metric(service, "cpu", where, rest) == expected
+    assert await metric_warnings(service, "cpu", where, rest) == expected
 
 
 async def test_counters_and_gauges(service: Service) -> None:
     """A level of a counter and the growth of a gauge are told; a default kind says nothing."""
     levels = "sum avg min max stddev quantile(q: 0.5)"
-    expected: list[Brief] = [("COUNTER_LEVEL", None, ["increase", "rate"])]
+    expected: list[WarningSummary] = [("COUNTER_LEVEL", None, ["increase", "rate"])]
     for aggregate in ("sum", "avg", "min", "max", "stddev", "quantile(q: 0.5)", levels):
-        for selected in (f"total {{{aggregate}}}", f"columns {{{aggregate}}}"):
-            assert await of_metric(service, "requests", selected=selected) == expected
-            assert await of_metric(service, "cpu", selected=selected) == []
-            assert await of_metric(service, "load", selected=selected) == []
+        for selection in (f"total {{{aggregate}}}", f"columns {{{aggregate}}}"):
+            assert await metric_warnings(service, "requests", selection=selection) == expected
+            assert await metric_warnings(service, "cpu", selection=selection) == []
+            assert await metric_warnings(service, "load", selection=selection) == []
     growth = "total {count first last increase rate}"
-    assert await of_metric(service, "requests", selected=growth) == []
-    gauge: list[Brief] = [("GAUGE_GROWTH", None, [])]
-    assert await of_metric(service, "load", selected=growth) == gauge
-    assert await of_metric(service, "cpu", selected=growth) == []
+    assert await metric_warnings(service, "requests", selection=growth) == []
+    gauge: list[WarningSummary] = [("GAUGE_GROWTH", None, [])]
+    assert await metric_warnings(service, "load", selection=growth) == gauge
+    assert await metric_warnings(service, "cpu", selection=growth) == []
     rest = 'groupBy: ["Host"] orderBy: {aggregate: MAX}'
-    assert await of_metric(service, "requests", rest=rest) == expected
+    assert await metric_warnings(service, "requests", rest=rest) == expected
 
 
 async def test_formula(service: Service) -> None:
@@ -215,7 +219,7 @@ async def test_formula(service: Service) -> None:
       {{as: "b", metric: "requests", aggregate: AVG,
         where: {{tag: {{key: "hst", string: {{eq: "a"}}}}}}}}
     ]) {{series {{total}} {META}}}}}"""
-    assert brief((await ask(service, query))["metricFormula"]) == [
+    assert summaries((await ask(service, query))["metricFormula"]) == [
         ("UNKNOWN_KEY", "inputs[0].groupBy[0]", ["Host"]),
         ("UNKNOWN_KEY", "inputs[1].where.tag.key", ["Host"]),
         ("COUNTER_LEVEL", "inputs[1].aggregate", ["increase", "rate"]),
@@ -232,9 +236,9 @@ async def test_nothing_is_looked_for_unless_selected(service: Service) -> None:
     ):
         query = f"""{{eventTrend(where: {{property: {{key: "country", string: {{eq: "x"}}}}}},
           range: {{last: "1d"}}) {{series {{total {{sum(property: "cart.total")}}}} {meta}}}}}"""
-        with collect_statements() as ran:
+        with collect_statements() as statements:
             await ask(service, query)
-        assert len(ran) == count, meta
+        assert len(statements) == count, meta
 
 
 async def test_what_takes_too_long_is_not_told(
@@ -243,37 +247,39 @@ async def test_what_takes_too_long_is_not_told(
     """The answer is there all the same."""
     slow = "SETTINGS max_execution_time = 0.001, timeout_before_checking_execution_speed = 0"
     monkeypatch.setattr(evidence, "_LOOKUP", f"WHERE sleep(0.1) = 0 {slow}")
-    assert await of_events(service, has("contry")) == []
+    assert await event_warnings(service, has("contry")) == []
 
 
 async def test_hostile_names(service: Service) -> None:
     """Whatever a key or a name is, the warning is about that one."""
     for text in ("'", '"', "\\\\", "\n", "{p0:String}", "a" * 1000, "é" * 300, "%", "…"):
-        assert [w[0] for w in await of_events(service, has(text))] == ["UNKNOWN_KEY"]
-        found = await of_events(service, {"name": {"eq": text}})
-        assert [w[0] for w in found] == ["UNKNOWN_EVENT"]
+        warnings = await event_warnings(service, has(text))
+        assert [warning[0] for warning in warnings] == ["UNKNOWN_KEY"]
+        warnings = await event_warnings(service, {"name": {"eq": text}})
+        assert [warning[0] for warning in warnings] == ["UNKNOWN_EVENT"]
         tags = {"tag": {"key": text, "string": {"eq": "a"}}}
-        assert [w[0] for w in await of_metric(service, "cpu", tags)] == ["UNKNOWN_KEY"]
+        warnings = await metric_warnings(service, "cpu", tags)
+        assert [warning[0] for warning in warnings] == ["UNKNOWN_KEY"]
 
 
 async def test_many_keys(service: Service) -> None:
     """Of many keys the first 20 are looked for."""
-    found = await of_events(service, {"OR": [has(f"nothing{n}") for n in range(100)]})
-    assert [place for _, place, _ in found] == [f"where.OR[{n}].property.key" for n in range(20)]
+    warnings = await event_warnings(service, {"OR": [has(f"nothing{n}") for n in range(100)]})
+    assert [field for _, field, _ in warnings] == [f"where.OR[{n}].property.key" for n in range(20)]
 
 
 def test_near_names() -> None:
     """Case and punctuation first, then paths, beginnings, and other typos; at most three."""
-    known = ["country", "counter", "count", "cart.total", "user_type", "a", "host", "countries"]
-    assert near_names("Country", known) == ["country", "counter", "count"]
-    assert near_names("contry", known) == ["country", "counter", "count"]
-    assert near_names("userType", known) == ["user_type"]
-    assert near_names("total", known) == ["cart.total"]
-    assert near_names("x.host", known) == ["host"]
-    assert near_names("hostname", known) == ["host"]
-    assert near_names("cart.totl", [*known, "cart"]) == ["cart.total"]
-    assert near_names("b", known) == []
-    assert near_names("", known) == []
+    names = ["country", "counter", "count", "cart.total", "user_type", "a", "host", "countries"]
+    assert near_names("Country", names) == ["country", "counter", "count"]
+    assert near_names("contry", names) == ["country", "counter", "count"]
+    assert near_names("userType", names) == ["user_type"]
+    assert near_names("total", names) == ["cart.total"]
+    assert near_names("x.host", names) == ["host"]
+    assert near_names("hostname", names) == ["host"]
+    assert near_names("cart.totl", [*names, "cart"]) == ["cart.total"]
+    assert near_names("b", names) == []
+    assert near_names("", names) == []
     assert near_names("!", ["?", "!!"]) == []
     assert near_names("z" * 1000, ["z" * 999, "z" * 2000]) == ["z" * 2000, "z" * 999]
 
