@@ -1,4 +1,4 @@
-"""The chart and the table of AUTO in `docs/graphql.md` are what the code does."""
+"""Chart and table of AUTO in `docs/graphql.md`, compared with the code."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ ROWS: Final = re.findall(
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0] or row[1])
 def test_the_table_is_what_auto_does(row: tuple[str, str, str, str]) -> None:
-    """Each range of the table has the granularity and the points that it says."""
+    """AUTO cuts each range of the table into its granularity and number of points."""
     last, preset, granularity, points = row
     range_input = (
         TimeRangeInput(last=parse_duration(last))
@@ -36,17 +36,17 @@ def test_the_table_is_what_auto_does(row: tuple[str, str, str, str]) -> None:
 
 
 def test_the_table_is_found() -> None:
-    """The test above has rows."""
+    """The pattern finds the rows of the table."""
     assert len(ROWS) > 20
 
 
 def test_the_chart_is_what_auto_does() -> None:
-    """`python -m bench.auto_sizes` would draw the chart that is in the documentation."""
+    """`python -m bench.auto_sizes` draws the chart of the documentation."""
     assert CHART.read_text() == chart()
 
 
 def test_most_ranges_have_enough_points() -> None:
-    """60 to 300 points, but for 5 to 10 minutes and for 300 to 420 days."""
+    """Ranges have 60 to 300 points, except 5 to 10 minutes and 300 to 420 days."""
     exceptions = [sample for sample in samples() if not FEW_POINTS <= sample.points <= MAX_POINTS]
     minute, day = 60_000, 86_400_000
     assert all(

@@ -1,4 +1,4 @@
-"""The number of a bucket, as the engine finds it."""
+"""Bucket numbers, computed by the engine."""
 
 import asyncio
 from bisect import bisect_right
@@ -27,14 +27,14 @@ DAY = 86_400_000
 
 
 class NumberedInstant(msgspec.Struct):
-    """An instant, and the bucket that the engine puts it in."""
+    """An instant with the number of its bucket."""
 
     ms: int
     number: int
 
 
 def number_statement(buckets: Buckets, moments: list[int]) -> Statement:
-    """Ask for the bucket of each instant."""
+    """Return a statement that selects the bucket number of each instant."""
     rows = RowSet("metrics", "")
     slot = rows.bind("Array(Int64)", moments)
     number = bucket_number(buckets, rows.bind)
@@ -46,7 +46,7 @@ def number_statement(buckets: Buckets, moments: list[int]) -> Statement:
 
 
 async def test_engine_finds_the_same_bucket(service: Service) -> None:
-    """Random instants and the edges of buckets, regular or not: the engine's number is ours."""
+    """The engine numbers random instants and edges of buckets, regular or not, as Python does."""
     loop = asyncio.get_running_loop()
 
     def select_numbers(buckets: Buckets, moments: list[int]) -> list[NumberedInstant]:

@@ -1,4 +1,4 @@
-"""Buckets: where they begin by the clocks of every zone, and that the engine agrees."""
+"""Edges of buckets by the clocks of every zone."""
 
 from bisect import bisect_right
 from itertools import pairwise
@@ -52,7 +52,7 @@ SAMPLING: Final = {
     Granularity.QUARTER: (900, 200 * 86_400),
     Granularity.YEAR: (900, 400 * 86_400),
 }
-"""How often to look at the clocks, and for how many seconds a range may last."""
+"""Seconds between two looks at the clocks, and the longest range in seconds."""
 
 REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
     Granularity.TWO_HOURS: 4 * 3600,
@@ -64,7 +64,7 @@ REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
     Granularity.QUARTER: 94 * 86_400,
     Granularity.YEAR: 368 * 86_400,
 }
-"""In how many seconds there must be a beginning."""
+"""Seconds within which at least one bucket begins."""
 
 
 @CALENDAR_SETTINGS
@@ -82,7 +82,7 @@ def test_buckets_begin_where_the_clocks_say(
     length: float,
     ms: int,
 ) -> None:
-    """In any zone, buckets are those found by looking at the clocks all the time."""
+    """In any zone, buckets begin where a scan of the clocks finds their beginning."""
     zone, moment = place
     granularity, week_start = grain
     sunday = week_start is WeekStart.SUNDAY
@@ -129,7 +129,7 @@ def test_no_change_of_any_clock_is_missed() -> None:
 def test_buckets_tile_the_range(
     time_range: TimeRange, granularity: Granularity, max_points: int, dice: Any
 ) -> None:
-    """Any range in any zone: no gap, no overlap, nothing empty, no bucket that is not needed."""
+    """Buckets cover any range in any zone, without gaps, overlaps, or empty or needless buckets."""
     zone = time_range.timezone
     result = cut_or_suggestion(time_range, granularity, max_points)
     limit = max_points if granularity is Granularity.AUTO else MAX_BUCKETS
@@ -167,7 +167,7 @@ def test_buckets_tile_the_range(
 @CALENDAR_SETTINGS
 @given(ranges, st.integers(1, 3000))
 def test_auto_is_the_finest_that_fits(time_range: TimeRange, max_points: int) -> None:
-    """AUTO keeps to `maxPoints`, and the next finer granularity would not."""
+    """AUTO keeps to `maxPoints`, and the next finer granularity exceeds it."""
     result = buckets(time_range, Granularity.AUTO, max_points, time_range.timezone)
     assert len(result.starts) <= max_points
     granularities = [*STEPS, *DAY_PARTS, *CALENDAR, Granularity.AUTO]
@@ -179,7 +179,7 @@ def test_auto_is_the_finest_that_fits(time_range: TimeRange, max_points: int) ->
 
 
 def test_range_that_even_years_do_not_fit_is_one_bucket() -> None:
-    """One point for a range over New Year: the range itself, which cuts nothing."""
+    """With one point, a range over New Year is its own bucket, and not partial."""
     time_range = local_range("UTC", "2022-12-31T12:00", "2023-01-02T12:00")
     result = buckets(time_range, Granularity.AUTO, 1, Zone("UTC"))
     assert result == Buckets(Granularity.AUTO, (time_range.from_,), time_range.to, 2 * DAY)
@@ -190,7 +190,7 @@ def test_range_that_even_years_do_not_fit_is_one_bucket() -> None:
 
 
 def test_partial_buckets_and_widths() -> None:
-    """What the range cuts off, and what has not been yet, is no part of a bucket's width."""
+    """A bucket's width excludes time outside of the range, and time after now."""
     hours = "2026-06-01T09:30", "2026-06-01T14:00"
     time_range = local_range("UTC", *hours)
     result = buckets(time_range, Granularity.HOUR, 300, Zone("UTC"))
@@ -209,7 +209,7 @@ def test_partial_buckets_and_widths() -> None:
 @pytest.mark.parametrize("max_points", [0, -1, MAX_BUCKETS + 1, 2**40])
 @pytest.mark.parametrize("granularity", [Granularity.AUTO, Granularity.DAY])
 def test_points_out_of_bounds_are_refused(granularity: Granularity, max_points: int) -> None:
-    """`maxPoints` is from 1 to 11,000, also where it is not needed."""
+    """`maxPoints` must be from 1 to 11,000, even if the granularity is fixed."""
     with pytest.raises(AnalyticsError) as excinfo:
         buckets(time_range(0, DAY), granularity, max_points, Zone("UTC"))
     error = excinfo.value
@@ -217,7 +217,7 @@ def test_points_out_of_bounds_are_refused(granularity: Granularity, max_points: 
 
 
 def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
-    """Up to 11,000 buckets of a chosen length; for more, the refusal tells which length fits."""
+    """A granularity makes up to 11,000 buckets; the error for more names one that fits."""
     full = MAX_BUCKETS * 1000
     assert len(cut_instants("UTC", Granularity.SECOND, 0, full).starts) == MAX_BUCKETS
     refusals = {
@@ -241,7 +241,7 @@ def test_too_many_buckets_are_refused_with_what_would_fit() -> None:
 
 
 def test_previous_buckets_are_cut_alike() -> None:
-    """The range that is compared with has the same granularity; February has fewer days."""
+    """The comparison range has the same granularity; February has fewer days than March."""
     march = local_range("Europe/Berlin", "2026-03-01", "2026-04-01")
     february = local_range("Europe/Berlin", "2026-02-01", "2026-03-01")
     zone = Zone("Europe/Berlin")
@@ -253,7 +253,7 @@ def test_previous_buckets_are_cut_alike() -> None:
 
 
 def test_previous_range_that_is_far_longer_is_refused() -> None:
-    """Ten years can't be cut into the seconds of an hour; up to twice the limit can."""
+    """A comparison range may have up to twice the limit of buckets; ten years in seconds fail."""
     seconds = cut_instants("UTC", Granularity.SECOND, 0, HOUR)
     longest = time_range(0, 2 * MAX_BUCKETS * 1000)
     assert len(previous_buckets(seconds, longest, Zone("UTC")).starts) == 2 * MAX_BUCKETS

@@ -1,4 +1,4 @@
-"""Two ranges side by side, through the API: what each of them has, and when its buckets begin."""
+"""A range and its comparison range in one result: totals, columns and times of each."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -17,7 +17,7 @@ HOUR: Final = 3_600_000
 
 @pytest.fixture(autouse=True)
 def frozen_clock(service: Service) -> Iterator[None]:
-    """Stop the clock."""
+    """Stop the clock at `NOW`."""
     with stop_clock(service, NOW):
         yield
 
@@ -28,13 +28,13 @@ def event(name: str, moment: int) -> dict[str, Any]:
 
 
 async def trend(service: Service, name: str, arguments: str, selection: str) -> Any:
-    """Ask for the events of a name."""
+    """Return the series result for events of a name."""
     text = f'{{eventTrend({arguments} where: {{name: {{eq: "{name}"}}}}) {{{selection}}}}}'
     return (await ask(service, text))["eventTrend"]
 
 
 async def record_hourly_events(service: Service) -> None:
-    """Record an event at a quarter past each hour that clocks in Berlin show, since January."""
+    """Record an event at a quarter past each hour of Berlin's clocks, since January 1."""
     begin = instant_at(ZONE, "2026-01-01T00:15")
     moments = range(begin, NOW, HOUR)
     moments_by_clock = {
@@ -49,7 +49,7 @@ async def record_hourly_events(service: Service) -> None:
 
 
 async def test_same_traffic_is_no_change(service: Service) -> None:
-    """With the same traffic every day, at 9:13 on a morning, days with a change among them."""
+    """The same traffic every day is no change, at 9:13 and across a clock change."""
     await record_hourly_events(service)
     range_texts = [
         *(f"{{preset: {name}}}" for name in ("TODAY", "YESTERDAY", "LAST_7_DAYS")),
@@ -75,7 +75,7 @@ async def test_same_traffic_is_no_change(service: Service) -> None:
 
 
 async def test_leap_day_has_a_column(service: Service) -> None:
-    """February against that of a leap year: the 29th is in the total, a column and a time."""
+    """February compared with a leap year: February 29 is in total, columns and times."""
     moments = [instant_at("UTC", "2024-02-29T12:00"), instant_at("UTC", "2024-02-01T12:00")]
     await record(service, "/events", *(event("leap", moment) for moment in moments))
     for fill in ("NULL", "ZERO", "NONE", "PREVIOUS", "LINEAR"):
@@ -99,7 +99,7 @@ async def test_leap_day_has_a_column(service: Service) -> None:
 
 @pytest.mark.parametrize("fill", ["NULL", "ZERO", "PREVIOUS", "LINEAR"])
 async def test_short_month_has_no_more_columns_than_days(service: Service, fill: str) -> None:
-    """March against February: points of the 29th to the 31st have no previous, nor do columns."""
+    """March compared with February: March 29 to 31 have no previous values."""
     moments = [instant_at("UTC", "2026-02-10T12:00"), instant_at("UTC", "2026-03-10T12:00")]
     await record(service, "/events", *(event(f"short {fill}", moment) for moment in moments))
     result = await trend(
@@ -121,7 +121,7 @@ async def test_short_month_has_no_more_columns_than_days(service: Service, fill:
 
 
 async def test_left_out_buckets_belong_together(service: Service) -> None:
-    """NONE leaves out what is empty in both ranges, so that no column of either is lost."""
+    """NONE leaves out only the buckets that are empty in both ranges."""
     moments = [instant_at("UTC", f"2026-02-{day}") for day in ("01", "05", "08", "10")]
     await record(service, "/events", *(event("none", moment) for moment in moments))
     result = await trend(
@@ -141,8 +141,8 @@ async def test_left_out_buckets_belong_together(service: Service) -> None:
     assert [point["previous"]["count"] for point in series["points"]] == [1, 0, 1]
 
 
-async def test_no_other_range_no_times(service: Service) -> None:
-    """Without `compare` there are no previous times."""
+async def test_previous_times_need_a_comparison(service: Service) -> None:
+    """Without `compare`, `previousTimes` is null."""
     await record(service, "/metrics", {"metric_name": "alone", "value": 1})
     text = """{metric(name: "alone") {query(range: {last: "1h"}) {previousTimes}}
         eventTrend(range: {last: "1h"}) {previousTimes}
@@ -155,7 +155,7 @@ async def test_no_other_range_no_times(service: Service) -> None:
 
 
 async def test_previous_times_of_a_formula(service: Service) -> None:
-    """The other range's instants stand beside `previousValues`, of a metric and of a formula."""
+    """Metrics and formulas return the times of the comparison range."""
     rows = [
         {"metric_name": "both", "value": day, "timestamp": instant_at("UTC", f"2026-03-{day:02d}")}
         for day in range(1, 15)
@@ -182,7 +182,7 @@ async def test_previous_times_of_a_formula(service: Service) -> None:
 
 
 async def test_weeks_from_sunday(service: Service) -> None:
-    """`weekStart` moves buckets, presets, and what they are compared with; lists take it, too."""
+    """`weekStart` moves buckets, presets and comparison ranges, and the presets of lists."""
     moments = [instant_at(ZONE, f"2026-03-{day}T12:00") for day in range(21, 32)]
     await record(service, "/events", *(event("weeks", moment) for moment in moments))
     arguments = f'timezone: "{ZONE}" weekStart: SUNDAY'
@@ -203,7 +203,7 @@ async def test_weeks_from_sunday(service: Service) -> None:
 
 
 async def test_new_inputs_are_refused_with_reasons(service: Service) -> None:
-    """Bad dates and durations say what is wrong with them, as typed errors."""
+    """Bad dates and durations are typed errors that state the reason."""
     for range_text, field, message in (
         ('{dates: {from: "2026-03-02", to: "2026-03-01"}}', "dates", "must end after it begins"),
         ('{dates: {from: "2000-01-01"}}', "dates", "at most 10 years"),
@@ -224,8 +224,8 @@ async def test_new_inputs_are_refused_with_reasons(service: Service) -> None:
     assert (error["extensions"]["field"], "fixed length" in error["message"]) == ("per", True)
 
 
-async def test_formula_has_all_of_the_other_range(service: Service) -> None:
-    """A formula's previous values are those of the other range's own days, 29 beside 28."""
+async def test_formula_has_all_of_the_comparison_range(service: Service) -> None:
+    """A formula has a previous value for each of 29 days, beside a range of 28 days."""
     rows = [
         {"metric_name": "leaps", "value": day, "timestamp": instant_at("UTC", f"2024-02-{day:02d}")}
         for day in range(1, 30)

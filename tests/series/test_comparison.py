@@ -1,4 +1,4 @@
-"""What a range is compared with, by local clocks."""
+"""Comparison ranges by local clocks."""
 
 from typing import Final
 
@@ -34,7 +34,7 @@ BEFORE: Final = CompareInput(mode=CompareMode.PREVIOUS_PERIOD)
 
 
 def range_between(zone: str, first: str, end: str) -> TimeRange:
-    """Return the range between two local times, as `between` makes it."""
+    """Resolve `between` for two local times."""
     edges = (instant_at(zone, time) for time in (first, end))
     return resolve_range(range_input(*edges), NOON, Zone(zone))
 
@@ -221,7 +221,7 @@ COMPARISONS: Final = {
 
 @pytest.mark.parametrize("kind", COMPARISONS)
 def test_comparison(kind: str) -> None:
-    """Each mode in odd zones, by hand."""
+    """Each mode gives the comparison range of the table, in zones with odd clocks."""
     mode, zone = COMPARISONS[kind][0].split()
     time_range, expected = (range_between(zone, *times.split()) for times in COMPARISONS[kind][1:])
     previous = comparison(time_range, CompareInput(mode=CompareMode[mode]), Zone(zone), NOON)
@@ -260,7 +260,7 @@ TO_DATE: Final = {
 
 @pytest.mark.parametrize("kind", TO_DATE)
 def test_presets_are_compared_with_the_same_clock_times(kind: str) -> None:
-    """PREVIOUS_PERIOD of each preset, by hand: whole days, weeks, months or years earlier."""
+    """PREVIOUS_PERIOD moves each preset by whole days, weeks, months or years."""
     preset, now, expected = TO_DATE[kind]
     name, zone = preset.split()
     moment = Instant(instant_at(zone, now) - (not now.endswith("999")))
@@ -270,7 +270,7 @@ def test_presets_are_compared_with_the_same_clock_times(kind: str) -> None:
 
 
 def test_a_rolling_range_keeps_its_length() -> None:
-    """`last` is a mere length, also where it begins at midnight and the days have 23 hours."""
+    """`last` is compared with an equal length before, even from midnight on a day of 23 hours."""
     now = Instant(instant_at("Europe/Berlin", "2026-03-30") - 1)
     for last in (DurationMs(23 * HOUR), DurationMs(5 * HOUR), DurationMs(0, months=1)):
         time_range = resolve_range(TimeRangeInput(last=last), now, Zone("Europe/Berlin"))
@@ -279,7 +279,7 @@ def test_a_rolling_range_keeps_its_length() -> None:
 
 
 def test_seven_days_with_a_change_are_compared_with_seven_days() -> None:
-    """Seven days that the clocks make 169 hours are a week earlier, not two."""
+    """Seven days of 169 hours are compared with the week before, not two weeks before."""
     now = instant_at("Europe/Berlin", "2026-03-30T15:30")
     time_range = resolve_range(TimeRangeInput(last=DurationMs(7 * DAY)), now, Zone("Europe/Berlin"))
     weekday = CompareInput(mode=CompareMode.PREVIOUS_PERIOD_MATCH_WEEKDAY)
@@ -290,7 +290,7 @@ def test_seven_days_with_a_change_are_compared_with_seven_days() -> None:
 @CALENDAR_SETTINGS
 @given(ranges, st.sampled_from(list(CompareMode)))
 def test_comparison_is_earlier_and_never_empty(time_range: TimeRange, mode: CompareMode) -> None:
-    """Any range in any zone: what it is compared with begins earlier, and is not empty."""
+    """For any range in any zone, the comparison range begins earlier, and is not empty."""
     zone = time_range.timezone
     if not mode.name.endswith("WEEKDAY"):
         end = min(time_range.to, time_range.from_ + 3650 * DAY)
@@ -311,7 +311,7 @@ def test_comparison_is_earlier_and_never_empty(time_range: TimeRange, mode: Comp
 def test_whole_days_are_compared_with_whole_days(
     place: tuple[str, int], days: int, mode: CompareMode
 ) -> None:
-    """A range that begins and ends with a local day is compared with one that does so too."""
+    """The comparison range of whole local days is whole local days."""
     zone, moment = place
     today = resolve_range(TODAY, Instant(moment), Zone(zone)).from_
     later = Instant(today + days * DAY + DAY // 2)
@@ -323,7 +323,7 @@ def test_whole_days_are_compared_with_whole_days(
 
 
 def test_comparison_with_any_range() -> None:
-    """A range of the caller's own is resolved like any other, presets and all."""
+    """A comparison range of the caller is resolved like `range`, presets included."""
     zone = Zone("Asia/Kolkata")
     time_range = local_range(zone, "2026-01-01", "2026-02-01")
     for other_range in (range_input(0, DAY), TimeRangeInput(preset=TimeRangePreset.LAST_7_DAYS)):
@@ -341,7 +341,7 @@ def test_comparison_with_any_range() -> None:
 
 @pytest.mark.parametrize("last", [0, 10**18], ids=["empty", "long"])
 def test_bad_range_to_compare_with_is_refused(last: int) -> None:
-    """A range that can't be resolved is a 422 for `compare`, which tells what is wrong with it."""
+    """A comparison range that can't be resolved is a 422 for `compare` with the reason."""
     time_range = local_range("UTC", "2026-01-01", "2026-02-01")
     other_range = TimeRangeInput(last=DurationMs(last))
     with pytest.raises(AnalyticsError) as resolve_excinfo:
@@ -366,7 +366,7 @@ YEARS: Final = {
 @pytest.mark.parametrize("year", YEARS)
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Juneau"])
 def test_years_without_clocks(year: str, zone: str) -> None:
-    """Any range can be asked for; only from 1900 to 2199 can it be compared, or cut."""
+    """Ranges of any year work, but only 1900 to 2199 have comparisons and buckets."""
     year_range, clocks = YEARS[year], Zone(zone)
     time_range = resolve_range(year_range, NOON, clocks)
     result = buckets(time_range, Granularity.AUTO, 300, clocks)
@@ -393,7 +393,7 @@ def test_years_without_clocks(year: str, zone: str) -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Juneau", "Asia/Manila"])
 def test_first_and_last_year_with_clocks(zone: str) -> None:
-    """In the first and the last year everything works, also what lies outside of them."""
+    """In 1900 and 2199 all works, even buckets and comparison ranges that reach beyond."""
     for edge in (range_input(*FIRST), range_input(*LAST)):
         time_range = resolve_range(edge, NOON, Zone(zone))
         for granularity in (Granularity.AUTO, Granularity.DAY, Granularity.YEAR):

@@ -1,4 +1,4 @@
-"""What ranges of any kind are compared with, against Python's own calendar."""
+"""Comparison ranges of any range, compared with Python's calendar."""
 
 import re
 from datetime import date, timedelta
@@ -45,7 +45,7 @@ days = st.builds(lambda day, length: (day, length), st.integers(-40, 0), st.inte
 def test_comparison_is_that_of_the_calendar(
     place: tuple[str, int], drawn_range: str | tuple[int, int], mode: CompareMode
 ) -> None:
-    """Any range in any zone, as Python's calendar has it: presets, `last`, `dates`, `between`."""
+    """Presets, `last`, `dates` and `between` in any zone are compared as Python's calendar says."""
     zone, now = place
     today = local_time(zone, now // 1000).date()
     texts = (

@@ -1,4 +1,4 @@
-"""Durations and dates as they are written."""
+"""Texts of durations and dates."""
 
 from datetime import date, timedelta
 from fractions import Fraction
@@ -62,14 +62,14 @@ INVALID_DURATIONS: Final[tuple[object, ...]] = (
 
 @pytest.mark.parametrize("text", DURATIONS)
 def test_durations_are_read(text: str) -> None:
-    """Combined units, fractions of the smallest one, and months apart from what has a length."""
+    """Durations combine units; the smallest has a fraction; months are apart from milliseconds."""
     duration = parse_duration(text)
     assert (duration, duration.months) == DURATIONS[text]
 
 
 @pytest.mark.parametrize("text", INVALID_DURATIONS, ids=repr)
 def test_other_texts_are_refused(text: object) -> None:
-    """A text that is no duration is an input error that says what one looks like."""
+    """A text that is no duration is an input error that describes durations."""
     with pytest.raises(GraphQLError, match="Duration"):
         parse_duration(text)
 
@@ -86,7 +86,7 @@ UNITS: Final = (
 def test_durations_are_the_sum_of_their_parts(
     numbers: tuple[int | None, ...], fraction: int, sign: str
 ) -> None:
-    """Any mixture of units, the smallest with a fraction: as exact arithmetic adds them up."""
+    """Any mixture of units, the smallest with a fraction, has its exact sum, rounded."""
     unit_indexes = [n for n, number in enumerate(numbers) if number is not None]
     text, total = "P", Fraction(0)
     for n in unit_indexes:
@@ -105,7 +105,7 @@ def test_durations_are_the_sum_of_their_parts(
 
 
 def test_durations_are_written() -> None:
-    """What is written can be read again."""
+    """A written duration is read as the same duration."""
     for expected in (DurationMs(0), DurationMs(1500), DurationMs(0, 14), DurationMs(250, 1)):
         duration = parse_duration(iso_duration(expected))
         assert (duration, duration.months) == (expected, expected.months)
@@ -113,7 +113,7 @@ def test_durations_are_written() -> None:
 
 @pytest.mark.parametrize("text", ["P1M", "P1Y", "P1MT1S"])
 def test_a_rate_needs_a_fixed_length(text: str) -> None:
-    """A month has no length to relate growth to; the refusal names the argument."""
+    """`per` of a rate refuses months and years, as their length varies."""
     with pytest.raises(AnalyticsError) as excinfo:
         aggregate("metrics", AggregateKind.RATE, per=parse_duration(text))
     assert excinfo.value.field == "per"
@@ -122,7 +122,7 @@ def test_a_rate_needs_a_fixed_length(text: str) -> None:
 
 @given(st.dates())
 def test_dates_are_read_and_written(day: date) -> None:
-    """Every date of the calendar, as days since 1970."""
+    """A date is read as days since 1970, and written as it was."""
     day_number = parse_date(day.isoformat())
     assert date(1970, 1, 1) + timedelta(days=day_number) == day
     assert iso_date(day_number) == day.isoformat()
@@ -146,6 +146,6 @@ def test_dates_are_read_and_written(day: date) -> None:
     ids=repr,
 )
 def test_other_dates_are_refused(text: object) -> None:
-    """What is no day of the calendar is an input error."""
+    """A text that is no day of the calendar is an input error."""
     with pytest.raises(GraphQLError, match="Date must be"):
         parse_date(text)

@@ -1,4 +1,4 @@
-"""Gaps in series: on lines over time, from before the range, and not into the future."""
+"""Gaps in series, filled on lines, from before the range, and up to now."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -15,7 +15,7 @@ NOW: Final = instant_at("UTC", "2026-06-17T09:13")
 
 @pytest.fixture(autouse=True)
 def frozen_clock(service: Service) -> Iterator[None]:
-    """Stop the clock."""
+    """Stop the clock at `NOW`."""
     with stop_clock(service, NOW):
         yield
 
@@ -26,7 +26,7 @@ def point(name: str, time: str, value: float, zone: str = "UTC", **tags: str) ->
 
 
 async def column(service: Service, name: str, arguments: str, aggregate: str = "avg") -> list[Any]:
-    """Return the column of the only series."""
+    """Return the column of an aggregate in the only series."""
     selection = f"series {{columns {{v: {aggregate}}}}}"
     text = f'{{metric(name: "{name}") {{query({arguments}) {{{selection}}}}}}}'
     series = (await ask(service, text))["metric"]["query"]["series"]
@@ -35,13 +35,13 @@ async def column(service: Service, name: str, arguments: str, aggregate: str = "
 
 
 def range_text(first: str, end: str, zone: str = "UTC") -> str:
-    """Write a range between two local times."""
+    """Return the arguments for a range between two local times."""
     instants = [rfc3339(instant_at(zone, time)) for time in (first, end)]
     return f'range: {{between: {{from: "{instants[0]}", to: "{instants[1]}"}}}} timezone: "{zone}"'
 
 
 async def test_linear_goes_by_time(service: Service) -> None:
-    """January 0, March 59: February begins on day 31 of 59. A day of 23 hours is shorter."""
+    """LINEAR goes by time: February 1 is day 31 of 59, and a day of 23 hours is shorter."""
     await record(service, "/metrics", point("months", "2026-01-20", 0))
     await record(service, "/metrics", point("months", "2026-03-20", 59))
     year = range_text("2026-01-01", "2026-05-01")
@@ -55,7 +55,7 @@ async def test_linear_goes_by_time(service: Service) -> None:
 
 
 async def test_linear_between_the_largest_doubles(service: Service) -> None:
-    """A difference beyond a double makes no gap infinite."""
+    """LINEAR stays finite between values whose difference no double can hold."""
     await record(service, "/metrics", point("large", "2026-01-01T00:00", -1.7e308))
     await record(service, "/metrics", point("large", "2026-01-01T02:00", 1.7e308))
     hours = range_text("2026-01-01", "2026-01-01T03:00")
@@ -67,7 +67,7 @@ HOURS: Final = range_text("2026-06-17T06:00", "2026-06-17T12:00") + " granularit
 
 
 async def test_previous_begins_before_the_range(service: Service) -> None:
-    """The last bucket with data before the range, however long ago, cut as the range is."""
+    """PREVIOUS begins with the last bucket with data before the range, however long ago."""
     rows = [
         point("old", "2025-02-03T04:05", 10),
         point("old", "2025-02-03T04:50", 30),
@@ -89,7 +89,7 @@ async def test_previous_begins_before_the_range(service: Service) -> None:
 
 
 async def test_previous_within_the_first_bucket(service: Service) -> None:
-    """A range that begins in the middle of a bucket: what lies before it there is before it."""
+    """If the range begins within a bucket, PREVIOUS uses the rows of that bucket before it."""
     rows = [point("cut", "2026-06-17T06:10", 5), point("cut", "2026-06-17T06:50", 9)]
     await record(service, "/metrics", *rows)
     half = range_text("2026-06-17T06:30", "2026-06-17T08:00") + " granularity: HOUR fill: PREVIOUS"
@@ -99,7 +99,7 @@ async def test_previous_within_the_first_bucket(service: Service) -> None:
 
 
 async def test_previous_of_nothing(service: Service) -> None:
-    """Without a value before, or with a range to come, buckets stay null."""
+    """PREVIOUS leaves buckets null without an earlier value, and after now."""
     await record(service, "/metrics", point("late", "2026-06-17T08:00", 5))
     assert await column(service, "late", f"{HOURS} fill: PREVIOUS") == [
         *(None, None, 5, 5),
@@ -110,7 +110,7 @@ async def test_previous_of_nothing(service: Service) -> None:
 
 
 async def test_previous_of_groups_and_the_others(service: Service) -> None:
-    """Each group, and all others together, has its own last bucket."""
+    """Each group and the other group are filled from their own last bucket."""
     rows = [
         point("groups", "2026-06-01T04:05", 1, host="a"),
         point("groups", "2026-06-02T04:05", 2, host="b"),
@@ -131,7 +131,7 @@ async def test_previous_of_groups_and_the_others(service: Service) -> None:
 
 
 async def test_previous_of_a_rate(service: Service) -> None:
-    """A rate is that of the last bucket, from the point in the bucket before it on."""
+    """A rate is filled with that of the last bucket, which grows from the point before it."""
     rows = [point("grows", f"2026-06-16T{hour:02d}:30", 60.0 * hour) for hour in range(20)]
     await record(service, "/metrics", *rows)
     for aggregate, value in (("increase", 60.0), ('rate(per: "PT1M")', 1.0)):
@@ -140,7 +140,7 @@ async def test_previous_of_a_rate(service: Service) -> None:
 
 
 async def test_previous_of_many_groups(service: Service) -> None:
-    """Hundreds of groups whose last buckets differ are looked up by a few statements."""
+    """A few statements look up the different last buckets of hundreds of groups."""
     rows = [
         point("many", f"2026-0{1 + n // 100}-{1 + n % 25:02d}T{n % 24:02d}:05", n, host=str(n))
         for n in range(300)
@@ -155,7 +155,7 @@ async def test_previous_of_many_groups(service: Service) -> None:
 
 
 async def test_previous_of_a_property(service: Service) -> None:
-    """The last number of the property counts, not an event that has none."""
+    """A property is filled with its last number; later events without a number don't count."""
     rows = [
         {
             "event_name": "buy",
@@ -175,8 +175,8 @@ async def test_previous_of_a_property(service: Service) -> None:
     assert series["columns"] == {"avg": [5, 5, 5, 5, None, None], "count": [0] * 6}
 
 
-async def test_previous_of_the_other_range(service: Service) -> None:
-    """The range that is compared with is filled from before it, too."""
+async def test_previous_of_the_comparison_range(service: Service) -> None:
+    """The comparison range is filled from before it."""
     rows = [point("both", "2026-06-01T04:05", 3), point("both", "2026-06-17T08:00", 5)]
     await record(service, "/metrics", *rows)
     text = f"""{{metric(name: "both") {{query({HOURS} fill: PREVIOUS
@@ -189,7 +189,7 @@ async def test_previous_of_the_other_range(service: Service) -> None:
 
 
 async def test_fills_and_the_future(service: Service) -> None:
-    """A line ends with the last value; 0 is 0 at any time; PREVIOUS goes up to now."""
+    """LINEAR ends at the last value, ZERO at the end of the range, PREVIOUS at now."""
     rows = [point("fore", "2026-06-17T06:00", 1), point("fore", "2026-06-17T11:00", 6)]
     await record(service, "/metrics", *rows)
     hours = range_text("2026-06-17T06:00", "2026-06-17T13:00") + " granularity: HOUR"
@@ -204,7 +204,7 @@ async def test_fills_and_the_future(service: Service) -> None:
 
 
 async def test_fills_of_a_formula_and_of_all_rows(service: Service) -> None:
-    """Inputs of a formula, and the series of all rows, begin before the range as well."""
+    """Inputs of a formula and the overall series are filled from before the range."""
     rows = [
         point("left", "2026-06-01T04:05", 2, host="a"),
         point("left", "2026-06-02T04:05", 4, host="b"),
@@ -230,7 +230,7 @@ async def test_fills_of_a_formula_and_of_all_rows(service: Service) -> None:
 
 
 async def test_previous_of_very_large_and_small_sums(service: Service) -> None:
-    """A sum before the range holds any numbers."""
+    """A sum from before the range is exact for very large and small numbers."""
     rows = [point("wide", "2026-06-01T04:05", value) for value in (1e100, 1, -1e100, 2)]
     await record(service, "/metrics", *rows)
     values = await column(service, "wide", f"{HOURS} fill: PREVIOUS", "sum")

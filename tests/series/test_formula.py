@@ -1,4 +1,4 @@
-"""Formulas: arithmetic over metrics, by its rules, and by the numbers of its inputs."""
+"""Formulas: arithmetic over metrics."""
 
 import math
 from typing import Any, Final
@@ -26,13 +26,13 @@ QUERY: Final = """query($formula: String!, $inputs: [NamedMetricInput!]!, $compa
 
 
 def point(name: str, hour: int, value: float, **tags: str) -> dict[str, object]:
-    """Return a point in an hour of that day, from 7 o'clock."""
+    """Return a point, some hours after 7:00 of October 9, 2025."""
     begin = NOON - 2 * HOUR  # 07:00
     return {"metric_name": name, "value": value, "timestamp": begin + hour * HOUR, "tags": tags}
 
 
 async def ask_formula(service: Service, formula: str, *inputs: object, **variables: object) -> Any:
-    """Ask for a formula."""
+    """Return the result of a formula."""
     data = await ask(service, QUERY, formula=formula, inputs=inputs, **variables)
     return data["metricFormula"]
 
@@ -52,7 +52,7 @@ values = st.none() | st.integers(-1000, 1000) | st.floats(-1e308, 1e308)
 
 @hypothesis.given(trees, values, values, values)
 def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> None:
-    """Precedence and results are those of arithmetic; a missing value or n / 0 gives null."""
+    """A formula has the result of Python; a missing value or a division by 0 gives null."""
     inputs = {"a": a, "b": b, "c": c}
     names = {name for name in inputs if name in text}
     try:
@@ -88,15 +88,15 @@ def test_formula_computes_as_python_does(text: str, a: Any, b: Any, c: Any) -> N
         *("__import__('os')", "(" * 300 + "a" + ")" * 300, "a" + "+a" * 600, "a\x00"),
     ],
 )
-def test_what_is_no_formula(text: str) -> None:
-    """Anything but + - * / ( ), numbers and the inputs' names is refused, by the field's name."""
+def test_invalid_formulas_are_refused(text: str) -> None:
+    """Only + - * / ( ), numbers and names of inputs pass; the error names `formula`."""
     with pytest.raises(AnalyticsError) as excinfo:
         parse_formula(text, ["a", "b"])
     assert (excinfo.value.code, excinfo.value.field) == ("BAD_USER_INPUT", "formula")
 
 
 def test_deepest_formula() -> None:
-    """A hundred levels are computed, one more is refused with the limit."""
+    """A hundred levels are computed; one more is refused with the limit."""
     assert parse_formula("a" + " + a" * 99, ["a"]).compute({"a": 1}) == 100
     assert parse_formula("-" * 99 + "a", ["a"]).compute({"a": 1}) == -1
     for text in ("a" + " + a" * 100, "-" * 100 + "a", "a" + "+a" * 499, "-" * 998 + "a"):
@@ -107,14 +107,14 @@ def test_deepest_formula() -> None:
 
 @pytest.mark.parametrize("text", ["9" * 999, "1e999", "a * 1e308 * 10", "1 / 0", "a / (a - a)"])
 def test_result_beyond_a_double_is_null(text: str) -> None:
-    """What no double can hold is null, as JSON has no infinity."""
+    """A result that no double can hold is null, as JSON has no infinity."""
     assert parse_formula(text, ["a"]).compute({"a": 2}) is None
 
 
 async def test_formula_over_groups(service: Service) -> None:
-    """Groups stand beside one another by their keys; an input without groups beside each.
+    """Groups of inputs are joined by key; an input without groups is joined to each group.
 
-    Where an input has a group, a bucket without its points counts 0; where it lacks it, null.
+    COUNT is 0 in an empty bucket of a group, and null if the input lacks the group.
     """
     await delete_all(service)
     rows = [
@@ -146,7 +146,7 @@ async def test_formula_over_groups(service: Service) -> None:
 
 
 async def test_formula_compared(service: Service) -> None:
-    """The other range is computed by the same formula, bucket by bucket and in all."""
+    """The formula computes each bucket and the total of the comparison range."""
     await delete_all(service)
     rows = [point("m", hour, value) for hour, value in ((-2, 1), (-1, 3), (0, 10), (2, 30))]
     await record(service, "/metrics", *rows)
@@ -182,7 +182,7 @@ async def test_formula_compared(service: Service) -> None:
 async def test_bad_formulas(
     service: Service, formula: str, inputs: list[object], code: str, field: str | None
 ) -> None:
-    """What can't be computed is refused, by the name of its field."""
+    """A bad formula or input is an error that names its field."""
     await record(service, "/metrics", point("m", 0, 1))
     variables = {"formula": formula, "inputs": inputs}
     response = await service.post("/graphql", {"query": QUERY, "variables": variables})

@@ -1,4 +1,4 @@
-"""Formulas over random points, compared with plain Python; and over very many groups."""
+"""Formulas over random points and many groups, compared with an oracle in plain Python."""
 
 import math
 from typing import Any, Final
@@ -30,7 +30,7 @@ VARIABLE_TYPES: Final = {
 
 
 def query_text(count: int) -> str:
-    """Return a query of so many formulas, each with variables of its own."""
+    """Return a query of `count` formulas, each with its own variables."""
     declarations = ", ".join(
         f"${name}{n}: {type_name}"
         for n in range(count)
@@ -56,7 +56,7 @@ TEXTS: Final = ["a", "a + b", "a / b", "b - a", "a / (a + b) * 100", "-a * 2 + b
 
 
 def variables_of(formula: Formula) -> dict[str, Any]:
-    """Return the variables that ask for a formula."""
+    """Return the GraphQL variables of a formula."""
     return {
         "formula": formula.text,
         "inputs": [
@@ -79,7 +79,7 @@ def variables_of(formula: Formula) -> dict[str, Any]:
 
 
 async def ask_formulas(service: Service, formulas: list[Formula]) -> list[Any]:
-    """Ask a service for the answers to some formulas in one request."""
+    """Return the results of formulas, from one request."""
     variables = {
         f"{name}{n}": value
         for n, formula in enumerate(formulas)
@@ -90,7 +90,7 @@ async def ask_formulas(service: Service, formulas: list[Formula]) -> list[Any]:
 
 
 async def ask_formula(service: Service, formula: Formula, **overrides: Any) -> Any:
-    """Ask a service for the answer to a formula, with other variables than it has."""
+    """Return the result of a formula, with some variables overridden."""
     variables = {f"{name}0": value for name, value in (variables_of(formula) | overrides).items()}
     return (await ask(service, query_text(1), **variables))["f0"]
 
@@ -111,7 +111,7 @@ async def record_points(service: Service, points: list[Point]) -> None:
 
 @st.composite
 def scenes(draw: st.DrawFn) -> tuple[list[Point], list[Formula]]:
-    """Draw points of three metrics, and formulas over them."""
+    """Draw points of three metrics, and formulas over these metrics."""
     number = next(SCENE_NUMBERS)
     metrics = [f"f{number}{letter}" for letter in "abc"]
     groups = st.sampled_from(["x", "y", "Straße", None])
@@ -119,7 +119,7 @@ def scenes(draw: st.DrawFn) -> tuple[list[Point], list[Formula]]:
         Point, st.sampled_from(metrics), st.integers(-HOURS, HOURS - 1), st.integers(-3, 6), groups
     )
     points = draw(st.lists(point, max_size=30))
-    points += [Point(metric, -20, 1, None) for metric in metrics]  # each is known
+    points += [Point(metric, -20, 1, None) for metric in metrics]  # so each metric is known
     inputs = st.tuples(
         *(
             st.builds(
@@ -147,14 +147,14 @@ def scenes(draw: st.DrawFn) -> tuple[list[Point], list[Formula]]:
 
 
 def agree(actual: float | None, expected: float | None) -> bool:
-    """Say whether two values are the same, but for rounding."""
+    """Say whether two values are equal within rounding."""
     if actual is None or expected is None:
         return actual is expected
     return math.isclose(actual, expected, rel_tol=1e-12, abs_tol=1e-12)
 
 
 def check(result: Any, formula: Formula, points: list[Point]) -> None:
-    """Compare an answer with that of the oracle."""
+    """Compare a result with the oracle."""
     hours, expected_series, total = expected_result(formula, points)
     assert result["times"] == [f"2025-10-09T{7 + hour:02}:00:00.000Z" for hour in hours]
     assert [series["label"] for series in result["series"]] == [
@@ -194,7 +194,7 @@ def _check_series(
 @given(scenes())
 @SERIES_SETTINGS
 async def test_formulas(service: Service, scene: tuple[list[Point], list[Formula]]) -> None:
-    """Any points, gaps, groups, fills, pages and comparisons: all is as in plain Python."""
+    """Any formulas agree with the oracle, with gaps, groups, fills, pages and comparisons."""
     points, formulas = scene
     await record_points(service, points)
     answers = await ask_formulas(service, formulas)
@@ -203,7 +203,7 @@ async def test_formulas(service: Service, scene: tuple[list[Point], list[Formula
 
 
 def input_pair(name: str, aggregate: str, *, is_grouped: bool) -> list[Input]:
-    """Return inputs `a` and `b`, whose metrics are those of one test."""
+    """Return inputs `a` and `b` of a test's own metrics."""
     return [Input(letter, f"{name} {letter}", aggregate, is_grouped) for letter in "ab"]
 
 
@@ -218,7 +218,7 @@ def input_pair(name: str, aggregate: str, *, is_grouped: bool) -> list[Input]:
 async def test_inputs_are_joined_by_time(
     service: Service, fill: str, hours: list[int], values: list[float | None]
 ) -> None:
-    """Unlike gaps: each hour is computed from the inputs' values in that hour."""
+    """Each hour is computed from its own values, though the inputs have different gaps."""
     a, b = inputs = input_pair(fill, "AVG", is_grouped=False)
     points = [Point(a.metric, hour, value, None) for hour, value in ((0, 6), (1, 2), (3, 4))]
     points += [Point(b.metric, hour, value, None) for hour, value in ((0, 3), (2, 5), (3, 0))]
@@ -232,7 +232,7 @@ async def test_inputs_are_joined_by_time(
 
 @pytest.mark.usefixtures("frozen")
 async def test_all_time_is_that_of_all_inputs(service: Service) -> None:
-    """ALL_TIME has all points of all inputs in it, as a range and as what is compared with."""
+    """ALL_TIME covers all points of all inputs, as a range and as a comparison range."""
     inputs = input_pair("all", "SUM", is_grouped=False)
     points = [Point(inputs[0].metric, hour, 1, None) for hour in (-200, 1)]
     points += [Point(inputs[1].metric, hour, 100, None) for hour in (-100, 1)]
@@ -252,7 +252,7 @@ async def test_all_time_is_that_of_all_inputs(service: Service) -> None:
     (series,) = result["series"]
     assert (series["total"], series["change"]["previous"]) == (101, 202)
     assert series["previousValues"][:HOURS] == [None] * HOURS  # the first hours of all time
-    assert 101 in series["previousValues"]  # its other hours are more than there are points
+    assert 101 in series["previousValues"]  # all time has more hours than the range has points
     result = await ask_formula(service, Formula("a", inputs[:1]), compare={"range": all_time})
     assert result["series"][0]["previousValues"][:HOURS] == [1, None, None, None, None]
 
@@ -261,7 +261,7 @@ GROUPS: Final = 1500
 
 
 async def test_more_groups_than_series(service: Service) -> None:
-    """With any number of groups every series is right, and what is left out is said."""
+    """With 1,510 groups every series is right, and a warning counts the groups left out."""
     a, b = inputs = input_pair("many", "SUM", is_grouped=True)
     points = [Point(a.metric, 1, n % 7, f"g{n}") for n in range(GROUPS)]
     points += [Point(b.metric, 1, 1 + n % 11, f"g{n}") for n in reversed(range(GROUPS))]
@@ -280,7 +280,7 @@ async def test_more_groups_than_series(service: Service) -> None:
 
 
 async def test_inputs_share_statements(service: Service) -> None:
-    """Totals of groups take one statement, columns and a comparison one more, for all formulas."""
+    """All formulas share one statement for totals, and one for columns and comparisons."""
     points = [
         Point(f"shared {name}", hour, 1, group)
         for name in "ab"
@@ -316,7 +316,7 @@ async def test_inputs_share_statements(service: Service) -> None:
 
 
 async def test_formula_without_any_group(service: Service) -> None:
-    """Where no input has points in the range there is no series; an unknown metric is not found."""
+    """Inputs without points in the range give no series; an unknown metric is not found."""
     stored_input, missing_input = input_pair("no", "SUM", is_grouped=True)
     await record_points(service, [Point(stored_input.metric, -50, 1, "x")])
     result = await ask_formula(service, Formula("a", [stored_input], has_comparison=True))

@@ -1,4 +1,4 @@
-"""Groups are told by their keys: each has its value and type, and a filter for its rows."""
+"""Keys of groups: value, type, and a filter for the rows of the group."""
 
 import json
 from collections import Counter
@@ -45,12 +45,12 @@ FEW_EXAMPLES: Final = settings(
 
 
 def in_javascript(value: Any) -> Any:
-    """Return JSON as a client in JavaScript passes it on: its numbers are doubles."""
+    """Return JSON as a JavaScript client passes it on, with doubles as numbers."""
     return json.loads(json.dumps(value), parse_int=lambda text: as_written(float(text)))
 
 
 def as_written(double: float) -> float:
-    """Return a double as JavaScript writes it: without a point if it is an integer."""
+    """Return a double as JavaScript writes it, without a point if it is an integer."""
     return int(double) if double.is_integer() and abs(double) < 1e21 else double
 
 
@@ -62,7 +62,7 @@ async def event_groups(service: Service, *group_by: dict[str, Any]) -> list[dict
 
 
 async def check_groups(service: Service, *group_by: dict[str, Any]) -> list[dict[str, Any]]:
-    """Values and types are unique, and each filter chooses as many events as its group has."""
+    """Check that keys are unique, and that each filter matches as many events as its group."""
     groups = await event_groups(service, *group_by)
     keys = [tuple((key["value"], key["type"]) for key in group["key"]) for group in groups]
     assert len(set(keys)) == len(keys), keys
@@ -74,7 +74,7 @@ async def check_groups(service: Service, *group_by: dict[str, Any]) -> list[dict
 
 
 def expected_counts(property_values: list[Any]) -> Counter[Any]:
-    """Count the groups of some values; null is as good as none."""
+    """Count values by group; null and a missing value are one group."""
     return Counter(identity(value) for value in property_values)
 
 
@@ -110,7 +110,7 @@ async def record_values(service: Service, property_values: list[Any], path: str 
 )
 @example(property_values=EDGES[:40])
 async def test_properties(service: Service, property_values: list[Any]) -> None:
-    """Every group of a property has what Python has in it, and its filter chooses just that."""
+    """Groups of a property have the counts and types of Python, and filters match their events."""
     await record_values(service, property_values)
     groups = await check_groups(service, {"property": "p"})
     counts = expected_counts(property_values)
@@ -124,7 +124,7 @@ async def test_properties(service: Service, property_values: list[Any]) -> None:
 
 
 async def test_values_have_all_digits(service: Service) -> None:
-    """An integer is shown with its digits, however many."""
+    """The key of an integer has all its digits."""
     property_values = [
         30101810845250003001,
         30101810845250003002,
@@ -141,7 +141,7 @@ async def test_values_have_all_digits(service: Service) -> None:
 
 @pytest.mark.parametrize("key", ["a.b", "\\", "a[]", "[]", "\\[]", "a\\.b[]", ".", "a[].b"])
 async def test_paths(service: Service, key: str) -> None:
-    """A key that a path must escape is in the filter as it is in the question."""
+    """Groups of a key that its path must escape have filters that match."""
     await record_values(service, [1, "1", None], key)
     (event_type,) = (await ask(service, "{eventTypes {properties {key}}}"))["eventTypes"]
     (path,) = (entry["key"] for entry in event_type["properties"])
@@ -149,7 +149,7 @@ async def test_paths(service: Service, key: str) -> None:
 
 
 async def test_fields_and_bands(service: Service) -> None:
-    """Users, names, sessions and bands have filters, and so has what is missing."""
+    """Groups by user, name, session and band have filters, and so has the group without a value."""
     await delete_all(service)
     rows: list[dict[str, Any]] = [
         {"event_name": name, "properties": {"n": n}}
@@ -174,7 +174,7 @@ async def test_fields_and_bands(service: Service) -> None:
 
 
 async def test_tags(service: Service) -> None:
-    """A tag's group is chosen by the tag, whatever its key and value."""
+    """The filter of a tag's group matches its points, whatever the tag's key and value."""
     await delete_all(service)
     tag_sets = [{}, {"k.b": ""}, {"k.b": "1"}, {"k.b": "null"}, {"k.b": 'a"\\\n'}, {"k.b": "1"}]
     await record(
@@ -193,7 +193,7 @@ async def test_tags(service: Service) -> None:
 @given(property_values=st.lists(st.one_of(st.none(), values), min_size=1, max_size=10))
 @example(property_values=[1, "1", True, "true", 1.0, None, [1], "[1]", 2**64, 2.0**64, str(2**64)])
 async def test_numbers_of_values(service: Service, property_values: list[Any]) -> None:
-    """The catalogue, `unique` and groups agree; only groups have one for what is missing."""
+    """Catalogue, `unique` and groups agree; only groups count missing values."""
     await record_values(service, property_values)
     counts = expected_counts(property_values)
     missing = counts.pop(identity(None), 0)
@@ -224,8 +224,8 @@ async def test_numbers_of_values(service: Service, property_values: list[Any]) -
         assert catalogue_counts == group_counts
 
 
-async def test_json_that_is_none(service: Service) -> None:
-    """What is no JSON text is refused where it stands, and so is null."""
+async def test_invalid_json_is_refused(service: Service) -> None:
+    """An invalid JSON text or null is an error that names its place."""
     for text in ("", "{", "nul", "'a'", "null", "NaN", "1e999"):
         where = {"property": {"key": "p", "json": {"eq": text}}}
         answer = await service.post("/graphql", {"query": COUNT, "variables": {"where": where}})
@@ -235,7 +235,7 @@ async def test_json_that_is_none(service: Service) -> None:
 
 
 async def test_items(service: Service) -> None:
-    """An event is in the group of each of its items, once; with all others it counts once."""
+    """An event counts once in the group of each of its items, and once in the other group."""
     property_values = [
         ["a", "b"],
         ["b", "b"],
@@ -269,7 +269,7 @@ async def test_items(service: Service) -> None:
 
 
 async def test_items_of_objects(service: Service) -> None:
-    """A path goes on inside of the items, and two arrays make groups of pairs."""
+    """A path reaches into items, and two arrays make groups of pairs."""
     cart = [{"sku": "a", "n": 1}, {"sku": "b"}, {"n": 2}]
     await delete_all(service)
     rows = [{"cart": cart, "t": [1, 2]}, {"cart": [{"sku": "a"}], "t": [2]}, {"cart": {"sku": "a"}}]

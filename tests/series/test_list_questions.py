@@ -1,4 +1,4 @@
-"""A list of metrics with what is asked of each: one statement, and the same answers."""
+"""Lists of metrics with a query on each metric, run as one statement."""
 
 from typing import Final
 
@@ -44,10 +44,10 @@ async def service_with_metrics(service: Service) -> Service:
 
 @pytest.mark.parametrize("kind", QUERIES)
 @pytest.mark.parametrize("page", ["first: 5", "last: 4", "first: 50", 'search: "1", first: 2'])
-async def test_list_answers_as_one_by_one(
+async def test_list_answers_as_single_metrics_do(
     service_with_metrics: Service, kind: str, page: str
 ) -> None:
-    """Each metric on a page says what it says by itself; it is all one statement."""
+    """Each metric of a page has the result it has alone, and the page is one statement."""
     fields = QUERIES[kind]
     with collect_statements() as statements:
         data = await ask(
@@ -63,7 +63,7 @@ async def test_list_answers_as_one_by_one(
 
 
 async def test_list_by_edges_and_fragments(service_with_metrics: Service) -> None:
-    """However the list is selected, it is one statement."""
+    """A list selected by edges and fragments is one statement."""
     query = f"""
     query($n: Int) {{metrics(first: $n) {{...page edges {{cursor node {{...one}}}}}}}}
     fragment page on MetricConnection {{pageInfo {{endCursor hasNextPage}} edges {{node {{name}}}}}}
@@ -76,8 +76,8 @@ async def test_list_by_edges_and_fragments(service_with_metrics: Service) -> Non
     assert data["metrics"]["pageInfo"]["hasNextPage"]
 
 
-async def test_a_bad_question_is_refused_metric_by_metric(service_with_metrics: Service) -> None:
-    """What no metric can answer is an error at each; the list itself is there."""
+async def test_a_bad_query_is_refused_at_each_metric(service_with_metrics: Service) -> None:
+    """A bad query is an error at each metric, and the list has its metrics."""
     query = f"{{metrics(first: 2) {{nodes {{name query({RANGE}, limit: 0) {{times}}}}}}}}"
     answer = await service_with_metrics.graphql(query)
     assert answer["data"]["metrics"]["nodes"] == [
@@ -90,7 +90,7 @@ async def test_a_bad_question_is_refused_metric_by_metric(service_with_metrics: 
 
 
 async def test_a_metric_beside_the_list(service_with_metrics: Service) -> None:
-    """A metric that is asked the same, but is not on the page, has its own answer."""
+    """A metric beside the list has its own result, though the query is the same."""
     query = f"query({RANGE}) {{series {{total {{count}}}}}}"
     data = await ask(
         service_with_metrics,
@@ -102,7 +102,7 @@ async def test_a_metric_beside_the_list(service_with_metrics: Service) -> None:
 
 
 async def test_a_list_without_metrics(service: Service) -> None:
-    """An empty page is empty, whatever is asked of its metrics."""
+    """A list without metrics is empty, with a query on its metrics too."""
     await delete_all(service)
     query = f"{{metrics {{nodes {{query({RANGE}) {{times}}}} totalCount}}}}"
     assert (await ask(service, query))["metrics"] == {"nodes": [], "totalCount": 0}

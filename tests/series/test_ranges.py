@@ -1,4 +1,4 @@
-"""Ranges of time: presets, limits, and what a range is compared with, by local clocks."""
+"""Time ranges: presets, `last`, `between` and `dates` by local clocks, and their limits."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -42,7 +42,7 @@ P: TypeAlias = TimeRangePreset
 
 
 def preset_ends(name: TimeRangePreset, zone: str, now: str) -> list[str]:
-    """Resolve a preset; return what clocks show at both ends, as the last millisecond's end."""
+    """Return the local times of a preset's two ends; an end after now is its last millisecond."""
     time_range = resolve_range(TimeRangeInput(preset=name), instant_at(zone, now), Zone(zone))
     assert time_range.timezone == zone
     end = time_range.to if time_range.to <= instant_at(zone, now) else time_range.to - 1
@@ -50,7 +50,7 @@ def preset_ends(name: TimeRangePreset, zone: str, now: str) -> list[str]:
 
 
 def test_presets() -> None:
-    """Every preset begins and ends by the clocks of the zone; this is a Sunday in Berlin."""
+    """Every preset begins and ends by the clocks of the zone, on a Sunday of 23 hours."""
     now = "2026-03-29T15:30:00+02:00"
     zone = "Europe/Berlin"
     expected = {
@@ -79,7 +79,7 @@ FOLLOWING_PRESETS: Final = {
     P.LAST_WEEK: P.THIS_WEEK,
     P.LAST_MONTH: P.THIS_MONTH,
 }
-"""Presets that end where another one begins."""
+"""Presets that end in the past, and the preset that begins at that end."""
 
 
 ODD_PRESETS: Final = {
@@ -98,7 +98,7 @@ ODD_PRESETS: Final = {
 
 @pytest.mark.parametrize("kind", ODD_PRESETS)
 def test_presets_on_odd_days(kind: str) -> None:
-    """Presets near days on which clocks do odd things, by hand."""
+    """Presets begin at the local times of the table, near odd clock changes."""
     preset, now, expected = ODD_PRESETS[kind]
     name, zone = preset.split()
     time_range = resolve_range(
@@ -110,7 +110,7 @@ def test_presets_on_odd_days(kind: str) -> None:
 @CALENDAR_SETTINGS
 @given(places, st.sampled_from(list(P)))
 def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) -> None:
-    """At any time in any zone a preset is not empty, ends now, and begins with a local day."""
+    """In any zone a preset is not empty, ends now or earlier, and begins with a local day."""
     zone, now = place
     time_range = resolve_range(TimeRangeInput(preset=name), Instant(now), Zone(zone))
     assert time_range.from_ < time_range.to
@@ -139,7 +139,7 @@ def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) 
 
 
 def test_all_time_has_all_data_in_it() -> None:
-    """ALL_TIME: from the oldest to the newest row, and to now; in an empty store today."""
+    """ALL_TIME covers the oldest row, the newest row and now; in an empty store, today."""
     all_time = TimeRangeInput(preset=P.ALL_TIME)
     for first in (Instant(0), Instant(NOON - 1), NOON):
         time_range = resolve_range(all_time, NOON, extent=Extent(first, first))
@@ -157,7 +157,7 @@ def test_all_time_has_all_data_in_it() -> None:
 
 
 def test_last_and_between() -> None:
-    """The other ranges do not depend on the zone, but name it; `to` is now unless given."""
+    """`last` and `between` keep the zone but ignore it; `to` is now by default."""
     zone = Zone("Asia/Kathmandu")
     time_range = resolve_range(TimeRangeInput(last=DurationMs(DAY)), NOON, zone)
     assert (time_range.from_, time_range.to, time_range.timezone) == (
@@ -173,7 +173,7 @@ def test_last_and_between() -> None:
 
 
 def test_last_months_are_calendar_months() -> None:
-    """Months and years reach back to the same clock time, then what has a fixed length."""
+    """Months and years go back to the same local time, then units of fixed length go back."""
     zone = Zone("Europe/Berlin")
     expected = {
         ("P1M", "2026-04-15T12:00"): "2026-03-15T12:00",
@@ -196,7 +196,7 @@ def dates(first: str, last: str | None) -> TimeRangeInput:
 
 
 def test_dates_are_whole_days_of_the_zone() -> None:
-    """Both days are included; today, named or not, counts as far as now; later days as a whole."""
+    """`dates` includes both days; today ends at now, later days are whole."""
     zone, now = Zone("Asia/Kolkata"), instant_at("Asia/Kolkata", "2026-06-17T09:13")
     expected = {
         ("2026-06-01", "2026-06-07"): ("2026-06-01", "2026-06-08"),
@@ -214,7 +214,7 @@ def test_dates_are_whole_days_of_the_zone() -> None:
 
 
 def test_weeks_from_sunday() -> None:
-    """`weekStart` moves THIS_WEEK and LAST_WEEK, on a Sunday by a whole week."""
+    """`weekStart` moves THIS_WEEK and LAST_WEEK to Sundays, also if today is Sunday."""
     for now, start in (("2026-06-17T12:00", "2026-06-14"), ("2026-06-14T12:00", "2026-06-14")):
         moment = instant_at("UTC", now)
         this_week, last_week = (
@@ -253,7 +253,7 @@ INVALID_RANGES: Final[dict[str, tuple[TimeRangeInput, str, int | None]]] = {
 
 @pytest.mark.parametrize("kind", INVALID_RANGES)
 def test_bad_ranges_are_refused(kind: str) -> None:
-    """A range that is empty or too long is a 422 that names field and limit."""
+    """An empty or too long range is a 422 that names field and limit."""
     bad_range, field, limit = INVALID_RANGES[kind]
     with pytest.raises(AnalyticsError) as excinfo:
         resolve_range(bad_range, NOON)
@@ -264,7 +264,7 @@ def test_bad_ranges_are_refused(kind: str) -> None:
 
 @strawberry.type
 class Query:
-    """Takes every input there is."""
+    """A query type with one field that takes every input."""
 
     @strawberry.field
     def arguments(
@@ -280,7 +280,7 @@ class Query:
 
 @pytest.fixture(scope="module")
 def execute() -> Callable[..., object]:
-    """Make a schema of the inputs alone."""
+    """Return a function that runs a query on a schema of the inputs alone."""
     schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=SCALARS))
 
     def run(query: str, **variables: object) -> object:
@@ -291,7 +291,7 @@ def execute() -> Callable[..., object]:
 
 
 def test_inputs_of_graphql(execute: Callable[..., object]) -> None:
-    """Zone, granularity, fill and comparison go in as they are named, all described."""
+    """Zone, granularity, fill and comparison are read by name, and all inputs are described."""
     query = """query($z: TimeZone!) {
         arguments(timezone: $z, granularity: DAY, fill: LINEAR, compare: {mode: YEAR_OVER_YEAR})}"""
     assert execute(query, z="Asia/Kolkata") == {
@@ -327,7 +327,7 @@ HOSTILE: Final[tuple[object, ...]] = (
 
 @pytest.mark.parametrize("zone", HOSTILE, ids=range(len(HOSTILE)))
 def test_bad_zones_are_refused(execute: Callable[..., object], zone: object) -> None:
-    """What is no IANA name is an input error that quotes it."""
+    """A zone that is no IANA name is an input error that quotes it."""
     errors = execute("query($z: TimeZone!) {arguments(timezone: $z)}", z=zone)
     assert isinstance(errors, list)
     if zone is not None:
@@ -337,14 +337,14 @@ def test_bad_zones_are_refused(execute: Callable[..., object], zone: object) -> 
 
 
 def test_every_zone_is_known(execute: Callable[..., object]) -> None:
-    """The zones that Python has can be asked for."""
+    """Every zone that Python knows is valid."""
     query = "query($z: TimeZone!) {arguments(timezone: $z)}"
     answers = {zone: execute(query, z=zone) for zone in ZONES[::5]}
     assert answers == {zone: {"arguments": [zone, "AUTO", "NULL", ""]} for zone in ZONES[::5]}
 
 
-async def test_presets_at_the_door(service: Service) -> None:
-    """Presets work in queries, and the answer tells the zone and the granularity."""
+async def test_presets_in_queries(service: Service) -> None:
+    """Presets work in queries, and the result names the zone and the granularity."""
     row = {"metric_name": "here", "value": 1}
     assert (await service.post("/metrics", row)).status_code == 200
     query = """query($preset: TimeRangePreset!) {

@@ -1,4 +1,4 @@
-"""Series at their edges: odd tags and names, numbers beyond doubles, gaps, uneven ranges."""
+"""Series of odd tags, numbers beyond doubles, bad paths, and texts with line breaks."""
 
 import asyncio
 from typing import Any, Final
@@ -14,14 +14,14 @@ LATER: Final = 86_400_000
 
 
 async def metric_result(service: Service, name: str, arguments: str, selection: str) -> Any:
-    """Ask for the series of a metric on the first day."""
+    """Return the result of a metric on January 1, 1970."""
     query = f"query({DAY} {arguments}) {{{selection}}}"
     text = f"query($name: String!) {{metric(name: $name) {{{query}}}}}"
     return (await ask(service, text, name=name))["metric"]["query"]
 
 
 async def event_result(service: Service, arguments: str, selection: str) -> Any:
-    """Ask for the series of events on the first day."""
+    """Return the result of events on January 1, 1970."""
     return (await ask(service, f"{{eventTrend({DAY} {arguments}) {{{selection}}}}}"))["eventTrend"]
 
 
@@ -62,7 +62,7 @@ GROUP_BY: Final = 'groupBy: ["a", "b", "c", ",", ",b"]'
 
 @pytest.mark.parametrize("kind", [*EQUAL_TAGS, *DIFFERENT_TAGS])
 async def test_counters_are_told_apart_by_their_tags(service: Service, kind: str) -> None:
-    """A counter's growth is that of points with the same tags, in whatever order they came."""
+    """A counter grows between points with equal tags, whatever the order of the tags."""
     tags, other_tags = (EQUAL_TAGS | DIFFERENT_TAGS)[kind]
     await record(service, "/metrics", *points(kind, (1, tags), (50, other_tags), (2, tags)))
     expected = 49 + 2 if kind in EQUAL_TAGS else 1  # 2 is less than 50: it began at 0 again
@@ -75,7 +75,7 @@ async def test_counters_are_told_apart_by_their_tags(service: Service, kind: str
 
 
 async def test_numbers_beyond_doubles(service: Service) -> None:
-    """What no double can hold is null, in any place, and no error."""
+    """A value that no double can hold is null in totals, columns and changes."""
     big = 1.7e308
     rows = points("big", (big, {}), (big, {}), (-big, {"t": "x"}))
     rows += [{"metric_name": "big", "value": -big, "timestamp": LATER + n} for n in range(2)]
@@ -104,7 +104,7 @@ async def test_numbers_beyond_doubles(service: Service) -> None:
 
 @pytest.mark.parametrize("path", ["a\\", "a\\n", "k" * 1001, "a." * 20])
 async def test_bad_paths_are_refused_at_once(service: Service, path: str) -> None:
-    """A path that is none is a 422 for its argument, wherever it stands; its neighbours answer."""
+    """A bad path is an error that names its argument; the other fields answer."""
     text = """query($p: String!) {{
       bad: eventTrend({day} {arguments}) {{series {{{selection}}}}}
       good: eventTrend({day}) {{series {{total {{count}}}}}}
@@ -139,7 +139,7 @@ async def test_bad_paths_are_refused_at_once(service: Service, path: str) -> Non
 
 
 async def test_users_and_sessions_with_line_breaks(service: Service) -> None:
-    """Groups are told apart whatever is in their texts."""
+    """Groups stay apart if users and sessions have line breaks."""
     rows = [("a\nb", "c"), ("a", "b\nc"), ("a", "b\nc")]
     await record(
         service,

@@ -61,7 +61,7 @@ bands = st.builds(Band, st.sampled_from(["n", "cart.total"]), bounds)
 
 @st.composite
 def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
-    """Draw events, and questions about them."""
+    """Draw events, and panels over these events."""
     moment, number = draw(moments), next(SCENE_NUMBERS)
     names = [f"e{number}", f"é{number}"]
     event = st.tuples(offsets, st.sampled_from(names), people, people, properties)
@@ -108,7 +108,7 @@ async def record_events(service: Service, rows: Sequence[Row]) -> None:
 @given(scenes())
 @SERIES_SETTINGS
 async def test_events(service: Service, scene: tuple[list[Row], list[Panel]]) -> None:
-    """Any events, any questions asked together: all is as the oracle has it."""
+    """Any panels over any events, in one request, agree with the oracle."""
     rows, panels = scene
     await record_events(service, rows)
     texts = [panel.text("eventTrend", f"p{n}") for n, panel in enumerate(panels)]

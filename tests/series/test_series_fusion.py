@@ -1,4 +1,4 @@
-"""Questions of one request share statements, and answer as if each were asked alone."""
+"""Series queries of one request: shared statements, and the result of each query alone."""
 
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ DASHBOARD: Final = {
     "people": ("", f"{WEEK} groupBy: [{{field: USER_ID}}] limit: 3", TOP),
     "hosts": ("m2", f'{WEEK} groupBy: ["host"] limit: 3 {BEFORE}', TOP),
 }
-"""Five numbers that are compared, two charts, one of them grouped, and three tables."""
+"""Five numbers with a comparison, two charts, one of them grouped, and three tables."""
 
 
 def panel(alias: str) -> str:
@@ -73,7 +73,7 @@ async def _stored(service: Service) -> None:
 
 @pytest.mark.usefixtures("frozen")
 async def test_dashboard(service: Service) -> None:
-    """Ten panels are at most four statements, and each answers as it does alone."""
+    """Ten panels take at most four statements, and each has the result it has alone."""
     with collect_statements() as statements:
         data = await ask(service, f"{{{' '.join(map(panel, DASHBOARD))}}}")
     assert len(statements) <= 4, [statement.text for statement in statements]
@@ -84,7 +84,7 @@ async def test_dashboard(service: Service) -> None:
 
 @pytest.mark.usefixtures("frozen")
 async def test_fifty_metrics_are_one_statement(service: Service) -> None:
-    """A page of metrics that asks each for the same is one scan, also with a chart of each."""
+    """The same query on fifty metrics is one statement, with a chart of each too."""
     for selection in ("total {count sum}", "total {avg} previousTotal {avg} columns {last}"):
         panels = [
             f'p{n}: metric(name: "one of fifty, {n}") {{query({TODAY} {BEFORE})'
@@ -101,7 +101,7 @@ async def test_fifty_metrics_are_one_statement(service: Service) -> None:
 
 @pytest.mark.usefixtures("frozen")
 async def test_siblings_over_the_same_rows_are_one_scan(service: Service) -> None:
-    """Panels of one metric that differ in aggregates share a branch, whatever each selects."""
+    """Panels of one metric with different aggregates share one branch of the statement."""
     panels = [
         f"a: query({TODAY}) {{series {{total {{count}}}}}}",
         f"b: query({TODAY}) {{series {{total {{sum q: quantile(q: 0.1)}}}}}}",
@@ -129,7 +129,7 @@ async def test_siblings_over_the_same_rows_are_one_scan(service: Service) -> Non
 
 @pytest.mark.usefixtures("frozen")
 async def test_grouped_siblings_share_their_statements(service: Service) -> None:
-    """Any number of grouped charts is two statements: which groups come first, then the rest."""
+    """Grouped charts take two statements: one ranks the groups, one computes the columns."""
     panels = [
         f'p{n}: metric(name: "m{n % 3 + 1}") {{query({WEEK} {BEFORE} groupBy: ["host"]'
         f" limit: {n + 1}) {{series {{label isOther total {{sum}} previousTotal {{sum}}"
@@ -186,7 +186,7 @@ BAD: Final[dict[str, tuple[str, str, dict[str, Any], list[Any]]]] = {
 @pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize("kind", BAD)
 async def test_one_bad_panel(service: Service, kind: str) -> None:
-    """One panel that can't be answered says so at its place; all others answer."""
+    """A bad panel is an error at its path, and all other panels answer."""
     text, code, details, path = BAD[kind]
     panels = [panel(alias) for alias in DASHBOARD]
     with collect_statements() as statements:

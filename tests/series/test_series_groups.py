@@ -1,4 +1,4 @@
-"""Groups: pages of them, one found by its label, all together, and their shares."""
+"""Groups of series: pages, search by label, the overall series, and shares."""
 
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ SELECTION: Final = """
 
 @pytest_asyncio.fixture(scope="module")
 async def service_with_orders(service: Service) -> Service:
-    """Store events of 40 shops, the first of which have the most, and some odd countries."""
+    """Store orders of 40 shops, most of the first shops, and visits from odd countries."""
     rows = [
         {
             "event_name": "order",
@@ -41,7 +41,7 @@ async def service_with_orders(service: Service) -> Service:
 
 
 async def trend(service: Service, arguments: str, selection: str = SELECTION) -> Any:
-    """Ask for groups of events on that day."""
+    """Return the result for groups of events of the day."""
     text = (
         f"{{eventTrend({DAY} {arguments}) {{series {{{selection}}}"
         f" overall {{{selection}}} meta {{totalGroups truncated warnings {{code}}}}}}}}"
@@ -54,7 +54,7 @@ ORDERS: Final = 'where: {name: {eq: "order"}} groupBy: [{property: "shop"}]'
 
 @pytest.mark.parametrize("limit", [1, 7, 40])
 async def test_pages_are_parts_of_one_order(service_with_orders: Service, limit: int) -> None:
-    """Page by page come all groups, each once; every page and the rest are all events."""
+    """Pages hold each group once; the groups and the other group of a page count all events."""
     labels: list[str] = []
     for offset in range(0, 41, limit):
         page = await trend(service_with_orders, f"{ORDERS} limit: {limit} offset: {offset}")
@@ -69,7 +69,7 @@ async def test_pages_are_parts_of_one_order(service_with_orders: Service, limit:
 
 
 async def test_without_others_the_last_page_is_not_truncated(service_with_orders: Service) -> None:
-    """`truncated` says that a page follows; the number of groups is known on every page."""
+    """`truncated` says whether a page follows; `totalGroups` is the same on every page."""
     arguments = f"{ORDERS} limit: 25 otherGroup: false offset: "
     for offset, count, truncated in (
         (0, 25, True),
@@ -98,7 +98,7 @@ async def test_without_others_the_last_page_is_not_truncated(service_with_orders
 async def test_groups_are_found_by_their_label(
     service_with_orders: Service, search: str, labels: list[str]
 ) -> None:
-    """A part of a label in any case finds the groups; all others are among the others."""
+    """A part of a label in any case finds groups; the other group has all remaining rows."""
     arguments = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}] groupSearch: "'
     arguments += search.replace('"', '\\"') + '"'
     page = await trend(service_with_orders, arguments)
@@ -120,10 +120,10 @@ CHART: Final = 'columns {uniqueUsers sum(property: "n")}'
 
 @pytest.mark.parametrize("rest", ["", "otherGroup: false", "offset: 3", 'groupSearch: "2"'])
 @pytest.mark.parametrize("selection", [WHOLE, CHART, f"{WHOLE} {CHART}"])
-async def test_overall_is_what_an_answer_without_groups_has(
+async def test_overall_equals_an_ungrouped_result(
     service_with_orders: Service, rest: str, selection: str
 ) -> None:
-    """All together are computed from the same pass over the rows, not from the groups' numbers."""
+    """`overall` equals the ungrouped result, and is computed in the same pass over the rows."""
     both_ranges = f"{selection} " + selection.replace("total", "previousTotal").replace(
         "columns", "previousColumns"
     )
@@ -145,7 +145,7 @@ async def test_overall_is_what_an_answer_without_groups_has(
 
 
 async def test_overall_alone_has_more(service_with_orders: Service) -> None:
-    """What is asked of all together only is not computed for each group."""
+    """An aggregate of `overall` alone is not computed for each group."""
     text = (
         f"{{eventTrend({DAY} {ORDERS} limit: 3 granularity: HOUR)"
         " {times series {label total {count}} overall {total {uniqueUsers} columns {count}}}}"
@@ -162,7 +162,7 @@ async def test_overall_alone_has_more(service_with_orders: Service) -> None:
 
 
 async def test_share_of_nothing(service_with_orders: Service) -> None:
-    """A share is null where all together are 0, and refused for what does not add up."""
+    """A share of 0 is null, and a share of an aggregate that does not add up is refused."""
     zero = 'where: {name: {eq: "visit"}} groupBy: [{property: "country"}]'
     result = await trend(service_with_orders, zero)
     assert {series["share"] for series in (*result["series"], result["overall"])} == {None}
@@ -183,7 +183,7 @@ async def test_share_of_nothing(service_with_orders: Service) -> None:
     ],
 )
 async def test_offset_is_not_negative(service_with_orders: Service, field: str) -> None:
-    """A page before the first one is refused by the argument's name."""
+    """A negative offset is an error that names `offset`."""
     await record(
         service_with_orders, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON}
     )
@@ -197,7 +197,7 @@ AHEAD: Final = 26 * 3_600_000 + 61_000
 
 @pytest.mark.usefixtures("frozen")
 async def test_rows_ahead_of_the_clock(service: Service) -> None:
-    """ALL_TIME has rows in it that are later than now, and numbers come with a warning."""
+    """ALL_TIME includes rows later than now, with a warning."""
     times = [NOON - 3_600_000, NOON + AHEAD]
     points = [
         {"metric_name": "ahead", "value": 100 * n, "timestamp": time}
@@ -254,7 +254,7 @@ async def test_rows_ahead_of_the_clock(service: Service) -> None:
 @pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize(("ahead", "has_warning"), [(0, False), (1000, False), (1001, True)])
 async def test_clocks_differ_a_little(service: Service, ahead: int, has_warning: bool) -> None:
-    """A row that is ahead by up to a second is in ALL_TIME, and not worth a warning."""
+    """A row up to a second ahead of the clock is in ALL_TIME, without a warning."""
     name = f"ahead by {ahead}"
     await record(service, "/metrics", {"metric_name": name, "value": 1, "timestamp": NOON + ahead})
     text = """query($name: String!) {metric(name: $name) {query(range: {preset: ALL_TIME}) {
@@ -269,7 +269,7 @@ async def test_clocks_differ_a_little(service: Service, ahead: int, has_warning:
 
 @pytest.mark.usefixtures("frozen")
 async def test_pages_of_groups_in_a_list_of_metrics(service: Service) -> None:
-    """The tables of a list of metrics are one statement, with their pages and their shares."""
+    """Grouped queries in a list of metrics are one statement, with pages and shares."""
     rows = [
         {"metric_name": f"list {n}", "value": 1, "timestamp": NOON - 1, "tags": {"g": f"g{g}"}}
         for n in range(3)

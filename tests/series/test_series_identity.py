@@ -1,4 +1,4 @@
-"""A series is its metric and its tags, in whatever order and spelling the tags are sent."""
+"""Identity of a series: metric and tags, whatever the order and spelling of the tags."""
 
 import itertools
 import json
@@ -34,13 +34,13 @@ _names = (f"identity {n}" for n in itertools.count())
 
 
 def point_line(name: str, value: int, tags: str) -> str:
-    """Return a point as JSON, its tags as they are given."""
+    """Return a point as a line of JSON, with the text of its tags unchanged."""
     given_tags = f'"tags":{tags},' if tags else ""
     return f'{{"metric_name":"{name}",{given_tags}"value":{value},"timestamp":{NOON + value}}}'
 
 
 async def record_spellings(service: Service, name: str, path: str, tags: list[str]) -> None:
-    """Record a point for each spelling of tags, in one way."""
+    """Record a point for each text of tags, by one path of ingestion."""
     lines = [point_line(name, n, text) for n, text in enumerate(tags)]
     if path == "one by one":
         for text in lines:
@@ -49,7 +49,7 @@ async def record_spellings(service: Service, name: str, path: str, tags: list[st
         await service.post("/metrics/batch", f"[{','.join(lines)}]".encode())
     elif path == "lines":
         await service.post("/metrics/batch", "\n".join(lines).encode())
-    elif path == "known forms":
+    elif path == "known templates":
         body = "".join(f"{text}\n" for text in lines * 100).encode()
         service.context.store.templates.learn(body)
         await service.post("/metrics/batch", body)
@@ -66,13 +66,13 @@ async def record_spellings(service: Service, name: str, path: str, tags: list[st
         assert answer.json()["accepted"] == 2 * len(tags), answer.text
 
 
-PATHS: Final = ["one by one", "array", "lines", "known forms", "series"]
+PATHS: Final = ["one by one", "array", "lines", "known templates", "series"]
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", EQUAL_TAGS)
 async def test_equal_tags_are_one_series(service: Service, kind: str, path: str) -> None:
-    """Equal tags are one series for each count of series, and one text in each sample."""
+    """Equal tags make one series, and have one text in samples."""
     name = next(_names)
     await record_spellings(service, name, path, EQUAL_TAGS[kind])
     data = await ask(
@@ -94,7 +94,7 @@ async def test_equal_tags_are_one_series(service: Service, kind: str, path: str)
 )
 @given(st.data())
 async def test_as_many_series_as_sets_of_tags(service: Service, data: st.DataObject) -> None:
-    """There are as many series as different sets of tags, through each way of recording."""
+    """Each distinct set of tags is one series, whichever path records it."""
     name = next(_names)
     sets = data.draw(st.lists(TAGS, min_size=1, max_size=4))
     shuffled_tags = [
@@ -126,13 +126,13 @@ async def stored_tags(service: Service, name: str) -> list[str]:
 
 
 def canonical_tags(tags: dict[str, str]) -> str:
-    """Return the one text of tags: sorted by the UTF-8 bytes of their keys."""
+    """Return the stored text of tags, sorted by the UTF-8 bytes of their keys."""
     pairs = sorted(tags.items(), key=lambda pair: pair[0].encode())
     return msgspec.json.encode(dict(pairs)).decode() if tags else ""
 
 
 async def test_increase_is_over_one_series(service: Service) -> None:
-    """A counter whose tags change their order goes on; it does not begin anew."""
+    """A counter grows on if its tags change their order."""
     name = next(_names)
     tag_sets = [{"a": "1", "b": "2"}, {"b": "2", "a": "1"}] * 2
     points = [

@@ -1,4 +1,4 @@
-"""Panels that are too expensive, in a service with low limits."""
+"""Too expensive panels, in a service with low limits."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ RANGE = 'range: {between: {from: "1970-01-01T00:00:00Z", to: "1970-01-02T00:00:0
 
 @pytest_asyncio.fixture(scope="module")
 async def limited_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """Start a service that reads at most 100,000 rows for a question, with a metric of 150,000."""
+    """Start a service that reads at most 100,000 rows a query, with a metric of 150,000 rows."""
     data = tmp_path_factory.mktemp("limited")
     low = dataclasses.replace(Limits.of_this_machine(), rows_to_read=100_000)
     with pytest.MonkeyPatch.context() as patch:
@@ -34,14 +34,14 @@ async def limited_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 def panel(alias: str, name: str, arguments: str = "", selection: str = "total {count}") -> str:
-    """Ask a metric something."""
+    """Return a panel of a metric in GraphQL."""
     return (
         f'{alias}: metric(name: "{name}") {{query({RANGE} {arguments}) {{series {{{selection}}}}}}}'
     )
 
 
 async def test_too_expensive_panel_fails_alone(limited_service: Service) -> None:
-    """It is refused with the limit, at its place; those that shared a statement with it are not."""
+    """A too expensive panel is an error at its path; panels of the same statement answer."""
     panels = [
         panel("a", "a"),
         panel("big", "big", selection="total {sum}"),
@@ -64,7 +64,7 @@ async def test_too_expensive_panel_fails_alone(limited_service: Service) -> None
 
 
 async def test_too_expensive_rest_of_a_chart(limited_service: Service) -> None:
-    """What fails in the second statement of a grouped chart fails at the same place."""
+    """A failure in the second statement of a grouped chart has the path of the chart."""
     day = RANGE.removeprefix("range: ")
     ten_seconds = day.replace("1970-01-02T00:00:00Z", "1970-01-01T00:00:10Z")
     arguments = f'compare: {{range: {day}}} groupBy: ["t"] granularity: HOUR'
@@ -77,7 +77,7 @@ async def test_too_expensive_rest_of_a_chart(limited_service: Service) -> None:
 
 
 async def test_limits_leave_nothing_behind(limited_service: Service) -> None:
-    """After refusals every answer is its own."""
+    """After a failed query, the next query returns its own rows."""
     expected = {"a": {"query": {"series": [{"total": {"count": 10}}]}}}
     for _ in range(10):
         await limited_service.graphql(f"{{{panel('big', 'big')} {panel('c', 'c')}}}")

@@ -53,7 +53,7 @@ tags = st.dictionaries(
 
 @st.composite
 def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
-    """Draw points of a metric, and questions about them."""
+    """Draw points of a metric, and panels over these points."""
     moment = draw(moments)
     points = draw(st.lists(st.tuples(offsets, numbers, tags), min_size=1, max_size=30))
     name = f"m{next(SCENE_NUMBERS)}"
@@ -81,7 +81,7 @@ def scenes(draw: st.DrawFn) -> tuple[list[Row], list[Panel]]:
 
 
 async def record_points(service: Service, rows: Sequence[Row]) -> None:
-    """Record points, the tags of every other one in the opposite order."""
+    """Record points; every other point has its tags in reverse order."""
     points = [
         {
             "metric_name": row.name,
@@ -101,7 +101,7 @@ async def record_points(service: Service, rows: Sequence[Row]) -> None:
 @given(scenes())
 @SERIES_SETTINGS
 async def test_metrics(service: Service, scene: tuple[list[Row], list[Panel]]) -> None:
-    """Any points, any questions asked together: all is as the oracle has it."""
+    """Any panels over any points, in one request, agree with the oracle."""
     rows, panels = scene
     await record_points(service, rows)
     texts = [panel.text("query", f"p{n}") for n, panel in enumerate(panels)]

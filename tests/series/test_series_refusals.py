@@ -1,4 +1,4 @@
-"""What can't be asked of series, and what is there when there is nothing."""
+"""Refused arguments of series, hostile texts, and series without rows."""
 
 import json
 from typing import Any, Final
@@ -117,7 +117,7 @@ EVENT_CASES: Final[dict[str, tuple[str, str, str, float | None]]] = {
 
 
 def query_text(table: str, arguments: str, selection: str) -> str:
-    """Return the question about a metric or about events."""
+    """Return a query of a metric or of events."""
     if table == "metrics":
         arguments = arguments.replace("KEY", '"t"')
         return f'{{metric(name: "m") {{query({arguments}) {{{selection}}}}}}}'
@@ -134,12 +134,12 @@ def query_text(table: str, arguments: str, selection: str) -> str:
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
-async def test_refused(
+async def test_arguments_out_of_bounds_are_refused(
     service: Service, table: str, case: tuple[str, tuple[str, str, str, float | None]]
 ) -> None:
-    """What is out of bounds is refused by its name and its bound, before its rows are read.
+    """An argument out of bounds is an error with field and limit, before rows are read.
 
-    Only whether there is such a metric is looked up.
+    A metric takes one statement, which looks up its name.
     """
     arguments, selection, field, limit = case[1]
     if table == "metrics":
@@ -172,7 +172,7 @@ HOSTILE: Final = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 async def test_hostile_texts(service: Service, text: str) -> None:
-    """Any text is a name, a tag or a value, and never SQL: there is nothing of that name."""
+    """Any text is a name, a tag or a value, and never SQL."""
     query = f"""query($t: String!, $k: [String!]) {{
       metric(name: $t) {{query({DAY} groupBy: $k) {{series {{label}}}}}} }}"""
     (error,) = (await service.graphql(query, t=text, k=[text]))["errors"]
@@ -195,8 +195,8 @@ async def test_hostile_texts(service: Service, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if 0 < len(text) <= 200])
-async def test_hostile_texts_that_are_there(service: Service, text: str) -> None:
-    """Any text that can be a key, a value or a user is told as it is."""
+async def test_hostile_texts_are_returned_unchanged(service: Service, text: str) -> None:
+    """Any text that is a key, a value or a user is returned unchanged."""
     event = f"e{json.dumps(text)[:190]}"
     path = text.replace("\\", "\\\\").replace(".", "\\.")
     row = {"event_name": event, "user_id": text, "session_id": text, "timestamp": 5}
@@ -213,7 +213,7 @@ async def test_hostile_texts_that_are_there(service: Service, text: str) -> None
 
 
 async def test_empty_store(service: Service) -> None:
-    """Without any events there is nothing, in the shape of something; a metric is not found."""
+    """An empty store returns the usual shape with 0 or null; a metric is not found."""
     await delete_all(service)
     aggregates = 'count uniqueUsers uniqueSessions unique(property: "p") sum(property: "p")'
     aggregates += ' avg(property: "p") quantile(q: 0.5, property: "p")'
@@ -245,7 +245,7 @@ async def test_empty_store(service: Service) -> None:
 
 
 async def test_metric_without_points_in_the_range(service: Service) -> None:
-    """It is there, so it is no error; its sum is 0, all else is null, no group is."""
+    """A known metric without points has count and sum 0, all else null, and no groups."""
     await record(
         service, "/metrics", {"metric_name": "old", "value": 1, "timestamp": 5 * 86_400_000}
     )
@@ -263,7 +263,7 @@ async def test_metric_without_points_in_the_range(service: Service) -> None:
 
 @pytest.mark.usefixtures("frozen")
 async def test_the_future(service: Service) -> None:
-    """Points of the future count in ranges that reach there; their buckets are not over."""
+    """Points of the future count in ranges that cover them, in partial buckets."""
     rows = [(-1, 10), (0, 20), (1, 40), (3 * HOUR, 80)]
     await record(
         service,
@@ -289,11 +289,11 @@ async def test_the_future(service: Service) -> None:
     assert [point["isPartial"] for point in series["points"]] == [True, True]
     last = f'{{metric(name: "ahead") {{query(range: {{last: "1h"}}) {{{COUNT}}}}}}}'
     (series,) = (await ask(service, last))["metric"]["query"]["series"]
-    assert series["total"]["count"] == 2  # the millisecond that is now is in it
+    assert series["total"]["count"] == 2  # the range includes the millisecond of now
 
 
 async def test_eleven_thousand_buckets(service: Service) -> None:
-    """As many as there can be, filled, as columns and as points; a thousand series."""
+    """A result holds 11,000 filled buckets, as columns and points, or 1,000 ordered series."""
     seconds = [0, 1, 10_998, 10_999, 11_000]
     await record(
         service,

@@ -1,4 +1,4 @@
-"""How questions about series can be written, and that only what is selected is computed."""
+"""Forms of series queries, and the aggregates that each form computes."""
 
 import re
 from typing import Any, Final
@@ -16,7 +16,7 @@ HOUR: Final = 3_600_000
 
 @pytest.fixture(scope="module", autouse=True)
 async def _stored(service: Service) -> None:
-    """Store six points in three of four hours, and as many events."""
+    """Store six points in three of four hours, and six events at the same times."""
     hours = [0, 0, 1, 3, 3, 3]
     await record(
         service,
@@ -43,13 +43,13 @@ async def _stored(service: Service) -> None:
 
 
 async def metric_result(service: Service, selection: str, arguments: str = "") -> Any:
-    """Ask the metric `m` a question; return the answer."""
+    """Return the result of the metric `m`."""
     text = f'{{metric(name: "m") {{query(range: {FIRST} granularity: HOUR {arguments})'
     return (await ask(service, f"{text} {{{selection}}}}}}}"))["metric"]["query"]
 
 
 async def test_fragments(service: Service) -> None:
-    """Named, nested and inline fragments, in any depth, are what they stand for."""
+    """Named, nested and inline fragments answer as the fields they contain."""
     plain = await metric_result(
         service,
         "times series {total {count sum p: quantile(q: 0.5)} points {time values {sum avg}}}",
@@ -71,7 +71,7 @@ async def test_fragments(service: Service) -> None:
 
 
 async def test_aliases(service: Service) -> None:
-    """The same field with other arguments, in every part, below any name."""
+    """Aliases give a field several arguments, in totals, points, columns and changes."""
     quantiles = 'low: quantile(q: 0) high: quantile(q: 1, exact: true) r: rate(per: "1h") rate'
     result = await metric_result(
         service,
@@ -133,7 +133,7 @@ async def test_variables(service: Service) -> None:
 
 @pytest.mark.parametrize("is_shown", [True, False])
 async def test_skip_and_include(service: Service, is_shown: bool) -> None:
-    """What is skipped is neither answered nor computed."""
+    """A skipped field is neither answered nor computed."""
     text = f"""query($shown: Boolean!, $hidden: Boolean!) {{ metric(name: "m") {{
       query(range: {FIRST} granularity: HOUR) {{
         times @include(if: $shown)
@@ -154,7 +154,7 @@ async def test_skip_and_include(service: Service, is_shown: bool) -> None:
 
 
 async def test_typename_everywhere(service: Service) -> None:
-    """The name of the type can be asked at every level, as clients with caches do."""
+    """`__typename` works at every level, as caching clients select it."""
     result = await metric_result(
         service,
         "__typename meta {__typename range {__typename} comparisonRange {__typename}"
@@ -198,7 +198,7 @@ async def test_typename_everywhere(service: Service) -> None:
 
 
 async def test_same_key_twice_is_merged(service: Service) -> None:
-    """Selections of one key are one; both of their fields are answered."""
+    """Two selections of one field are merged, and the fields of both are answered."""
     result = await metric_result(
         service,
         "series {total {count} points {time}} times series {total {sum count} points"
@@ -232,7 +232,7 @@ STATES: Final = {
 
 @pytest.mark.parametrize("field", STATES)
 async def test_only_what_is_selected_is_computed(service: Service, field: str) -> None:
-    """A statement has the states of the aggregate that is selected, each once, and no other."""
+    """A statement computes each state of the selected aggregate once, and no other state."""
     result = await metric_result(service, f"meta {{sql}} series {{columns {{{field}}}}}")
     sql = result["meta"]["sql"]
     assert sorted(re.findall(r"\w+State\b", sql)) == STATES[field]
@@ -242,8 +242,8 @@ async def test_only_what_is_selected_is_computed(service: Service, field: str) -
     assert "State" not in alone["meta"]["sql"]
 
 
-async def test_nothing_is_selected(service: Service) -> None:
-    """Only how the answer is made: the range is known, and there is one small statement."""
+async def test_query_without_aggregates(service: Service) -> None:
+    """A query of range and labels alone is one statement without buckets."""
     with collect_statements() as statements:
         result = await metric_result(service, "meta {range {from granularity}} series {label}")
     assert result["meta"]["range"] == {"from": "1970-01-01T00:00:00.000Z", "granularity": "AUTO"}
@@ -253,7 +253,7 @@ async def test_nothing_is_selected(service: Service) -> None:
 
 @pytest.mark.parametrize("keys", ["", 'groupBy: ["t"]', 'groupBy: ["t"] limit: 1'])
 async def test_points_columns_and_totals_agree(service: Service, keys: str) -> None:
-    """Points are the columns, bucket by bucket; what adds up adds up to the totals."""
+    """Points equal columns; counts, sums and increases add up to the totals."""
     fields = (
         "count sum min max first last avg stddev increase rate e: quantile(q: 0.3, exact: true)"
     )

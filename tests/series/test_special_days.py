@@ -1,4 +1,4 @@
-"""Buckets on days on which clocks do odd things, by hand."""
+"""Buckets on days of odd clock changes, written by hand."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ HOUR: Final = 3_600_000
 
 
 def clock_times(zone: str, result: Buckets) -> list[str]:
-    """Return what clocks show when the buckets begin, and at the end."""
+    """Return the local times at which buckets begin, and that of the end."""
     return [local_text(zone, start)[5:] for start in (*result.starts, result.end)]
 
 
@@ -157,14 +157,14 @@ SPECIAL_DAYS: Final[dict[str, tuple[str, Granularity, str, str, list[str]]]] = {
 
 @pytest.mark.parametrize("kind", SPECIAL_DAYS)
 def test_special_days(kind: str) -> None:
-    """Days on which clocks do odd things, by hand."""
+    """Buckets begin at the local times of the table."""
     zone, granularity, first, end, expected = SPECIAL_DAYS[kind]
     time_range = local_range(zone, first, end)
     assert clock_times(zone, buckets(time_range, granularity, 300, Zone(zone))) == expected
 
 
 def test_days_of_23_and_25_hours() -> None:
-    """A day in spring has 23 hours and one in autumn 25; then there is no regular step."""
+    """Days of 23 hours in spring and 25 in autumn make an irregular step."""
     for first, hours in (("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-27", 24)):
         start = instant_at("Europe/Berlin", first)
         days = cut_instants("Europe/Berlin", Granularity.DAY, start - 1, start + 23 * HOUR)

@@ -1,4 +1,4 @@
-"""Warnings about answers that can mislead; their codes, places and suggestions."""
+"""Warnings about misleading results: codes, fields and suggestions."""
 
 import re
 from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ async def _stored_rows(service: Service) -> AsyncIterator[None]:
 async def event_warnings(
     service: Service, where: Any = None, rest: str = "", selection: str = "total {count}"
 ) -> list[WarningSummary]:
-    """Return the warnings about a question to events."""
+    """Return the warnings of a query of events."""
     query = f"""query($where: EventFilter) {{
       eventTrend(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selection}}} {META}}}}}"""
     return summaries((await ask(service, query, where=where))["eventTrend"])
@@ -72,14 +72,14 @@ async def metric_warnings(
     rest: str = "",
     selection: str = "total {count}",
 ) -> list[WarningSummary]:
-    """Return the warnings about a question to a metric."""
+    """Return the warnings of a query of a metric."""
     query = f"""query($where: MetricFilter, $name: String!) {{metric(name: $name) {{
       query(where: $where, range: {{last: "1d"}} {rest}) {{series {{{selection}}} {META}}}}}}}"""
     return summaries((await ask(service, query, where=where, name=name))["metric"]["query"])
 
 
 def summaries(answer: Any) -> list[WarningSummary]:
-    """Return the code, place and suggestions of each warning."""
+    """Return code, field and suggestions of each warning."""
     warnings = answer["meta"]["warnings"]
     assert all(warning["message"] for warning in warnings)
     return [(warning["code"], warning["field"], warning["suggestions"]) for warning in warnings]
@@ -126,15 +126,15 @@ def has(key: str, **tests: Any) -> dict[str, Any]:
          [("UNKNOWN_KEY", "where.performed.where.property.key", ["plan"])]),
     ],
 )  # fmt: skip
-async def test_events_of_a_filter(
+async def test_unknown_names_in_filters_of_events(
     service: Service, where: dict[str, Any], expected: list[WarningSummary]
 ) -> None:
-    """A key or a name that never occurs is told with its place; one that ever did is not."""
+    """A warning names a key or event name that never occurred, and its place in the filter."""
     assert await event_warnings(service, where) == expected
 
 
 async def test_groups_and_aggregates_of_events(service: Service) -> None:
-    """Keys of groups, bands, aggregates and orders are looked for, too."""
+    """Unknown keys in groups, bands, aggregates and orders have warnings."""
     groups = 'groupBy: [{field: NAME}, {property: "contry"}, {bucketNumber: {property: "amont"'
     assert await event_warnings(service, rest=groups + ", bounds: [1]}}]") == [
         ("UNKNOWN_KEY", "groupBy[1]", ["country"]),
@@ -156,7 +156,7 @@ async def test_groups_and_aggregates_of_events(service: Service) -> None:
 
 
 async def test_values_that_are_no_numbers(service: Service) -> None:
-    """How many of the events in the range have no number where one is added up; null is none."""
+    """A warning counts the events in the range whose value is no number; null doesn't count."""
     for aggregate in ("sum", "avg", "min", "max"):
         selection = f'total {{{aggregate}(property: "amount")}}'
         query = f"""{{eventTrend(where: {{name: {{eq: "order"}}}}, range: {{last: "1d"}}) {{
@@ -190,12 +190,12 @@ async def test_values_that_are_no_numbers(service: Service) -> None:
 async def test_tags(
     service: Service, where: Any, rest: str, expected: list[WarningSummary]
 ) -> None:
-    """A tag that no point of this metric ever had is told; the tags of others don't count."""
+    """A tag that no point of the metric ever had has a warning, even if other metrics have it."""
     assert await metric_warnings(service, "cpu", where, rest) == expected
 
 
 async def test_counters_and_gauges(service: Service) -> None:
-    """A level of a counter and the growth of a gauge are told; a default kind says nothing."""
+    """Levels of a counter and growth of a gauge have warnings; a default kind has none."""
     levels = "sum avg min max stddev quantile(q: 0.5)"
     expected: list[WarningSummary] = [("COUNTER_LEVEL", None, ["increase", "rate"])]
     for aggregate in ("sum", "avg", "min", "max", "stddev", "quantile(q: 0.5)", levels):
@@ -226,8 +226,8 @@ async def test_formula(service: Service) -> None:
     ]
 
 
-async def test_nothing_is_looked_for_unless_selected(service: Service) -> None:
-    """Without `warnings` there is one statement, with `@skip` too; with it a key costs one more."""
+async def test_lookups_run_only_for_selected_warnings(service: Service) -> None:
+    """Absent or skipped `warnings` cost no statement; selected `warnings` cost one a key."""
     for meta, count in (
         ("", 1),
         ("meta {rowsRead}", 1),
@@ -241,17 +241,17 @@ async def test_nothing_is_looked_for_unless_selected(service: Service) -> None:
         assert len(statements) == count, meta
 
 
-async def test_what_takes_too_long_is_not_told(
+async def test_slow_lookups_give_no_warning(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer is there all the same."""
+    """A lookup that exceeds its time leaves the result without its warning."""
     slow = "SETTINGS max_execution_time = 0.001, timeout_before_checking_execution_speed = 0"
     monkeypatch.setattr(evidence, "_LOOKUP", f"WHERE sleep(0.1) = 0 {slow}")
     assert await event_warnings(service, has("contry")) == []
 
 
 async def test_hostile_names(service: Service) -> None:
-    """Whatever a key or a name is, the warning is about that one."""
+    """Any text as an unknown key, name or tag gives its warning."""
     for text in ("'", '"', "\\\\", "\n", "{p0:String}", "a" * 1000, "é" * 300, "%", "…"):
         warnings = await event_warnings(service, has(text))
         assert [warning[0] for warning in warnings] == ["UNKNOWN_KEY"]
@@ -263,13 +263,13 @@ async def test_hostile_names(service: Service) -> None:
 
 
 async def test_many_keys(service: Service) -> None:
-    """Of many keys the first 20 are looked for."""
+    """The first 20 keys of a filter are looked up."""
     warnings = await event_warnings(service, {"OR": [has(f"nothing{n}") for n in range(100)]})
     assert [field for _, field, _ in warnings] == [f"where.OR[{n}].property.key" for n in range(20)]
 
 
 def test_near_names() -> None:
-    """Case and punctuation first, then paths, beginnings, and other typos; at most three."""
+    """At most three names: by case and punctuation, then paths, beginnings, and other typos."""
     names = ["country", "counter", "count", "cart.total", "user_type", "a", "host", "countries"]
     assert near_names("Country", names) == ["country", "counter", "count"]
     assert near_names("contry", names) == ["country", "counter", "count"]
@@ -285,7 +285,7 @@ def test_near_names() -> None:
 
 
 def test_codes_are_declared() -> None:
-    """Each code that is given is in the table, which is in the SDL and the documentation."""
+    """Code, SDL and documentation list the same warning codes."""
     sources = [path.read_text() for path in Path("resolvers").rglob("*.py")]
     codes = re.findall(r'code="([A-Z_]+)"', "\n".join(sources))
     assert set(codes) == WARNING_CODES.keys()
