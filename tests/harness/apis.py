@@ -1,4 +1,4 @@
-"""What the tests of the doors share: ways to ask, and the one shape of a refusal."""
+"""Calls of both APIs for their tests, and a check of the one shape of an error."""
 
 import json
 from collections import Counter
@@ -25,9 +25,9 @@ def canonical_json(value: object) -> str:
 
 
 def first_error(answer: httpx.Response) -> dict[str, Any]:
-    """Return the first error of an answer that is one, in the one shape, with its status.
+    """Return the first error of an error answer, after a check of its shape and its status.
 
-    An answer with `data` has the status 200, whatever in it is null.
+    An answer with `data` has the status 200, whichever fields are null.
     """
     content = answer.json()
     assert content.keys() <= {"errors", "data", "extensions"}
@@ -43,39 +43,39 @@ def first_error(answer: httpx.Response) -> dict[str, Any]:
 
 
 def has_content(data: object) -> bool:
-    """Say whether there is anything but null in data."""
+    """Say whether data has a value other than null."""
     return any(map(has_content, data.values())) if isinstance(data, dict) else data is not None
 
 
 def error_summary(answer: httpx.Response) -> tuple[int, str, str | None, float | None]:
-    """Return the status that goes with its code, the code, field and limit of a refusal."""
+    """Return the status of an error's code, the code, the field and the limit."""
     parts = first_error(answer)["extensions"]
     return STATUS[parts["code"]], parts["code"], parts.get("field"), parts.get("limit")
 
 
 async def ask(service: Service, query: str, **variables: object) -> Any:
-    """Ask the GraphQL door something that it can answer; return the data."""
+    """Run a GraphQL operation that succeeds; return the data."""
     answer = await service.graphql(query, **variables)
     assert "errors" not in answer, answer
     return answer["data"]
 
 
 async def record(service: Service, path: str, *rows: object) -> None:
-    """Record rows, every one of which is good, as a batch; their times may be soon after 1970."""
+    """Record valid rows as one batch; their times may be soon after 1970."""
     answer = await service.post(f"{path}/batch?precision=ms", rows)
     assert answer.status_code == 200, answer.text
     assert answer.json()["accepted"] == len(rows)
 
 
 async def get(service: Service, path: str, **params: object) -> Any:
-    """GET something that is there; return what it says."""
+    """GET a path that exists; return the JSON of the answer."""
     answer = await service.http.get(path, params={key: str(val) for key, val in params.items()})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 async def stored_totals(service: Service) -> Counter[str]:
-    """Count everything that is stored."""
+    """Return the numbers of stored metric points, events and metric names."""
     content = await get(service, "/dashboard")
     return Counter(
         metrics=content["total_metrics_tracked"],

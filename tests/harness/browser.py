@@ -1,4 +1,4 @@
-"""Chromium beside a service that reaches nothing but itself, driven by Playwright."""
+"""Chromium, driven by Playwright, in one network with a service and nothing else."""
 
 import contextlib
 import os
@@ -28,11 +28,11 @@ needs_chromium: Final = pytest.mark.skipif(
     reason="Chromium is not installed (apt-get install chromium); in CI this is a failure",
 )
 
-# A network of its own that has nothing but loopback, where this user may make one.
-_ALONE: Final = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-_CAN_BE_ALONE: Final = os.geteuid() == 0 and all(map(shutil.which, ("unshare", "nsenter", "ip")))
+# A new network with loopback only; to create it takes root.
+_ISOLATE: Final = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+_CAN_ISOLATE: Final = os.geteuid() == 0 and all(map(shutil.which, ("unshare", "nsenter", "ip")))
 
-# Root may not use Chromium's own sandbox; the rest keeps it from asking for its maker's hosts.
+# Root may not use Chromium's own sandbox. The other options stop requests to its maker's hosts.
 _OPTIONS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -47,10 +47,10 @@ _OPTIONS: Final = (
 def isolated_service(
     folder: Path, settings: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Process]:
-    """Run a service in a network in which there is nothing else."""
-    command = (*_ALONE, *SERVE) if _CAN_BE_ALONE else SERVE
+    """Run a service in a network without other hosts, where this user may create one."""
+    command = (*_ISOLATE, *SERVE) if _CAN_ISOLATE else SERVE
     with Process(folder / "data", command, settings=settings) as process:
-        process.await_output("Uvicorn running on")  # nobody outside can ask
+        process.await_output("Uvicorn running on")  # /readyz is out of reach from here
         yield process
 
 
@@ -59,8 +59,8 @@ async def chromium_for(process: Process, folder: Path) -> AsyncIterator[Browser]
     """Run a browser in the network of a service."""
     assert CHROMIUM, "Chromium is not installed: apt-get install chromium"
     program = folder / "chromium"
-    beside = f"nsenter --target {process.pid} --net -- " if _CAN_BE_ALONE else ""
-    program.write_text(f'#!/bin/sh\nexec {beside}{CHROMIUM} "$@"\n')
+    enter_network = f"nsenter --target {process.pid} --net -- " if _CAN_ISOLATE else ""
+    program.write_text(f'#!/bin/sh\nexec {enter_network}{CHROMIUM} "$@"\n')
     program.chmod(0o755)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
@@ -70,7 +70,7 @@ async def chromium_for(process: Process, folder: Path) -> AsyncIterator[Browser]
 
 @dataclass  # Playwright sets attributes on it
 class Visit:
-    """A visitor's page, and what went wrong or elsewhere on it."""
+    """A visitor's page, its errors and warnings, and its requests to other hosts."""
 
     page: Page
     base: str
@@ -87,18 +87,18 @@ class Visit:
             self.problems.append(f"{message.type}: {message.text}")
 
     def watch(self) -> None:
-        """Note what the page asks for and what it complains of."""
+        """Collect the page's requests to other hosts, its errors and its warnings."""
         self.page.on("request", self._on_request)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
 
     async def open(self, path: str, ready: str) -> None:
-        """Open a page of the service, and wait for an element that shows when it is ready."""
+        """Open a page of the service, and wait for the element `ready`."""
         await self.page.goto(f"{self.base}{path}")
         await self.page.locator(ready).first.wait_for()
 
     async def graphql(self, query: str, **variables: object) -> Any:
-        """Ask the service from the page; return the data of an answer without errors."""
+        """Run a GraphQL operation from the page; return the data of an answer without errors."""
         script = """async ([address, body]) => (await fetch(address, {
             method: "POST", headers: {"Content-Type": "application/json"}, body,
         })).json()"""
@@ -108,6 +108,6 @@ class Visit:
         return content["data"]
 
     def assert_clean(self) -> None:
-        """Fail if anything was asked of another host, or complained of."""
+        """Fail if the page sent a request to another host, or logged an error or warning."""
         assert self.foreign_requests == []
         assert self.problems == []

@@ -1,4 +1,4 @@
-"""Rows with ids of their own, through whatever door, and what is stored of them."""
+"""Rows with client ids, their requests in each wire format, and their stored values."""
 
 import itertools
 from collections.abc import Sequence
@@ -38,20 +38,20 @@ class Point:
 
 
 def new_rows(*values: int) -> tuple[str, list[Point]]:
-    """Return a name and rows that were never there before."""
+    """Return a new name, and rows with new ids."""
     name = f"n{next(name_numbers)}"
     return name, [Point(f"{name}/{value}", value) for value in values]
 
 
 def rest_row(table: str, name: str, row: Point) -> dict[str, object]:
-    """Return a row as the REST door takes it."""
+    """Return a row as JSON for the REST API."""
     if table == "metrics":
         return {"metric_name": name, "value": row.value, **row.id_field()}
     return {"event_name": name, "properties": {"v": row.value}, **row.id_field()}
 
 
 def graphql_row(table: str, name: str, row: Point) -> dict[str, object]:
-    """Return a row as the GraphQL door takes it."""
+    """Return a row as an input of the GraphQL API."""
     content = {"value": row.value} if table == "metrics" else {"properties": {"v": row.value}}
     return {"name": name, **content, **row.id_field()}
 
@@ -59,13 +59,13 @@ def graphql_row(table: str, name: str, row: Point) -> dict[str, object]:
 async def send(
     service: Service, table: str, wire_format: str, name: str, rows: Sequence[Point]
 ) -> tuple[int, int, int]:
-    """Record good rows through a door; return how many it accepted, knew, and rejected."""
+    """Record valid rows; return the numbers of accepted, duplicate and rejected rows."""
     bodies = [rest_row(table, name, row) for row in rows]
     if wire_format == "single":
         answers = [await service.post(f"/{table}", body) for body in bodies]
         assert [answer.status_code for answer in answers] == [200] * len(rows)
-        known = [answer.json().get("duplicate", False) for answer in answers]
-        return len(rows) - sum(known), sum(known), 0
+        are_duplicates = [answer.json().get("duplicate", False) for answer in answers]
+        return len(rows) - sum(are_duplicates), sum(are_duplicates), 0
     if wire_format == "graphql":
         inputs = [graphql_row(table, name, row) for row in rows]
         query = MUTATIONS[table] + " {accepted duplicates rejected errors {index}}}"
@@ -88,7 +88,7 @@ async def send(
 
 
 async def stored_values(service: Service, table: str, name: str) -> list[int]:
-    """Return the values that are stored under a name, sorted."""
+    """Return the stored values of a name, sorted."""
     text = {
         "metrics": "SELECT toInt64(value) AS value FROM metrics WHERE name = {n:String}",
         "events": (
@@ -101,22 +101,22 @@ async def stored_values(service: Service, table: str, name: str) -> list[int]:
 
 
 async def values_in_answers(service: Service, table: str, name: str) -> list[int]:
-    """Return the values under a name, sorted; every query must say the same of them."""
-    found = await stored_values(service, table, name)
-    if table == "metrics" and found:
-        told = await get(service, metric_path(name), hours=87_600)
-        assert (told["count"], told["sum"]) == (len(found), sum(found))
+    """Return the stored values of a name, sorted; fail if a query of an API disagrees."""
+    values = await stored_values(service, table, name)
+    if table == "metrics" and values:
+        answer = await get(service, metric_path(name), hours=87_600)
+        assert (answer["count"], answer["sum"]) == (len(values), sum(values))
         query = """query($name: String!) {metric(name: $name) {
             query(range: {last: "PT87600H"}) {series {total {count sum}}}}}"""
         (series,) = (await ask(service, query, name=name))["metric"]["query"]["series"]
-        assert series["total"] == {"count": len(found), "sum": sum(found)}
+        assert series["total"] == {"count": len(values), "sum": sum(values)}
     if table == "events":
-        told = await get(service, "/events", event_name=name, limit=1000)
-        assert (told["total"], told["count"]) == (len(found), len(found))
-        assert sorted(event["properties"]["v"] for event in told["events"]) == found
+        answer = await get(service, "/events", event_name=name, limit=1000)
+        assert (answer["total"], answer["count"]) == (len(values), len(values))
+        assert sorted(event["properties"]["v"] for event in answer["events"]) == values
         query = """query($name: String!) {events(where: {name: {eq: $name}}, first: 1000) {
             totalCount nodes {properties}}}"""
         page = (await ask(service, query, name=name))["events"]
-        assert page["totalCount"] == len(found)
-        assert sorted(node["properties"]["v"] for node in page["nodes"]) == found
-    return found
+        assert page["totalCount"] == len(values)
+        assert sorted(node["properties"]["v"] for node in page["nodes"]) == values
+    return values

@@ -10,10 +10,10 @@ DAY: Final = 24 * HOUR
 
 
 class ManualClock:
-    """The machine's clocks, moved by so many milliseconds."""
+    """The machine's clocks, each moved by an offset in milliseconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put this in place of the machine's clocks."""
+        """Replace the machine's clocks."""
         now, steady = time.time_ns, time.monotonic_ns
         self._now = now
         self.wall_offset = 0
@@ -22,7 +22,7 @@ class ManualClock:
         monkeypatch.setattr(time, "monotonic_ns", lambda: steady() + self.steady_offset * 1_000_000)
 
     def now(self) -> int:
-        """Return where the wall clock stands, in milliseconds since 1970."""
+        """Return the time of the wall clock, in milliseconds since 1970."""
         return self._now() // 1_000_000 + self.wall_offset
 
     def set(self, ms: int) -> None:

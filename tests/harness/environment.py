@@ -1,4 +1,4 @@
-"""A virtual environment for tests of what is installed, and removed, beside what."""
+"""A virtual environment for tests that install and remove packages."""
 
 import base64
 import csv
@@ -16,7 +16,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with packages of its own, then those of the tests' environment."""
+    """A virtual environment that falls back on the packages of the tests' environment."""
 
     folder: Path
 
@@ -25,12 +25,12 @@ class Environment:
         """Create an environment without packages of its own."""
         venv.create(folder, symlinks=True)
         environment = cls(folder)
-        locked = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        (environment.site / "locked.pth").write_text("\n".join(sorted(locked)))
+        package_folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        (environment.site / "locked.pth").write_text("\n".join(sorted(package_folders)))
         return environment
 
     def copy(self, folder: Path) -> Self:
-        """Copy the environment; only its Python runs there, its commands name the first folder."""
+        """Copy the environment; the copy's Python runs, its commands name the first folder."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return type(self)(folder)
 
@@ -45,14 +45,14 @@ class Environment:
 
     def python(self, *arguments: str) -> str:
         """Run Python in the environment's folder; return what it printed."""
-        done = subprocess.run(
+        result = subprocess.run(
             (self.command("python"), *arguments),
             cwd=self.folder,
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         )
-        return done.stdout
+        return result.stdout
 
     def pip(self, *arguments: str) -> None:
         """Run the pip of the tests' environment for this one."""

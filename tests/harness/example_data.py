@@ -1,4 +1,4 @@
-"""A small shop, two weeks of it: the rows that the examples of `docs/graphql.md` ask about."""
+"""Two weeks of a small shop: the rows for the examples of `docs/graphql.md`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,20 +26,20 @@ _PATHS: Final = ("/", "/pricing", "/docs")
 
 
 def metrics() -> Iterator[Row]:
-    """Give a point an hour of each metric and host: a level, and two counters that restart once.
+    """Yield a point per hour, metric and host: a level, and two counters that restart once.
 
-    Nothing came on the night of June 14, from 2 to 5.
+    There are no points on June 14 from 02:00 to 05:00 (UTC).
     """
     for hour in range(int((_END - _BEGIN) / timedelta(hours=1)) + 1):
         moment = _BEGIN + timedelta(hours=hour)
         if _OUTAGE[0] <= moment < _OUTAGE[1]:
             continue
         for n, (host, region) in enumerate(_HOSTS):
-            restarted = 200 if hour >= 200 and n == 1 else 0
+            restart_hour = 200 if hour >= 200 and n == 1 else 0
             for name, value in (
                 ("response_time", 40 + 12 * n + hour % 24 * (n + 1) // 2 + hour // 168 * 5),
-                ("requests", (hour - restarted) * 60 * (n + 1)),
-                ("errors", (hour - restarted) // 4 * (n + 1)),
+                ("requests", (hour - restart_hour) * 60 * (n + 1)),
+                ("errors", (hour - restart_hour) // 4 * (n + 1)),
             ):
                 tags = {"host": host, "region": region}
                 yield {
@@ -51,41 +51,44 @@ def metrics() -> Iterator[Row]:
 
 
 def events() -> Iterator[Row]:
-    """Give some views a day, most with a user; of these the first is a signup, and some order."""
-    known: set[int] = set()
+    """Yield page views, signups and orders per day.
+
+    Most views have a user. A user's first view brings a signup, and some views bring an order.
+    """
+    users: set[int] = set()
     for day in range(15):
         for k in range(6 + day % 3):
             moment = _BEGIN + timedelta(days=day, hours=8, minutes=70 * k)
             if moment >= _END:
                 continue
             user = (day * 5 + k * 3) % 20
-            who = {"user_id": f"u{user}", "session_id": f"s{day}-{user}"} if k != 5 else {}
+            visitor = {"user_id": f"u{user}", "session_id": f"s{day}-{user}"} if k != 5 else {}
             device = "mobile" if user % 3 == 0 else "desktop"
-            seen = {"path": _PATHS[k % 3], "device": device}
+            view = {"path": _PATHS[k % 3], "device": device}
             yield {
                 "event_name": "page_view",
-                **who,
-                "properties": seen,
+                **visitor,
+                "properties": view,
                 "timestamp": rest_timestamp(moment),
             }
-            if who and user not in known:
-                known.add(user)
-                made = {"plan": "team" if user % 4 == 0 else "free", "country": _country(user)}
+            if visitor and user not in users:
+                users.add(user)
+                plan = "team" if user % 4 == 0 else "free"
                 moment += timedelta(minutes=2)
                 yield {
                     "event_name": "signup",
-                    **who,
-                    "properties": made,
+                    **visitor,
+                    "properties": {"plan": plan, "country": _country(user)},
                     "timestamp": rest_timestamp(moment),
                 }
-            if who and k % 2 == 0:
+            if visitor and k % 2 == 0:
                 cart = {"total": 20 + user * 7 % 5 * 15 + day, "items": 1 + user % 3}
-                bought = {"cart": cart, "country": _country(user), "coupon": user % 2 == 0}
+                order = {"cart": cart, "country": _country(user), "coupon": user % 2 == 0}
                 moment += timedelta(minutes=5)
                 yield {
                     "event_name": "order",
-                    **who,
-                    "properties": bought,
+                    **visitor,
+                    "properties": order,
                     "timestamp": rest_timestamp(moment),
                 }
 
@@ -95,5 +98,5 @@ def _country(user: int) -> str:
 
 
 def rest_timestamp(moment: datetime) -> str:
-    """Return an instant as the doors take it."""
+    """Return an instant as text for the REST API."""
     return moment.isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""System calls of the journal, and an engine, that fail when they are told to."""
+"""System calls of the journal, and an engine, that fail on command."""
 
 import asyncio
 import contextlib
@@ -22,18 +22,18 @@ LOADS: Final = {stream.load("", 0).text for stream in STREAMS}
 
 
 class ProcessKilledError(BaseException):
-    """What a system call raises in a process that is dead: nothing catches it."""
+    """The error of a system call in a dead process: nothing catches it."""
 
 
 class Faults:
-    """Stands in front of the system calls and the engine, and lets the next ones fail.
+    """Failures of the next system calls and engine writes, by number.
 
-    It also knows what a power cut would leave: which bytes are synced, and which files were
-    removed in a folder that was not synced since.
+    It also tracks what a power cut would leave: the synced bytes, and the files that were
+    removed in a folder which was not synced since.
     """
 
     def __init__(self, side: Path) -> None:
-        """Keep links to segments in `side`."""
+        """Keep links to segments in the folder `side`."""
         self.link_folder = side
         self.is_dead = False
         self.error_number = errno.EIO
@@ -43,19 +43,19 @@ class Faults:
         self.synced_sizes: dict[int, int] = {}
 
     @property
-    def are_none(self) -> bool:
-        """Say whether nothing is to fail."""
+    def is_idle(self) -> bool:
+        """Say whether no call is set to fail."""
         return not (self.syncs or self.folder_syncs or self.writes or self.loads or self.deletions)
 
     def heal(self) -> None:
-        """Let nothing fail any more."""
+        """Let every call succeed from now on."""
         self.syncs = self.folder_syncs = self.writes = self.loads = self.deletions = 0
 
-    def _fail(self, of: str) -> None:
+    def _fail(self, operation: str) -> None:
         if self.is_dead:
             raise ProcessKilledError
-        if getattr(self, of):
-            setattr(self, of, getattr(self, of) - 1)
+        if getattr(self, operation):
+            setattr(self, operation, getattr(self, operation) - 1)
             raise OSError(self.error_number, os.strerror(self.error_number))
 
     def sync(self, fd: int) -> None:
@@ -64,21 +64,23 @@ class Faults:
         self.synced_sizes[os.fstat(fd).st_ino] = os.fstat(fd).st_size
 
     def writev(self, fd: int, parts: Sequence[bytes]) -> int:
-        """Stand for writev: it writes some of it, and then it may fail."""
-        whole = b"".join(parts)
-        some = whole[: max(1, int(len(whole) * self.written_share))] if self.writes else whole
+        """Stand for writev: write a share of the bytes, and then possibly fail."""
+        content = b"".join(parts)
+        prefix = (
+            content[: max(1, int(len(content) * self.written_share))] if self.writes else content
+        )
         if not self.is_dead:
-            done = os.write(fd, some)
+            written_bytes = os.write(fd, prefix)
         if self.timing == "before":
             self._fail("writes")
         elif self.is_dead:
             raise ProcessKilledError
         elif self.writes:
             self.writes -= 1
-        return done
+        return written_bytes
 
     def sync_folder(self, folder: Path) -> None:
-        """Stand for the fsync of a journal's folder: from now on its removals are for good."""
+        """Stand for the fsync of a journal's folder, which makes its removals permanent."""
         self._fail("folder_syncs")
         links = self.link_folder / folder.name
         links.mkdir(exist_ok=True)
@@ -90,11 +92,11 @@ class Faults:
                 link.unlink()
 
     def cut_power(self, folder: Path, dice: random.Random) -> None:
-        """Lose what was not synced: the ends of files, and the removals of files."""
+        """Undo unsynced changes: cut the ends of files, and restore removed files."""
         for path in folder.glob("*.ndjson"):
-            size, synced = path.stat().st_size, self.synced_sizes.get(path.stat().st_ino, 0)
-            if size > synced:
-                os.truncate(path, dice.randint(synced, size))
+            size, synced_size = path.stat().st_size, self.synced_sizes.get(path.stat().st_ino, 0)
+            if size > synced_size:
+                os.truncate(path, dice.randint(synced_size, size))
                 with path.open("ab") as file:
                     file.write(dice.choice((b"", b"", bytes(512), b"\n", b'{"crc":1,')))
         links = self.link_folder / folder.name
@@ -104,7 +106,7 @@ class Faults:
 
 
 class FaultyEngine(Engine):
-    """The real engine, whose writes can fail; it outlives a crash of the store above it."""
+    """The real engine, whose writes can fail; it stays open when its store crashes."""
 
     def __init__(self, folder: Path, faults: Faults) -> None:
         """Serve `folder`."""
@@ -114,33 +116,33 @@ class FaultyEngine(Engine):
         self.partial_deletions: set[asyncio.Task[int]] = set()
 
     async def open(self) -> None:
-        """Open it, once."""
+        """Open the engine the first time, and do nothing later."""
         if not self._connections:
             await super().open()
 
     async def close(self) -> None:
-        """Close it if it shall not be kept; either way nothing that was begun goes on."""
+        """Wait for deletions; close the engine unless it stays open."""
         if self.partial_deletions:
             await asyncio.wait(self.partial_deletions)
         if not self.stays_open:
             await super().close()
 
     async def write(self, statement: Statement) -> int:
-        """Write, unless this is to fail: before, after, or in the middle of it."""
+        """Write; on a planned failure, fail before, after or in the middle of the write."""
         faults = self.faults
-        of = "loads" if statement.text in LOADS else "deletions"
-        ours = of == "loads" or statement.text.startswith("DELETE\nFROM")
-        if not ours or not getattr(faults, of):
+        operation = "loads" if statement.text in LOADS else "deletions"
+        can_fail = operation == "loads" or statement.text.startswith("DELETE\nFROM")
+        if not can_fail or not getattr(faults, operation):
             return await super().write(statement)
-        setattr(faults, of, getattr(faults, of) - 1)
+        setattr(faults, operation, getattr(faults, operation) - 1)
         if faults.timing != "before":
             await super().write(statement)
-        if faults.timing == "half" and of == "loads":
+        if faults.timing == "half" and operation == "loads":
             table = "events" if "user_id" in statement.text else "metrics"
             text = f"DELETE FROM {table} WHERE batch = {{batch:UInt64}} AND row % 2 = 0"  # noqa: S608
             halve = Statement(text, {"batch": statement.params["batch"]})
             halving = asyncio.create_task(super().write(halve))
-            # Half an insert is there at once: this deletion must not go on behind the store's end.
+            # A real half insert takes one step: the deletion must end before the store closes.
             self.partial_deletions = {
                 task for task in self.partial_deletions if not task.done()
             } | {halving}

@@ -1,4 +1,4 @@
-"""Filters in the words of GraphQL, asked at the door and below it."""
+"""Filters in GraphQL's form, run through the API and on the store."""
 
 import dataclasses
 import types
@@ -22,7 +22,7 @@ class _RowTime(msgspec.Struct):
 
 
 def field_names(kind: type) -> set[str]:
-    """Return the names that an input's fields have in GraphQL."""
+    """Return the GraphQL names of an input's fields."""
     definition: Any = kind
     return {_graphql_name(field) for field in definition.__strawberry_definition__.fields}
 
@@ -32,44 +32,47 @@ def _graphql_name(field: Any) -> str:
     return name
 
 
-def make_input(kind: Any, given: Any) -> Any:
-    """Make an input of what GraphQL would be given."""
+def make_input(kind: Any, value: Any) -> Any:
+    """Make an input object from its JSON value in GraphQL."""
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is list:
-        return [make_input(get_args(kind)[0], item) for item in given]
+        return [make_input(get_args(kind)[0], item) for item in value]
     if not dataclasses.is_dataclass(kind):
-        return given
+        return value
     make: Any = kind
     hints = get_type_hints(make, vars(filters))
     names = {
         _graphql_name(field): field.python_name for field in make.__strawberry_definition__.fields
     }
     return make(
-        **{names[name]: make_input(hints[names[name]], value) for name, value in given.items()}
+        **{
+            names[name]: make_input(hints[names[name]], field_value)
+            for name, field_value in value.items()
+        }
     )
 
 
-def _in_graphql(where: Any) -> Any:
-    """Return a filter with its times as texts."""
+def _with_time_texts(where: Any) -> Any:
+    """Return a filter with each time in milliseconds as RFC 3339 text."""
     if isinstance(where, list):
-        return [_in_graphql(item) for item in where]
+        return [_with_time_texts(item) for item in where]
     if not isinstance(where, dict):
         return where
-    times = {name: rfc3339(Instant(at)) for name, at in where.get("time", {}).items()}
-    parts = {name: _in_graphql(part) for name, part in where.items() if name != "time"}
+    times = {name: rfc3339(Instant(time)) for name, time in where.get("time", {}).items()}
+    parts = {name: _with_time_texts(part) for name, part in where.items() if name != "time"}
     return parts | ({"time": times} if times else {})
 
 
 async def passing_events(service: Service, where: dict[str, Any]) -> set[int]:
-    """Return the times of the events that pass a filter, asked at the door."""
-    answer = await service.graphql(_QUERY, where=_in_graphql(where))
+    """Return the times of the events that pass a filter, from the GraphQL API."""
+    answer = await service.graphql(_QUERY, where=_with_time_texts(where))
     assert "errors" not in answer, (where, answer)
     return {parse_instant(node["time"]) for node in answer["data"]["events"]["nodes"]}
 
 
 async def passing_metrics(service: Service, where: dict[str, Any]) -> set[int]:
-    """Return the times of the points that pass a filter."""
+    """Return the times of the points that pass a filter, from the store."""
     rows = RowSet("metrics", "default")
     rows.conditions.append(metric_condition(make_input(MetricFilter, where), rows))
     return await _times(service, rows)

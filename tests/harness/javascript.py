@@ -24,14 +24,14 @@ _RELAY: Final = "node_modules/relay-compiler/cli.js"
 
 
 def are_installed() -> bool:
-    """Say whether Node and exactly what is locked are there."""
-    locked = _INSTALLED_LOCK.exists() and _INSTALLED_LOCK.read_bytes() == _LOCK.read_bytes()
-    return locked and _NODE.exists()
+    """Say whether Node and exactly the locked packages are installed."""
+    is_current = _INSTALLED_LOCK.exists() and _INSTALLED_LOCK.read_bytes() == _LOCK.read_bytes()
+    return is_current and _NODE.exists()
 
 
 def run(script: str, *arguments: str, service: str = "") -> tuple[int, str]:
-    """Run a script; return its exit code and what it printed."""
-    done = subprocess.run(
+    """Run a script; return its exit code and its output."""
+    result = subprocess.run(
         [_NODE, script, *arguments],
         cwd=CLIENTS,
         env=os.environ | {"SERVICE": service, "NO_COLOR": "1"},
@@ -42,41 +42,41 @@ def run(script: str, *arguments: str, service: str = "") -> tuple[int, str]:
         check=False,
         timeout=300,
     )
-    return done.returncode, done.stdout
+    return result.returncode, result.stdout
 
 
 def generate() -> None:
-    """Make TypeScript of the committed SDL and the sample operations."""
+    """Generate TypeScript from the committed SDL and the sample operations."""
     shutil.rmtree(GENERATED_FOLDER, ignore_errors=True)
-    code, printed = run(_CODEGEN, "--config", "codegen.ts")
-    assert code == 0, printed
+    code, output = run(_CODEGEN, "--config", "codegen.ts")
+    assert code == 0, output
 
 
 def check_types(project: str = ".") -> list[str]:
-    """Return what `tsc --strict` says about the programs of a folder and what they import."""
-    code, printed = run(_TSC, "--pretty", "false", "--project", project)
-    lines = printed.splitlines()
-    assert bool(code) == bool(lines), printed
+    """Return the complaints of `tsc --strict` about the programs of a folder and their imports."""
+    code, output = run(_TSC, "--pretty", "false", "--project", project)
+    lines = output.splitlines()
+    assert bool(code) == bool(lines), output
     return lines
 
 
 def compile_for_relay(modules: Sequence[str]) -> dict[str, str]:
-    """Compile modules of `relay/` and the sample operations; return what to send, by name.
+    """Compile modules of `relay/` and the sample operations; return operation texts by name.
 
-    Raises AssertionError with what Relay says if it objects to anything.
+    Raises AssertionError with the output of Relay's compiler if it fails.
     """
     folder = GENERATED_FOLDER / "relay"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "artifacts").mkdir(parents=True)
-    persisted = folder / "persisted.json"
-    persisted.write_text("{}")
+    operations_file = folder / "persisted.json"
+    operations_file.write_text("{}")
     for module in modules:
         shutil.copy(CLIENTS / "relay" / module, folder)
     for path in OPERATIONS.glob("*.graphql"):
         (folder / f"{path.stem}.ts").write_text(f"graphql`\n{path.read_text()}`;\n")
-    code, printed = run(_RELAY)
-    assert code == 0, printed
-    texts: dict[str, Any] = msgspec.json.decode(persisted.read_bytes())
+    code, output = run(_RELAY)
+    assert code == 0, output
+    texts: dict[str, Any] = msgspec.json.decode(operations_file.read_bytes())
     return {_name(text): text for text in texts.values()}
 
 

@@ -1,4 +1,4 @@
-"""Questions about series as a screen asks them."""
+"""Series queries as a dashboard sends them, one per panel."""
 
 import json
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A question: its arguments, and what is selected: of series `parts`, of `overall` the `whole`.
+    """A series query: its arguments, and the fields to select of `series` and of `overall`.
 
-    A key is a tag's name for metrics; for events `=FIELD`, a property's path, or a `Band`.
+    A group key is a tag's name for metrics; for events `=FIELD`, a property's path, or a `Band`.
     """
 
     table: str
@@ -53,11 +53,11 @@ class Panel:
 
     @property
     def fill_mode(self) -> str:
-        """How gaps are filled, which has another default for events."""
+        """The fill of gaps; its default for events differs."""
         return self.fill or ("ZERO" if self.table == "events" else "NULL")
 
     def text(self, name: str, alias: str) -> str:
-        """Return the question in GraphQL, under an alias of the field of this name."""
+        """Return the query as GraphQL text: the field of this name, under an alias."""
         order = f"orderBy: {_order(*self.order)}" if self.order else ""
         fill = f"fill: {self.fill}" if self.fill else ""
         compare = f"compare: {self.compare}" if self.compare else ""
@@ -100,18 +100,18 @@ class Panel:
 
     @property
     def share_aggregates(self) -> list[Aggregate]:
-        """The aggregates of which a group can have a share."""
+        """The aggregates that allow a group's share."""
         return [a for a in self.aggregates if a.field in ("count", "sum", "increase")]
 
     @property
     def change_aggregates(self) -> list[Aggregate]:
-        """The aggregates whose change can be asked for: those without other arguments."""
+        """The aggregates that allow a change: aggregates without other arguments."""
         free = {"property", "q"}
         return [a for a in self.aggregates if a.arguments.keys() <= free]
 
     @property
     def has_buckets(self) -> bool:
-        """Whether anything is asked for bucket by bucket."""
+        """Whether a selected field has a value per bucket."""
         cut_up = TIME_LISTS | {"points", "columns", "previousColumns"}
         return bool((self.series_fields | (self.overall_fields or frozenset())) & cut_up)
 
@@ -124,13 +124,13 @@ class Panel:
             return row.tags.get(key, MISSING)
         if isinstance(key, Band):
             number = number_at(row, key.property)
-            return None if number is None else sum(number >= bound for bound in key.bounds)
+            return None if number is None else sum(number >= edge for edge in key.bounds)
         fields = {"=NAME": row.name, "=USER_ID": row.user, "=SESSION_ID": row.session}
         return fields[key] if key in fields else at_path(row.properties, key)
 
 
 def literal(value: Any) -> str:
-    """Write an input in GraphQL."""
+    """Return an input as a GraphQL literal."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}: {literal(part)}' for name, part in value.items())}}}"
     if isinstance(value, list):
@@ -138,19 +138,21 @@ def literal(value: Any) -> str:
     return json.dumps(value)
 
 
-def _order(by: Aggregate, direction: str) -> str:
-    given = "".join(f", {name}: {json.dumps(value)}" for name, value in by.arguments.items())
-    return f"{{aggregate: {by.kind}, direction: {direction}{given}}}"
+def _order(aggregate: Aggregate, direction: str) -> str:
+    return f"{{aggregate: {aggregate.kind}, direction: {direction}{_argument_literals(aggregate)}}}"
 
 
-def _change(of: Aggregate) -> str:
-    given = "".join(f", {name}: {json.dumps(value)}" for name, value in of.arguments.items())
-    return f"change(aggregate: {of.kind}{given}) {{previous absolute ratio}}"
+def _change(aggregate: Aggregate) -> str:
+    arguments = _argument_literals(aggregate)
+    return f"change(aggregate: {aggregate.kind}{arguments}) {{previous absolute ratio}}"
 
 
-def _share(of: Aggregate) -> str:
-    given = "".join(f", {name}: {json.dumps(value)}" for name, value in of.arguments.items())
-    return f"share(aggregate: {of.kind}{given})"
+def _share(aggregate: Aggregate) -> str:
+    return f"share(aggregate: {aggregate.kind}{_argument_literals(aggregate)})"
+
+
+def _argument_literals(aggregate: Aggregate) -> str:
+    return "".join(f", {name}: {json.dumps(value)}" for name, value in aggregate.arguments.items())
 
 
 def _key_text(key: Any) -> str:

@@ -18,7 +18,7 @@ import msgspec
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 SERVE: Final = (sys.executable, "app.py")
 
-# A shell's background jobs, and so their children, are deaf to Ctrl+C until told otherwise.
+# A shell's background jobs and their children ignore Ctrl+C until they reset its handler.
 _INTERRUPTIBLE: Final = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -30,7 +30,7 @@ _ASK_AGAIN_SECONDS: Final = 0.005
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", 0))
@@ -39,16 +39,16 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Say whether nobody listens on a port."""
+    """Say whether a port has no listener."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 class Process:
-    """A command that was started, in a process group of its own, and a client of its port.
+    """A running command in its own process group, and a client of its port.
 
-    What it prints goes to `log`, a file beside the data folder. At the end of a `with` block
-    whatever is left of the group is killed.
+    Its output goes to the file `log`, next to the data folder. The end of a `with` block
+    kills the rest of the group.
     """
 
     def __init__(
@@ -60,17 +60,19 @@ class Process:
         folder: Path = ROOT,
         settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Start the command in `folder`, with settings for `data` and a free port, and these."""
+        """Start the command in `folder`, on `data` and a free port, with more settings."""
         self.port = port or free_port()
         self.log = data.with_name(f"{data.name}.log")
-        inherited = {key: val for key, val in os.environ.items() if not key.startswith("ANALYTICS")}
-        ours = {"PORT": str(self.port), "HOST": "127.0.0.1", "ANALYTICS_DATA": str(data)}
+        environment = {
+            key: val for key, val in os.environ.items() if not key.startswith("ANALYTICS")
+        }
+        own_settings = {"PORT": str(self.port), "HOST": "127.0.0.1", "ANALYTICS_DATA": str(data)}
         self._began = time.monotonic()
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=inherited | ours | dict(settings),
+                env=environment | own_settings | dict(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -82,11 +84,11 @@ class Process:
         )
 
     def __enter__(self) -> Self:
-        """Return the process itself; it need not be ready."""
+        """Return the process, which may not be ready yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave nothing behind."""
+        """Kill the process group and close the client."""
         self.kill()
         self.http.close()
 
@@ -109,7 +111,7 @@ class Process:
         return self.http.post(path, content=content, headers=headers)
 
     def graphql(self, query: str, **variables: object) -> dict[str, Any]:
-        """Ask the GraphQL door; return the data of an answer without errors."""
+        """Run a GraphQL operation; return the data of an answer without errors."""
         answer = self.post("/graphql", {"query": query, "variables": variables}).json()
         assert "errors" not in answer, answer
         data: dict[str, Any] = answer["data"]
@@ -130,42 +132,42 @@ class Process:
         return self._popen.wait(seconds)
 
     def stop(self) -> int:
-        """Ask it to end as a service manager does (SIGTERM); return its exit code."""
+        """Stop the process as a service manager does (SIGTERM); return its exit code."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
     def output(self) -> str:
-        """Return what it printed."""
+        """Return the output so far."""
         return self.log.read_text(errors="replace")
 
     def group_commands(self) -> list[str]:
-        """List the command lines of what is alive in its process group."""
-        found = []
+        """List the command lines of the live processes of its group."""
+        commands = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
                 if int(group) == self.pid and state != "Z":
-                    found.append(stat.with_name("cmdline").read_text().replace("\0", " "))
-        return found
+                    commands.append(stat.with_name("cmdline").read_text().replace("\0", " "))
+        return commands
 
     def await_group_end(self, seconds: float = 60) -> None:
-        """Return when nothing is left of its process group."""
-        until = time.monotonic() + seconds
+        """Return when its process group has ended."""
+        deadline = time.monotonic() + seconds
         while alive := self.group_commands():
-            assert time.monotonic() < until, alive
+            assert time.monotonic() < deadline, alive
             time.sleep(_ASK_AGAIN_SECONDS)
 
     def await_output(self, text: str, seconds: float = 60) -> None:
-        """Return when it has printed a text."""
-        until = time.monotonic() + seconds
+        """Return when its output contains a text."""
+        deadline = time.monotonic() + seconds
         while text not in self.output():
-            assert time.monotonic() < until, f"{text!r} is not in {self.output()}"
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.output()}"
             time.sleep(_ASK_AGAIN_SECONDS)
 
     def log_records(self) -> list[dict[str, Any]]:
-        """Return its log, of which every line must be a JSON object."""
+        """Return the records of its output; fail if a line is no JSON object."""
         return [msgspec.json.decode(line, type=dict[str, Any]) for line in self.output_lines()]
 
     def output_lines(self) -> list[str]:
-        """Return the lines it printed."""
+        """Return the lines of its output."""
         return self.output().splitlines()

@@ -14,17 +14,17 @@ LONG: Final = os.environ.get("FAULTS") == "long"
 
 
 def short_or_long(short: T, long: T) -> T:
-    """Return what the form that was asked for takes."""
+    """Return the value for the form of this run."""
     return long if LONG else short
 
 
 def print_figure(text: str) -> None:
-    """Print a figure; `make test-faults` lets it through, else it is there when a test fails."""
+    """Print a figure, which `make test-faults` shows, and else only a failed test."""
     sys.stderr.write(f"{text}\n")
 
 
 def seeded_random() -> random.Random:
-    """Return dice of which a failed test tells the seed."""
+    """Return a random generator whose seed is in the output of a failed test."""
     seed = random.randrange(2**32)
     print_figure(f"seed {seed}")
     return random.Random(seed)

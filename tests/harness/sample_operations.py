@@ -1,8 +1,8 @@
-"""Sample operations as clients write them, `tests/operations/`, and rows that they find.
+"""Sample operations of clients, from `tests/operations/`, and the rows for them.
 
-Drop `Name.graphql` there with one operation `Name` and its fragments (or with fragments alone, for
-all), and `Name.json` with its variables if it has any: it is executed, compiled, type-checked and
-run through the clients like the others.
+Add `Name.graphql` there with one operation `Name` and its fragments, and `Name.json` with its
+variables if it has any. A file with fragments alone serves all operations. The tests execute,
+compile and type-check each operation, and run it through the clients.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ EVENTS: Final = [
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An operation with the fragments that it needs, and its variables."""
+    """An operation with its fragments and its variables."""
 
     text: str
     variables: dict[str, Any]

@@ -1,4 +1,4 @@
-"""A service under test: the real application on the real engine, and a client of its doors."""
+"""A service under test: the real application on the real engine, and a client of its APIs."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ NOON: Final = Instant(1_760_000_400_000)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service, and a client of both of its doors."""
+    """A running service, and a client of both of its APIs."""
 
     http: httpx.AsyncClient
     context: Context
@@ -27,11 +27,11 @@ class Service:
     async def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         """POST a body: bytes as they are, anything else as JSON."""
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        sent = {"content-type": "application/json", **headers}
-        return await self.http.post(path, content=content, headers=sent)
+        all_headers = {"content-type": "application/json", **headers}
+        return await self.http.post(path, content=content, headers=all_headers)
 
     async def graphql(self, query: str, **variables: object) -> dict[str, Any]:
-        """Ask the GraphQL door; return data and errors, not what it took to answer."""
+        """Run a GraphQL operation; return the answer without its extensions."""
         answer = await self.post("/graphql", {"query": query, "variables": variables})
         content: dict[str, Any] = answer.json()
         content.pop("extensions", None)

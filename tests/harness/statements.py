@@ -1,4 +1,4 @@
-"""Counts what a service asks its engine."""
+"""Collection of the statements that a service sends to its engine."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from store.query.sql import Statement
 
 @contextlib.contextmanager
 def collect_statements() -> Iterator[list[Statement]]:
-    """Collect every statement that is selected meanwhile; the engine runs them as ever."""
-    found: list[Statement] = []
+    """Collect the engine's queries in a `with` block; the engine runs them as before."""
+    statements: list[Statement] = []
     answer = Engine.answer
 
-    async def noted(self: Engine, statement: Statement, output: str) -> Answer:
-        found.append(statement)
+    async def collect(self: Engine, statement: Statement, output: str) -> Answer:
+        statements.append(statement)
         return await answer(self, statement, output)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "answer", noted)
-        yield found
+        patch.setattr(Engine, "answer", collect)
+        yield statements

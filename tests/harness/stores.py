@@ -1,4 +1,4 @@
-"""A store or a part of it under test, in this process, without a service around it."""
+"""A store, engine or journal under test, in this process, without a service around it."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ LIMITS: Final = replace(
 
 
 class StoredRow(msgspec.Struct, frozen=True, order=True):
-    """A row by its key (a metric's tag `k`, an event's user), and where it stands."""
+    """A row's key (a metric's tag `k`, an event's user), batch and row number."""
 
     key: str
     batch: int
@@ -54,7 +54,7 @@ async def open_store(data: Path, limits: Limits = LIMITS, cap: int = 2**30) -> A
 
 @contextlib.asynccontextmanager
 async def open_engine(folder: Path, **limits: Any) -> AsyncIterator[Engine]:
-    """Open an engine with other limits than usual."""
+    """Open an engine with changed limits."""
     engine = Engine(folder, replace(LIMITS, **limits))
     try:
         await engine.open()
@@ -82,35 +82,35 @@ async def record(store: Store, *keys: str) -> Position:
 async def append_lines(
     store: Store, text: bytes, rows: int, stream: AnyStream = METRIC_STREAM
 ) -> Position:
-    """Append journal lines as they are, checked by nobody."""
-    recorded = await store.record(stream, Batch(stream.row_type, [_ANY_ROW] * rows, text, rows))
-    assert recorded.position
-    return recorded.position
+    """Append journal lines without a check."""
+    outcome = await store.record(stream, Batch(stream.row_type, [_ANY_ROW] * rows, text, rows))
+    assert outcome.position
+    return outcome.position
 
 
 async def stored_rows(store: Store, table: str = "metrics") -> list[StoredRow]:
-    """List every row that a table has, duplicates too."""
+    """List every row of a table, duplicates too."""
     key = {"metrics": "simpleJSONExtractString(tags, 'k')", "events": "user_id"}[table]
     text = f"SELECT {key} AS key, batch, row FROM {table} ORDER BY batch, row"  # noqa: S608
     return await store.select(Statement(text, reads=(table,)), StoredRow)
 
 
 async def stored_keys(store: Store, table: str = "metrics") -> list[str]:
-    """List the keys of every row that a table has, in order of arrival."""
+    """List the key of every row of a table, in order of arrival."""
     return [row.key for row in await stored_rows(store, table)]
 
 
 @contextlib.asynccontextmanager
 async def open_journal(folder: Path, max_bytes: int = 2**30) -> AsyncIterator[Journal]:
-    """Open a journal alone, on what is in its folder. What it appends stays there."""
-    log = _recovered(folder, max_bytes)
+    """Open a journal without a store, on the segments in its folder."""
+    log = _recovered_journal(folder, max_bytes)
     try:
         yield log
     finally:
         await log.close()
 
 
-def _recovered(folder: Path, max_bytes: int) -> Journal:
+def _recovered_journal(folder: Path, max_bytes: int) -> Journal:
     folder.mkdir(parents=True, exist_ok=True)
     log = Journal(folder, BatchNumbers(folder.parent / "node"), max_bytes)
     log.recover()
@@ -120,9 +120,9 @@ def _recovered(folder: Path, max_bytes: int) -> Journal:
 async def leave_segments(
     folder: Path, *batches: list[str] | tuple[bytes, int]
 ) -> dict[Path, bytes]:
-    """Make a journal whose segments no engine has seen; return their files.
+    """Make a journal whose segments no engine has loaded; return their files.
 
-    A batch is its rows' keys, or its lines and their number.
+    A batch is the keys of its rows, or its lines and their number.
     """
     async with open_journal(folder) as log:
         for batch in batches:
@@ -133,28 +133,28 @@ async def leave_segments(
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something to become true; fail when it takes ten seconds."""
+    """Wait until a condition is true; fail after 60 seconds."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+        while not condition():  # noqa: ASYNC110 - the condition sets no event
             await asyncio.sleep(0.01)
 
 
 async def assert_counters_balance(
     store: Store, before: Mapping[str, int] = MappingProxyType({}), deleted: int = 0
 ) -> None:
-    """No row that was received is unaccounted for, and those called stored are in the tables.
+    """Fail unless each received row has one outcome, and the stored rows are in the tables.
 
-    `before`: how many each table had when the store was opened. `deleted`: how many in all were
-    deleted since. To be asked while no request waits.
+    `before` gives the rows of each table when the store was opened, `deleted` the number of
+    rows deleted since. Call it while no request waits.
     """
     for name, ledger in store.row_counts.items():
         assert ledger.pending == 0, f"{name}: {ledger}"
-        settled = (ledger.stored, ledger.duplicates, ledger.rejected, ledger.unavailable)
-        assert ledger.received == sum(settled), f"{name}: {ledger}"
-        assert min(settled) >= 0, f"{name}: {ledger}"
+        outcomes = (ledger.stored, ledger.duplicates, ledger.rejected, ledger.unavailable)
+        assert ledger.received == sum(outcomes), f"{name}: {ledger}"
+        assert min(outcomes) >= 0, f"{name}: {ledger}"
     for account in store.stream_stats():
-        there = account.loaded + account.waiting + account.set_aside
-        assert account.counts.stored + account.recovered == there, account
+        row_count = account.loaded + account.waiting + account.set_aside
+        assert account.counts.stored + account.recovered == row_count, account
     expected = sum(before.values()) - deleted
     expected += sum(ledger.stored for ledger in store.row_counts.values())
     assert sum((await table_counts(store)).values()) == expected, store.row_counts
@@ -162,12 +162,12 @@ async def assert_counters_balance(
 
 async def table_counts(store: Store) -> dict[str, int]:
     """Count the rows of each table."""
-    found = {}
+    counts = {}
     for table in TABLES:
         text = f"SELECT count() AS rows FROM {table}"  # noqa: S608
         (answer,) = await store.select(Statement(text, reads=(table,)), Rows)
-        found[table] = answer.rows
-    return found
+        counts[table] = answer.rows
+    return counts
 
 
 def segment_contents(folder: Path) -> dict[Path, bytes]:

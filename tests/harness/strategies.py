@@ -1,4 +1,4 @@
-"""Screens full of questions: what hypothesis draws for the tests of series."""
+"""Hypothesis strategies for the tests of series: values, aggregates, ranges and panels."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -23,11 +23,11 @@ SERIES_SETTINGS: Final = settings(
     derandomize=not LONG,
     suppress_health_check=list(HealthCheck),
     database=None,
-    phases=[Phase.generate],  # to shrink screens takes minutes
+    phases=[Phase.generate],  # to shrink panels takes minutes
 )
 HOUR: Final = 3_600_000
 SCENE_NUMBERS: Final = count()
-"""A number for each scene, so that each has names of its own in one store."""
+"""A number for each scene, for its own names in one store."""
 
 moments = st.one_of(
     st.sampled_from(
@@ -54,7 +54,7 @@ PROPERTY_AGGREGATES: Final = frozenset(["sum", "avg", "min", "max", "quantile", 
 
 
 def aggregates(fields: Sequence[str], properties: Sequence[str]) -> st.SearchStrategy[Any]:
-    """Draw some aggregates, each with its own arguments; of a property where there are any."""
+    """Draw some aggregates, each with its arguments, and with a property where there are any."""
     return st.lists(st.sampled_from(fields), min_size=1, max_size=8).flatmap(
         lambda names: st.tuples(
             *(_aggregate(f"a{n}", name, properties) for n, name in enumerate(names))
@@ -64,22 +64,24 @@ def aggregates(fields: Sequence[str], properties: Sequence[str]) -> st.SearchStr
 
 @st.composite
 def _aggregate(draw: st.DrawFn, key: str, name: str, properties: Sequence[str]) -> Aggregate:
-    given: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if name == "quantile":
-        given["q"] = draw(quantile_levels)
+        arguments["q"] = draw(quantile_levels)
     if properties and name in PROPERTY_AGGREGATES:
-        given["property"] = draw(st.sampled_from(properties))
+        arguments["property"] = draw(st.sampled_from(properties))
     if (name == "quantile" or name.startswith("unique")) and draw(st.booleans()):
-        given["exact"] = draw(st.booleans())
+        arguments["exact"] = draw(st.booleans())
     if name == "rate" and draw(st.booleans()):
-        given["per"] = draw(st.sampled_from(RATE_UNITS))
-    return Aggregate(key, name, given)
+        arguments["per"] = draw(st.sampled_from(RATE_UNITS))
+    return Aggregate(key, name, arguments)
 
 
 def orders(fields: Sequence[str], properties: Sequence[str]) -> st.SearchStrategy[Any]:
-    """Draw what series are ordered by."""
-    by = st.sampled_from(fields).flatmap(lambda name: _aggregate("by", name, properties))
-    free = by.map(lambda asked: Aggregate("by", asked.field, _change_arguments(asked.arguments)))
+    """Draw an order of series: an aggregate and a direction, or none."""
+    sort_key = st.sampled_from(fields).flatmap(lambda name: _aggregate("by", name, properties))
+    free = sort_key.map(
+        lambda aggregate: Aggregate("by", aggregate.field, _change_arguments(aggregate.arguments))
+    )
     return st.none() | st.tuples(free, st.sampled_from(["ASC", "DESC"]))
 
 
@@ -89,15 +91,15 @@ def _change_arguments(arguments: Any) -> dict[str, Any]:
 
 @st.composite
 def time_ranges(draw: st.DrawFn, moment: int, times: Sequence[int]) -> tuple[int, int]:
-    """Draw a range near a moment, often with edges at which there are rows."""
+    """Draw a range near a moment, often with edges at the times of rows."""
     edge = st.one_of(st.sampled_from(times), offsets.map(lambda offset: max(0, moment + offset)))
-    first, behind = sorted([draw(edge), draw(edge)])
-    return first, max(first + 1, behind)
+    start, end = sorted([draw(edge), draw(edge)])
+    return start, max(start + 1, end)
 
 
-def range_literal(first: int, behind: int) -> str:
-    """Write a range as GraphQL."""
-    return f'{{between: {{from: "{rfc3339(Instant(first))}", to: "{rfc3339(Instant(behind))}"}}}}'
+def range_literal(start: int, end: int) -> str:
+    """Return a range as a GraphQL literal."""
+    return f'{{between: {{from: "{rfc3339(Instant(start))}", to: "{rfc3339(Instant(end))}"}}}}'
 
 
 RELATIVE_RANGES: Final = [
@@ -112,33 +114,31 @@ RELATIVE_RANGES: Final = [
 
 @st.composite
 def panel_arguments(draw: st.DrawFn, moment: int, times: Sequence[int]) -> dict[str, Any]:
-    """Draw a range, what it is compared with, and how it is cut."""
-    first, behind = draw(time_ranges(moment, times))
-    fixed = moment != NOON or draw(st.booleans())
-    fine = [g for g in FINEST_FIRST if estimate_count(first, behind, g) < 400]
-    other = draw(time_ranges(moment, times))
-    comparable = fixed and other[1] - other[0] <= 20 * (
-        behind - first
-    )  # else it has too many buckets
-    own = [f"{{range: {range_literal(*other)}}}"] if comparable else []
-    granularity = draw(st.sampled_from([Granularity.AUTO, *fine])) if fixed else Granularity.AUTO
+    """Draw the arguments of a panel, such as range, comparison and granularity."""
+    start, end = draw(time_ranges(moment, times))
+    is_fixed = moment != NOON or draw(st.booleans())
+    fine = [g for g in FINEST_FIRST if estimate_count(start, end, g) < 400]
+    other_range = draw(time_ranges(moment, times))
+    is_short = other_range[1] - other_range[0] <= 20 * (end - start)  # else too many buckets
+    custom_modes = [f"{{range: {range_literal(*other_range)}}}"] if is_fixed and is_short else []
+    granularity = draw(st.sampled_from([Granularity.AUTO, *fine])) if is_fixed else Granularity.AUTO
     modes = [f"{{mode: {mode}}}" for mode in COMPARE_MODES]
-    parts = draw(st.sets(st.sampled_from(sorted(ALL_FIELDS))))
-    compare = draw(st.none() | st.sampled_from([*modes, *own]))
-    whole = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_FIELDS - TIME_LISTS))))
-    for selected in (parts, whole or set()):
-        if "change" in selected:
-            selected |= {"total", "previousTotal"}
-        if "share" in selected:
-            selected |= {"total"}
+    series_fields = draw(st.sets(st.sampled_from(sorted(ALL_FIELDS))))
+    compare = draw(st.none() | st.sampled_from([*modes, *custom_modes]))
+    overall_fields = draw(st.none() | st.sets(st.sampled_from(sorted(ALL_FIELDS - TIME_LISTS))))
+    for fields in (series_fields, overall_fields or set()):
+        if "change" in fields:
+            fields |= {"total", "previousTotal"}
+        if "share" in fields:
+            fields |= {"total"}
     return {
-        "range": range_literal(first, behind) if fixed else draw(st.sampled_from(RELATIVE_RANGES)),
+        "range": range_literal(start, end) if is_fixed else draw(st.sampled_from(RELATIVE_RANGES)),
         "granularity": granularity,
         "max_points": draw(st.sampled_from([1, 2, 10, 50, 300])),
         "zone": draw(zones),
         "compare": compare,
-        "series_fields": frozenset(parts),
-        "overall_fields": None if whole is None else frozenset(whole),
+        "series_fields": frozenset(series_fields),
+        "overall_fields": None if overall_fields is None else frozenset(overall_fields),
         "fill": draw(st.sampled_from([None, "NULL", "ZERO", "PREVIOUS", "LINEAR", "NONE"])),
         "limit": draw(st.sampled_from([1, 2, 3, 10, 1000])),
         "other_group": draw(st.booleans()),

@@ -275,7 +275,7 @@ class StoreMachine(RuleBasedStateMachine):
             raise
 
     def _well(self) -> bool:
-        return self.bench.faults.are_none and not self.store.problems()
+        return self.bench.faults.is_idle and not self.store.problems()
 
     @rule(
         of=st.sampled_from(["syncs", "folder_syncs", "writes", "loads", "loads", "deletions"]),
