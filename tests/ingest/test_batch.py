@@ -1,4 +1,4 @@
-"""Recording many rows at once: JSON arrays, NDJSON, good rows beside bad ones, limits."""
+"""Batches of rows: JSON arrays, NDJSON, good rows next to bad ones, limits."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,13 +21,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "/metrics": {"metric_name": "good", "value": 1},
     "/events": {"event_name": "good"},
 }
-KINDS = sorted(GOOD)
+PATHS = sorted(GOOD)
 LINE = b'{"metric_name":"line","value":1}'
 MEGABYTES_16 = 16 * 2**20
 
 
-def accepted(answer: httpx.Response, rows: int) -> None:
-    """Check that all of so many rows were accepted."""
+def assert_accepted(answer: httpx.Response, rows: int) -> None:
+    """Check that an answer accepts this number of rows and rejects none."""
     assert (answer.status_code, answer.json()) == (
         200,
         {
@@ -41,16 +41,16 @@ def accepted(answer: httpx.Response, rows: int) -> None:
     )
 
 
-async def sum_of(service: Service, name: str) -> object:
+async def metric_sum(service: Service, name: str) -> object:
     """Return the sum of a metric's values over ten years."""
     return (await get(service, metric_path(name), hours=87_600))["sum"]
 
 
-@pytest.mark.parametrize("path", KINDS)
+@pytest.mark.parametrize("path", PATHS)
 async def test_forms_of_a_batch(service: Service, path: str) -> None:
-    """A JSON array and NDJSON record the same: any white space, line ends, blank lines."""
+    """A JSON array and NDJSON record the same rows, with any white space and blank lines."""
     row = msgspec.json.encode(GOOD[path])
-    forms = {
+    row_counts = {
         b"[" + row + b"," + row + b"]": 2,
         b" \r\n\t[ " + row + b" ,\n" + row + b" ]\n": 2,
         row: 1,
@@ -60,21 +60,21 @@ async def test_forms_of_a_batch(service: Service, path: str) -> None:
         b"\n\r\n" + row + b"\n\n \t\n" + row + b"\n\n": 2,
     }
     before = await stored_totals(service)
-    for body, rows in forms.items():
-        accepted(await service.post(f"{path}/batch", body), rows)
+    for body, rows in row_counts.items():
+        assert_accepted(await service.post(f"{path}/batch", body), rows)
     key = path.removeprefix("/")
-    assert (await stored_totals(service))[key] - before[key] == sum(forms.values())
+    assert (await stored_totals(service))[key] - before[key] == sum(row_counts.values())
 
 
 @pytest.mark.parametrize("content_type", ["application/x-ndjson", "text/plain", ""])
 async def test_content_type_decides_nothing(service: Service, content_type: str) -> None:
-    """The body says what it is; clients that send NDJSON name its type in many ways."""
-    named = {"content-type": content_type}
-    accepted(await service.post("/metrics/batch", LINE + b"\n" + LINE, **named), 2)
+    """The body's content decides its format; clients name the type of NDJSON in many ways."""
+    headers = {"content-type": content_type}
+    assert_accepted(await service.post("/metrics/batch", LINE + b"\n" + LINE, **headers), 2)
 
 
 async def test_optional_fields_of_rows(service: Service) -> None:
-    """Rows with and without timestamp, id, tags and user may be mixed; each keeps its own."""
+    """A batch may mix rows with and without timestamp, id, tags and user; each keeps its own."""
     await delete_all(service)
     rows = [
         {"event_name": "mixed", "properties": {"n": 0}, "timestamp": "2025-10-30T12:00:00+02:00"},
@@ -82,12 +82,12 @@ async def test_optional_fields_of_rows(service: Service) -> None:
         {"event_name": "mixed", "properties": {"n": 2}, "timestamp": 1_761_818_400_001},
         {"event_name": "mixed", "properties": {"n": 3}, "timestamp": None, "id": None},
     ]
-    accepted(await service.post("/events/batch", rows), 4)
-    found = (await get(service, "/events"))["events"]
-    assert [event["properties"]["n"] for event in found] == [3, 1, 2, 0]
-    assert [event["user_id"] for event in found] == [None, "u1", None, None]
-    assert found[0]["timestamp"] == found[1]["timestamp"]
-    assert [event["timestamp"] for event in found[2:]] == [
+    assert_accepted(await service.post("/events/batch", rows), 4)
+    events = (await get(service, "/events"))["events"]
+    assert [event["properties"]["n"] for event in events] == [3, 1, 2, 0]
+    assert [event["user_id"] for event in events] == [None, "u1", None, None]
+    assert events[0]["timestamp"] == events[1]["timestamp"]
+    assert [event["timestamp"] for event in events[2:]] == [
         "2025-10-30T10:00:00.001Z",
         "2025-10-30T10:00:00.000Z",
     ]
@@ -96,20 +96,20 @@ async def test_optional_fields_of_rows(service: Service) -> None:
         {"metric_name": "mixed", "value": 2, "id": "own"},
         {"metric_name": "mixed", "value": 4},
     ]
-    accepted(await service.post("/metrics/batch", points), 3)
-    assert await sum_of(service, "mixed") == 6
+    assert_accepted(await service.post("/metrics/batch", points), 3)
+    assert await metric_sum(service, "mixed") == 6
 
 
 async def test_last_of_equal_keys_wins(service: Service) -> None:
-    """A key that a row has twice counts once, with its last value, as JSON parsers do it."""
+    """A repeated key of a row counts once, with its last value, as in JSON parsers."""
     row = b'{"metric_name":"a","value":1,"metric_name":"twice","value":2}'
     for body in (row, b"[" + row + b"]"):
-        accepted(await service.post("/metrics/batch", body), 1)
-    assert await sum_of(service, "twice") == 4
+        assert_accepted(await service.post("/metrics/batch", body), 1)
+    assert await metric_sum(service, "twice") == 4
     event = b'{"event_name":"twice","properties":{"a":1,"b":0,"a":2}}'
-    accepted(await service.post("/events/batch", event), 1)
-    found = await get(service, "/events", event_name="twice")
-    assert found["events"][0]["properties"] == {"a": 2, "b": 0}
+    assert_accepted(await service.post("/events/batch", event), 1)
+    answer = await get(service, "/events", event_name="twice")
+    assert answer["events"][0]["properties"] == {"a": 2, "b": 0}
 
 
 BAD_METRICS: list[tuple[bytes, str | None, str, str | None]] = [
@@ -151,14 +151,14 @@ async def test_good_rows_are_kept(service: Service, form: str) -> None:
     content = answer.json()
     assert (answer.status_code, content["success"]) == (200, True)
     assert (content["accepted"], content["rejected"]) == (len(BAD_METRICS), len(BAD_METRICS))
-    shown = [
+    errors = [
         (error["index"], error["id"], error["field"], error["code"]) for error in content["errors"]
     ]
-    assert shown == expected
+    assert errors == expected
     for error in content["errors"]:
         assert error.keys() == {"index", "id", "field", "code", "message"}
         assert error["message"].startswith(f"{error['field']}: " if error["field"] else "")
-    assert await sum_of(service, name) == 2 ** len(BAD_METRICS) - 1
+    assert await metric_sum(service, name) == 2 ** len(BAD_METRICS) - 1
 
 
 async def test_bad_lines_that_are_no_json(service: Service) -> None:
@@ -171,9 +171,9 @@ async def test_bad_lines_that_are_no_json(service: Service) -> None:
     assert {error["code"] for error in content["errors"]} == {"BAD_REQUEST"}
 
 
-@pytest.mark.parametrize("path", KINDS)
+@pytest.mark.parametrize("path", PATHS)
 async def test_no_good_row(service: Service, path: str) -> None:
-    """A batch without a good row is a 422 that says of every row what is wrong with it."""
+    """A batch without a valid row is a 422 that names the error of each row."""
     name = path.strip("/").removesuffix("s") + "_name"
     before = await stored_totals(service)
     answer = await service.post(f"{path}/batch", [{name: ""}, 7, {**GOOD[path], "id": ""}])
@@ -190,7 +190,7 @@ async def test_no_good_row(service: Service, path: str) -> None:
 
 
 async def test_many_bad_rows(service: Service) -> None:
-    """A refusal of the whole batch shows its first hundred rows; beside a good row all show."""
+    """The error of a rejected batch lists 100 rows; an answer with an accepted row lists all."""
     bad = [{"metric_name": ""}] * 150
     error = first_error(await service.post("/metrics/batch", bad))
     assert [row["index"] for row in error["extensions"]["rows"]] == list(range(100))
@@ -199,7 +199,7 @@ async def test_many_bad_rows(service: Service) -> None:
     assert [row["index"] for row in content["errors"]] == list(range(150))
 
 
-@pytest.mark.parametrize("path", KINDS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("body", [b"[]", b"", b" \r\n\r\n", b" [ ] "])
 async def test_empty_batch(service: Service, path: str, body: bytes) -> None:
     """A batch without rows is a 422."""
@@ -223,7 +223,7 @@ async def test_malformed_array(service: Service, body: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["array", "lines", "bad lines", "bad array"])
 async def test_row_limit(service: Service, form: str) -> None:
-    """50,000 rows are recorded; one more is a 413 that names the limit, bad rows counted too."""
+    """50,000 rows are recorded; one more, valid or not, is a 413 that names the limit."""
     row = b"0" if form.startswith("bad") else LINE
     joint = b"," if form.endswith("array") else b"\n"
     before = await stored_totals(service)
@@ -235,8 +235,8 @@ async def test_row_limit(service: Service, form: str) -> None:
     assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, 50_000)
     message = "A batch can have at most 50000 rows, this one has 50001."
     assert first_error(answer)["message"] == message
-    added = (await stored_totals(service))["metrics"] - before["metrics"]
-    assert added == (1 if row == b"0" else 50_000)
+    row_count = (await stored_totals(service))["metrics"] - before["metrics"]
+    assert row_count == (1 if row == b"0" else 50_000)
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/events", "/metrics/batch", "/events/batch"])
@@ -254,37 +254,37 @@ async def test_byte_limit(service: Service, path: str) -> None:
 
 
 async def test_byte_limit_without_content_length(service: Service) -> None:
-    """A body that comes in chunks, of unknown length, is refused as soon as it is too large."""
-    sent = 0
+    """A chunked body of unknown length is rejected as soon as it is too large."""
+    sent_bytes = 0
 
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal sent
-        while sent < 10 * MEGABYTES_16:
-            sent += 2**16
+    async def endless_body() -> AsyncIterator[bytes]:
+        nonlocal sent_bytes
+        while sent_bytes < 10 * MEGABYTES_16:
+            sent_bytes += 2**16
             yield b" " * 2**16
 
     for path, limit in (("/metrics/batch", MEGABYTES_16), ("/metrics", 2**20)):
-        sent = 0
-        answer = await service.http.post(path, content=endless())
+        sent_bytes = 0
+        answer = await service.http.post(path, content=endless_body())
         assert "content-length" not in answer.request.headers
         assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
-        assert sent == limit + 2**16
+        assert sent_bytes == limit + 2**16
 
 
 async def test_chunks(service: Service) -> None:
-    """A body in chunks is the body, wherever they are cut."""
+    """The borders of a body's chunks change nothing, even inside a character."""
 
-    async def one_by_one(body: bytes) -> AsyncIterator[bytes]:
+    async def bytes_of(body: bytes) -> AsyncIterator[bytes]:
         for position in range(len(body)):
             yield body[position : position + 1]
 
     body = '{"metric_name":"chunks é","value":3}\n{"metric_name":"chunks é","value":4}'.encode()
-    accepted(await service.http.post("/metrics/batch", content=one_by_one(body)), 2)
-    assert await sum_of(service, "chunks é") == 7
+    assert_accepted(await service.http.post("/metrics/batch", content=bytes_of(body)), 2)
+    assert await metric_sum(service, "chunks é") == 7
 
 
 async def test_half_a_surrogate_pair_spoils_its_own_row_only(service: Service) -> None:
-    """A text that JavaScript cut in the middle of an emoji costs one row, not the batch."""
+    """A text that JavaScript cut in the middle of an emoji rejects one row, not the batch."""
     for name, separator in (("array", b","), ("lines", b"\n")):
         rows = [
             b'{"event_name": "%s", "user_id": "u%d"}' % (name.encode(), number)
@@ -298,22 +298,25 @@ async def test_half_a_surrogate_pair_spoils_its_own_row_only(service: Service) -
         content = answer.json()
         assert (answer.status_code, content["accepted"], content["rejected"]) == (200, 2, 1)
         assert [error["index"] for error in content["errors"]] == [1]
-        listed = (await service.http.get("/events", params={"event_name": name})).json()
-        assert {event["user_id"] for event in listed["events"]} == {"u0", "u2"}
+        content = (await service.http.get("/events", params={"event_name": name})).json()
+        assert {event["user_id"] for event in content["events"]} == {"u0", "u2"}
 
 
 async def test_a_line_is_a_row_whether_its_neighbours_are_good_or_bad(service: Service) -> None:
-    """A row over two lines, or two in one line, are refused as lines, in any company."""
-    torn = b'{"metric_name": "torn",\n"value": 1}'
+    """A row over two lines, and two rows in one line, are rejected, next to any rows."""
+    split_row = b'{"metric_name": "torn",\n"value": 1}'
     twins = b'{"metric_name": "twin", "value": 1} {"metric_name": "twin", "value": 2}'
     good = b'{"metric_name": "single", "value": 1}'
-    for body, accepted, rejected in ((good + b"\n" + torn, 1, 2), (twins + b"\n" + good, 1, 1)):
+    for body, accepted, rejected in (
+        (good + b"\n" + split_row, 1, 2),
+        (twins + b"\n" + good, 1, 1),
+    ):
         content = (await service.post("/metrics/batch", body)).json()
         assert (content["accepted"], content["rejected"]) == (accepted, rejected)
 
 
 async def test_no_user_is_not_the_user_without_a_name(service: Service) -> None:
-    """A filter for an empty user id finds nothing, least of all events without a user."""
+    """A filter for an empty user id finds nothing, not even events without a user."""
     await service.post("/events", {"event_name": "anonymous"})
     query = '{events(where: {userId: {eq: ""}}) {totalCount}}'
     assert (await service.graphql(query))["data"] == {"events": {"totalCount": 0}}

@@ -1,4 +1,4 @@
-"""The memory of client ids alone: it may suspect a new id, but never takes an old one for new."""
+"""The Bloom filters of client ids: they may suspect a new id, but never miss an old one."""
 
 from typing import Final
 
@@ -12,80 +12,84 @@ from tests.harness.run_profile import short_or_long
 
 WORDS: Final = 2**14
 MEMORY: Final = WORDS * 32  # four filters of eight bytes a word
-BOUNDED = settings(deadline=None, max_examples=short_or_long(70, 200), print_blob=True)
+SETTINGS = settings(deadline=None, max_examples=short_or_long(70, 200), print_blob=True)
 
 ids = st.lists(st.one_of(st.integers(0, 40).map(str), st.text(max_size=3)), max_size=30)
 pauses = st.sampled_from([0, 1, 3_600_000, WINDOW_MS // 2, WINDOW_MS, WINDOW_MS + 1, 3 * WINDOW_MS])
 
 
-def numbered(start: int, number: int) -> list[str]:
-    """Make ids that are all different."""
+def make_ids(start: int, number: int) -> list[str]:
+    """Return different ids, numbered from `start`."""
     return [f"id-{n}" for n in range(start, start + number)]
 
 
 @given(steps=st.lists(st.tuples(ids, pauses), max_size=30), memory=st.sampled_from([1, MEMORY]))
-@BOUNDED
+@SETTINGS
 def test_no_id_of_the_last_week_is_ever_new(
     steps: list[tuple[list[str], int]], memory: int
 ) -> None:
-    """Whenever and in whatever company an id comes again within seven days, it is suspected."""
+    """An id that comes again within seven days, in any batch, is suspected."""
     now = 1_800_000_000_000
-    seen = RecentIds(memory)
-    added: dict[str, int] = {}
-    for some, pause in steps:
-        suspects = seen.add(hash_ids(some), now)
+    recent_ids = RecentIds(memory)
+    last_times: dict[str, int] = {}
+    for batch, pause in steps:
+        suspects = recent_ids.add(hash_ids(batch), now)
         assert suspects == sorted(set(suspects))
-        old = [n for n, one in enumerate(some) if now - added.get(one, -WINDOW_MS) <= WINDOW_MS]
+        old = [
+            n
+            for n, client_id in enumerate(batch)
+            if now - last_times.get(client_id, -WINDOW_MS) <= WINDOW_MS
+        ]
         assert set(old) <= set(suspects)
-        added |= dict.fromkeys(some, now)
+        last_times |= dict.fromkeys(batch, now)
         now += pause
 
 
-@given(some=ids)
-@BOUNDED
-def test_ids_of_one_batch_are_not_suspected_of_one_another(some: list[str]) -> None:
-    """An id that is twice in a batch, and was never there before, is new; afterwards it is not."""
-    seen = RecentIds(MEMORY)
-    assert seen.add(hash_ids(some), 0) == []
-    assert seen.add(hash_ids(some), 0) == list(range(len(some)))
+@given(batch=ids)
+@SETTINGS
+def test_ids_of_one_batch_are_not_suspected_of_one_another(batch: list[str]) -> None:
+    """A new id that is twice in a batch is not suspected; in the next batch it is."""
+    recent_ids = RecentIds(MEMORY)
+    assert recent_ids.add(hash_ids(batch), 0) == []
+    assert recent_ids.add(hash_ids(batch), 0) == list(range(len(batch)))
 
 
 @pytest.mark.parametrize("number", [1, 1_000, 100_000])
 def test_ids_that_share_a_word_are_all_remembered(number: int) -> None:
-    """However many ids of one batch fall into the same words, each of them is remembered."""
-    seen = RecentIds(1)
-    some = numbered(0, number)
-    seen.add(hash_ids(some), 0)
-    assert seen.add(hash_ids(some), 0) == list(range(number))
+    """The filter keeps every id of a batch, however many ids share a word."""
+    recent_ids = RecentIds(1)
+    batch = make_ids(0, number)
+    recent_ids.add(hash_ids(batch), 0)
+    assert recent_ids.add(hash_ids(batch), 0) == list(range(number))
 
 
 def test_ids_are_forgotten_in_the_end() -> None:
-    """A filter is kept until the last of its ids is a week old, and then makes room."""
-    seen = RecentIds(MEMORY)
+    """A filter is dropped when its youngest id is more than a week old."""
+    recent_ids = RecentIds(MEMORY)
     third = WINDOW_MS // 3
-    seen.add(hash_ids(["old"]), 0)
-    seen.add(hash_ids(["last of its filter"]), third)
-    assert seen.add(hash_ids(["young"]), third + 1) == []
-    assert seen.add(hash_ids(["x"]), third + WINDOW_MS) == []
-    assert seen.add(hash_ids(["old", "young"]), third + WINDOW_MS) == [0, 1]
-    assert seen.add(hash_ids(["y"]), 4 * WINDOW_MS) == []
-    assert seen.add(hash_ids(["old", "young", "x"]), 4 * WINDOW_MS) == []
+    recent_ids.add(hash_ids(["old"]), 0)
+    recent_ids.add(hash_ids(["last of its filter"]), third)
+    assert recent_ids.add(hash_ids(["young"]), third + 1) == []
+    assert recent_ids.add(hash_ids(["x"]), third + WINDOW_MS) == []
+    assert recent_ids.add(hash_ids(["old", "young"]), third + WINDOW_MS) == [0, 1]
+    assert recent_ids.add(hash_ids(["y"]), 4 * WINDOW_MS) == []
+    assert recent_ids.add(hash_ids(["old", "young", "x"]), 4 * WINDOW_MS) == []
 
 
 def test_memory_is_all_used_and_never_grows() -> None:
-    """Many ids at once, or few for long, get all of the filters; none takes more than it may."""
+    """Many ids at once, or few over weeks, use all of the memory and never more."""
     for memory in (MEMORY, MEMORY + 1, 2 * MEMORY - 1, 10**6, short_or_long(2**21, 2**24)):
         for pause, number in ((0, memory // 64), (WINDOW_MS // 7, 1000)):
-            seen = RecentIds(memory)
+            recent_ids = RecentIds(memory)
             sizes = set()
             for turn in range(20):
-                seen.add(hash_ids(numbered(turn * number, number)), turn * pause)
-                sizes.add(sum(each.words.nbytes for each in seen._filters))
+                recent_ids.add(hash_ids(make_ids(turn * number, number)), turn * pause)
+                sizes.add(sum(bloom_filter.words.nbytes for bloom_filter in recent_ids._filters))
             assert memory - 32 < max(sizes) <= memory
 
 
 def test_no_memory_without_ids() -> None:
-    """Who sends no ids pays nothing for those who do."""
+    """Without ids the filters take no memory."""
     assert RecentIds(2**40)._filters == []
 
 
@@ -93,15 +97,15 @@ def test_no_memory_without_ids() -> None:
     ("per_word", "rate", "turns"), [(2.0, 15 / 1_000_000, 4), (4.0, 15 / 10_000, 1)]
 )
 def test_new_ids_are_rarely_suspected(per_word: float, rate: float, turns: int) -> None:
-    """At these loads of the filter about as many new ids are taken for old ones as it says."""
+    """The rate of suspected new ids is within a factor of 3 of the filter's theory."""
     probes = 1_000_000
     suspects = 0
     for turn in range(turns):
-        seen = RecentIds(MEMORY)
-        filled = int(WORDS * (3 + per_word))  # three filters have their share, the last the rest
-        for start in range(0, filled, WORDS):
-            some = numbered(turn * 10_000_000 + start, min(WORDS, filled - start))
-            seen.add(hash_ids(some), 0)
-        suspects += len(seen.add(hash_ids(numbered(turn * 10_000_000 + filled, probes)), 0))
+        recent_ids = RecentIds(MEMORY)
+        id_count = int(WORDS * (3 + per_word))  # three filters have their share, the last the rest
+        for start in range(0, id_count, WORDS):
+            batch = make_ids(turn * 10_000_000 + start, min(WORDS, id_count - start))
+            recent_ids.add(hash_ids(batch), 0)
+        suspects += len(recent_ids.add(hash_ids(make_ids(turn * 10_000_000 + id_count, probes)), 0))
     expected = rate * probes * turns
     assert expected / 3 <= suspects <= expected * 3

@@ -1,4 +1,4 @@
-"""Client ids, and deletions, while the engine can't load what waits for it."""
+"""Client ids and deletions while the engine cannot load segments."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ LOAD_SERIES: Final = SERIES_STREAM.load("", 0).text
 async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While points can't be loaded, a series that may repeat them is refused."""
+    """While points can't be loaded, a series that may repeat them is unavailable."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     async with open_store(tmp_path / "data") as store:
         await await_stored_ids(store)
@@ -32,14 +32,14 @@ async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
                 raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
             return await write(statement)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(store.engine, "write", fail)
+        with monkeypatch.context() as patch:
+            patch.setattr(store.engine, "write", fail)
             await send(store, row("a"))
             await wait_until(lambda: store._loaders["metrics"].is_stuck)
             for ids in (("a",), ("b", "a")):
-                with pytest.raises(AnalyticsError) as refused:
+                with pytest.raises(AnalyticsError) as refusal:
                     await send_series(store, *ids)
-                assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
+                assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 5)
             assert (await send_series(store, "c")).points == 1
             assert (await send(store, row("d"))).points == 1
         await wait_until(lambda: not store.problems())
@@ -51,39 +51,39 @@ async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
 async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One segment of several is loaded again: ids of the others are not taken for new ones."""
+    """After one of several segments is loaded, the ids of the others still count as stored."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
-    broken, rest, series = (asyncio.Event() for _ in range(3))
+    engine_works, other_loads, series_loads = (asyncio.Event() for _ in range(3))
     async with open_store(tmp_path / "data") as store:
         await await_stored_ids(store)
         write, loads = store.engine.write, 0
 
-        async def choked(statement: Statement) -> int:
+        async def write_or_wait(statement: Statement) -> int:
             nonlocal loads
             if statement.text == LOAD_SERIES:
-                await series.wait()
+                await series_loads.wait()
             if statement.text == LOAD_METRICS:
-                if not broken.is_set():
+                if not engine_works.is_set():
                     raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
                 loads += 1
                 if loads > 1:
-                    await rest.wait()
+                    await other_loads.wait()
             return await write(statement)
 
-        monkeypatch.setattr(store.engine, "write", choked)
+        monkeypatch.setattr(store.engine, "write", write_or_wait)
         await send(store, row("first"))
         await send(store, row("x"))
         await wait_until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
-        again = asyncio.create_task(send_series(store, "x"))
+        resend = asyncio.create_task(send_series(store, "x"))
         await asyncio.sleep(0.05)
-        broken.set()
+        engine_works.set()
         await wait_until(lambda: loads > 1)
-        series.set()
-        await asyncio.wait([again], timeout=0.5)
-        rest.set()
-        results = await asyncio.gather(again, return_exceptions=True)
+        series_loads.set()
+        await asyncio.wait([resend], timeout=0.5)
+        other_loads.set()
+        results = await asyncio.gather(resend, return_exceptions=True)
         assert count_outcomes(list(results))[0] == 0
         assert sorted(await stored_keys(store)) == ["first", "s", "x"]
         await assert_counters_balance(store)
@@ -92,38 +92,38 @@ async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
 async def test_deletion_while_the_loader_recovers_is_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits in a journal when a deletion is asked for does not come back after it."""
+    """Rows that wait in a journal at a deletion do not come back after it."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 1)
-    broken, rest, series = (asyncio.Event() for _ in range(3))
+    engine_works, other_loads, series_loads = (asyncio.Event() for _ in range(3))
     async with open_store(tmp_path / "data") as store:
         await await_stored_ids(store)
         write, loads = store.engine.write, 0
 
-        async def choked(statement: Statement) -> int:
+        async def write_or_wait(statement: Statement) -> int:
             nonlocal loads
             if statement.text == LOAD_SERIES:
-                await series.wait()
+                await series_loads.wait()
             if statement.text == LOAD_METRICS:
-                if not broken.is_set():
+                if not engine_works.is_set():
                     raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
                 loads += 1
                 if loads > 1:
-                    await rest.wait()
+                    await other_loads.wait()
             return await write(statement)
 
-        monkeypatch.setattr(store.engine, "write", choked)
+        monkeypatch.setattr(store.engine, "write", write_or_wait)
         await send(store, row("first"))
         await send(store, row("x"))
         await wait_until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
-        everything = queries.delete(queries.metric_rows(PROJECT, "m"), 2**63)
-        deletion = asyncio.create_task(store.delete(everything))
+        all_rows = queries.delete(queries.metric_rows(PROJECT, "m"), 2**63)
+        deletion = asyncio.create_task(store.delete(all_rows))
         await asyncio.sleep(0.05)
-        broken.set()
+        engine_works.set()
         await wait_until(lambda: loads > 1)
-        series.set()
+        series_loads.set()
         await asyncio.wait([deletion], timeout=0.5)
-        rest.set()
+        other_loads.set()
         (result,) = await asyncio.gather(deletion, return_exceptions=True)
         assert sorted(await stored_keys(store)) == (["first", "s", "x"] if result else [])

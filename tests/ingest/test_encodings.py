@@ -1,4 +1,4 @@
-"""Encodings of bodies: a byte order mark is skipped, what is not UTF-8 is named."""
+"""Encodings of bodies: a byte order mark is skipped, an encoding other than UTF-8 is named."""
 
 import codecs
 import gzip
@@ -21,18 +21,18 @@ ROUTES: Final[dict[str, str]] = {
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("zipped", [False, True])
-async def test_byte_order_mark_is_skipped(service: Service, route: str, *, zipped: bool) -> None:
+@pytest.mark.parametrize("is_zipped", [False, True])
+async def test_byte_order_mark_is_skipped(service: Service, route: str, *, is_zipped: bool) -> None:
     """A UTF-8 byte order mark at the beginning of a body changes nothing."""
     body = codecs.BOM_UTF8 + ROUTES[route].encode()
-    headers = {"content-encoding": "gzip"} if zipped else {}
-    answer = await service.post(route, gzip.compress(body) if zipped else body, **headers)
+    headers = {"content-encoding": "gzip"} if is_zipped else {}
+    answer = await service.post(route, gzip.compress(body) if is_zipped else body, **headers)
     assert answer.status_code == 200, answer.text
     assert not answer.json().get("rejected")
 
 
 async def test_byte_order_mark_before_many_rows(service: Service) -> None:
-    """The first row of a large body of a known form is stored too, and has its name."""
+    """The first row of a large body with a known template is stored under its name."""
     body = b"\n".join([b'{"metric_name":"marked","value":1}'] * 200)
     for _ in range(2):
         answer = await service.post("/metrics/batch", codecs.BOM_UTF8 + body)
@@ -45,7 +45,7 @@ async def test_byte_order_mark_before_many_rows(service: Service) -> None:
     "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 )
 async def test_wide_encodings_are_named(service: Service, route: str, encoding: str) -> None:
-    """UTF-16 and UTF-32, with a byte order mark or without, are refused by their names."""
+    """The error of a UTF-16 or UTF-32 body names its encoding, with and without a mark."""
     before = await stored_totals(service)
     answer = await service.post(route, ROUTES[route].encode(encoding))
     error = first_error(answer)
@@ -58,7 +58,7 @@ async def test_wide_encodings_are_named(service: Service, route: str, encoding: 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman"])
 async def test_first_bad_byte_is_named(service: Service, route: str, encoding: str) -> None:
-    """What is not UTF-8 is refused with the first byte that is wrong: its offset, its value."""
+    """The error of a body that is not UTF-8 names the offset and value of the first bad byte."""
     before = await stored_totals(service)
     body = ROUTES[route].encode(encoding)
     row = body.split(b"\n")[0].strip(b"[]")
@@ -72,7 +72,7 @@ async def test_first_bad_byte_is_named(service: Service, route: str, encoding: s
 
 
 async def test_rows_in_other_encodings(service: Service) -> None:
-    """In a batch the row that is not UTF-8 is refused alone."""
+    """In a batch only the row that is not UTF-8 is rejected."""
     good, bad = b'{"metric_name":"latin","value":1}', b'{"metric_name":"lat\xedn","value":1}'
     for body in (b"\n".join((good, bad, good)), b"[" + b",".join((good, bad, good)) + b"]"):
         content = (await service.post("/metrics/batch", body)).json()
@@ -94,13 +94,13 @@ CHARSETS: Final[list[tuple[str, bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("content_type", "taken"), CHARSETS)
-async def test_charsets(service: Service, content_type: str, *, taken: bool) -> None:
-    """A charset other than UTF-8 is refused by name, whatever the bytes are."""
+@pytest.mark.parametrize(("content_type", "is_accepted"), CHARSETS)
+async def test_charsets(service: Service, content_type: str, *, is_accepted: bool) -> None:
+    """A charset other than UTF-8 is a 415, whatever the bytes are."""
     for route in ("/metrics", "/metrics/batch", "/metrics/series", "/events", "/events/batch"):
         body = ROUTES[route].replace("é", "e").encode()
         answer = await service.post(route, body, **{"content-type": content_type})
-        if taken:
+        if is_accepted:
             assert answer.status_code == 200, answer.text
         else:
             assert answer.status_code == 415
@@ -108,7 +108,7 @@ async def test_charsets(service: Service, content_type: str, *, taken: bool) -> 
 
 
 async def test_bytes_that_are_no_encoding(service: Service) -> None:
-    """Zero bytes in other places are bad JSON, not an encoding; so is an empty body with a mark."""
+    """Stray zero bytes, and a byte order mark alone, are bad JSON, not another encoding."""
     for body in (b"\0\0\0\0", b'{"a": "\0"}', codecs.BOM_UTF8, b"\0"):
         message = first_error(await service.post("/metrics", body))["message"]
         assert "UTF-16" not in message
@@ -117,8 +117,8 @@ async def test_bytes_that_are_no_encoding(service: Service) -> None:
 
 async def test_odd_text_survives(service: Service) -> None:
     """A byte order mark inside a text is a character like any other."""
-    sent: dict[str, Any] = {"event_name": "\ufeffinside", "properties": {"\ufeff": "\ufeff"}}
-    body = json.dumps(sent, ensure_ascii=False).encode()
+    row: dict[str, Any] = {"event_name": "\ufeffinside", "properties": {"\ufeff": "\ufeff"}}
+    body = json.dumps(row, ensure_ascii=False).encode()
     assert (await service.post("/events", body)).status_code == 200
     (event,) = (await get(service, "/events", event_name="\ufeffinside"))["events"]
     assert event["properties"] == {"\ufeff": "\ufeff"}

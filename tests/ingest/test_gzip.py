@@ -1,4 +1,4 @@
-"""Compressed bodies: what is unzipped, and what is refused before it costs anything."""
+"""Compressed bodies: gzip is accepted, bombs and damaged bodies are rejected early."""
 
 import functools
 import gzip
@@ -22,22 +22,22 @@ async def post(service: Service, body: bytes, path: str = "/metrics/batch") -> h
 
 
 async def test_every_door_unzips(service: Service) -> None:
-    """Whatever can be posted can be posted in gzip."""
+    """Every POST route takes gzip bodies."""
     event = b'{"event_name":"zipped"}'
-    question = b'{"query":"{health {status}}"}'
+    query = b'{"query":"{health {status}}"}'
     for path, body in (
         ("/metrics", LINE),
         ("/metrics/batch", LINE),
         ("/events", event),
         ("/events/batch", b"[" + event + b"]"),
-        ("/graphql", question),
+        ("/graphql", query),
     ):
         assert (await post(service, gzip.compress(body), path)).status_code == 200
     assert await stored_totals(service) == {"metrics": 2, "events": 2, "names": 1}
 
 
 async def test_members(service: Service) -> None:
-    """A gzip body of several members is their concatenation, wherever rows are cut."""
+    """A gzip body of several members is their concatenation, even if they split rows."""
     before = (await get(service, "/metrics/zipped"))["count"]
     whole = LINE * 1000
     cuts = [0, 1, 7, 7, 20_000, len(whole)]
@@ -49,17 +49,17 @@ async def test_members(service: Service) -> None:
 
 
 async def test_empty_members_by_the_hundred_thousand(service: Service) -> None:
-    """Members are read in one pass: 200,000 empty ones before a row are no more than slow."""
+    """Members are read in one pass: 200,000 empty members before a row are accepted."""
     body = gzip.compress(b"") * 200_000 + gzip.compress(LINE)
     assert (await post(service, body)).json()["accepted"] == 1
 
 
-@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
-async def test_truncated(service: Service, kept: float) -> None:
-    """A gzip body that ends in its middle is a 400; nothing of it is stored."""
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+async def test_truncated(service: Service, share: float) -> None:
+    """A truncated gzip body is a 400, and stores nothing."""
     before = await stored_totals(service)
     body = gzip.compress(LINE * 1000)
-    answer = await post(service, body[: int(len(body) * kept)])
+    answer = await post(service, body[: int(len(body) * share)])
     assert error_summary(answer) == (400, "BAD_REQUEST", None, None)
     assert first_error(answer)["message"] == "The gzip body is not whole."
     second = gzip.compress(LINE) + gzip.compress(LINE)[:-1]
@@ -68,7 +68,7 @@ async def test_truncated(service: Service, kept: float) -> None:
 
 
 def corrupt() -> dict[str, bytes]:
-    """Return bodies that are not gzip, or not any more."""
+    """Return bodies that are not gzip, or damaged gzip."""
     body = gzip.compress(LINE * 10)
     return {
         "plain": LINE,
@@ -77,15 +77,15 @@ def corrupt() -> dict[str, bytes]:
         "checksum": body[:-8] + bytes([body[-8] ^ 1]) + body[-7:],
         "length": body[:-4] + bytes([body[-4] ^ 1]) + body[-3:],
         "middle": body[:20] + bytes([body[20] ^ 255]) + body[21:],
-        "junk behind": body + b"junk",
-        "zeros behind": body + b"\0" * 512,
+        "junk after": body + b"junk",
+        "zeros after": body + b"\0" * 512,
         "twice": gzip.compress(body),
     }
 
 
 @pytest.mark.parametrize("kind", sorted(corrupt()))
 async def test_corrupt(service: Service, kind: str) -> None:
-    """A body that is not whole, valid gzip of rows is a 4xx; nothing of it is stored."""
+    """A body that is not valid gzip of rows is a 4xx, and stores nothing."""
     before = await stored_totals(service)
     answer = await post(service, corrupt()[kind])
     expected = (422, "BAD_USER_INPUT") if kind == "twice" else (400, "BAD_REQUEST")
@@ -110,7 +110,7 @@ def bombs() -> list[bytes]:
     ],
 )
 async def test_bomb(service: Service, path: str, limit: int) -> None:
-    """200 MB in 200 KB, as one member or as many, are a 413 that names the limit."""
+    """A bomb of 200 MB in 200 KB, as one member or many, is a 413 that names the limit."""
     for bomb in bombs():
         answer = await post(service, bomb, path)
         assert error_summary(answer) == (413, "PAYLOAD_TOO_LARGE", None, limit)
@@ -136,18 +136,18 @@ async def test_nothing(service: Service) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "gzip,br", "x" * 9000])
 async def test_other_encodings(service: Service, encoding: str) -> None:
-    """Any other encoding is a 415 that does not repeat the header at length."""
+    """Any other encoding is a 415 that repeats at most 40 characters of the header."""
     answer = await service.post("/metrics/batch", LINE, **{"content-encoding": encoding})
     assert error_summary(answer) == (415, "UNSUPPORTED_MEDIA_TYPE", None, None)
-    shown = f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or none."
-    assert first_error(answer)["message"] == shown
+    message = f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or none."
+    assert first_error(answer)["message"] == message
 
 
 @pytest.mark.parametrize("encoding", ["GZIP", " gzip ", "x-gzip"])
 async def test_names_of_gzip(service: Service, encoding: str) -> None:
-    """Names of encodings have no case; x-gzip is an old name of gzip."""
-    sent = {"content-encoding": encoding}
-    answer = await service.post("/metrics/batch", gzip.compress(LINE), **sent)
+    """Names of encodings ignore case; x-gzip is an old name of gzip."""
+    headers = {"content-encoding": encoding}
+    answer = await service.post("/metrics/batch", gzip.compress(LINE), **headers)
     assert answer.json()["accepted"] == 1
     identity = await service.post("/metrics/batch", LINE, **{"content-encoding": "Identity"})
     assert identity.json()["accepted"] == 1

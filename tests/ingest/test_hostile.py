@@ -1,4 +1,4 @@
-"""Bad input of every kind, through both doors: a refusal in the one shape, nothing stored."""
+"""Bad input of every kind, on both APIs: an error of the one shape, nothing stored."""
 
 import json
 from typing import Any
@@ -67,7 +67,7 @@ NO_ROW: dict[str, bytes] = {
 
 
 def for_route(body: bytes, route: str) -> bytes:
-    """Return an event's body, or what is the same for a metric."""
+    """Return an event's body as the body of a route, with a metric's fields if needed."""
     metric = body.replace(b'"event_name": ', b'"value": 1, "metric_name": ')
     return metric if route.startswith("/metrics") else body
 
@@ -75,7 +75,7 @@ def for_route(body: bytes, route: str) -> bytes:
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("kind", NO_JSON)
 async def test_bodies_that_are_no_json(service: Service, route: str, kind: str) -> None:
-    """A body that is not JSON is a 400, or the only row of a batch and bad; nothing is stored."""
+    """A body that is not JSON is a 400, or a batch's one bad row; nothing is stored."""
     before = await stored_totals(service)
     answer = await service.post(route, for_route(NO_JSON[kind], route))
     code = "BAD_USER_INPUT" if route.endswith("batch") else "BAD_REQUEST"
@@ -88,7 +88,7 @@ async def test_bodies_that_are_no_json(service: Service, route: str, kind: str) 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("kind", NO_ROW)
 async def test_bodies_that_are_no_row(service: Service, route: str, kind: str) -> None:
-    """JSON that is no row, and no rows, is a 422 that is short; nothing is stored."""
+    """JSON that is neither a row nor rows is a short 422; nothing is stored."""
     before = await stored_totals(service)
     answer = await service.post(route, NO_ROW[kind])
     assert first_error(answer)["extensions"]["code"] == "BAD_USER_INPUT"
@@ -97,7 +97,7 @@ async def test_bodies_that_are_no_row(service: Service, route: str, kind: str) -
 
 
 def texts(limit: int) -> list[object]:
-    """Return what a text of 1 to `limit` characters is not."""
+    """Return values that are no text of 1 to `limit` characters."""
     return [1, 1.5, True, [], ["m"], {}, {"a": "b"}, "", "x" * (limit + 1), "💥" * (limit + 1)]
 
 
@@ -151,7 +151,7 @@ GOOD: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize(("route", "field", "values"), FIELDS)
 async def test_fields(service: Service, route: str, field: str, values: list[object]) -> None:
-    """A value that a field does not take is a 422 that names the field, alone and in a batch."""
+    """An invalid value is a 422 that names the field, alone and in a batch."""
     before = await stored_totals(service)
     for value in values:
         row = {**GOOD[route], field: value}
@@ -182,7 +182,7 @@ WORDS = {
 async def test_fields_in_graphql(
     service: Service, route: str, field: str, values: list[object]
 ) -> None:
-    """The same values are a 422 in GraphQL (a double takes any integer that it can hold)."""
+    """The same values are a 422 in GraphQL, except integers that a double can hold."""
     before = await stored_totals(service)
     good = {WORDS.get(key, key): value for key, value in GOOD[route].items()}
     for value in values:
@@ -199,7 +199,7 @@ async def test_fields_in_graphql(
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "9" * 5000, "1" + "0" * 4299])
 async def test_numbers_that_no_double_holds(service: Service, number: str) -> None:
-    """A number beyond a double is refused as a value, as a time, and in properties (if so long)."""
+    """A number beyond a double is rejected as a value and a time; in properties by its length."""
     before = await stored_totals(service)
     text = number.encode()
     bodies = {
@@ -221,7 +221,7 @@ async def test_numbers_that_no_double_holds(service: Service, number: str) -> No
 
 @pytest.mark.parametrize("depth", [65, 500, 5000, 100_000])
 async def test_deep_properties(service: Service, depth: int) -> None:
-    """Properties nested too deeply are a 422 that names the limit, on both doors a refusal."""
+    """Properties nested too deeply are a 422 that names the limit, and an error in GraphQL."""
     before = await stored_totals(service)
     deep = b'{"a": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
     row = EVENT + b', "properties": ' + deep + b"}"
@@ -243,21 +243,21 @@ async def test_deep_properties(service: Service, depth: int) -> None:
 
 
 async def test_deepest_properties(service: Service) -> None:
-    """Properties as deep, as many, and as long as is allowed are stored, and come back equal."""
+    """Properties at the limits of depth, number and length are stored, and come back equal."""
     deep: Any = []
     for _ in range(62):
         deep = [deep]
     longest = {"text": "x" * (32_768 - len('{"text":""}'))}
-    many = {f"{'k' * 197}{n:03}": n % 10 for n in range(155)}
-    for properties in ({"deep": deep}, longest, {str(n): n for n in range(255)}, many):
-        sent = {"event_name": "most", "properties": properties}
-        assert (await service.post("/events", sent)).status_code == 200
-        found = (await service.http.get("/events?event_name=most&limit=1")).json()
-        assert found["events"][0]["properties"] == properties
+    widest = {f"{'k' * 197}{n:03}": n % 10 for n in range(155)}
+    for properties in ({"deep": deep}, longest, {str(n): n for n in range(255)}, widest):
+        row = {"event_name": "most", "properties": properties}
+        assert (await service.post("/events", row)).status_code == 200
+        answer = (await service.http.get("/events?event_name=most&limit=1")).json()
+        assert answer["events"][0]["properties"] == properties
 
 
 async def test_long_names_are_not_repeated(service: Service) -> None:
-    """What a refusal repeats of the input is short, however long the input is."""
+    """An error repeats only a short part of a long input."""
     long = "k" * 500_000
     for route in ("/metrics", "/events"):
         for row in ({**GOOD[route], long: 1}, {**GOOD[route], "tags": {long: 1}}, {long: long}):
@@ -288,7 +288,7 @@ HEADERS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("headers", HEADERS)
 async def test_headers(service: Service, headers: dict[str, str]) -> None:
-    """Headers that mean nothing here change nothing: a good request is done, a bad one refused."""
+    """Odd headers change nothing: a valid request succeeds, an invalid one is rejected."""
     good = msgspec.json.encode(GOOD["/metrics"])
     before = await stored_totals(service)
     assert (await service.post("/metrics", good, **headers)).status_code == 200

@@ -1,4 +1,4 @@
-"""Fingerprints of client ids: the same for the same id, however it came."""
+"""Hashes of client ids: equal for equal ids, in any batch and format."""
 
 from typing import Final
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from store.ingest.id_hashes import has_repeats, hash_ids, hash_ids_in_lines
 from tests.harness.run_profile import short_or_long
 
-BOUNDED = settings(deadline=None, max_examples=300, print_blob=True)
-MANY: Final = 100  # numpy's way; that of a few is another
+SETTINGS = settings(deadline=None, max_examples=300, print_blob=True)
+BATCH_IDS: Final = 100  # enough for the numpy path; few ids take another path
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 plain = st.text(
@@ -20,24 +20,24 @@ plain = st.text(
 )
 
 
-def alone(id_: str) -> int:
-    """Return the fingerprint of an id that came alone."""
+def hash_alone(id_: str) -> int:
+    """Return the hash of an id alone in its batch."""
     (number,) = hash_ids([id_]).tolist()
     return int(number)
 
 
 @given(ids=st.lists(texts, min_size=1, max_size=60))
-@BOUNDED
+@SETTINGS
 def test_an_id_has_one_in_any_company(ids: list[str]) -> None:
-    """Whether an id comes alone or with others, and whatever is around it, makes no difference."""
-    some = ids * (MANY // len(ids) + 1)
-    assert hash_ids(some).tolist() == [alone(id_) for id_ in some]
+    """An id has the same hash alone and in a batch, whatever the other ids are."""
+    batch = ids * (BATCH_IDS // len(ids) + 1)
+    assert hash_ids(batch).tolist() == [hash_alone(id_) for id_ in batch]
 
 
 @given(ids=st.lists(plain, min_size=1, max_size=60))
-@BOUNDED
+@SETTINGS
 def test_an_id_has_the_same_one_in_a_line(ids: list[str]) -> None:
-    """Cut out of a body of lines or not, an id's fingerprint is the same; other ids are not it."""
+    """An id has the same hash in a body of lines; other ids and texts of a line do not count."""
     lines = [
         {"id": id_, "metric_name": "id", "tags": {"xid": "id", "id:": "", "i": id_}} for id_ in ids
     ]
@@ -53,16 +53,22 @@ def test_an_id_has_the_same_one_in_a_line(ids: list[str]) -> None:
 
 @pytest.mark.parametrize("length", range(1, 42))
 def test_every_character_counts(length: int) -> None:
-    """Ids that differ in one character, or by one at the end, differ; so for any length."""
-    one = "a" * length
-    others = [f"{one[:n]}b{one[n + 1 :]}" for n in range(length)]
-    ids = [one, *others, f"{one}a", f"{one}b", *(one[:n] for n in range(length))]
+    """Ids of any length that differ in one character, or by one at the end, have other hashes."""
+    client_id = "a" * length
+    variants = [f"{client_id[:n]}b{client_id[n + 1 :]}" for n in range(length)]
+    ids = [
+        client_id,
+        *variants,
+        f"{client_id}a",
+        f"{client_id}b",
+        *(client_id[:n] for n in range(length)),
+    ]
     assert not has_repeats(hash_ids(ids))
-    assert not has_repeats(hash_ids(ids + [f"{n}" for n in range(MANY)]))
+    assert not has_repeats(hash_ids(ids + [f"{n}" for n in range(BATCH_IDS)]))
 
 
 def test_very_many_ids_are_all_different() -> None:
-    """Counted, as UUIDs are, or padded: 64 bits are enough for a million not to collide."""
+    """Many ids, counted, like UUIDs or padded, have no collision in 64 bits."""
     for form in ("{}", "{:032x}", "{:<200}", "événement-{}"):
         assert not has_repeats(
             hash_ids([form.format(number) for number in range(short_or_long(100_000, 1_000_000))])
@@ -70,9 +76,9 @@ def test_very_many_ids_are_all_different() -> None:
 
 
 def test_repeats_are_told() -> None:
-    """Two equal ids in a batch are told wherever they are, also those that share all but a word."""
-    ids = [f"{n:040}" for n in range(MANY)]
-    for place in range(MANY):
-        assert has_repeats(hash_ids([*ids, ids[place]]))
-        assert has_repeats(hash_ids([ids[place], ids[place]]))
+    """Two equal ids in a batch are detected anywhere, among ids that share all but a word."""
+    ids = [f"{n:040}" for n in range(BATCH_IDS)]
+    for index in range(BATCH_IDS):
+        assert has_repeats(hash_ids([*ids, ids[index]]))
+        assert has_repeats(hash_ids([ids[index], ids[index]]))
     assert not has_repeats(hash_ids([]))

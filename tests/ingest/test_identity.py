@@ -1,4 +1,4 @@
-"""Ids, names and instants: what a row is known by is what was sent, on every path."""
+"""Ids, names and instants of rows: each comes back as it was sent, on every path."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ NAMES = [
 
 
 async def test_ids_sort_by_time(service: Service) -> None:
-    """Ids of rows recorded one after the other sort in that order, across loads of the engine."""
+    """Ids of rows sort in the order of recording, across loads of the engine."""
     for path, key in (("/metrics", "metric"), ("/events", "event")):
         ids = []
         for number in range(30):
@@ -29,32 +29,32 @@ async def test_ids_sort_by_time(service: Service) -> None:
 
 
 async def test_ids_of_concurrent_requests(service: Service) -> None:
-    """Each of many concurrent requests gets the id that its own event is listed under."""
+    """Each of many concurrent requests gets the listed id of its own event."""
     await delete_all(service)
     rows = [{"event_name": "concurrent", "properties": {"n": n}} for n in range(50)]
     answers = await asyncio.gather(*(service.post("/events", row) for row in rows))
-    listed = (await get(service, "/events"))["events"]
-    given = {
+    events = (await get(service, "/events"))["events"]
+    properties = {
         answer.json()["event_id"]: row["properties"]
         for answer, row in zip(answers, rows, strict=True)
     }
-    assert {event["id"]: event["properties"] for event in listed} == given
-    assert len(given) == 50
+    assert {event["id"]: event["properties"] for event in events} == properties
+    assert len(properties) == 50
 
 
 async def test_names_in_paths(service: Service) -> None:
-    """Any name works in a path when it is percent-encoded, and is exactly itself."""
+    """Any name works in a path when it is percent-encoded, and finds exactly its metric."""
     await delete_all(service)
     rows = [{"metric_name": name, "value": number} for number, name in enumerate(NAMES)]
     await record(service, "/metrics", *rows)
     assert (await get(service, "/metrics"))["metrics"] == sorted(NAMES)
     for number, name in enumerate(NAMES):
-        found = await get(service, metric_path(name))
-        assert (found["metric_name"], found["count"], found["sum"]) == (name, 1, number)
+        answer = await get(service, metric_path(name))
+        assert (answer["metric_name"], answer["count"], answer["sum"]) == (name, 1, number)
 
 
 async def test_only_the_name_itself_is_meant(service: Service) -> None:
-    """A path with a line break behind a name is another name, and not to be deleted."""
+    """A path with a line break after a name is another name: reading and deletion are a 404."""
     await service.post("/metrics", {"metric_name": "mine", "value": 1})
     for path in ("/metrics/mine%0A", "/metrics/mine/", "/metrics/mine%0Amine", "/metrics/MINE"):
         assert error_summary(await service.http.get(path))[:2] == (404, "NOT_FOUND")
@@ -63,7 +63,7 @@ async def test_only_the_name_itself_is_meant(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("text", "expected"),
     [
         ('"2025-10-30T12:34:56.789Z"', "2025-10-30T12:34:56.789Z"),
         ('"2025-10-30T12:34:56Z"', "2025-10-30T12:34:56.000Z"),
@@ -79,24 +79,24 @@ async def test_only_the_name_itself_is_meant(service: Service) -> None:
         ("4102444799999", "2099-12-31T23:59:59.999Z"),
     ],
 )
-async def test_client_timestamp(service: Service, sent: str, kept: str) -> None:
+async def test_client_timestamp(service: Service, text: str, expected: str) -> None:
     """A client's instant, in RFC 3339 or epoch milliseconds, is kept to the millisecond in UTC."""
     for kind in ("metric", "event"):
-        body = f'{{"{kind}_name": "timed", "timestamp": {sent}, "value": 1}}'
+        body = f'{{"{kind}_name": "timed", "timestamp": {text}, "value": 1}}'
         if kind == "event":
             body = body.replace(', "value": 1', "")
         answer = await service.post(f"/{kind}s", body.encode())
-        assert answer.json()["timestamp"] == kept
+        assert answer.json()["timestamp"] == expected
     data = await ask(service, '{events(where: {name: {eq: "timed"}}) {nodes {id time}}}')
     event_id = answer.json()["event_id"]
-    assert {"id": event_id, "time": kept} in data["events"]["nodes"]
+    assert {"id": event_id, "time": expected} in data["events"]["nodes"]
 
 
-@pytest.mark.parametrize("sent", [-1, 4_102_444_800_000, "2100-01-01T00:00:00Z"])
-async def test_timestamp_out_of_range(service: Service, sent: object) -> None:
-    """An instant before 1970 or after 2099 is refused, however it is written."""
+@pytest.mark.parametrize("timestamp", [-1, 4_102_444_800_000, "2100-01-01T00:00:00Z"])
+async def test_timestamp_out_of_range(service: Service, timestamp: object) -> None:
+    """An instant before 1970 or after 2099 is rejected, as a number and as text."""
     for path, row in (("/metrics", {"metric_name": "t", "value": 1}), ("/events", {})):
         body = {"event_name": "t"} if path == "/events" else row
-        answer = await service.post(path, {**body, "timestamp": sent})
+        answer = await service.post(path, {**body, "timestamp": timestamp})
         assert error_summary(answer) == (422, "BAD_USER_INPUT", "timestamp", 4_102_444_799_999)
         assert first_error(answer)["message"] == "timestamp: must be from 1970 to 2099"

@@ -1,4 +1,4 @@
-"""Units of numeric timestamps: what is said, and what a number looks like if nothing is."""
+"""Units of numeric timestamps: the given unit, and the check of numbers without one."""
 
 import json
 from pathlib import Path
@@ -31,8 +31,8 @@ NUMBERS: Final = {
 HEADER: Final = "x-timestamp-precision"
 
 
-def shapes(number: object) -> list[tuple[str, bytes]]:
-    """Return a row with this time in every format that there is, with its path."""
+def bodies_with_time(number: object) -> list[tuple[str, bytes]]:
+    """Return a body with this time in every format, each with its path."""
     time = json.dumps(number)
     metric = f'{{"metric_name": "unit", "value": 1, "timestamp": {time}}}'
     event = f'{{"event_name": "unit", "timestamp": {time}}}'
@@ -45,8 +45,8 @@ def shapes(number: object) -> list[tuple[str, bytes]]:
     return [(path, body.encode()) for path, body in pairs]
 
 
-async def times(service: Service) -> set[str]:
-    """Return the times of all points and events that are stored, and delete them."""
+async def take_times(service: Service) -> set[str]:
+    """Return the times of all stored points and events, and delete the rows."""
     query = '{metric(name: "unit") {samples(range: {preset: ALL_TIME}) {nodes {time}}}}'
     points = (await ask(service, query))["metric"]["samples"]["nodes"]
     events = (await get(service, "/events", event_name="unit"))["events"]
@@ -56,28 +56,28 @@ async def times(service: Service) -> set[str]:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("place", ["parameter", "header", "both"])
-async def test_units(service: Service, unit: str, place: str) -> None:
-    """A number is read in the unit that parameter or header says, rounded down, in every format."""
-    query = f"?precision={unit}" if place != "header" else ""
-    headers = {HEADER: unit} if place != "parameter" else {}
-    for path, body in shapes(NUMBERS[unit]):
+@pytest.mark.parametrize("source", ["parameter", "header", "both"])
+async def test_units(service: Service, unit: str, source: str) -> None:
+    """A number is read in the unit of the parameter or header, rounded down, in every format."""
+    query = f"?precision={unit}" if source != "header" else ""
+    headers = {HEADER: unit} if source != "parameter" else {}
+    for path, body in bodies_with_time(NUMBERS[unit]):
         answer = await service.post(path + query, body, **headers)
         assert answer.status_code == 200, (path, answer.text)
         assert answer.json().get("rejected", 0) == 0
     moment = Instant(NUMBERS[unit] * 1000 // PER_SECOND[unit])
-    assert await times(service) == {rfc3339(moment)}
+    assert await take_times(service) == {rfc3339(moment)}
 
 
 @pytest.mark.parametrize("unit", UNITS)
 async def test_small_numbers_in_a_unit_are_meant(service: Service, unit: str) -> None:
-    """With a unit, a time soon after 1970 is taken as it is; so is a text, whatever the unit."""
+    """With a unit, a number soon after 1970 is accepted; a text is, whatever the unit."""
     for number in (0, 7 * PER_SECOND[unit], "1970-01-01T00:00:07Z", 7.0 * PER_SECOND[unit]):
-        for path, body in shapes(number):
+        for path, body in bodies_with_time(number):
             answer = await service.post(f"{path}?precision={unit}", body)
             assert answer.status_code == 200, (path, answer.text)
-    found = await times(service)
-    assert found == {"1970-01-01T00:00:00.000Z", "1970-01-01T00:00:07.000Z"}
+    times = await take_times(service)
+    assert times == {"1970-01-01T00:00:00.000Z", "1970-01-01T00:00:07.000Z"}
 
 
 BAD_NUMBERS: Final[list[tuple[str, object, str]]] = [
@@ -106,9 +106,9 @@ BAD_NUMBERS: Final[list[tuple[str, object, str]]] = [
 
 @pytest.mark.parametrize(("unit", "number", "reason"), BAD_NUMBERS)
 async def test_misleading_numbers(service: Service, unit: str, number: object, reason: str) -> None:
-    """A number that looks like another unit is refused, and the refusal names that unit."""
+    """A number that looks like another unit is rejected, and the error names that unit."""
     query = f"?precision={unit}" if unit else ""
-    for path, body in shapes(number):
+    for path, body in bodies_with_time(number):
         answer = await service.post(path + query, body)
         error = first_error(answer)
         assert answer.status_code == 422, path
@@ -123,7 +123,7 @@ async def test_misleading_numbers(service: Service, unit: str, number: object, r
     "unit", ["", "S", "sec", "seconds", "m", "n", "u", "µs", "s,ms", "x" * 999]
 )
 async def test_unknown_units(service: Service, path: str, unit: str) -> None:
-    """A unit that is none is refused by name, in the URL and in the header; nothing is stored."""
+    """An unknown unit, in the URL or the header, is a 422 that lists the units."""
     row = {("metric_name" if "metrics" in path else "event_name"): "none", "value": 1}
     answers = [await service.http.post(path, params={"precision": unit}, json=row)]
     if unit.isascii():
@@ -139,7 +139,7 @@ async def test_unknown_units(service: Service, path: str, unit: str) -> None:
     [("s", "ms", "'ms' and 's'"), ("s&precision=ms", "s", "given twice")],
 )
 async def test_contradictory_units(service: Service, query: str, header: str, reason: str) -> None:
-    """Two units that differ are refused, wherever they are given."""
+    """Two different units are rejected, in the URL and in the header."""
     row = {"metric_name": "none", "value": 1}
     answer = await service.post(f"/metrics?precision={query}", row, **{HEADER: header})
     assert error_summary(answer) == (422, "BAD_USER_INPUT", "precision", None)
@@ -147,7 +147,7 @@ async def test_contradictory_units(service: Service, query: str, header: str, re
 
 
 async def test_good_rows_are_kept_beside_other_units(service: Service) -> None:
-    """In a batch the row whose number looks like seconds is refused alone, by name and index."""
+    """In a batch only the row whose number looks like seconds is rejected, by index and field."""
     rows = [
         {"metric_name": "beside", "value": 1, "timestamp": NOON},
         {"metric_name": "beside", "value": 2, "timestamp": NOON // 1000, "id": "own"},
@@ -162,7 +162,7 @@ async def test_good_rows_are_kept_beside_other_units(service: Service) -> None:
 
 
 async def test_graphql_takes_no_numbers(service: Service) -> None:
-    """In GraphQL a time is a text: a number is refused with the row, and in a question."""
+    """In GraphQL a time is a text: a number rejects the row, and is an error in a query."""
     query = """mutation($t: DateTime) {recordMetrics(input: {metrics: [
         {name: "numbers", value: 1, time: $t}, {name: "numbers", value: 2}]
     }) {accepted errors {index field code message}}}"""
@@ -171,9 +171,9 @@ async def test_graphql_takes_no_numbers(service: Service) -> None:
         {"query": query, "variables": {"t": NOON}},
         {"query": query.replace("($t: DateTime)", "").replace("$t", str(NOON))},
     ):
-        recorded = (await service.post("/graphql", body)).json()["data"]["recordMetrics"]
-        (error,) = recorded["errors"]
-        assert recorded["accepted"] == 1
+        outcome = (await service.post("/graphql", body)).json()["data"]["recordMetrics"]
+        (error,) = outcome["errors"]
+        assert outcome["accepted"] == 1
         assert (error["index"], error["field"], error["code"]) == (0, "time", "BAD_USER_INPUT")
         assert "RFC 3339" in error["message"]
     query = "{events(range: {between: {from: 1767225600}}) {totalCount}}"
@@ -191,9 +191,9 @@ EDGES: Final = st.sampled_from([0, 1, 10**11 - 1, 10**11, NOON, MAX_TIME, MAX_TI
 )
 @settings(derandomize=True, deadline=None, max_examples=300)
 def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
-    """A body of a known form is taken and refused by the same rule as a body that is read."""
-    forms = TemplateCache()
-    forms.learn((LINE * 100 % ((NOON,) * 100)).encode())
+    """Matched and decoded bodies accept and reject times by the same rule."""
+    templates = TemplateCache()
+    templates.learn((LINE * 100 % ((NOON,) * 100)).encode())
     body = "".join(LINE % moments[n % len(moments)] for n in range(150)).encode()
 
     def outcome(read: Any) -> object:
@@ -205,16 +205,16 @@ def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
             (error.index, error.message) for error in batch.errors
         ]
 
-    known = outcome(lambda: forms.read_batch(METRIC, body, NOON, {}, unit))
-    assert known == outcome(lambda: read_batch(METRIC, body, NOON, {}, unit))
+    actual = outcome(lambda: templates.read_batch(METRIC, body, NOON, {}, unit))
+    assert actual == outcome(lambda: read_batch(METRIC, body, NOON, {}, unit))
 
 
 def test_replay_takes_old_times() -> None:
-    """A row that was accepted with a time soon after 1970, and set aside, can be replayed."""
+    """A row with a time soon after 1970 that was accepted, and set aside, can be replayed."""
     lines = [
         SetAsideLine(Path("1.ndjson"), n, b'{"metric_name":"m","value":1,"timestamp":%d}' % time)
         for n, time in enumerate((0, 5, NOON))
     ]
-    batch, left = read_set_aside(METRIC_STREAM, lines, NOON)
+    batch, errors = read_set_aside(METRIC_STREAM, lines, NOON)
     assert [row.timestamp for row in batch.rows] == [0, 5, NOON]
-    assert left == []
+    assert errors == []

@@ -1,4 +1,4 @@
-"""What is accepted comes back equal, through either door, whichever door it came through."""
+"""Round trips: accepted rows of either API come back equal on both."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from tests.harness.apis import EVENTS, METRICS, ask, canonical_json, get, metric
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=short_or_long(14, 40))
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=short_or_long(14, 40))
 CONTROLS = "".join(map(chr, [*range(32), 127]))
 ODD = [
     *("a b", " a", "a ", "a/b", "100%", "%41", "it's", '"', "\\", "\\n", "C:\\temp", "{p0:String}"),
@@ -32,7 +32,7 @@ ODD = [
     *("👩‍👩‍👧‍👦", "🏳️‍🌈", "\U0010ffff", "\ufffd", "\uffff", "日本語", "عربى", "Ω≈ç√", "ﬁ", "K", "ı"),
     *("null", "NULL", "NaN", "true", "0", "-1", "1e5", "batch", ".", "..", "*", "?", "#", "&", "+"),
 ]
-numbered = itertools.count()
+numbers = itertools.count()
 
 texts = st.text(alphabet=st.characters(codec="utf-8", exclude_characters=CONTROLS), min_size=1)
 names = st.one_of(texts.map(lambda text: text[:200]), st.sampled_from(ODD))
@@ -54,12 +54,12 @@ json_values = st.recursive(
 properties = st.dictionaries(st.one_of(st.text(max_size=50), names), json_values)
 objects = st.lists(properties.map(lambda value: dict(list(value.items())[:20])), max_size=12)
 
-counted: Counter[str] = Counter()
-"""How often each metric name was recorded, by all examples of this file."""
+recorded_counts: Counter[str] = Counter()
+"""Points of each metric name that the examples of this file recorded."""
 
 
-async def listed(service: Service, name: str) -> list[list[Any]]:
-    """Return the events of a name, oldest first, as either door lists them."""
+async def events_by_api(service: Service, name: str) -> list[list[Any]]:
+    """Return the events of a name, oldest first, from REST and from GraphQL."""
     rest = (await get(service, "/events", event_name=name, limit=1000))["events"]
     query = """
     query($name: String!) {events(where: {name: {eq: $name}}, first: 1000) {
@@ -70,43 +70,46 @@ async def listed(service: Service, name: str) -> list[list[Any]]:
 
 
 @given(batch=st.lists(names, min_size=1, max_size=25), by_rest=st.booleans())
-@BOUNDED
+@SETTINGS
 async def test_metric_names(service: Service, batch: list[str], by_rest: bool) -> None:
-    """Any name is stored as itself: listed, counted alone, and found, on both doors."""
+    """Any name is stored as itself: both APIs list it, count it alone, and find it."""
     if by_rest:
         await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in batch))
     else:
         await ask(service, METRICS, rows=[{"name": name, "value": 1} for name in batch])
-    counted.update(batch)
-    assert (await get(service, "/metrics"))["metrics"] == sorted(counted)
-    chosen = list(dict.fromkeys(batch))[:10]
-    variables = ", ".join(f"$n{index}: String!" for index in range(len(chosen)))
+    recorded_counts.update(batch)
+    assert (await get(service, "/metrics"))["metrics"] == sorted(recorded_counts)
+    metrics = list(dict.fromkeys(batch))[:10]
+    variables = ", ".join(f"$n{index}: String!" for index in range(len(metrics)))
     fields = " ".join(
         f'a{index}: metric(name: $n{index}) {{name query(range: {{last: "1d"}})'
         " {series {total {count}}}}"
-        for index in range(len(chosen))
+        for index in range(len(metrics))
     )
-    sent = {f"n{index}": name for index, name in enumerate(chosen)}
-    found = await ask(service, f"query({variables}) {{{fields}}}", **sent)
-    for index, name in enumerate(chosen):
-        expected = {"name": name, "query": {"series": [{"total": {"count": counted[name]}}]}}
-        assert found[f"a{index}"] == expected
-    for name in chosen[:3]:
+    names_by_variable = {f"n{index}": name for index, name in enumerate(metrics)}
+    answer = await ask(service, f"query({variables}) {{{fields}}}", **names_by_variable)
+    for index, name in enumerate(metrics):
+        expected = {
+            "name": name,
+            "query": {"series": [{"total": {"count": recorded_counts[name]}}]},
+        }
+        assert answer[f"a{index}"] == expected
+    for name in metrics[:3]:
         content = await get(service, metric_path(name))
-        assert (content["metric_name"], content["count"]) == (name, counted[name])
+        assert (content["metric_name"], content["count"]) == (name, recorded_counts[name])
 
 
 async def test_odd_names(service: Service) -> None:
     """Names that look like SQL, patterns, templates or other names are found as themselves only."""
     rows = [{"metric_name": f"odd {name}", "value": n} for n, name in enumerate(ODD)]
     await record(service, "/metrics", *rows)
-    counted.update(f"odd {name}" for name in ODD)
+    recorded_counts.update(f"odd {name}" for name in ODD)
     events = [{"event_name": name, "properties": {"n": n}} for n, name in enumerate(ODD)]
     await record(service, "/events", *events)
     query = """
     query($in: [String!]!) {events(where: {name: {in: $in}}, first: 1000) {nodes {name}}}"""
-    found = (await ask(service, query, **{"in": ODD}))["events"]["nodes"]
-    assert sorted(node["name"] for node in found) == sorted(ODD)
+    nodes = (await ask(service, query, **{"in": ODD}))["events"]["nodes"]
+    assert sorted(node["name"] for node in nodes) == sorted(ODD)
     for number, name in enumerate(ODD):
         content = await get(service, metric_path(f"odd {name}"))
         assert (content["count"], content["sum"]) == (1, number)
@@ -119,31 +122,31 @@ async def test_odd_names(service: Service) -> None:
 
 
 @given(batch=objects, by_rest=st.booleans())
-@BOUNDED
+@SETTINGS
 async def test_properties(service: Service, batch: list[dict[str, Any]], by_rest: bool) -> None:
     """Any JSON object comes back equal: nesting, types of numbers, big integers, any text."""
-    name = f"properties {next(numbered)}"
+    name = f"properties {next(numbers)}"
     batch = [{}, *batch]
     if by_rest:
         rows = [{"event_name": name, "properties": value} for value in batch]
         body = json.dumps(rows, ensure_ascii=False).encode()
         assert (await service.post("/events/batch", body)).json()["accepted"] == len(batch)
     else:
-        sent = [{"name": name, "properties": value} for value in batch]
-        body = json.dumps({"query": EVENTS, "variables": {"rows": sent}}).encode()
+        inputs = [{"name": name, "properties": value} for value in batch]
+        body = json.dumps({"query": EVENTS, "variables": {"rows": inputs}}).encode()
         data = (await service.post("/graphql", body)).json()
         assert data == {"data": {"recordEvents": {"accepted": len(batch)}}}
-    for events in await listed(service, name):
+    for events in await events_by_api(service, name):
         assert canonical_json([event["properties"] for event in events]) == canonical_json(batch)
 
 
 @given(batch=st.lists(st.tuples(names, names), min_size=1, max_size=20), by_rest=st.booleans())
-@BOUNDED
+@SETTINGS
 async def test_event_names_and_users(
     service: Service, batch: list[tuple[str, str]], by_rest: bool
 ) -> None:
     """Any name and any user come back equal, and a filter on them finds exactly those events."""
-    mark = str(next(numbered))
+    mark = str(next(numbers))
     if by_rest:
         rows = [
             {"event_name": name, "user_id": user, "properties": {"mark": mark}}
@@ -151,10 +154,10 @@ async def test_event_names_and_users(
         ]
         await record(service, "/events", *rows)
     else:
-        sent = [
+        inputs = [
             {"name": name, "userId": user, "properties": {"mark": mark}} for name, user in batch
         ]
-        await ask(service, EVENTS, rows=sent)
+        await ask(service, EVENTS, rows=inputs)
     name, user = batch[0]
     query = """
     query($name: String!, $user: String!) {
@@ -163,24 +166,24 @@ async def test_event_names_and_users(
       }
     }"""
     nodes = (await ask(service, query, name=name, user=user))["events"]["nodes"]
-    mine = [node for node in nodes if node["properties"].get("mark") == mark]
+    marked_nodes = [node for node in nodes if node["properties"].get("mark") == mark]
     assert {(node["name"], node["userId"]) for node in nodes} == {(name, user)}
-    assert len(mine) == batch.count((name, user))
-    for events in await listed(service, name):
+    assert len(marked_nodes) == batch.count((name, user))
+    for events in await events_by_api(service, name):
         users = [event["user_id"] for event in events if event["properties"].get("mark") == mark]
-        assert users == [user for named, user in batch if named == name]
+        assert users == [user for event_name, user in batch if event_name == name]
 
 
 @given(batch=st.lists(st.dictionaries(names, any_text, max_size=10), min_size=1, max_size=15))
-@BOUNDED
+@SETTINGS
 async def test_tags(service: Service, batch: list[dict[str, str]]) -> None:
-    """Tags are stored equal to what was sent, sorted by key, in the order of the rows."""
-    marks = [f"tags {next(numbered)}", f"tags {next(numbered)}"]
+    """Tags are stored as they were sent, sorted by key, in the order of the rows."""
+    marks = [f"tags {next(numbers)}", f"tags {next(numbers)}"]
     await record(
         service, "/metrics", *({"metric_name": marks[0], "value": 1, "tags": t} for t in batch)
     )
     await ask(service, METRICS, rows=[{"name": marks[1], "value": 1, "tags": t} for t in batch])
-    counted.update({mark: len(batch) for mark in marks})
+    recorded_counts.update({mark: len(batch) for mark in marks})
     for mark in marks:
         text = (
             "SELECT CAST(JSONExtractKeysAndValues(tags, 'String'), 'Map(String, String)') AS tags"
@@ -205,7 +208,7 @@ FLOATS = [
 
 
 def bits(value: float) -> bytes:
-    """Return a double bit by bit; a zero has no sign, as a sum of it has none."""
+    """Return the bits of a double; a zero has no sign, because a sum of zeros has none."""
     return struct.pack("<d", value + 0.0)
 
 
@@ -220,28 +223,28 @@ async def test_any_finite_value(service: Service, batch: list[float], by_rest: b
 
 
 async def test_values_at_the_edges(service: Service) -> None:
-    """The same for the values that printing and parsing get wrong most easily."""
+    """Values that printing and parsing often get wrong come back bit by bit."""
     for by_rest in (True, False):
         await check_values(service, FLOATS, by_rest=by_rest)
 
 
 async def check_values(service: Service, batch: list[float], *, by_rest: bool) -> None:
-    """Record each value under a name of its own, and ask both doors for it."""
-    marks = {f"value {next(numbered)}": value for value in batch}
+    """Record each value under its own name, and compare it on both APIs."""
+    marks = {f"value {next(numbers)}": value for value in batch}
     if by_rest:
         rows = [{"metric_name": mark, "value": value} for mark, value in marks.items()]
         await record(service, "/metrics", *rows)
     else:
         await ask(service, METRICS, rows=[{"name": m, "value": v} for m, v in marks.items()])
-    counted.update(dict.fromkeys(marks, 1))
+    recorded_counts.update(dict.fromkeys(marks, 1))
     fields = " ".join(
         f'a{index}: metric(name: "{mark}") {{query(range: {{last: "1d"}})'
         " {series {total {sum average: avg min max}}}}"
         for index, mark in enumerate(marks)
     )
-    found = await ask(service, f"{{{fields}}}")
+    answer = await ask(service, f"{{{fields}}}")
     for index, (mark, value) in enumerate(marks.items()):
-        (series,) = found[f"a{index}"]["query"]["series"]
+        (series,) = answer[f"a{index}"]["query"]["series"]
         rest = await get(service, metric_path(mark))
         for total in (series["total"], rest):
             for key in ("sum", "average", "min", "max"):
@@ -250,13 +253,13 @@ async def check_values(service: Service, batch: list[float], *, by_rest: bool) -
 
 
 @given(values=st.lists(st.integers(-(2**53) + 1, 2**53 - 1), min_size=1, max_size=15))
-@BOUNDED
+@SETTINGS
 async def test_integers(service: Service, values: list[int]) -> None:
     """An integer that is recorded comes back as the same integer, digit by digit."""
-    marks = {f"integer {next(numbered)}": value for value in values}
+    marks = {f"integer {next(numbers)}": value for value in values}
     rows = [{"metric_name": mark, "value": value} for mark, value in marks.items()]
     await record(service, "/metrics", *rows)
-    counted.update(dict.fromkeys(marks, 1))
+    recorded_counts.update(dict.fromkeys(marks, 1))
     for mark, value in list(marks.items())[:4]:
         answer = await service.http.get(metric_path(mark))
         assert f'"sum":{value},"average":{value},"min":{value},"max":{value},' in answer.text

@@ -1,4 +1,4 @@
-"""Every row is accounted for, at both doors."""
+"""Row counters per stream, on both APIs and in Prometheus."""
 
 from typing import Final
 
@@ -14,20 +14,20 @@ INGESTION: Final = """
 """
 
 
-async def figures(service: Service) -> dict[str, dict[str, float]]:
-    """Return the figures of each stream that Prometheus is told."""
+async def prometheus_values(service: Service) -> dict[str, dict[str, float]]:
+    """Return the Prometheus samples of each stream."""
     answer = await service.http.get("/internal/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    found: dict[str, dict[str, float]] = {}
+    values: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(answer.text):
         for sample in family.samples:
             name = sample.name.removeprefix("analytics_")
-            found.setdefault(sample.labels["stream"], {})[name] = sample.value
-    return found
+            values.setdefault(sample.labels["stream"], {})[name] = sample.value
+    return values
 
 
 async def test_each_row_is_in_one_place(service: Service) -> None:
-    """Good, bad, and repeated rows through both doors, single and many: the sums are right."""
+    """Each row, good, bad or repeated, single or in a batch, is counted as one outcome."""
     good = {"metric_name": "accounts", "value": 1, "id": "a-1"}
     await service.post("/metrics", good)
     await service.post("/metrics", good)
@@ -44,19 +44,19 @@ async def test_each_row_is_in_one_place(service: Service) -> None:
       { accepted duplicates rejected } }"""
     data = await ask(service, mutation)
     assert data["recordEvents"] == {"accepted": 2, "duplicates": 0, "rejected": 1}
-    await service.http.get("/dashboard")  # and so loaded
-    listed = {row["stream"]: row for row in (await ask(service, INGESTION))["ingestion"]}
+    await service.http.get("/dashboard")  # loads the rows
+    rows = {row["stream"]: row for row in (await ask(service, INGESTION))["ingestion"]}
     outcomes = {
         stream: tuple(row[name] for name in ("received", "stored", "duplicates", "rejected"))
-        for stream, row in listed.items()
+        for stream, row in rows.items()
     }
     assert outcomes == {"metrics": (9, 2, 2, 5), "series": (4, 3, 0, 1), "events": (3, 2, 0, 1)}
-    for stream, told in (await figures(service)).items():
-        row = listed[stream]
+    for stream, values in (await prometheus_values(service)).items():
+        row = rows[stream]
         assert row["pending"] == row["waiting"] == row["unavailable"] == row["setAside"] == 0
         assert row["loaded"] == row["stored"] + row["recovered"] == row["stored"]
-        for ours, theirs in (("received", "received"), ("setAside", "set_aside")):
-            assert told[f"rows_{theirs}_total"] == row[ours]
+        for field, sample_name in (("received", "received"), ("setAside", "set_aside")):
+            assert values[f"rows_{sample_name}_total"] == row[field]
         for name in ("stored", "duplicates", "rejected", "unavailable", "recovered", "loaded"):
-            assert told[f"rows_{name}_total"] == row[name]
-        assert told["rows_waiting"] == told["journal_bytes"] == told["set_aside_rows"] == 0
+            assert values[f"rows_{name}_total"] == row[name]
+        assert values["rows_waiting"] == values["journal_bytes"] == values["set_aside_rows"] == 0

@@ -1,4 +1,4 @@
-"""Sessions of events: recorded by either door, listed, and absent from what is older."""
+"""Sessions of events: recorded and listed by both APIs."""
 
 from tests.harness.apis import EVENTS as RECORD
 from tests.harness.apis import ask, delete_all, get, record
@@ -16,6 +16,6 @@ async def test_sessions_at_both_doors(service: Service) -> None:
     expected = {"graphql": "s2", "single": "s1", "rest": "s1", "none": None}
     data = await ask(service, "{events {nodes {name sessionId}}}")
     assert {node["name"]: node["sessionId"] for node in data["events"]["nodes"]} == expected
-    listed = (await get(service, "/events"))["events"]
-    assert {event["event_name"]: event.get("session_id") for event in listed} == expected
-    assert ["session_id" in event for event in listed] == [True, True, True, False]
+    events = (await get(service, "/events"))["events"]
+    assert {event["event_name"]: event.get("session_id") for event in events} == expected
+    assert ["session_id" in event for event in events] == [True, True, True, False]

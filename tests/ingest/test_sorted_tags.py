@@ -1,4 +1,4 @@
-"""Tags that an earlier version stored or left in its journal become what is written today."""
+"""Tags of an earlier version, stored or in its journal, which become sorted."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +16,8 @@ class _Tags(msgspec.Struct):
     tags: str
 
 
-def stored_form(tags: dict[str, str]) -> str:
-    """Return the one text of tags: sorted by the UTF-8 bytes of their keys."""
+def sorted_text(tags: dict[str, str]) -> str:
+    """Return the canonical text of tags: sorted by the UTF-8 bytes of their keys."""
     pairs = sorted(tags.items(), key=lambda pair: pair[0].encode())
     return msgspec.json.encode(dict(pairs)).decode() if tags else ""
 
@@ -34,13 +34,13 @@ ODD: Final[list[dict[str, str]]] = [
 ]
 
 
-def as_sent(tags: dict[str, str]) -> str:
-    """Return tags as an earlier version stored them, in the order in which they came."""
+def unsorted_text(tags: dict[str, str]) -> str:
+    """Return tags as an earlier version stored them: in the order of the request."""
     return msgspec.json.encode(tags).decode()
 
 
 async def test_stored_tags_are_sorted_by_the_migration(tmp_path: Path) -> None:
-    """Rows of an earlier version get the text that is written today; a second run is no harm."""
+    """The migration sorts the tags of stored rows, and can run twice."""
     files = sorted(FOLDER.glob("*.sql"))
     before = tmp_path / "migrations"
     before.mkdir()
@@ -55,15 +55,17 @@ async def test_stored_tags_are_sorted_by_the_migration(tmp_path: Path) -> None:
     async with open_engine(tmp_path / "store") as engine:
         await migrate(engine, before)
         for n, tags in enumerate(ODD):
-            await engine.write(Statement(row, {"tags": as_sent(tags), "n": 7 * 10**15 + n}))
+            await engine.write(Statement(row, {"tags": unsorted_text(tags), "n": 7 * 10**15 + n}))
         await migrate(engine)
         await engine.write(Statement(sort.rstrip().removesuffix(";")))
-        found = await engine.select(Statement("SELECT tags FROM metrics ORDER BY batch"), _Tags)
-    assert [row.tags for row in found] == [stored_form(tags) for tags in ODD]
+        stored_rows = await engine.select(
+            Statement("SELECT tags FROM metrics ORDER BY batch"), _Tags
+        )
+    assert [row.tags for row in stored_rows] == [sorted_text(tags) for tags in ODD]
 
 
 async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
-    """What an earlier version left in the journal is stored as it would be today."""
+    """Unsorted tags that an earlier version left in the journal are stored sorted."""
     data = tmp_path / "data"
     rows: list[dict[str, Any]] = [
         {"metric_name": "m", "value": 1, "tags": tags, "timestamp": NOON} for tags in ODD
@@ -74,5 +76,5 @@ async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
     )
     async with open_store(data) as store:
         statement = Statement("SELECT tags FROM metrics ORDER BY row", reads=("metrics",))
-        found = await store.select(statement, _Tags)
-    assert [row.tags for row in found] == [stored_form(tags) for tags in ODD]
+        stored_rows = await store.select(statement, _Tags)
+    assert [row.tags for row in stored_rows] == [sorted_text(tags) for tags in ODD]

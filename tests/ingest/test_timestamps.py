@@ -17,7 +17,7 @@ from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 from tests.oracle import rfc3339 as reference
 
-BOUNDED: Final = settings(derandomize=True, deadline=None, max_examples=12)
+SETTINGS: Final = settings(derandomize=True, deadline=None, max_examples=12)
 MIDNIGHT: Final = 1_767_225_600_000
 RECORD: Final = """
 mutation($rows: [EventInput!]!) {
@@ -25,8 +25,8 @@ mutation($rows: [EventInput!]!) {
 }"""
 
 
-def parsed(text: str) -> int | None:
-    """Return what the parser makes of a text."""
+def parse_or_none(text: str) -> int | None:
+    """Return the milliseconds that the parser reads from a text, or None."""
     try:
         return parse_rfc3339(text)
     except ValueError:
@@ -36,14 +36,14 @@ def parsed(text: str) -> int | None:
 @given(text=reference.TEXTS)
 @settings(derandomize=True, deadline=None, max_examples=short_or_long(1000, 3000))
 def test_parser_follows_the_grammar(text: str) -> None:
-    """The parser reads what the RFC's grammar admits, rounded down, and nothing else."""
-    assert parsed(text) == reference.milliseconds(text)
+    """The parser accepts exactly the RFC's grammar, and rounds down to milliseconds."""
+    assert parse_or_none(text) == reference.milliseconds(text)
 
 
 @pytest.mark.parametrize("text", reference.EDGE_CASES)
 def test_parser_follows_the_grammar_in_odd_cases(text: str) -> None:
-    """The same for the texts that parsers disagree on."""
-    assert parsed(text) == reference.milliseconds(text)
+    """The parser follows the grammar on texts where parsers disagree."""
+    assert parse_or_none(text) == reference.milliseconds(text)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_parser_follows_the_grammar_in_odd_cases(text: str) -> None:
     ],
 )
 async def test_reasons(service: Service, text: str, reason: str) -> None:
-    """Both APIs say what is wrong with a time, in the same words."""
-    sent = {"event_name": "reasons", "timestamp": text}
-    rest = first_error(await service.post("/events", sent))
+    """Both APIs name the error of a time in the same words."""
+    rest_row = {"event_name": "reasons", "timestamp": text}
+    rest = first_error(await service.post("/events", rest_row))
     row = [{"name": "reasons", "time": text}]
     graphql = first_error(
         await service.post("/graphql", {"query": RECORD, "variables": {"rows": row}})
@@ -71,55 +71,57 @@ async def test_reasons(service: Service, text: str, reason: str) -> None:
     assert reason in rest["message"]
     assert error["message"] == rest["message"].replace("timestamp", "time", 1)
     query = "query($t: DateTime!) {events(range: {between: {from: $t}}) {totalCount}}"
-    asked = first_error(await service.post("/graphql", {"query": query, "variables": {"t": text}}))
-    assert reason in asked["message"]
+    range_error = first_error(
+        await service.post("/graphql", {"query": query, "variables": {"t": text}})
+    )
+    assert reason in range_error["message"]
 
 
-def in_escapes(text: Any) -> str:
-    """Write a text as JSON in which every character is an escape."""
+def escape_all(text: Any) -> str:
+    """Return a text as a JSON string of escapes only."""
     units = text.encode("utf-16-be").hex()
     return '"' + "".join(f"\\u{units[n : n + 4]}" for n in range(0, len(units), 4)) + '"'
 
 
-def in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
+def read_in_bulk(kind: Any, name: str, texts: list[str]) -> list[list[int | None]]:
     """Read texts as the times of rows: as NDJSON and as an array, escaped and not."""
     rows: list[dict[str, Any]] = [
         {name: "n", "timestamp": text, "id": str(n)} for n, text in enumerate(texts)
     ]
     rows = [row | {"value": 1} for row in rows] if kind is METRIC else rows
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-    escaped = [
-        line.replace(json.dumps(row["timestamp"], ensure_ascii=False), in_escapes(row["timestamp"]))
+    escaped_lines = [
+        line.replace(json.dumps(row["timestamp"], ensure_ascii=False), escape_all(row["timestamp"]))
         for row, line in zip(rows, lines, strict=True)
     ]
-    found = []
-    for written in (lines, escaped):
-        for body in ("\n".join(written), f"[{','.join(written)}]"):
+    results = []
+    for row_texts in (lines, escaped_lines):
+        for body in ("\n".join(row_texts), f"[{','.join(row_texts)}]"):
             batch = read_batch(kind, body.encode(), NOON)
             times: list[int | None] = [None] * len(texts)
             for row in batch.rows:
                 times[int(row.id)] = row.timestamp
             assert {error.field for error in batch.errors} <= {"timestamp"}
-            found.append(times)
-    return found
+            results.append(times)
+    return results
 
 
 @given(texts=st.lists(reference.TEXTS.filter(lambda text: "\n" not in text), min_size=1))
 @settings(derandomize=True, deadline=None, max_examples=short_or_long(70, 200))
 def test_batches_are_read_as_single_rows_are(texts: list[str]) -> None:
-    """A time is the same in any company: alone, among good times, among bad ones."""
+    """A row's time is read equally alone, among good rows, and among bad rows."""
     expected = [reference.row_time(text) for text in texts]
     good = [text for text in texts if reference.row_time(text) is not None]
     for kind, name in ((EVENT, "event_name"), (METRIC, "metric_name")):
-        for times in in_bulk(kind, name, texts):
+        for times in read_in_bulk(kind, name, texts):
             assert times == expected
         if good:
-            for times in in_bulk(kind, name, good):
+            for times in read_in_bulk(kind, name, good):
                 assert times == [reference.row_time(text) for text in good]
 
 
-async def by_rest(service: Service, texts: list[str]) -> list[int | None]:
-    """Record an event for each text, one by one; return the times in the answers."""
+async def times_by_rest(service: Service, texts: list[str]) -> list[int | None]:
+    """Record an event for each text, one by one; return each answer's time, or None."""
     times = []
     for text in texts:
         answer = await service.post("/events", {"event_name": "one", "timestamp": text})
@@ -130,8 +132,10 @@ async def by_rest(service: Service, texts: list[str]) -> list[int | None]:
     return times
 
 
-async def by_graphql(service: Service, texts: list[str], *, literal: bool) -> list[int | None]:
-    """Record an event for each text in one request; return the times that are stored."""
+async def times_by_graphql(
+    service: Service, texts: list[str], *, literal: bool
+) -> list[int | None]:
+    """Record an event for each text in one request; return each stored time, or None."""
     await delete_all(service)
     count = len(texts)
     if literal:
@@ -143,24 +147,24 @@ async def by_graphql(service: Service, texts: list[str], *, literal: bool) -> li
             "query": RECORD.replace("($rows: [EventInput!]!)", "").replace("$rows", f"[{rows}]")
         }
     else:
-        sent = [{"name": "g", "properties": {"n": n}, "time": t} for n, t in enumerate(texts)]
-        body = {"query": RECORD, "variables": {"rows": sent}}  # type: ignore[dict-item]
+        inputs = [{"name": "g", "properties": {"n": n}, "time": t} for n, t in enumerate(texts)]
+        body = {"query": RECORD, "variables": {"rows": inputs}}  # type: ignore[dict-item]
     content = (await service.post("/graphql", body)).json()
     if data := content.get("data", {}).get("recordEvents"):
         errors = data["errors"]
     else:
         errors = content["errors"][0]["extensions"]["rows"]
     times: list[int | None] = [None] * count
-    listed = (await get(service, "/events", limit=1000))["events"]
-    for event in listed:
+    events = (await get(service, "/events", limit=1000))["events"]
+    for event in events:
         times[event["properties"]["n"]] = parse_rfc3339(event["timestamp"])
     assert {error["index"] for error in errors} == {n for n in range(count) if times[n] is None}
     assert {(error["field"], error["code"]) for error in errors} <= {("time", "BAD_USER_INPUT")}
     return times
 
 
-async def as_series(service: Service, texts: list[str]) -> list[int | None]:
-    """Record a series of one point for each text; return the times that are stored."""
+async def times_of_series(service: Service, texts: list[str]) -> list[int | None]:
+    """Record a series for each text; return each stored time, or None."""
     await delete_all(service)
     rows = [
         {"metric_name": f"s{n}", "timestamps": [NOON, text], "values": [1, 2]}
@@ -183,21 +187,21 @@ async def as_series(service: Service, texts: list[str]) -> list[int | None]:
 
 @given(texts=st.lists(reference.TEXTS, min_size=1, max_size=12))
 @example(texts=list(reference.EDGE_CASES))
-@BOUNDED
+@SETTINGS
 async def test_apis_agree(service: Service, texts: list[str]) -> None:
-    """REST and GraphQL store the same time for a text, or refuse that row alone, by its index."""
+    """REST and GraphQL store the same time for a text, or reject that row by its index."""
     expected = [reference.row_time(text) for text in texts]
-    assert await by_rest(service, texts) == expected
-    assert await by_graphql(service, texts, literal=False) == expected
-    assert await by_graphql(service, texts, literal=True) == expected
+    assert await times_by_rest(service, texts) == expected
+    assert await times_by_graphql(service, texts, literal=False) == expected
+    assert await times_by_graphql(service, texts, literal=True) == expected
     ahead = [text for text, time in zip(texts, expected, strict=True) if (time or 0) < NOON]
-    assert await as_series(service, ahead) == [reference.row_time(text) for text in ahead]
+    assert await times_of_series(service, ahead) == [reference.row_time(text) for text in ahead]
 
 
-async def asked_from(service: Service, text: str, to: str) -> list[str | None]:
-    """Ask for a time from a text on, in every way; return the begin of the range in the answers."""
+async def range_starts(service: Service, text: str, end: str) -> list[str | None]:
+    """Query a range from a text on, in three ways; return the start in each answer, or None."""
     query = f"""query($t: DateTime!) {{
-        eventTrend(range: {{between: {{from: $t, to: "{to}"}}}}) {{meta {{range {{from}}}}}}
+        eventTrend(range: {{between: {{from: $t, to: "{end}"}}}}) {{meta {{range {{from}}}}}}
     }}"""
     literal = query.replace("($t: DateTime!)", "").replace("$t", json.dumps(text))
     answers = [
@@ -207,28 +211,28 @@ async def asked_from(service: Service, text: str, to: str) -> list[str | None]:
             "/graphql", params={"query": query, "variables": json.dumps({"t": text})}
         ),
     ]
-    found: list[str | None] = []
+    starts: list[str | None] = []
     for answer, field in zip(answers, ("t", "from", "t"), strict=True):
         content = answer.json()
         if "errors" in content:
             assert first_error(answer)["extensions"]["code"] == "BAD_USER_INPUT"
             assert first_error(answer)["extensions"]["field"] == field
-            found.append(None)
+            starts.append(None)
         else:
-            found.append(content["data"]["eventTrend"]["meta"]["range"]["from"])
-    return found
+            starts.append(content["data"]["eventTrend"]["meta"]["range"]["from"])
+    return starts
 
 
 @given(text=reference.TEXTS)
 @settings(derandomize=True, deadline=None, max_examples=60)
 async def test_questions_read_the_same(service: Service, text: str) -> None:
-    """A range reads a text as a row does: as a literal, as a variable, in a URL."""
+    """A range reads a text as a row does, as a literal, as a variable and in a URL."""
     moment = reference.row_time(text)
     if moment is None and reference.milliseconds(text) is not None:
         return  # before 1970 and after 2099 there are no rows, but there may be ranges
     expected = None if moment is None else rfc3339(Instant(moment))
-    to = rfc3339(Instant((moment or 0) + 3_600_000))
-    assert set(await asked_from(service, text, to)) == {expected}
+    end = rfc3339(Instant((moment or 0) + 3_600_000))
+    assert set(await range_starts(service, text, end)) == {expected}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +240,7 @@ async def test_questions_read_the_same(service: Service, text: str) -> None:
 )
 @pytest.mark.parametrize("test", ["gt", "gte", "lt", "lte"])
 async def test_filters_refuse_what_rows_refuse(service: Service, test: str, text: object) -> None:
-    """A filter on time refuses what is no instant, by its variable; its neighbour is answered."""
+    """A time filter's error names the variable that is no instant; other fields are answered."""
     query = f"""query($t: DateTime) {{
         bad: events(where: {{time: {{{test}: $t}}}}) {{totalCount}}
         good: events {{totalCount}}
@@ -249,7 +253,7 @@ async def test_filters_refuse_what_rows_refuse(service: Service, test: str, text
 
 
 def test_every_input_refuses_unreadable_instants() -> None:
-    """No input but those of rows, and no argument, is handed a DateTime that is none."""
+    """Inputs with a DateTime reject texts that are no instant, except the inputs of rows."""
     from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type  # noqa: PLC0415
 
     from api.graphql.schema import schema  # noqa: PLC0415
@@ -283,7 +287,7 @@ FLOATS: Final = [
 
 @pytest.mark.parametrize(("number", "moment"), FLOATS)
 async def test_integral_floats(service: Service, number: str, moment: int | None) -> None:
-    """Milliseconds may be written with a point or an exponent; a fraction of one is refused."""
+    """Milliseconds may have a point or an exponent; a fraction of a millisecond is rejected."""
     row = f'{{"metric_name": "floats", "value": 1, "timestamp": {number}}}'.encode()
     answers = [await service.post("/metrics", row)]
     answers += [await service.post("/metrics/batch", body) for body in (row, b"[" + row + b"]")]
@@ -300,7 +304,7 @@ async def test_integral_floats(service: Service, number: str, moment: int | None
 
 
 async def test_series_of_texts(service: Service) -> None:
-    """The times of a series may be texts and numbers, mixed."""
+    """The times of a series may mix texts and numbers."""
     await delete_all(service)
     times = ["2026-01-01T00:00:00Z", MIDNIGHT + 1, "2026-01-01T02:00:00.0029+02:00", MIDNIGHT + 3.0]
     row = {"metric_name": "mixed", "timestamps": times, "values": [1, 2, 3, 4]}
@@ -308,5 +312,5 @@ async def test_series_of_texts(service: Service) -> None:
         assert (await service.post("/metrics/series", body)).json()["accepted"] == 4
     query = """{metric(name: "mixed") {samples(range: {preset: ALL_TIME}) {nodes {time value}}}}"""
     nodes = (await ask(service, query))["metric"]["samples"]["nodes"]
-    found = sorted((parse_rfc3339(node["time"]), node["value"]) for node in nodes)
-    assert found == sorted((MIDNIGHT + n, n + 1) for n in range(4) for _ in range(2))
+    samples = sorted((parse_rfc3339(node["time"]), node["value"]) for node in nodes)
+    assert samples == sorted((MIDNIGHT + n, n + 1) for n in range(4) for _ in range(2))
