@@ -39,7 +39,7 @@ def _needs_no_service(item: pytest.Item) -> bool:
     values = vars(item.module).values()
     imported = {value.__name__ for value in values if isinstance(value, ModuleType)}
     imported |= {getattr(value, "__module__", "") for value in values}
-    starts = imported & _STARTERS or "running" in vars(item.module)
+    starts = imported & _STARTERS or "run_service" in vars(item.module)
     return not starts and "service" not in item.fixturenames
 
 

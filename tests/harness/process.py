@@ -15,6 +15,8 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
+from tests.harness.forked_service import ForkedService
+
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 SERVE: Final = (sys.executable, "app.py")
 
@@ -54,13 +56,16 @@ class Process:
     def __init__(
         self,
         data: Path,
-        command: Sequence[str] = SERVE,
+        command: Sequence[str] = (),
         *,
         port: int | None = None,
         folder: Path = ROOT,
         settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Start the command in `folder`, on `data` and a free port, with more settings."""
+        """Start a command in `folder`, on `data` and a free port, with more settings.
+
+        Without a command it is `python app.py`, forked instead of executed.
+        """
         self.port = port or free_port()
         self.log = data.with_name(f"{data.name}.log")
         environment = {
@@ -68,20 +73,30 @@ class Process:
         }
         own_settings = {"PORT": str(self.port), "HOST": "127.0.0.1", "ANALYTICS_DATA": str(data)}
         self._began = time.monotonic()
+        environment |= own_settings | dict(settings)
+        self._popen: subprocess.Popen[bytes] | ForkedService
+        if command:
+            self._popen = self._execute(command, folder, environment)
+        else:
+            self._popen = ForkedService(self.log, environment)
+        self.pid = self._popen.pid
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False
+        )
+
+    def _execute(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment | own_settings | dict(settings),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.pid = self._popen.pid
-        self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False
-        )
 
     def __enter__(self) -> Self:
         """Return the process, which may not be ready yet."""
