@@ -13,6 +13,7 @@ from typing import Final
 from store.engine import Engine, EngineError
 from store.ingest.streams import STREAMS
 from store.query.sql import Statement
+from tests.harness.clock import ManualClock
 from tests.harness.stores import LIMITS
 
 NO_FSYNC: Final = (
@@ -23,6 +24,20 @@ LOADS: Final = {stream.load("", 0).text for stream in STREAMS}
 
 class ProcessKilledError(BaseException):
     """The error of a system call in a dead process: nothing catches it."""
+
+
+class FailingSync:
+    """Stands in front of fdatasync: the calls with these numbers (from 1) fail as a bad disk."""
+
+    def __init__(self, *failing: int) -> None:
+        self.failing = set(failing)
+        self.calls = 0
+
+    def __call__(self, fd: int) -> None:
+        self.calls += 1
+        if self.calls in self.failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        os.fdatasync(fd)
 
 
 class Faults:
@@ -148,3 +163,16 @@ class FaultyEngine(Engine):
             } | {halving}
             await asyncio.shield(halving)
         raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
+
+
+class Bench:
+    """Where the machines run, one after the other: the loop, the engine, and folders."""
+
+    def __init__(self, runner: asyncio.Runner, folder: Path, wall: ManualClock) -> None:
+        """Use `folder`."""
+        self.runner = runner
+        self.wall = wall
+        self.folder = folder
+        self.faults = Faults(folder)
+        self.engine = FaultyEngine(folder / "engine", self.faults)
+        self.runs = self.steps = 0

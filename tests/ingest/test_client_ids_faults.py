@@ -19,6 +19,7 @@ from store.ingest.outcomes import Original, RecordOutcome
 from store.loader import Loader
 from store.store import Store
 from tests.harness.clock import HOUR, ManualClock
+from tests.harness.fault_injection import FailingSync
 from tests.harness.resends import await_stored_ids, count_outcomes, row, send, send_series
 from tests.harness.stores import (
     LIMITS,
@@ -30,7 +31,6 @@ from tests.harness.stores import (
     table_counts,
     wait_until,
 )
-from tests.store.test_journal import FailingSync
 
 SYNC: Final = "store.journal.journal._sync_data"
 WEEK: Final = 7 * 24  # hours for which an id is remembered, as the README promises

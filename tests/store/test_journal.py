@@ -19,6 +19,7 @@ from store.journal.journal import Journal
 from store.journal.row_ids import BatchNumbers, Position
 from store.loader import Loader
 from tests.harness import stores
+from tests.harness.fault_injection import FailingSync
 from tests.harness.stores import journal_lines, open_journal, open_store, record, stored_keys
 
 _SYNC = "store.journal.journal._sync_data"
@@ -42,20 +43,6 @@ class HeldSync:
     async def reached(self) -> None:
         """Return when the next call waits."""
         assert await asyncio.to_thread(self.entered.acquire, timeout=30)
-
-
-class FailingSync:
-    """Stands in front of fdatasync: the calls with these numbers (from 1) fail as a bad disk."""
-
-    def __init__(self, *failing: int) -> None:
-        self.failing = set(failing)
-        self.calls = 0
-
-    def __call__(self, fd: int) -> None:
-        self.calls += 1
-        if self.calls in self.failing:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        os.fdatasync(fd)
 
 
 async def append(to: Journal, *names: str) -> Position:
