@@ -1,4 +1,4 @@
-"""The command line, and what stops the service before it serves: one line that says what to do."""
+"""The command line, and errors at the start: each is one line with its remedy."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_envi
 from tests.faults.disks import mount_in_memory
 from tests.harness.process import ROOT, SERVE, Process, free_port
 
-# As root without CAP_NET_BIND_SERVICE (10), which PR_CAPBSET_DROP (24) takes from what it starts.
+# PR_CAPBSET_DROP (24) takes CAP_NET_BIND_SERVICE (10) from the program that this one starts.
 WITHOUT_PORTS = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(24, 10, 0, 0, 0)
@@ -21,8 +21,8 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-def said(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the service with arguments until it ends by itself."""
+def run_to_end(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the service with arguments until its end."""
     return subprocess.run(
         [*SERVE, *arguments],
         cwd=ROOT,
@@ -34,8 +34,8 @@ def said(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def one_line(process: Process) -> str:
-    """Return the reason for which a process ended, which is one line and no traceback."""
+def error_line(process: Process) -> str:
+    """Return the error that ended a process; fail unless it is one line without a traceback."""
     assert process.wait() == 3, process.output()
     assert "Traceback" not in process.output()
     reasons = [
@@ -47,19 +47,19 @@ def one_line(process: Process) -> str:
 
 
 def test_help_names_every_setting() -> None:
-    """`--help` has each option with its variable and default, on stdout, and ends with 0."""
-    shown = said("--help")
-    assert (shown.returncode, shown.stderr) == (0, "")
-    text = " ".join(shown.stdout.split())
+    """`--help` prints each option with its variable and default on stdout, and exits with 0."""
+    result = run_to_end("--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    text = " ".join(result.stdout.split())
     for setting in SETTINGS:
         assert f"{setting.option} VALUE" in text
         assert f"[{setting.variable}; default: {setting.default}]" in text
 
 
 def test_version_is_declared_once() -> None:
-    """`--version` says what the wheel and OpenAPI say."""
-    shown = said("--version")
-    assert (shown.returncode, shown.stdout) == (0, f"analytics-service {VERSION}\n")
+    """`--version` prints the version, which no other file repeats."""
+    result = run_to_end("--version")
+    assert (result.returncode, result.stdout) == (0, f"analytics-service {VERSION}\n")
     for file in ("pyproject.toml", "package.json", "app.py", "server.py"):
         assert VERSION not in (ROOT / file).read_text(), file
 
@@ -77,22 +77,22 @@ def test_version_is_declared_once() -> None:
     ],
 )
 def test_unknown_options_are_refused(argument: str, hint: str) -> None:
-    """An option that there is not ends the start with 2, one line, and what was probably meant."""
-    shown = said(argument)
-    assert (shown.returncode, shown.stdout) == (2, "")
-    (line,) = shown.stderr.splitlines()
+    """An unknown option ends the start with 2 and one line that suggests a similar option."""
+    result = run_to_end(argument)
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith(f"analytics-service: {hint}")
 
 
 def test_invalid_option_is_named_as_it_was_given() -> None:
-    """The refusal of a value names the option when that is where it came from."""
-    shown = said("--port", "x", PORT="3011")
-    assert shown.returncode == 2
-    assert "--port must be a number from 1 to 65535, not 'x'" in shown.stderr
+    """The error of an invalid value names the option if the value came from it."""
+    result = run_to_end("--port", "x", PORT="3011")
+    assert result.returncode == 2
+    assert "--port must be a number from 1 to 65535, not 'x'" in result.stderr
 
 
 def test_options_win_over_the_environment(tmp_path: Path) -> None:
-    """`--port`, `--host` and `--data` are obeyed, whatever the variables say."""
+    """`--port`, `--host`, `--data` and `--root-path` override their variables."""
     port = free_port()
     data = tmp_path / "here"
     options = ("--port", str(port), "--host=127.0.0.1", "--data", str(data), "--root-path", "/a")
@@ -116,31 +116,31 @@ def test_options_reach_the_process_that_reload_starts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.variable)
 def test_empty_variable_counts_as_none(setting: object) -> None:
-    """`PORT=` is what many tools pass on for a variable that is not set."""
+    """An empty variable gives the default: many tools pass `PORT=` for an unset variable."""
     assert from_environment({getattr(setting, "variable", ""): ""}) == Settings()
 
 
-def test_defaults_are_those_that_are_shown() -> None:
-    """What help shows as the default reads as the default."""
+def test_defaults_are_those_of_the_help() -> None:
+    """The default in the help text parses to the default of the setting."""
     for setting in SETTINGS:
         if setting.default != "none":
-            shown = from_environment({setting.variable: setting.default})
-            assert shown == Settings()
+            result = from_environment({setting.variable: setting.default})
+            assert result == Settings()
     with pytest.raises(InvalidSettingError, match="--env must be development or production"):
         from_environment({"ANALYTICS_ENV": "production"}, {"production": "x"})
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "1.2.3", "::ffff"])
 def test_host_that_cant_be_listened_on(tmp_path: Path, host: str) -> None:
-    """An address of another machine, or none at all, names HOST; the store is not touched."""
+    """The error of a foreign or invalid address names HOST; the store is not touched."""
     with Process(tmp_path / "data", settings={"HOST": host}) as service:
-        assert re.match(r"HOST '.+' .* set HOST or --host", one_line(service))
+        assert re.match(r"HOST '.+' .* set HOST or --host", error_line(service))
         assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", "::1"])  # noqa: S104 - tested
 def test_port_in_use_names_the_port(tmp_path: Path, host: str) -> None:
-    """Whatever address it is in use on."""
+    """The error of a port in use names the port and the address, on any kind of address."""
     family = socket.AF_INET6 if host == "::1" else socket.AF_INET
     with socket.socket(family) as owner:
         try:
@@ -150,43 +150,43 @@ def test_port_in_use_names_the_port(tmp_path: Path, host: str) -> None:
         owner.listen()
         port = owner.getsockname()[1]
         with Process(tmp_path / "data", port=port, settings={"HOST": host}) as service:
-            line = one_line(service)
+            line = error_line(service)
             assert line.startswith(f"Port {port} is in use on {host} (address already in use)")
             assert "set PORT or --port" in line
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can drop a capability")
 def test_port_that_is_not_allowed(tmp_path: Path) -> None:
-    """A port below 1024 names PORT when this user may not have it."""
+    """The error of a port below 1024 without the right for it names PORT."""
     floor = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if not floor.exists() or int(floor.read_text()) <= 80:
-        pytest.skip("here everybody may have port 80")
+        pytest.skip("every user may have port 80 here")
     with Process(
         tmp_path / "data", (sys.executable, "-c", WITHOUT_PORTS, *SERVE), port=80
     ) as service:
-        assert "Port 80 is not allowed for this user; set PORT or --port" in one_line(service)
+        assert "Port 80 is not allowed for this user; set PORT or --port" in error_line(service)
 
 
 def test_data_folder_that_is_a_file(tmp_path: Path) -> None:
-    """One line names the folder, the reason and ANALYTICS_DATA."""
+    """The error of a data folder that is a file names it, the reason and ANALYTICS_DATA."""
     data = tmp_path / "data"
     data.write_text("")
     for folder in (data, data / "below"):
         with Process(tmp_path / "log", settings={"ANALYTICS_DATA": str(folder)}) as service:
-            line = one_line(service)
+            line = error_line(service)
             assert line.startswith(f"The data folder {folder} can't be used (")
             assert "ANALYTICS_DATA must name a folder that this user can write to" in line
         (tmp_path / "log.log").unlink()
 
 
 def test_data_folder_that_cant_be_written(tmp_path: Path) -> None:
-    """A read-only place is refused in one line; so is a store folder there."""
+    """The error of a read-only data folder, or store folder, is one line that names it."""
     for settings in (
         {"ANALYTICS_DATA": "/proc/analytics"},
         {"ANALYTICS_STORE": "chdb:///proc/analytics/store"},
     ):
         with Process(tmp_path / "data", settings=settings) as service:
-            line = one_line(service)
+            line = error_line(service)
             assert "can't be used" in line
             assert "/proc/analytics" in line
         (tmp_path / "data.log").unlink()
@@ -194,18 +194,18 @@ def test_data_folder_that_cant_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["4k", "64k", "200k"])
 def test_full_disk_at_the_start(tmp_path: Path, size: str) -> None:
-    """A disk without space is named in one line, whoever finds out first."""
+    """The error of a full disk is one line that names ANALYTICS_DATA, at any step of the start."""
     with mount_in_memory(tmp_path / "disk", size):
         data = tmp_path / "disk" / "data"
         with Process(tmp_path / "log", settings={"ANALYTICS_DATA": str(data)}) as service:
-            line = one_line(service)
+            line = error_line(service)
             assert "No space left on device" in line or "is full. Free some space" in line
             assert "ANALYTICS_DATA" in line
             assert str(data) in line
 
 
 def test_damaged_node_file_is_replaced(tmp_path: Path) -> None:
-    """A node number that can't be read is drawn anew: it need only differ from other folders'."""
+    """An unreadable node number is drawn anew: it need only differ from other folders' numbers."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "node").write_bytes(b"\0\0\0")

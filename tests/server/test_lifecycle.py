@@ -1,4 +1,4 @@
-"""The service as its operators meet it: what it refuses to start with, how it ends, its log."""
+"""The service's life for its operators: errors at the start, the end, the log."""
 
 import asyncio
 import contextlib
@@ -35,14 +35,14 @@ def errors(process: Process) -> list[str]:
 
 @pytest.mark.parametrize("command", ["app.py", "uvicorn"])
 def test_second_process_on_the_folder_is_refused(tmp_path: Path, command: str) -> None:
-    """It says who has the folder, and ends; the owner does not notice."""
+    """A second process on a data folder ends with the owner's pid; the owner goes on."""
     data = tmp_path / "data"
     with Process(data) as owner:
         owner.await_ready()
         port = free_port()
         arguments = SERVE if command == "app.py" else (*UVICORN, str(port))
-        same = {"ANALYTICS_DATA": str(data)}
-        with Process(tmp_path / "other", arguments, port=port, settings=same) as second:
+        settings = {"ANALYTICS_DATA": str(data)}
+        with Process(tmp_path / "other", arguments, port=port, settings=settings) as second:
             assert second.wait() == 3
             reason = (
                 f"The data folder {data} is in use by process {owner.pid}. One process serves"
@@ -57,7 +57,7 @@ def test_second_process_on_the_folder_is_refused(tmp_path: Path, command: str) -
 
 
 def test_second_process_on_the_store_is_refused(tmp_path: Path) -> None:
-    """Two data folders can't share one store either."""
+    """A second process with another data folder and the same store ends; the owner goes on."""
     store = tmp_path / "data" / "store"
     with Process(tmp_path / "data") as owner:
         owner.await_ready()
@@ -70,7 +70,7 @@ def test_second_process_on_the_store_is_refused(tmp_path: Path) -> None:
 
 
 async def test_newer_store_is_refused_in_one_line(tmp_path: Path) -> None:
-    """A service that is older than its store says so, and changes nothing."""
+    """A service that is older than its store ends with one line that says so."""
     async with open_store(tmp_path / "data") as store:
         await store.engine.write(Statement("INSERT INTO migrations VALUES (9999, '9999_future')"))
     with Process(tmp_path / "data") as service:
@@ -79,19 +79,19 @@ async def test_newer_store_is_refused_in_one_line(tmp_path: Path) -> None:
         assert reason.startswith("The store was written by a newer version of this service: it has")
 
 
-@pytest.mark.parametrize("way", ["--workers 2", "--workers=2", "WEB_CONCURRENCY=2"])
-def test_several_workers_are_refused(tmp_path: Path, way: str) -> None:
-    """The workers say why they can't be two, and their supervisor ends instead of restarting."""
+@pytest.mark.parametrize("source", ["--workers 2", "--workers=2", "WEB_CONCURRENCY=2"])
+def test_several_workers_are_refused(tmp_path: Path, source: str) -> None:
+    """Two workers end with the reason, and their supervisor ends instead of restarting them."""
     port = free_port()
-    environment = {"WEB_CONCURRENCY": "2"} if way.startswith("WEB") else {}
-    options = () if environment else way.split(" ")
+    environment = {"WEB_CONCURRENCY": "2"} if source.startswith("WEB") else {}
+    options = () if environment else source.split(" ")
     with Process(
         tmp_path / "d", (*UVICORN, str(port), *options), port=port, settings=environment
-    ) as two:
-        two.wait()
-        assert set(two.output_lines()) >= {f"ERROR:    {ONE_PROCESS}"}
-        assert "Traceback" not in two.output()
-        two.await_group_end()
+    ) as workers:
+        workers.wait()
+        assert set(workers.output_lines()) >= {f"ERROR:    {ONE_PROCESS}"}
+        assert "Traceback" not in workers.output()
+        workers.await_group_end()
     assert is_free(port)
 
 
@@ -107,7 +107,7 @@ def test_several_workers_are_refused(tmp_path: Path, way: str) -> None:
 def test_invalid_setting_is_refused_in_one_line(
     tmp_path: Path, setting: str, value: str, message: str
 ) -> None:
-    """The message names the variable and what it takes; uvicorn's own start says the same."""
+    """The message names the variable and its values, also under uvicorn's own command."""
     with Process(tmp_path / "data", settings={setting: value}) as service:
         assert service.wait() == 2
         (line,) = service.log_records()
@@ -119,7 +119,7 @@ def test_invalid_setting_is_refused_in_one_line(
         assert service.output_lines()[-1].startswith(f"settings.InvalidSettingError: {message}")
 
 
-def test_port_in_use_is_told(tmp_path: Path) -> None:
+def test_port_in_use_is_reported(tmp_path: Path) -> None:
     """The second service on a port ends at once, in one line that names port and setting."""
     with Process(tmp_path / "data") as owner:
         owner.await_ready()
@@ -132,8 +132,8 @@ def test_port_in_use_is_told(tmp_path: Path) -> None:
             )
 
 
-async def write(port: int, writer: int, answered: Counter[str]) -> None:
-    """Post on one connection until the service closes it; keep the keys of what it acknowledged."""
+async def write(port: int, writer: int, acknowledged_keys: Counter[str]) -> None:
+    """Post on one connection until the service closes it; collect the acknowledged keys."""
     reader, stream = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         for n in range(10_000):
@@ -143,7 +143,7 @@ async def write(port: int, writer: int, answered: Counter[str]) -> None:
             stream.write(head % len(body) + body)
             answer = (await reader.readuntil(b"\r\n\r\n")).lower()
             assert answer.startswith(b"http/1.1 200 ")
-            answered[key] += 1
+            acknowledged_keys[key] += 1
             await reader.readexactly(int(answer.partition(b"content-length: ")[2].split()[0]))
     stream.close()
     with contextlib.suppress(ConnectionError):
@@ -152,10 +152,12 @@ async def write(port: int, writer: int, answered: Counter[str]) -> None:
 
 async def test_sigterm_under_load_keeps_what_was_answered(tmp_path: Path) -> None:
     """With 200 requests in flight: every 2xx is stored once, and the exit code is 0."""
-    answered: Counter[str] = Counter()
+    acknowledged_keys: Counter[str] = Counter()
     with Process(tmp_path / "data") as service:
         service.await_ready()
-        writers = [asyncio.create_task(write(service.port, n, answered)) for n in range(200)]
+        writers = [
+            asyncio.create_task(write(service.port, n, acknowledged_keys)) for n in range(200)
+        ]
         await asyncio.sleep(1)
         for _ in range(2):  # a second SIGTERM is harmless
             service.signal(signal.SIGTERM)
@@ -164,15 +166,15 @@ async def test_sigterm_under_load_keeps_what_was_answered(tmp_path: Path) -> Non
         assert await asyncio.to_thread(service.wait) == 0
         assert service.log_records()[-1]["message"].startswith("Finished server process")
         assert errors(service) == []
-    assert len(answered) >= 200
+    assert len(acknowledged_keys) >= 200
     async with open_store(tmp_path / "data") as store:
-        found = Counter(await stored_keys(store))
-    assert answered - found == Counter()
-    assert set(found.values()) == {1}
+        key_counts = Counter(await stored_keys(store))
+    assert acknowledged_keys - key_counts == Counter()
+    assert set(key_counts.values()) == {1}
 
 
 def await_end(process: Process) -> None:
-    """Wait until a whole process group is gone, and its port is free."""
+    """Wait until a process group has ended; check that its port is free."""
     assert process.wait() == 0
     process.await_group_end()
     assert process.output_lines()[-1] == f"Stopped. Port {process.port} is free."
@@ -206,12 +208,12 @@ def test_reload_restarts_on_change_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         assert service.post("/metrics", {"metric_name": "m", "value": 1}).status_code == 200
         python = code / "resolvers" / "overview.py"
         python.write_text(python.read_text().replace("analytics-service", "changed-service"))
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         serving = None
         while serving != "changed-service":
-            assert time.monotonic() < until, service.output()
+            assert time.monotonic() < deadline, service.output()
             time.sleep(0.05)
-            with contextlib.suppress(httpx.TransportError):  # asked as the old one closed
+            with contextlib.suppress(httpx.TransportError):  # the old process has just closed
                 serving = service.http.get("/health").json()["service"]
         assert service.http.get("/metrics/m").json()["count"] == 1
         service.signal(signal.SIGINT, group=True)
@@ -219,9 +221,9 @@ def test_reload_restarts_on_change_and_ends_with_ctrl_c(tmp_path: Path) -> None:
 
 
 def is_set_up() -> bool:
-    """Say whether npm's scripts would start at once, without installing anything."""
-    installed, lock = ROOT / ".venv" / ".installed", ROOT / "requirements-dev.lock"
-    return installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime
+    """Say whether npm's scripts would start without an installation."""
+    stamp, lock = ROOT / ".venv" / ".installed", ROOT / "requirements-dev.lock"
+    return stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not on the PATH")
@@ -235,18 +237,20 @@ def test_npm_scripts_end_with_ctrl_c(tmp_path: Path, script: tuple[str, ...]) ->
         await_end(service)
 
 
-def test_logs_are_json_and_know_nobody(tmp_path: Path) -> None:
-    """One JSON object a line; no name, user, tag or property in it, whatever went wrong."""
+def test_logs_are_json_without_personal_data(tmp_path: Path) -> None:
+    """Each log line is a JSON object without a name, user, tag or property, on any error."""
     metric = {"metric_name": "hush-m", "value": 1, "tags": {"hush-t": "hush-v"}, "id": "hush-i"}
     event = {"event_name": "hush-e", "user_id": "hush-u", "properties": {"hush-p": "hush-q"}}
     bodies = [metric, event, [metric], [event, {"hush": "hush"}], {"hush": 1}, b'{"hush', "hush"]
-    asked = "query ($n: String!) { metric(name: $n) { hush } events(after: $n) { nodes { id } } }"
+    valid_query = (
+        "query ($n: String!) { metric(name: $n) { hush } events(after: $n) { nodes { id } } }"
+    )
     with Process(tmp_path / "data") as service:
         service.await_ready()
         for path in ("/metrics", "/events", "/metrics/batch", "/events/batch", "/hush", "/graphql"):
             for body in bodies:
                 service.post(path, body)
-        for query in (asked, asked.replace("{ hush }", "{ name }"), "{ hush", "hush"):
+        for query in (valid_query, valid_query.replace("{ hush }", "{ name }"), "{ hush", "hush"):
             body = {"query": query, "variables": {"n": "hush"}, "operationName": None}
             service.post("/graphql", body)
             service.http.get("/graphql", params={"query": query, "variables": '{"n":"hush"}'})

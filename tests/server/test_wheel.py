@@ -1,4 +1,4 @@
-"""The wheel: its files, the service that it installs, other packages in the same environment."""
+"""The wheel: its files, its installed service, other packages in the same environment."""
 
 import hashlib
 import subprocess
@@ -14,7 +14,7 @@ from tests.harness.environment import Environment
 from tests.harness.process import ROOT, Process
 
 BROWSER: Final = {"accept": "text/html"}
-OURS: Final = "analytics-service"
+OWN_PACKAGE: Final = "analytics-service"
 NAMESAKES: Final = ("schema", "web-py")
 LOCK: Final = ROOT / "tests" / "server" / "namesakes.lock"
 FOLDERS: Final = (
@@ -27,8 +27,8 @@ FOLDERS: Final = (
     "web/pages",
 )
 
-# What a program of others sees.
-_OTHERS: Final = """
+# A program of another package's user.
+_NAMESAKES_PROGRAM: Final = """
 import importlib.util, sys
 import analytics_service, schema
 assert schema.Schema(int).validate(1) == 1
@@ -52,14 +52,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def namesakes(pytestconfig: pytest.Config) -> list[Path]:
-    """Return the wheels of the others; PyPI is asked for them once."""
+    """Return the wheels of packages with modules of our names; download them from PyPI once."""
     assert pytestconfig.cache
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     folder = pytestconfig.cache.mkdir(f"namesakes-{digest[:12]}")
     if len(list(folder.iterdir())) < len(NAMESAKES):
         fetch = ("pip", "-q", "download", "--no-deps", "--only-binary", ":all:")
-        locked = ("--require-hashes", "-r", str(LOCK), "-d", str(folder))
-        subprocess.run((sys.executable, "-m", *fetch, *locked), check=True)
+        lock_options = ("--require-hashes", "-r", str(LOCK), "-d", str(folder))
+        subprocess.run((sys.executable, "-m", *fetch, *lock_options), check=True)
     return list(folder.iterdir())
 
 
@@ -67,7 +67,7 @@ def namesakes(pytestconfig: pytest.Config) -> list[Path]:
 def environment(
     wheel: Path, namesakes: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Environment:
-    """Install the wheel and the others."""
+    """Install the wheel and its namesakes."""
     environment = Environment.create(tmp_path_factory.mktemp("environment") / "all")
     packages = map(str, (wheel, *namesakes))
     environment.pip("install", "--no-deps", "--no-index", "--no-compile", *packages)
@@ -91,10 +91,10 @@ def test_wheel_is_one_package(wheel: Path) -> None:
 
 
 def test_installed_service_has_everything(environment: Environment, tmp_path: Path) -> None:
-    """A service installed beside its namesakes records, answers, and has its pages.
+    """A service installed next to its namesakes records, answers, and has its pages.
 
-    With `--reload` both processes of the service find its modules: the first one, and the one that
-    the first one starts anew on each change.
+    With `--reload` both processes of the service find its modules: the parent, and the child that
+    the parent restarts on each change.
     """
     command = (environment.command("analytics-service"), "--reload")
     with Process(tmp_path / "data", command, folder=tmp_path) as service:
@@ -109,25 +109,30 @@ def test_installed_service_has_everything(environment: Environment, tmp_path: Pa
 
 def test_package_runs_as_a_module(environment: Environment) -> None:
     """`python -m analytics_service` is the command `analytics-service`."""
-    shown = environment.python("-m", "analytics_service", "--version")
-    assert shown == f"analytics-service {VERSION}\n"
+    output = environment.python("-m", "analytics_service", "--version")
+    assert output == f"analytics-service {VERSION}\n"
 
 
 def test_others_keep_their_modules(environment: Environment) -> None:
     """A program in the same environment imports the others' modules, and none of ours."""
-    environment.python("-c", _OTHERS)
+    environment.python("-c", _NAMESAKES_PROGRAM)
 
 
 @pytest.mark.parametrize(
-    ("removed", "kept"), [((OURS,), NAMESAKES), (NAMESAKES, (OURS,))], ids=["ours", "theirs"]
+    ("removed_packages", "kept_packages"),
+    [((OWN_PACKAGE,), NAMESAKES), (NAMESAKES, (OWN_PACKAGE,))],
+    ids=["ours", "theirs"],
 )
 def test_uninstalling_leaves_the_others_whole(
-    environment: Environment, tmp_path: Path, removed: tuple[str, ...], kept: tuple[str, ...]
+    environment: Environment,
+    tmp_path: Path,
+    removed_packages: tuple[str, ...],
+    kept_packages: tuple[str, ...],
 ) -> None:
     """Uninstalling removes a package's files, and no file of the other packages."""
     copy = environment.copy(tmp_path / "copy")
-    assert copy.damaged_files([*removed, *kept]) == []
-    files = [path for name in removed for path in copy.records()[name]]
-    copy.pip("uninstall", "-y", *removed)
-    assert copy.damaged_files(kept) == []
+    assert copy.damaged_files([*removed_packages, *kept_packages]) == []
+    files = [path for name in removed_packages for path in copy.records()[name]]
+    copy.pip("uninstall", "-y", *removed_packages)
+    assert copy.damaged_files(kept_packages) == []
     assert [path for path in files if path.exists()] == []
