@@ -1,4 +1,4 @@
-"""Disks that can be full or lose their power. They are mounted, which takes root."""
+"""Disks that can be full or lose their power. To mount them takes root."""
 
 import contextlib
 import fcntl
@@ -21,8 +21,8 @@ _NEITHER_LOG_NOR_DATA: Final = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{command}: {result.stderr}"
 
 
 def needs_root() -> None:
@@ -33,13 +33,13 @@ def needs_root() -> None:
 
 @contextlib.contextmanager
 def mount(folder: Path, *options: str) -> Iterator[None]:
-    """Mount something on a new folder for a while."""
+    """Mount a file system on a folder, new or not, for a `with` block."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(
+    result = subprocess.run(
         ("mount", *options, str(folder)), capture_output=True, text=True, check=False
     )
-    if done.returncode != 0:
-        pytest.skip(f"this machine can't `mount {' '.join(options)}`: {done.stderr.strip()}")
+    if result.returncode != 0:
+        pytest.skip(f"this machine can't `mount {' '.join(options)}`: {result.stderr.strip()}")
     try:
         yield
     finally:
@@ -48,38 +48,38 @@ def mount(folder: Path, *options: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def mount_in_memory(folder: Path, size: str) -> Iterator[None]:
-    """Mount a small disk on a folder."""
+    """Mount a small disk in memory on a folder."""
     needs_root()
     with mount(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
         yield
 
 
 def resize(folder: Path, size: str) -> None:
-    """Make an `in_memory` disk larger."""
+    """Change the size of a disk in memory."""
     _run("mount", "-o", f"remount,size={size}", str(folder))
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much can still be written."""
+    """Return the free bytes of a disk."""
     stat = os.statvfs(folder)
     return stat.f_bavail * stat.f_frsize
 
 
-def _states(service: Process) -> set[str]:
-    """Say what the threads of a service do: `T` stand still, `D` are in a call of the disk."""
+def thread_states(service: Process) -> set[str]:
+    """Return the states of a service's threads: `T` is stopped, `D` is in a disk call."""
     stats = Path(f"/proc/{service.pid}/task").glob("*/stat")
     return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats}
 
 
 class Disk:
-    """An ext4 disk in a file, which `cut` leaves as a power cut would.
+    """An ext4 disk in a file, which `cut_power` leaves as a power cut would.
 
-    The kernel drops what nobody synced: contents, sizes, names. What it had written by itself
-    before stays, as on a real disk; `write_back` makes it do so.
+    The kernel drops unsynced contents, sizes and names. Data that it wrote on its own before
+    stays, as on a real disk; `write_back` makes it write.
     """
 
     def __init__(self, image: Path, folder: Path) -> None:
-        """Make an empty disk, to be mounted on `folder`; skip where that is not possible."""
+        """Make an empty disk for the mount point `folder`; skip where that is not possible."""
         needs_root()
         if not shutil.which("mkfs.ext4"):
             pytest.skip("mkfs.ext4 is not installed (apt-get install e2fsprogs)")
@@ -91,22 +91,22 @@ class Disk:
 
     @contextlib.contextmanager
     def mount(self, options: str = "data=ordered") -> Iterator[Path]:
-        """Mount the disk; mounting finds out what is on it, as after a power cut.
+        """Mount the disk; the mount replays its log, as after a power cut.
 
-        With `data=writeback,nodelalloc` a file may have got its size but not its bytes.
+        With `data=writeback,nodelalloc` a file may have its size but not its bytes.
         """
         with mount(self.folder, "-o", f"loop,{options}", str(self._image)):
             yield self.folder
 
     def cut_power(self, service: Process, *, between_calls: bool = False) -> None:
-        """Cut the power: nothing reaches the disk from here on; it has to be mounted again.
+        """Cut the power: nothing reaches the disk until it is mounted again.
 
-        All stands still when it happens, as in a power cut: the kernel lets some of the syncs that
-        run at that moment succeed, and nobody may hear of that. `between_calls` waits for them, so
-        that the service can go on (with `SIGCONT`) on a dead disk.
+        The service is stopped first, because the kernel lets some running syncs succeed, and no
+        client may get an answer from them. `between_calls` waits for these syncs; then the service
+        can go on (with `SIGCONT`) on a dead disk.
         """
         service.signal(signal.SIGSTOP)
-        while not _states(service) <= ({"T"} if between_calls else {"T", "D"}):
+        while not thread_states(service) <= ({"T"} if between_calls else {"T", "D"}):
             time.sleep(0.001)
         fd = os.open(self.folder, os.O_RDONLY)
         try:
@@ -118,5 +118,5 @@ class Disk:
             os.close(fd)
 
     def write_back(self) -> None:
-        """Write everything that is in memory, as the kernel does whenever it likes."""
+        """Write all unsynced data, as the kernel may do at any time."""
         _run("sync", "--file-system", str(self.folder))

@@ -1,4 +1,4 @@
-"""System calls of a running service that are slow or fail, by way of strace."""
+"""Slow and failing system calls of a running service, by strace."""
 
 import contextlib
 import os
@@ -23,9 +23,9 @@ needs_strace: Final = pytest.mark.skipif(
 
 @contextlib.contextmanager
 def inject_faults(service: Process, *faults: str) -> Iterator[None]:
-    """Do something to system calls of every thread, in strace's words: `fdatasync:error=EIO`.
+    """Inject faults into the system calls of every thread, as `fdatasync:error=EIO`.
 
-    `when` counts in each thread of its own.
+    The syntax is strace's; its `when` counts the calls of each thread.
     """
     calls = ",".join(fault.partition(":")[0] for fault in faults)
     rules = [part for fault in faults for part in ("-e", f"inject={fault}")]

@@ -1,4 +1,4 @@
-"""System calls that fail under load: what is acknowledged is what is stored."""
+"""System calls that fail under load: exactly the acknowledged rows are stored."""
 
 import time
 from pathlib import Path
@@ -30,10 +30,10 @@ POINT = {"metric_name": "fault", "value": 1}
 def test_failing_call_refuses_exactly_what_is_not_stored(
     tmp_path: Path, calls: str, error: str, numbers: tuple[int, ...]
 ) -> None:
-    """The Nth call of each thread, journal's and engine's, fails, and every fifth after it.
+    """The Nth call of each thread of journal and engine fails, and every fifth call after it.
 
-    It heals without a restart; after one, what was acknowledged is there once and what was
-    refused is not.
+    The service heals without a restart. After a restart, acknowledged rows are stored once and
+    unavailable rows are not.
     """
     dice = seeded_random()
     data = tmp_path / "data"
@@ -42,38 +42,38 @@ def test_failing_call_refuses_exactly_what_is_not_stored(
         with Writers(service.port, dice, sizes=(2, 10, 50)) as writers:
             for number in numbers:
                 with inject_faults(service, f"{calls}:error={error}:when={number}+5"):
-                    writers.await_answers("refused", 2)
+                    writers.await_answers("unavailable", 2)
                     time.sleep(short_or_long(0.0, 0.3))
                 writers.await_answers("acknowledged", 4)
         await_true(lambda: service.http.get("/readyz").status_code == 200, 30, "ready again")
-        found = count_rows(service)
+        counts = count_rows(service)
         service.kill()
-    assert_exactly_once(data, writers.batches, found)
+    assert_exactly_once(data, writers.batches, counts)
 
 
 @pytest.mark.parametrize("number", short_or_long((4,), tuple(range(1, 21))))
 async def test_failed_sync_refuses_in_order(tmp_path: Path, number: int) -> None:
-    """One caller after the other: what is stored is what was acknowledged, in that order."""
+    """With one request after the other, the acknowledged rows are stored in their order."""
     data = tmp_path / "data"
-    answered: dict[str, int] = {}
+    statuses: dict[str, int] = {}
     with Process(data) as service:
         service.await_ready()
         with inject_faults(service, f"fdatasync:error=EIO:when={number}+3"):
             for n in range(number + 8):
                 answer = service.post("/metrics", POINT | {"tags": {"k": str(n)}})
-                answered[str(n)] = answer.status_code
+                statuses[str(n)] = answer.status_code
         service.kill()
-    assert set(answered.values()) == {200, 503}
+    assert set(statuses.values()) == {200, 503}
     async with open_store(data) as store:
         assert await stored_keys(store) == [
-            key for key, status in answered.items() if status == 200
+            key for key, status in statuses.items() if status == 200
         ]
 
 
 def assert_refused_then_healed(service: Process, *faults: str) -> None:
-    """While everything fails callers get a 503 at once; then all is well by itself."""
+    """Check that requests get a 503 at once while calls fail, and succeed afterwards."""
     assert service.post("/metrics", POINT).status_code == 200
-    assert service.http.get("/metrics/fault").json()["count"] == 1  # so the next segment is new
+    assert service.http.get("/metrics/fault").json()["count"] == 1  # seals the segment
     service.http.timeout = httpx.Timeout(4)
     with inject_faults(service, *faults):
         for _ in range(3):
@@ -86,21 +86,21 @@ def assert_refused_then_healed(service: Process, *faults: str) -> None:
 
 
 def test_nothing_hangs_when_nothing_can_be_undone(tmp_path: Path) -> None:
-    """A disk on which neither sync nor truncation nor deletion succeeds: still 503, at once."""
+    """On a disk without sync, truncation and deletion, writes still get a 503 at once."""
     with Process(tmp_path / "data") as service:
         service.await_ready()
         assert_refused_then_healed(service, "fdatasync,ftruncate,unlink,unlinkat:error=EIO")
 
 
 def test_failing_close_of_a_segment_hides_no_row(tmp_path: Path) -> None:
-    """`close` may tell of a failure (NFS does): what was acknowledged is in the next answer."""
+    """If `close` fails, as on NFS, the acknowledged rows are in the next answer."""
     with Process(tmp_path / "data") as service:
         service.await_ready()
         assert service.post("/metrics", POINT).status_code == 200
         assert service.http.get("/metrics/fault").json()["count"] == 1
         service.http.timeout = httpx.Timeout(4)
         with inject_faults(service, "close:error=EIO:when=1"):  # the folder's, then the segment's
-            acknowledged = sum(service.post("/metrics", POINT).is_success for _ in range(5))
+            acknowledged_count = sum(service.post("/metrics", POINT).is_success for _ in range(5))
             time.sleep(1)
         assert service.post("/metrics", POINT).status_code == 200
-        assert service.http.get("/metrics/fault").json()["count"] == acknowledged + 2
+        assert service.http.get("/metrics/fault").json()["count"] == acknowledged_count + 2

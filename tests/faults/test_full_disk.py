@@ -1,4 +1,4 @@
-"""A full disk: writes are refused for now, reads are answered, and room is all that it takes."""
+"""A full disk: writes are unavailable, reads are answered, and free space heals it."""
 
 import contextlib
 import os
@@ -17,19 +17,19 @@ from tests.harness.stores import leave_segments, open_store, stored_keys
 READS = ("/metrics", "/metrics/fault", "/events", "/dashboard", "/health", "/livez")
 
 
-def fill(data: Path, left: int) -> None:
-    """Take what is free on a disk, but for some bytes."""
+def fill(data: Path, spare_bytes: int) -> None:
+    """Fill a disk, except for some bytes."""
     with (data / "ballast").open("wb") as file:
-        while (free := free_bytes(data)) > left + 4096:
+        while (free := free_bytes(data)) > spare_bytes + 4096:
             with contextlib.suppress(OSError):  # a writer was quicker
-                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free - left)
+                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free - spare_bytes)
 
 
 def assert_full(service: Process) -> None:
-    """Reads are answered, and it is told why writes are not.
+    """Check that reads are answered and `/readyz` names the full disk.
 
-    Which part tells it depends on where the disk ran full: the journal may find room again for
-    small groups while the engine, which reserves 1 MiB for any part, has none.
+    The journal or the loader may report it: the journal may have room again for small groups
+    while the engine, which reserves 1 MiB for any part, has none.
     """
     await_true(lambda: lacks_space(service), 5, "/readyz names what is missing")
     for path in READS:
@@ -38,7 +38,7 @@ def assert_full(service: Process) -> None:
 
 
 def lacks_space(service: Process) -> bool:
-    """Say whether the service is not ready, and names the disk as the reason."""
+    """Say whether the service is not ready and names the full disk as the reason."""
     readyz = service.http.get("/readyz")
     reasons = ("No space left on device", "not enough space")
     return readyz.status_code == 503 and any(reason in readyz.text for reason in reasons)
@@ -51,7 +51,7 @@ def is_ready(service: Process) -> bool:
 
 @pytest.mark.parametrize("turn", range(short_or_long(1, 5)))
 def test_full_disk_is_survived_without_a_restart(tmp_path: Path, turn: int) -> None:
-    """Full under writers, then larger: ready again by itself, 0 lost, 0 twice, nothing refused."""
+    """A disk that fills under writers, and then grows, loses and repeats no row."""
     dice = seeded_random()
     data = tmp_path / "data"
     with mount_in_memory(data, "96m"):
@@ -62,7 +62,7 @@ def test_full_disk_is_survived_without_a_restart(tmp_path: Path, turn: int) -> N
                 for path in READS:  # the engine has some rows before it can't take any
                     assert service.http.get(path).status_code == 200, path
                 fill(data, dice.choice((0, dice.randrange(4 * 2**20))))
-                writers.await_answers("refused", 20)
+                writers.await_answers("unavailable", 20)
                 await_true(lambda: not is_ready(service), 10, "/readyz tells")
                 assert_full(service)
                 time.sleep(short_or_long(0.5, 10))
@@ -74,13 +74,13 @@ def test_full_disk_is_survived_without_a_restart(tmp_path: Path, turn: int) -> N
                     f"turn {turn}: ready {time.monotonic() - began:.2f} s after there was room"
                 )
                 writers.await_answers("acknowledged", 50)
-            found = count_rows(service)
+            counts = count_rows(service)
             service.kill()
-        assert_exactly_once(data, writers.batches, found)
+        assert_exactly_once(data, writers.batches, counts)
 
 
 def test_crash_on_a_full_disk_is_survived(tmp_path: Path) -> None:
-    """Killed and started while the disk is full; once there is room: 0 lost, 0 twice."""
+    """A kill and a start on a full disk, which then grows, lose and repeat no row."""
     dice = seeded_random()
     data = tmp_path / "data"
     with mount_in_memory(data, "96m"):
@@ -89,22 +89,22 @@ def test_crash_on_a_full_disk_is_survived(tmp_path: Path) -> None:
             with Writers(service.port, dice, sizes=(2, 50, 2000)) as writers:
                 writers.await_answers("acknowledged", 50)
                 fill(data, dice.choice((0, dice.randrange(4 * 2**20))))
-                writers.await_answers("refused", 20)
+                writers.await_answers("unavailable", 20)
                 service.kill()
         with Process(data):
             time.sleep(1)
         resize(data, "256m")
         with Process(data) as service:
             service.await_ready()
-            found = count_rows(service)
+            counts = count_rows(service)
             assert service.post("/metrics", {"metric_name": "more", "value": 1}).status_code == 200
             assert service.http.delete("/metrics/more").status_code == 200
             service.kill()
-        assert_exactly_once(data, writers.batches, found)
+        assert_exactly_once(data, writers.batches, counts)
 
 
 async def test_start_with_a_torn_segment_on_a_full_disk(tmp_path: Path) -> None:
-    """No room to set the torn end aside: what is whole is answered, nothing is thrown away."""
+    """Without room to set a torn end aside, the whole rows are answered and no byte is lost."""
     data = tmp_path / "data"
     with mount_in_memory(data, "96m"):
         with Process(data) as service:
@@ -115,8 +115,8 @@ async def test_start_with_a_torn_segment_on_a_full_disk(tmp_path: Path) -> None:
         path.write_bytes(content + content[:-5])
         fill(data, 0)
         with Process(data) as service:
-            await_true(lambda: answers(service) or not service.group_commands(), 30, "it answers")
-            assert answers(service)
+            await_true(lambda: is_alive(service) or not service.group_commands(), 30, "alive")
+            assert is_alive(service)
             assert service.http.get("/readyz").status_code == 503
             resize(data, "256m")
             await_true(lambda: is_ready(service), 60, "ready after there is room")
@@ -126,7 +126,7 @@ async def test_start_with_a_torn_segment_on_a_full_disk(tmp_path: Path) -> None:
             assert await stored_keys(store) == ["a", "b"]
 
 
-def answers(service: Process) -> bool:
+def is_alive(service: Process) -> bool:
     """Say whether the service is alive."""
     with contextlib.suppress(httpx.TransportError):
         return service.http.get("/livez").status_code == 200

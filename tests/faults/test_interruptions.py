@@ -1,4 +1,4 @@
-"""A service that is stopped or stands still under load keeps its books."""
+"""Stops and pauses of the service under load."""
 
 import signal
 import time
@@ -10,7 +10,7 @@ from tests.harness.run_profile import seeded_random, short_or_long
 
 
 def test_standing_still_under_load_loses_nothing(tmp_path: Path) -> None:
-    """SIGSTOP, SIGCONT: the clocks have jumped, callers have waited, and all goes on."""
+    """After SIGSTOP and SIGCONT, when clocks have jumped, each request is acknowledged."""
     dice = seeded_random()
     data = tmp_path / "data"
     with Process(data) as service:
@@ -24,16 +24,16 @@ def test_standing_still_under_load_loses_nothing(tmp_path: Path) -> None:
                 writers.await_answers("acknowledged", 20)
             assert service.http.get("/readyz").status_code == 200
         assert writers.answer_count("acknowledged") == len(writers.batches)
-        found = count_rows(service)
+        counts = count_rows(service)
         service.kill()
-    assert_exactly_once(data, writers.batches, found)
+    assert_exactly_once(data, writers.batches, counts)
 
 
 def test_stops_under_load_keep_batches_whole(tmp_path: Path) -> None:
-    """SIGTERM, and a start, again and again: batches of both doors are stored or were refused."""
+    """Over stops by SIGTERM and starts, a batch of either API is stored whole or unavailable."""
     dice = seeded_random()
     data = tmp_path / "data"
-    sent: dict[str, SentBatch] = {}
+    batches: dict[str, SentBatch] = {}
     for turn in range(short_or_long(2, 20)):
         with Process(data) as service:
             service.await_ready()
@@ -41,5 +41,5 @@ def test_stops_under_load_keep_batches_whole(tmp_path: Path) -> None:
                 writers.await_answers("acknowledged", 4)
                 time.sleep(dice.uniform(0, 0.5))
                 assert service.stop() == 0
-            sent |= writers.batches
-    assert_exactly_once(data, sent)
+            batches |= writers.batches
+    assert_exactly_once(data, batches)

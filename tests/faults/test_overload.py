@@ -1,4 +1,4 @@
-"""More than the service can take: it refuses the rest, stays within its memory, and recovers."""
+"""Overload: excess requests are unavailable, the memory keeps its limit, the service recovers."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 @contextlib.contextmanager
 def memory_group() -> Iterator[Path]:
-    """Make a group of processes that have 1 GiB together."""
+    """Make a cgroup with 1 GiB of memory."""
     group = GROUPS / f"analytics-test-{os.getpid()}-{random.getrandbits(32)}"
     group.mkdir()
     try:
@@ -49,39 +49,43 @@ def command(group: Path) -> list[str]:
     return [sys.executable, "-c", f"import os; {enter}; {serve}"]
 
 
-def send(port: int, until: float, answers: Counter[int], told: set[str | None]) -> None:
-    """Send large batches as fast as they are answered."""
+def send(
+    port: int, deadline: float, answers: Counter[int], retry_after_values: set[str | None]
+) -> None:
+    """Send one large batch after the other until a deadline."""
     line = b'{"metric_name":"load","value":1,"tags":{"host":"a","dc":"eu"}}\n'
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
-        while time.monotonic() < until:
-            with contextlib.suppress(httpx.TransportError):  # it may hang up on a refused body
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):  # a 503 may close the connection
                 answer = http.post("/metrics/batch", content=ROWS * line)
                 answers[answer.status_code] += 1
                 if answer.status_code != 200:
-                    told.add(answer.headers.get("retry-after"))
+                    retry_after_values.add(answer.headers.get("retry-after"))
 
 
 def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
-    """64 clients with 2 MB each in 1 GiB: 200 or 503 with Retry-After, nothing else.
+    """64 clients that send 2 MB each get 200, or 503 with Retry-After, within 1 GiB.
 
-    Nothing that was acknowledged is lost, the process is alive, and normal right after.
+    No acknowledged row is lost, and the service answers normally right after.
     """
     answers: Counter[int] = Counter()
-    told: set[str | None] = set()
+    retry_after_values: set[str | None] = set()
     with memory_group() as group, Process(tmp_path / "data", command(group)) as service:
         service.await_ready()
-        until = time.monotonic() + SECONDS
+        deadline = time.monotonic() + SECONDS
         clients = [
-            threading.Thread(target=send, args=(service.port, until, answers, told))
+            threading.Thread(
+                target=send, args=(service.port, deadline, answers, retry_after_values)
+            )
             for _ in range(CLIENTS)
         ]
         for client in clients:
             client.start()
         for client in clients:
             client.join()
-        service.await_ready(SECONDS + 60)  # which it counts from the start
+        service.await_ready(SECONDS + 60)  # counted from the start of the process
         assert set(answers) == {200, 503}, answers
-        assert told == {"1"}
+        assert retry_after_values == {"1"}
         stored = service.http.get("/dashboard").json()["total_metrics_tracked"]
         assert stored >= answers[200] * ROWS
         assert stored % ROWS == 0
@@ -89,8 +93,9 @@ def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
         began = time.monotonic()
         assert service.post("/metrics", {"metric_name": "after", "value": 1}).status_code == 200
         assert service.http.get("/metrics/after").json()["count"] == 1
-        most = int((group / "memory.max_usage_in_bytes").read_text()) / 2**20
+        max_mebibytes = int((group / "memory.max_usage_in_bytes").read_text()) / 2**20
         print_figure(
-            f"{answers}, at most {most:.0f} MiB, normal after {time.monotonic() - began:.3f} s"
+            f"{answers}, at most {max_mebibytes:.0f} MiB,"
+            f" normal after {time.monotonic() - began:.3f} s"
         )
         service.stop()

@@ -1,4 +1,4 @@
-"""A slow disk costs time, and nothing else."""
+"""A slow disk, which delays answers and loses nothing."""
 
 import time
 from pathlib import Path
@@ -15,13 +15,13 @@ PHASES = (("as it is", 1), ("slow", 20_000))
 
 @needs_strace
 def test_slow_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
-    """With +20 ms for each fdatasync and fsync, 50 writers share them, and queries are answered.
+    """With +20 ms per fdatasync and fsync, 50 writers share syncs, and queries are answered.
 
-    Prints requests a second and their p99; the long form compares them with the disk as it is.
+    It prints requests per second and their p99; the long form compares them with a normal disk.
     """
     dice = seeded_random()
     data, trace = tmp_path / "data", tmp_path / "trace"
-    sent: dict[str, SentBatch] = {}
+    batches: dict[str, SentBatch] = {}
     rates = []
     with Process(data) as service:
         service.await_ready()
@@ -31,19 +31,21 @@ def test_slow_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
         calls = ("-e", "trace=fdatasync,fsync", "-e", f"inject=all:delay_exit={delay}")
         with Process(data, (*strace, *calls, *SERVE)) as service:
             service.await_ready()
-            before = synced(trace)
+            before = count_syncs(trace)
             writers = Writers(service.port, dice, name, WRITERS, kinds=("metric", "event"))
             with writers:
-                until = time.monotonic() + SECONDS
-                while time.monotonic() < until:
+                deadline = time.monotonic() + SECONDS
+                while time.monotonic() < deadline:
                     for path in ("/metrics/fault", "/dashboard"):
                         assert service.http.get(path).status_code in {200, 404}, path
                     time.sleep(0.2)
-            syncs = synced(trace) - before
-            found = count_rows(service)
+            syncs = count_syncs(trace) - before
+            counts = count_rows(service)
             service.kill()
-        sent |= writers.batches
-        seconds = sorted(s.seconds for s in writers.batches.values() if s.answer == "acknowledged")
+        batches |= writers.batches
+        seconds = sorted(
+            batch.seconds for batch in writers.batches.values() if batch.answer == "acknowledged"
+        )
         rates.append(len(seconds) / SECONDS)
         p99 = seconds[len(seconds) * 99 // 100] * 1000
         print_figure(
@@ -51,10 +53,10 @@ def test_slow_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
         )
     print_figure(f"slow / the first: {rates[-1] / rates[0]:.2f}")
     assert len(seconds) > 3 * syncs
-    assert_exactly_once(data, sent, found)
+    assert_exactly_once(data, batches, counts)
 
 
-def synced(trace: Path) -> int:
+def count_syncs(trace: Path) -> int:
     """Count the syncs of segments in a trace."""
     lines = trace.read_text(errors="replace").splitlines()
     return sum("fdatasync(" in line and "/journal/" in line for line in lines)

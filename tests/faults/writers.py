@@ -1,4 +1,4 @@
-"""Clients that write while something breaks, and the books they keep of every answer."""
+"""Clients that write during faults, and the check of their answers against the stored rows."""
 
 import asyncio
 import random
@@ -32,26 +32,26 @@ query ($range: TimeRangeInput!, $any: Boolean!) {
   }
 }
 """
-KINDS: Final = ("metric", "event", "metrics", "events", "graphql")
+REQUEST_KINDS: Final = ("metric", "event", "metrics", "events", "graphql")
 SIZES: Final = (2, 10, 10, 50, 2000)
 
 
 @dataclass(slots=True)
 class SentBatch:
-    """A request and its answer, if it got one: its rows have the keys `<key>/<number>`."""
+    """A request and its answer, if any; its rows have the keys `<key>/<number>`."""
 
     table: str
     rows: int
-    answer: Literal["none", "acknowledged", "refused"] = "none"
+    answer: Literal["none", "acknowledged", "unavailable"] = "none"
     seconds: float = 0.0
 
 
 @dataclass(slots=True)
 class Writers:
-    """Threads that write single rows and batches, through both doors.
+    """Threads that write single rows and batches, on both APIs.
 
-    They write for as long as the `with` block lasts and somebody listens at the port. A refusal
-    has to say when to come back.
+    They write during the `with` block, while the port has a listener. Each 503 must have
+    Retry-After.
     """
 
     port: int
@@ -59,7 +59,7 @@ class Writers:
     name: str = "w"
     threads: int = 4
     sizes: tuple[int, ...] = SIZES
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = REQUEST_KINDS
     pause: float = 0.05
     batches: dict[str, SentBatch] = field(default_factory=dict)
     _is_over: threading.Event = field(default_factory=threading.Event)
@@ -81,18 +81,18 @@ class Writers:
         assert not self._problems, self._problems
 
     def answer_count(self, answer: str) -> int:
-        """Return how many requests got an answer."""
-        return sum(sent.answer == answer for sent in list(self.batches.values()))
+        """Return the number of requests with this answer."""
+        return sum(batch.answer == answer for batch in list(self.batches.values()))
 
     def await_answers(self, answer: str, number: int, seconds: float = 30) -> None:
-        """Return when so many more requests got an answer."""
+        """Return when `number` more requests have this answer."""
         target = self.answer_count(answer) + number
         await_true(lambda: self.answer_count(answer) >= target, seconds, f"{number} {answer}")
 
     def _run_writer(self, name: str, dice: random.Random) -> None:
         try:
             self._write(name, dice)
-        except Exception as error:  # noqa: BLE001 - told by the test's own thread
+        except Exception as error:  # noqa: BLE001 - the test thread raises it
             self._problems.append(repr(error))
 
     def _write(self, name: str, dice: random.Random) -> None:
@@ -103,7 +103,7 @@ class Writers:
                     return
                 key = f"{name}-{number}"
                 path, table, rows, body = self._request(key, dice)
-                sent = self.batches[key] = SentBatch(table, rows)
+                batch = self.batches[key] = SentBatch(table, rows)
                 began = time.monotonic()
                 try:
                     answer = http.post(path, content=msgspec.json.encode(body), headers=JSON)
@@ -111,9 +111,9 @@ class Writers:
                     if is_free(self.port):
                         return
                     continue
-                sent.seconds = time.monotonic() - began
-                sent.answer = "acknowledged" if is_acknowledged(answer, rows) else "refused"
-                if sent.answer == "refused":
+                batch.seconds = time.monotonic() - began
+                batch.answer = "acknowledged" if is_acknowledged(answer, rows) else "unavailable"
+                if batch.answer == "unavailable":
                     time.sleep(self.pause)
 
     def _request(self, key: str, dice: random.Random) -> tuple[str, str, int, object]:
@@ -137,7 +137,7 @@ class Writers:
 
 
 def is_acknowledged(answer: httpx.Response, rows: int) -> bool:
-    """Say whether a write was acknowledged, whole; fail unless it was or was refused for now."""
+    """Say whether a write was acknowledged; fail unless it was that or unavailable, as a whole."""
     content: dict[str, Any] = answer.json()
     if "errors" not in content or content.get("success"):
         assert answer.status_code == 200, answer.text
@@ -149,18 +149,18 @@ def is_acknowledged(answer: httpx.Response, rows: int) -> bool:
     return False
 
 
-def await_true(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Return when something is true; fail when it takes too long."""
-    until = time.monotonic() + seconds
+def await_true(condition: Callable[[], object], seconds: float, description: str) -> None:
+    """Return when a condition is true; fail after some seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"not in {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not in {seconds} s: {description}"
         time.sleep(0.01)
 
 
 def write_for(
     service: Process, seconds: float, dice: random.Random, name: str = "w"
 ) -> dict[str, SentBatch]:
-    """Let four writers write for a while; return what they sent."""
+    """Let four writers write for some seconds; return their batches."""
     with Writers(service.port, dice, name) as writers:
         time.sleep(seconds)
     return writers.batches
@@ -174,80 +174,96 @@ STREAM_STATS: Final = """
 
 
 def assert_counters_balance(service: Process) -> None:
-    """Every row that came is accounted for, and every row that was stored (R21)."""
-    for account in service.graphql(STREAM_STATS)["ingestion"]:
+    """Check that each received row has one outcome, and each stored row one place."""
+    for stream in service.graphql(STREAM_STATS)["ingestion"]:
         outcomes = ("stored", "duplicates", "rejected", "unavailable", "pending")
-        assert account["received"] == sum(account[name] for name in outcomes), account
-        places = sum(account[name] for name in ("loaded", "waiting", "setAside"))
-        assert account["stored"] + account["recovered"] == places, account
+        assert stream["received"] == sum(stream[name] for name in outcomes), stream
+        places = sum(stream[name] for name in ("loaded", "waiting", "setAside"))
+        assert stream["stored"] + stream["recovered"] == places, stream
 
 
 def count_rows(service: Process) -> dict[str, int]:
-    """Count the rows of each table; both doors must say the same, and the accounts be right."""
+    """Count the rows of each table; check that both APIs agree and row counters add up."""
     assert_counters_balance(service)
-    board = service.http.get("/dashboard").json()
+    dashboard = service.http.get("/dashboard").json()
     metrics = service.http.get("/metrics/fault").json().get("count", 0)
     events = service.http.get("/events?event_name=fault&limit=1").json()["total"]
     data = service.graphql(COUNTS_QUERY, range={"last": "1d"}, any=metrics > 0)
-    found = {"metrics": metrics, "events": events}
+    counts = {"metrics": metrics, "events": events}
     series = data["metric"]["query"]["series"] if metrics else []
-    others = {
+    answers = {
         "overview": data["overview"],
         "dashboard": {
-            "metricCount": board["total_metrics_tracked"],
-            "eventCount": board["total_events_tracked"],
+            "metricCount": dashboard["total_metrics_tracked"],
+            "eventCount": dashboard["total_events_tracked"],
         },
         "series": {
-            "metricCount": sum(line["total"]["count"] for line in series),
+            "metricCount": sum(result["total"]["count"] for result in series),
             "eventCount": events,
         },
     }
-    same = {"metricCount": metrics, "eventCount": events}
-    assert all(other == same for other in others.values()), f"{same}, but {others}"
-    return found
+    expected = {"metricCount": metrics, "eventCount": events}
+    assert all(actual == expected for actual in answers.values()), f"{expected}, but {answers}"
+    return counts
 
 
-def assert_counts_cover(found: dict[str, int], sent: dict[str, SentBatch]) -> None:
-    """At least the acknowledged rows are counted."""
-    for table, number in found.items():
-        least = acknowledged_rows(sent, table)
-        assert number >= least, f"{least} rows of {table} were acknowledged, {number} are there"
+def assert_counts_cover(counts: dict[str, int], batches: dict[str, SentBatch]) -> None:
+    """Check that the counts include all acknowledged rows."""
+    for table, number in counts.items():
+        minimum = acknowledged_rows(batches, table)
+        assert number >= minimum, f"{minimum} rows of {table} were acknowledged, {number} are there"
 
 
-def acknowledged_rows(sent: dict[str, SentBatch], *tables: str) -> int:
-    """Add up the acknowledged rows, of all tables or of some."""
-    answered = [s for s in sent.values() if s.answer == "acknowledged"]
-    return sum(s.rows for s in answered if not tables or s.table in tables)
+def acknowledged_rows(batches: dict[str, SentBatch], *tables: str) -> int:
+    """Add up the acknowledged rows of the tables, or of all tables."""
+    acknowledged_batches = [batch for batch in batches.values() if batch.answer == "acknowledged"]
+    return sum(batch.rows for batch in acknowledged_batches if not tables or batch.table in tables)
 
 
 def assert_exactly_once(
-    data: Path, sent: dict[str, SentBatch], expected: dict[str, int] | None = None
+    data: Path, batches: dict[str, SentBatch], expected: dict[str, int] | None = None
 ) -> None:
-    """Audit a folder that no service has open."""
-    asyncio.run(audit(data, sent, expected))
+    """Audit the rows of a folder that no service has open."""
+    asyncio.run(audit_rows(data, batches, expected))
 
 
-async def audit(
-    data: Path, sent: dict[str, SentBatch], expected: dict[str, int] | None = None
+async def audit_rows(
+    data: Path, batches: dict[str, SentBatch], expected: dict[str, int] | None = None
 ) -> None:
-    """Look at every stored row: what was acknowledged is there once, what was refused is not.
+    """Check that acknowledged rows are stored once and unavailable rows are not stored.
 
-    Requests without an answer are there whole or not at all. `expected` is what the doors counted.
+    A request without an answer is stored whole or not at all. `expected` are the APIs' counts.
     """
     async with open_store(data, replace(LIMITS, result_rows=10**9)) as store:
-        found = {table: Counter(await stored_keys(store, table)) for table in ("metrics", "events")}
-    rows = found["metrics"] + found["events"]
-    batches = Counter(key.partition("/")[0] for key in rows)
-    wrong = {
-        "twice": sum(times > 1 for times in rows.values()),
-        "torn": {key: n for key, n in batches.items() if key in sent and n != sent[key].rows},
-        "lost": [k for k, s in sent.items() if s.answer == "acknowledged" and k not in batches],
-        "refused": [k for k, s in sent.items() if s.answer == "refused" and k in batches],
-        "strange": batches.keys() - sent.keys(),
+        key_counts = {
+            table: Counter(await stored_keys(store, table)) for table in ("metrics", "events")
+        }
+    rows = key_counts["metrics"] + key_counts["events"]
+    batch_counts = Counter(key.partition("/")[0] for key in rows)
+    problems = {
+        "twice": sum(count > 1 for count in rows.values()),
+        "torn": {
+            key: n for key, n in batch_counts.items() if key in batches and n != batches[key].rows
+        },
+        "lost": [
+            key
+            for key, batch in batches.items()
+            if batch.answer == "acknowledged" and key not in batch_counts
+        ],
+        "unavailable": [
+            key
+            for key, batch in batches.items()
+            if batch.answer == "unavailable" and key in batch_counts
+        ],
+        "strange": batch_counts.keys() - batches.keys(),
     }
-    answers = Counter(s.answer for s in sent.values())
-    print_figure(f"requests {dict(answers)}, rows {acknowledged_rows(sent)}, found {rows.total()}")
-    assert not any(wrong.values()), {name: what for name, what in wrong.items() if what}
+    answers = Counter(batch.answer for batch in batches.values())
+    print_figure(
+        f"requests {dict(answers)}, rows {acknowledged_rows(batches)}, found {rows.total()}"
+    )
+    assert not any(problems.values()), {
+        name: problem for name, problem in problems.items() if problem
+    }
     if expected is not None:
-        totals = {table: counts.total() for table, counts in found.items()}
+        totals = {table: counts.total() for table, counts in key_counts.items()}
         assert totals == expected, f"{totals} are stored, {expected} were counted"
