@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import random
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +27,27 @@ class ProcessKilledError(BaseException):
     """The error of a system call in a dead process: nothing catches it."""
 
 
+class BlockingSync:
+    """A replacement of fdatasync; each call waits for a permit of the test."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.blocked_calls = threading.Semaphore(0)
+        self.permits = threading.Semaphore(0)
+
+    def __call__(self, fd: int) -> None:
+        self.sizes.append(os.fstat(fd).st_size)
+        self.blocked_calls.release()
+        assert self.permits.acquire(timeout=30)
+        os.fdatasync(fd)
+
+    async def await_call(self) -> None:
+        """Return when the next call waits."""
+        assert await asyncio.to_thread(self.blocked_calls.acquire, timeout=30)
+
+
 class FailingSync:
-    """Stands in front of fdatasync: the calls with these numbers (from 1) fail as a bad disk."""
+    """A replacement of fdatasync; the calls with these numbers, from 1, fail with EIO."""
 
     def __init__(self, *failing: int) -> None:
         self.failing = set(failing)
@@ -165,8 +185,8 @@ class FaultyEngine(Engine):
         raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
 
 
-class Bench:
-    """Where the machines run, one after the other: the loop, the engine, and folders."""
+class FaultRig:
+    """The event loop, clock, folder, faults and engine that the state machines of a run share."""
 
     def __init__(self, runner: asyncio.Runner, folder: Path, wall: ManualClock) -> None:
         """Use `folder`."""

@@ -147,16 +147,16 @@ async def assert_counters_balance(
     `before` gives the rows of each table when the store was opened, `deleted` the number of
     rows deleted since. Call it while no request waits.
     """
-    for name, ledger in store.row_counts.items():
-        assert ledger.pending == 0, f"{name}: {ledger}"
-        outcomes = (ledger.stored, ledger.duplicates, ledger.rejected, ledger.unavailable)
-        assert ledger.received == sum(outcomes), f"{name}: {ledger}"
-        assert min(outcomes) >= 0, f"{name}: {ledger}"
-    for account in store.stream_stats():
-        row_count = account.loaded + account.waiting + account.set_aside
-        assert account.counts.stored + account.recovered == row_count, account
+    for name, counts in store.row_counts.items():
+        assert counts.pending == 0, f"{name}: {counts}"
+        outcomes = (counts.stored, counts.duplicates, counts.rejected, counts.unavailable)
+        assert counts.received == sum(outcomes), f"{name}: {counts}"
+        assert min(outcomes) >= 0, f"{name}: {counts}"
+    for stats in store.stream_stats():
+        row_count = stats.loaded + stats.waiting + stats.set_aside
+        assert stats.counts.stored + stats.recovered == row_count, stats
     expected = sum(before.values()) - deleted
-    expected += sum(ledger.stored for ledger in store.row_counts.values())
+    expected += sum(counts.stored for counts in store.row_counts.values())
     assert sum((await table_counts(store)).values()) == expected, store.row_counts
 
 

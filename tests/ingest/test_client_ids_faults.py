@@ -323,7 +323,7 @@ async def test_busy_hours_of_long_ago_are_not_learned(tmp_path: Path, wall: Manu
 
 
 @pytest.mark.parametrize("memory", [1, LIMITS.id_memory_bytes])
-async def test_memory_that_is_full_of_ids_still_tells_exactly(tmp_path: Path, memory: int) -> None:
+async def test_duplicates_are_exact_with_little_memory(tmp_path: Path, memory: int) -> None:
     """With little memory every id is suspected, and the answers are the same."""
     limits = dataclasses.replace(LIMITS, id_memory_bytes=memory)
     async with open_store(tmp_path / "data", limits) as store:

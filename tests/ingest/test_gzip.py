@@ -21,7 +21,7 @@ async def post(service: Service, body: bytes, path: str = "/metrics/batch") -> h
     return await service.post(path, body, **GZIP)
 
 
-async def test_every_door_unzips(service: Service) -> None:
+async def test_every_route_unzips(service: Service) -> None:
     """Every POST route takes gzip bodies."""
     event = b'{"event_name":"zipped"}'
     query = b'{"query":"{health {status}}"}'
@@ -128,7 +128,7 @@ async def test_exactly_the_limit(service: Service) -> None:
             assert (await post(service, body)).status_code == status
 
 
-async def test_nothing(service: Service) -> None:
+async def test_empty_bodies(service: Service) -> None:
     """An empty body is an empty batch, zipped or not."""
     for body in (b"", gzip.compress(b""), gzip.compress(b"\n")):
         assert error_summary(await post(service, body)) == (422, "BAD_USER_INPUT", None, None)

@@ -182,7 +182,7 @@ WORDS = {
 async def test_fields_in_graphql(
     service: Service, route: str, field: str, values: list[object]
 ) -> None:
-    """The same values are a 422 in GraphQL, except integers that a double can hold."""
+    """The values of FIELDS are a 422 in GraphQL, except integers that a double can hold."""
     before = await stored_totals(service)
     good = {WORDS.get(key, key): value for key, value in GOOD[route].items()}
     for value in values:

@@ -28,7 +28,7 @@ def hash_alone(id_: str) -> int:
 
 @given(ids=st.lists(texts, min_size=1, max_size=60))
 @SETTINGS
-def test_an_id_has_one_in_any_company(ids: list[str]) -> None:
+def test_an_id_has_one_hash_in_any_batch(ids: list[str]) -> None:
     """An id has the same hash alone and in a batch, whatever the other ids are."""
     batch = ids * (BATCH_IDS // len(ids) + 1)
     assert hash_ids(batch).tolist() == [hash_alone(id_) for id_ in batch]
@@ -36,7 +36,7 @@ def test_an_id_has_one_in_any_company(ids: list[str]) -> None:
 
 @given(ids=st.lists(plain, min_size=1, max_size=60))
 @SETTINGS
-def test_an_id_has_the_same_one_in_a_line(ids: list[str]) -> None:
+def test_an_id_has_the_same_hash_in_a_line(ids: list[str]) -> None:
     """An id has the same hash in a body of lines; other ids and texts of a line do not count."""
     lines = [
         {"id": id_, "metric_name": "id", "tags": {"xid": "id", "id:": "", "i": id_}} for id_ in ids
@@ -75,7 +75,7 @@ def test_very_many_ids_are_all_different() -> None:
         )
 
 
-def test_repeats_are_told() -> None:
+def test_repeats_are_detected() -> None:
     """Two equal ids in a batch are detected anywhere, among ids that share all but a word."""
     ids = [f"{n:040}" for n in range(BATCH_IDS)]
     for index in range(BATCH_IDS):

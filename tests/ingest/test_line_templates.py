@@ -68,7 +68,7 @@ def assert_same(templates: TemplateCache, body: bytes) -> bool:
     "line", [LINE, WITH_TIME, WITH_ID, WITH_TIME.replace("{", '{"id":"x",', 1)]
 )
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_learned_forms_are_recognised(line: str, end: str) -> None:
+def test_learned_templates_match(line: str, end: str) -> None:
     """After one body of a sender the next body matches, with other texts and numbers."""
     other_line = line.replace("cpu", "mémoire 漢").replace('"a"', '""').replace("1.5", "-12e-3")
     body = repeat_lines(line, other_line).rstrip(b"\n") + end.encode()
@@ -76,12 +76,12 @@ def test_learned_forms_are_recognised(line: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_numbers_are_recognised(number: str) -> None:
+def test_numbers_match(number: str) -> None:
     """Every number of a common form matches, and has the value of its decoding."""
     assert assert_same(learned_templates(LINE), repeat_lines(LINE.replace("1.5", number)))
 
 
-def test_several_forms_in_a_body() -> None:
+def test_several_templates_in_a_body() -> None:
     """Lines of a body may match different templates, if all have a time or none has."""
     short = '{"value":2,"metric_name":"up"}'
     templates = learned_templates(LINE, short, WITH_TIME)
@@ -120,7 +120,7 @@ def test_several_forms_in_a_body() -> None:
         LINE.replace(":", ": "),
     ],
 )
-def test_what_has_to_be_read_is_not_recognised(line: str) -> None:
+def test_ambiguous_lines_do_not_match(line: str) -> None:
     """A body with one bad or ambiguous line is decoded."""
     templates = learned_templates(LINE, WITH_TIME, WITH_ID)
     for known_line in (LINE, WITH_TIME, WITH_ID):
@@ -132,7 +132,7 @@ def test_what_has_to_be_read_is_not_recognised(line: str) -> None:
     assert templates.match(repeat_lines(line), NOW) is None
 
 
-def test_invalid_utf_8_is_not_recognised() -> None:
+def test_invalid_utf_8_does_not_match() -> None:
     """A body with bytes that are not UTF-8, or half a surrogate pair, does not match."""
     for bad in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf"):
         body = repeat_lines(LINE).replace(b"cpu", b"c" + bad, 1)
@@ -159,7 +159,7 @@ def test_tags_named_like_fields(key: str) -> None:
         )
 
 
-def test_few_forms_are_kept() -> None:
+def test_cache_of_templates_is_bounded() -> None:
     """The cache holds at most MAX_TEMPLATES templates, and then starts anew."""
     templates = TemplateCache()
     for n in range(3 * MAX_TEMPLATES + 1):
@@ -222,7 +222,7 @@ def test_any_body(rows: list[dict[str, Any]], edits: list[Any], seed: int) -> No
     assert_same(templates, body)
 
 
-def test_only_worthwhile_metrics_are_recognised() -> None:
+def test_only_large_ndjson_of_metrics_is_matched() -> None:
     """Events, arrays and small bodies are decoded; a decoded body teaches its templates."""
     templates = TemplateCache()
     body = repeat_lines(LINE)
@@ -269,7 +269,7 @@ async def test_untimed_bodies_get_the_time_of_their_arrival(service: Service) ->
     assert (await get(service, metric_path("untimed"), hours=1))["count"] == 400
 
 
-async def test_ids_of_recognised_bodies_count_once(service: Service) -> None:
+async def test_ids_of_matched_bodies_count_once(service: Service) -> None:
     """The rows of a matched body count once, within the body and when it comes again."""
     line = '{"metric_name":"own","value":1,"id":"%d","tags":{"host":"a"}}'
     body = "".join(f"{line % (n // 2)}\n" for n in range(200)).encode()

@@ -70,7 +70,7 @@ async def test_units(service: Service, unit: str, source: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-async def test_small_numbers_in_a_unit_are_meant(service: Service, unit: str) -> None:
+async def test_small_numbers_with_a_unit_are_accepted(service: Service, unit: str) -> None:
     """With a unit, a number soon after 1970 is accepted; a text is, whatever the unit."""
     for number in (0, 7 * PER_SECOND[unit], "1970-01-01T00:00:07Z", 7.0 * PER_SECOND[unit]):
         for path, body in bodies_with_time(number):
@@ -146,7 +146,7 @@ async def test_contradictory_units(service: Service, query: str, header: str, re
     assert reason in first_error(answer)["message"]
 
 
-async def test_good_rows_are_kept_beside_other_units(service: Service) -> None:
+async def test_good_rows_are_kept_next_to_other_units(service: Service) -> None:
     """In a batch only the row whose number looks like seconds is rejected, by index and field."""
     rows = [
         {"metric_name": "beside", "value": 1, "timestamp": NOON},

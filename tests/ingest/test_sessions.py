@@ -5,7 +5,7 @@ from tests.harness.apis import ask, delete_all, get, record
 from tests.harness.service import Service
 
 
-async def test_sessions_at_both_doors(service: Service) -> None:
+async def test_sessions_on_both_apis(service: Service) -> None:
     """A session comes back as it was sent; REST shows it only where there is one."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "rest", "session_id": "s1", "timestamp": 1})

@@ -225,7 +225,7 @@ async def range_starts(service: Service, text: str, end: str) -> list[str | None
 
 @given(text=reference.TEXTS)
 @settings(derandomize=True, deadline=None, max_examples=60)
-async def test_questions_read_the_same(service: Service, text: str) -> None:
+async def test_ranges_read_texts_as_rows_do(service: Service, text: str) -> None:
     """A range reads a text as a row does, as a literal, as a variable and in a URL."""
     moment = reference.row_time(text)
     if moment is None and reference.milliseconds(text) is not None:
