@@ -1,4 +1,4 @@
-"""What every aggregate is, in plain Python over the rows, as the API's descriptions have it."""
+"""Aggregates of rows in plain Python, as the descriptions of the API define them."""
 
 import json
 import math
@@ -14,7 +14,7 @@ MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A point or an event; `order` is its place among all that were recorded."""
+    """A point or an event; `position` is its index among all recorded rows."""
 
     time: int
     position: int
@@ -36,22 +36,24 @@ class Aggregate(NamedTuple):
     @property
     def text(self) -> str:
         """The selection, in GraphQL."""
-        given = ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.arguments.items())
-        return f"{self.key}: {self.field}{f'({given})' if given else ''}"
+        arguments = ", ".join(
+            f"{name}: {json.dumps(value)}" for name, value in self.arguments.items()
+        )
+        return f"{self.key}: {self.field}{f'({arguments})' if arguments else ''}"
 
     @property
     def kind(self) -> str:
-        """Its name in `AggregateKind`."""
+        """The name in `AggregateKind`."""
         return re.sub("([A-Z])", r"_\1", self.field).upper()
 
     @property
     def is_count(self) -> bool:
-        """Whether it is 0 where there is nothing, however gaps are filled."""
+        """Whether the aggregate of no rows is 0, with every mode of fill."""
         return self.field == "count" or self.field.startswith("unique")
 
 
 class Expected(NamedTuple):
-    """What an answer may be: one of these, but for rounding and a share of the value."""
+    """The values that an answer may have, within an absolute and a relative error."""
 
     values: tuple[float | None, ...]
     absolute_error: float = 0.0
@@ -70,12 +72,12 @@ class Expected(NamedTuple):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between which values an answer can be; it is not null."""
-        known = [value for value in self.values if value is not None]
-        margins = [abs(value) * self.relative_error + self.absolute_error for value in known]
+        """The smallest and the largest allowed answer that is not null."""
+        values = [value for value in self.values if value is not None]
+        margins = [abs(value) * self.relative_error + self.absolute_error for value in values]
         return (
-            min(value - margin for value, margin in zip(known, margins, strict=True)),
-            max(value + margin for value, margin in zip(known, margins, strict=True)),
+            min(value - margin for value, margin in zip(values, margins, strict=True)),
+            max(value + margin for value, margin in zip(values, margins, strict=True)),
         )
 
 
@@ -84,22 +86,22 @@ ZERO: Final = Expected((0,))
 
 
 def at_path(properties: Mapping[str, Any], path: str) -> Any:
-    """Return what is at a path, `MISSING` if nothing."""
+    """Return the value at a path, `MISSING` if there is none."""
     value: Any = properties
-    for key in re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", path).split("\0\0"):
+    for key in re.sub(r"\\(.)|\.", lambda match: match[1] or "\0\0", path).split("\0\0"):
         value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
     return value
 
 
 def number_at(row: Row, path: str, cast: str | None = None) -> float | None:
-    """Return the number at a path, None if there is something else, nothing, or no double for it.
+    """Return the number at a path; None for other values, and for numbers beyond doubles.
 
-    With `cast` a text is a number that is written as JSON writes numbers.
+    With `cast` a text is a number if JSON would write the number so.
     """
     value = at_path(row.properties, path)
     if isinstance(value, str) and cast:
-        found = re.fullmatch(r" *(-?(0|[1-9]\d*)([.]\d+)?([eE][-+]?\d+)?) *", value, re.ASCII)
-        number = float(found[1]) if found else None
+        match = re.fullmatch(r" *(-?(0|[1-9]\d*)([.]\d+)?([eE][-+]?\d+)?) *", value, re.ASCII)
+        number = float(match[1]) if match else None
         return number if number is not None and math.isfinite(number) else None
     return as_double(value)
 
@@ -115,9 +117,9 @@ def as_double(value: Any) -> float | None:
 
 
 def identity(value: Any) -> Any:
-    """Return what is equal for equal values of tags and properties; null is as good as none.
+    """Return a key that is equal for equal values of tags and properties; null equals no value.
 
-    Numbers are equal by their value, also inside of others; objects have an order.
+    Numbers are equal by their value, also inside arrays and objects; objects have an order.
     """
     match value:
         case None | str() | bool():
@@ -132,120 +134,122 @@ def identity(value: Any) -> Any:
 
 
 def counter_increases(rows: Sequence[Row]) -> dict[int, float]:
-    """Return by how much a counter grew with each row (by its order), since its series' last."""
-    before: dict[Any, float] = {}
-    grown = {}
+    """Return the increase of a counter at each row, by position, since the series' last row."""
+    latest_values: dict[Any, float] = {}
+    increases = {}
     for row in sorted(rows, key=lambda row: (row.time, row.position)):
         series = row.name, frozenset(row.tags.items())
-        last = before.get(series, row.value)
-        grown[row.position] = row.value - last if row.value >= last else row.value
-        before[series] = row.value
-    return grown
+        last = latest_values.get(series, row.value)
+        increases[row.position] = row.value - last if row.value >= last else row.value
+        latest_values[series] = row.value
+    return increases
 
 
 def expected_value(
-    asked: Aggregate, rows: Sequence[Row], grown: Mapping[int, float], ms: float
+    aggregate: Aggregate, rows: Sequence[Row], increases: Mapping[int, float], ms: float
 ) -> Expected:
-    """Return an aggregate of rows; `ms` is the time that they are from, for a rate."""
-    if asked.field in _OF_ROWS:
-        return _OF_ROWS[asked.field](rows, asked.arguments)
-    if asked.field in ("increase", "rate"):
-        return _growth(asked, rows, grown, ms)
-    path = asked.arguments.get("property")
-    cast = asked.arguments.get("cast")
-    found = [row.value if path is None else number_at(row, path, cast) for row in rows]
-    values = [value for value in found if value is not None]
+    """Return an aggregate of rows; `ms` is the length of their time range, for a rate."""
+    if aggregate.field in _ROW_AGGREGATES:
+        return _ROW_AGGREGATES[aggregate.field](rows, aggregate.arguments)
+    if aggregate.field in ("increase", "rate"):
+        return _growth(aggregate, rows, increases, ms)
+    path = aggregate.arguments.get("property")
+    cast = aggregate.arguments.get("cast")
+    numbers = [row.value if path is None else number_at(row, path, cast) for row in rows]
+    values = [value for value in numbers if value is not None]
     if not values:
-        return ZERO if asked.field == "sum" else NULL
-    return _OF_VALUES[asked.field](values, asked.arguments)
+        return ZERO if aggregate.field == "sum" else NULL
+    return _VALUE_AGGREGATES[aggregate.field](values, aggregate.arguments)
 
 
 def _growth(
-    asked: Aggregate, rows: Sequence[Row], grown: Mapping[int, float], ms: float
+    aggregate: Aggregate, rows: Sequence[Row], increases: Mapping[int, float], ms: float
 ) -> Expected:
     if not rows:
         return NULL
-    grew = [grown[row.position] for row in rows]
-    whole = _sum(grew)
-    if asked.field == "increase" or whole == NULL:
-        return whole
+    row_increases = [increases[row.position] for row in rows]
+    total = _sum(row_increases)
+    if aggregate.field == "increase" or total == NULL:
+        return total
     if ms <= 0:
         return NULL
-    value = whole.values[0]
+    value = total.values[0]
     assert value is not None
-    return Expected((value * _MS[asked.arguments.get("per", "1s")] / ms,), relative_error=1e-15)
+    return Expected(
+        (value * _UNIT_MS[aggregate.arguments.get("per", "1s")] / ms,), relative_error=1e-15
+    )
 
 
-_MS: Final = {"1s": 1000, "1ms": 1, "7m": 420_000, "PT1H": 3_600_000, "P1D": 86_400_000}
-RATE_UNITS: Final = sorted(_MS)
+_UNIT_MS: Final = {"1s": 1000, "1ms": 1, "7m": 420_000, "PT1H": 3_600_000, "P1D": 86_400_000}
+RATE_UNITS: Final = sorted(_UNIT_MS)
 
 
 def _distinct(values: Sequence[Any]) -> Expected:
     return Expected((len({identity(value) for value in values} - {None}),))
 
 
-def _ends(rows: Sequence[Row], pick: Callable[..., Row]) -> Expected:
+def _end_value(rows: Sequence[Row], pick: Callable[..., Row]) -> Expected:
     if not rows:
         return NULL
     return Expected((pick(rows, key=lambda row: (row.time, row.position)).value,), relative_error=0)
 
 
-_OF_ROWS: Final[dict[str, Callable[[Sequence[Row], Mapping[str, Any]], Expected]]] = {
+_ROW_AGGREGATES: Final[dict[str, Callable[[Sequence[Row], Mapping[str, Any]], Expected]]] = {
     "count": lambda rows, _: Expected((len(rows),), relative_error=0),
-    "first": lambda rows, _: _ends(rows, min),
-    "last": lambda rows, _: _ends(rows, max),
+    "first": lambda rows, _: _end_value(rows, min),
+    "last": lambda rows, _: _end_value(rows, max),
     "uniqueUsers": lambda rows, _: _distinct([row.user for row in rows]),
     "uniqueSessions": lambda rows, _: _distinct([row.session for row in rows]),
-    "unique": lambda rows, given: _distinct(
-        [at_path(row.properties, given["property"]) for row in rows]
+    "unique": lambda rows, arguments: _distinct(
+        [at_path(row.properties, arguments["property"]) for row in rows]
     ),
 }
 
 
 def _sum(values: Sequence[float]) -> Expected:
-    """Return the sum as `math.fsum` has it: exact, rounded once; null if no double holds it.
+    """Return the sum of `math.fsum`: exact, rounded once; null if no double holds it.
 
-    Beyond 1 to 2^43 a neighbour of that double is right, too.
+    Outside of 1 to 2^43 a neighbour of this double is right, too.
     """
     try:
-        whole = float(sum(map(Fraction, values)))
+        total = float(sum(map(Fraction, values)))
     except OverflowError:
         return NULL
-    if 1 <= abs(whole) < 2**43 or whole == 0:
-        return Expected((whole,), relative_error=0)
-    near = (whole, math.nextafter(whole, -math.inf), math.nextafter(whole, math.inf))
-    return Expected(tuple(value for value in near if math.isfinite(value)), relative_error=0)
+    if 1 <= abs(total) < 2**43 or total == 0:
+        return Expected((total,), relative_error=0)
+    neighbours = (total, math.nextafter(total, -math.inf), math.nextafter(total, math.inf))
+    return Expected(tuple(value for value in neighbours if math.isfinite(value)), relative_error=0)
 
 
 def _avg(values: Sequence[float]) -> Expected:
-    """Return the mean, correct but for a unit in the last place, and within the values."""
+    """Return the mean, within a unit in the last place, and within the values."""
     mean = float(sum(map(Fraction, values)) / len(values))
-    near = {mean, math.nextafter(mean, math.inf), math.nextafter(mean, -math.inf)}
-    allowed = sorted(value for value in near if min(values) <= value <= max(values))
-    return Expected(tuple(allowed), relative_error=0)
+    candidates = {mean, math.nextafter(mean, math.inf), math.nextafter(mean, -math.inf)}
+    means = sorted(value for value in candidates if min(values) <= value <= max(values))
+    return Expected(tuple(means), relative_error=0)
 
 
 def _stddev(values: Sequence[float]) -> Expected:
     return Expected((statistics.pstdev(values),), max(map(abs, values)) * 1e-9)
 
 
-def _quantile(values: Sequence[float], given: Mapping[str, Any]) -> Expected:
-    ordered = sorted(values)
-    place = given["q"] * (len(ordered) - 1)
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    if not given.get("exact"):
-        least, most = ordered[0], ordered[-1]
-        near = (max(least, min(most, _clamp_to_sketch(value))) for value in (low, high))
-        return Expected(tuple(near), relative_error=0.01)
-    between = low + (high - low) * (place - math.floor(place))
-    return Expected((between,), max(abs(low), abs(high)) * 1e-12)
+def _quantile(values: Sequence[float], arguments: Mapping[str, Any]) -> Expected:
+    ascending = sorted(values)
+    position = arguments["q"] * (len(ascending) - 1)
+    low, high = ascending[math.floor(position)], ascending[math.ceil(position)]
+    if not arguments.get("exact"):
+        minimum, maximum = ascending[0], ascending[-1]
+        estimates = (max(minimum, min(maximum, _clamp_to_sketch(value))) for value in (low, high))
+        return Expected(tuple(estimates), relative_error=0.01)
+    exact_value = low + (high - low) * (position - math.floor(position))
+    return Expected((exact_value,), max(abs(low), abs(high)) * 1e-12)
 
 
 def _clamp_to_sketch(value: float) -> float:
     return 0 if abs(value) < 1e-75 else max(-1e95, min(1e95, value))
 
 
-_OF_VALUES: Final[dict[str, Callable[[Sequence[float], Mapping[str, Any]], Expected]]] = {
+_VALUE_AGGREGATES: Final[dict[str, Callable[[Sequence[float], Mapping[str, Any]], Expected]]] = {
     "sum": lambda values, _: _sum(values),
     "avg": lambda values, _: _avg(values),
     "min": lambda values, _: Expected((min(values),), relative_error=0),

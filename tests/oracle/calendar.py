@@ -1,4 +1,4 @@
-"""What the clocks of a zone show, told by Python's own calendar; and ranges to be cut."""
+"""Local times of zones by Python's own calendar, and ranges that tests cut into buckets."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -71,31 +71,29 @@ SPECIAL: Final = {
 
 
 def instant_at(zone: str, text: str, fold: int = 0) -> Instant:
-    """Return the instant at which clocks show this, for the first time or for the second."""
+    """Return the instant at which clocks show a time first, or with `fold` for the second time."""
     local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
     return instant(local.astimezone(UTC))
 
 
 def local_text(zone: str, moment: float) -> str:
-    """Return what clocks show, with the offset."""
+    """Return the local time of an instant as a text with its offset."""
     return datetime.fromtimestamp(moment / 1000, ZoneInfo(zone)).isoformat()
 
 
-def local_range(zone: str, first: str, behind: str) -> TimeRange:
+def local_range(zone: str, start: str, end: str) -> TimeRange:
     """Return a range between two local times."""
-    return TimeRange(
-        from_=instant_at(zone, first), to=instant_at(zone, behind), timezone=Zone(zone)
-    )
+    return TimeRange(from_=instant_at(zone, start), to=instant_at(zone, end), timezone=Zone(zone))
 
 
-def time_range(first: int, behind: int, zone: str = "UTC") -> TimeRange:
+def time_range(start: int, end: int, zone: str = "UTC") -> TimeRange:
     """Return a range between two instants."""
-    return TimeRange(from_=Instant(first), to=Instant(behind), timezone=Zone(zone))
+    return TimeRange(from_=Instant(start), to=Instant(end), timezone=Zone(zone))
 
 
-def range_input(first: int, to: int) -> TimeRangeInput:
+def range_input(start: int, end: int) -> TimeRangeInput:
     """Return a range between two instants."""
-    return TimeRangeInput(between=TimeBetweenInput(from_=Instant(first), to=Instant(to)))
+    return TimeRangeInput(between=TimeBetweenInput(from_=Instant(start), to=Instant(end)))
 
 
 @cache
@@ -116,7 +114,7 @@ def utc_offset(zone: str, second: int) -> int:
 def period_key(
     granularity: Granularity, day: date, *, sunday_weeks: bool = False
 ) -> tuple[int, ...]:
-    """Return what days of the same period have in common; `sunday`: weeks begin on Sunday."""
+    """Return a key that all days of a period share."""
     if sunday_weeks and granularity is Granularity.WEEK:
         return period_key(granularity, day + timedelta(days=1))
     return {
@@ -131,7 +129,7 @@ def period_key(
 def bucket_key(
     granularity: Granularity, clock: datetime, *, sunday_weeks: bool = False
 ) -> tuple[int, ...]:
-    """Return what local times of the same bucket of hours, days or more have in common."""
+    """Return a key that all local times of a bucket of hours, days or longer share."""
     if granularity in DAY_PARTS:
         return clock.date().toordinal(), clock.hour // DAY_PARTS[granularity]
     return period_key(granularity, clock.date(), sunday_weeks=sunday_weeks)
@@ -146,36 +144,37 @@ def bucket_edges(
     *,
     sunday_weeks: bool = False,
 ) -> list[int]:
-    """List when buckets begin between two seconds, by looking at the clocks at every stride.
+    """List the starts of buckets between two seconds; read the clocks at every stride.
 
-    A short bucket begins where the clock shows a multiple of it, or where clocks are moved by no
-    multiple of it; a long one when the clock first shows one of its times, or a later one.
+    A short bucket begins where the clock shows a multiple of its length. It also begins where
+    clocks are moved by no multiple of its length. A long bucket begins when the clock first shows
+    one of its times, or a later time.
     """
-    found = []
+    edges = []
     first -= first % stride
     if granularity in STEPS:
         step = STEPS[granularity]
         for second in range(first, last + 1, stride):
-            now = utc_offset(zone, second)
-            if (second + now) % step == 0 or (now - utc_offset(zone, second - 1)) % step:
-                found.append(second * 1000)
-        return found
-    begin = first - 3 * 86_400  # by then every bucket that had begun shows
-    latest = bucket_key(granularity, local_time(zone, begin), sunday_weeks=sunday_weeks)
+            offset = utc_offset(zone, second)
+            if (second + offset) % step == 0 or (offset - utc_offset(zone, second - 1)) % step:
+                edges.append(second * 1000)
+        return edges
+    begin = first - 3 * 86_400  # three days show every bucket that began before `first`
+    latest_key = bucket_key(granularity, local_time(zone, begin), sunday_weeks=sunday_weeks)
     for second in range(begin, last + 1, stride):
-        shows = bucket_key(granularity, local_time(zone, second), sunday_weeks=sunday_weeks)
-        if shows > latest:
+        key = bucket_key(granularity, local_time(zone, second), sunday_weeks=sunday_weeks)
+        if key > latest_key:
             if second >= first:
-                found.append(second * 1000)
-            latest = shows
-    return found
+                edges.append(second * 1000)
+            latest_key = key
+    return edges
 
 
 def latest_day(zone: str, moment: int) -> date:
-    """Return the latest day that clocks have shown by then."""
+    """Return the latest day that clocks have shown up to an instant."""
     second = moment // 1000
-    hours = [local_time(zone, second - back * 900).date() for back in range(30 * 4)]
-    return max(hours)
+    days = [local_time(zone, second - back * 900).date() for back in range(30 * 4)]
+    return max(days)
 
 
 special_places = st.sampled_from(sorted(SPECIAL)).map(SPECIAL.__getitem__)
@@ -194,14 +193,14 @@ _DAY: Final = 86_400_000
 
 def _range_around(place: tuple[str, int], length: int, before: float) -> TimeRange:
     zone, moment = place
-    first = moment - int(length * before)
-    return time_range(first, first + length, zone)
+    start = moment - int(length * before)
+    return time_range(start, start + length, zone)
 
 
 shares = st.floats(0, 1, exclude_max=True)
 lengths = st.integers(1, 10 * 365 * _DAY) | st.integers(1, _DAY)
 ranges = st.builds(_range_around, places, lengths, shares)
-"""A range of up to ten years around one of them."""
+"""A range of up to ten years around a zone's instant."""
 
 CALENDAR_SETTINGS = settings(
     max_examples=short_or_long(50, 150),
@@ -214,19 +213,21 @@ CALENDAR_SETTINGS = settings(
 def cut_instants(
     zone: str,
     granularity: Granularity,
-    first: int,
-    behind: int,
+    start: int,
+    end: int,
     week_start: WeekStart = WeekStart.MONDAY,
 ) -> Buckets:
     """Cut a range between two instants."""
-    return buckets(time_range(first, behind, zone), granularity, 300, Zone(zone), week_start)
+    return buckets(time_range(start, end, zone), granularity, 300, Zone(zone), week_start)
 
 
-def cut_or_suggestion(asked: TimeRange, granularity: Granularity, most: int = 300) -> Buckets:
-    """Cut a range, or when that is refused, cut it as the refusal says."""
+def cut_or_suggestion(
+    time_range: TimeRange, granularity: Granularity, max_points: int = 300
+) -> Buckets:
+    """Cut a range; if the granularity is refused, cut by the one that the error suggests."""
     try:
-        return buckets(asked, granularity, most, asked.timezone)
+        return buckets(time_range, granularity, max_points, time_range.timezone)
     except AnalyticsError as error:
-        fits = re.findall("([A-Z_]+) would fit", error.message)
-        assert (error.field, error.limit, len(fits)) == ("granularity", MAX_BUCKETS, 1)  # noqa: PT017 - there need be none
-        return buckets(asked, Granularity[fits[0]], most, asked.timezone)
+        suggestions = re.findall("([A-Z_]+) would fit", error.message)
+        assert (error.field, error.limit, len(suggestions)) == ("granularity", MAX_BUCKETS, 1)  # noqa: PT017 - no error is right, too
+        return buckets(time_range, Granularity[suggestions[0]], max_points, time_range.timezone)

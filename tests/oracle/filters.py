@@ -1,4 +1,4 @@
-"""What a filter means, in plain Python: filters and rows are in the words of GraphQL."""
+"""Filters in plain Python; filters and rows have the names of GraphQL."""
 
 import json
 import operator
@@ -27,29 +27,33 @@ def _matches(text: str, pattern: str, flags: int = 0) -> bool:
 
 
 def _any_case(test: Callable[[str, Any], bool]) -> Callable[[str, Any], bool]:
-    def folded(text: str, given: Any) -> bool:
-        fold = given.casefold() if isinstance(given, str) else [item.casefold() for item in given]
+    def any_case_test(text: str, operand: Any) -> bool:
+        fold = (
+            operand.casefold()
+            if isinstance(operand, str)
+            else [item.casefold() for item in operand]
+        )
         return test(text.casefold(), fold)
 
-    return folded
+    return any_case_test
 
 
 def _not(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    return lambda value, given: value is ABSENT or not test(value, given)
+    return lambda value, operand: value is ABSENT or not test(value, operand)
 
 
-def _is(value: Any, given: Any) -> bool:
-    return bool(value == given)
+def _equals(value: Any, operand: Any) -> bool:
+    return bool(value == operand)
 
 
-def _in(value: Any, given: Sequence[Any]) -> bool:
-    return value in given
+def _is_in(value: Any, operand: Sequence[Any]) -> bool:
+    return value in operand
 
 
 _STRING: Final[dict[str, Callable[[str, Any], bool]]] = {
-    "eq": _is,
-    "in": _in,
-    "contains": lambda text, given: given in text,
+    "eq": _equals,
+    "in": _is_in,
+    "contains": lambda text, operand: operand in text,
     "startsWith": str.startswith,
     "endsWith": str.endswith,
 }
@@ -62,7 +66,9 @@ _NEGATIVE: Final = {
 
 
 def _with_negatives(tests: dict[str, Any]) -> dict[str, Callable[[Any, Any], bool]]:
-    negatives = {name: _not(tests[of]) for name, of in _NEGATIVE.items() if of in tests}
+    negatives = {
+        name: _not(tests[positive]) for name, positive in _NEGATIVE.items() if positive in tests
+    }
     return tests | negatives
 
 
@@ -70,27 +76,27 @@ STRING: Final = _with_negatives(_STRING | {"like": _like, "matches": _matches})
 ANY_CASE: Final = _with_negatives(
     {name: _any_case(test) for name, test in _STRING.items()}
     | {
-        "like": lambda text, given: _like(text, given, re.IGNORECASE),
-        "matches": lambda text, given: _matches(text, given, re.IGNORECASE),
+        "like": lambda text, operand: _like(text, operand, re.IGNORECASE),
+        "matches": lambda text, operand: _matches(text, operand, re.IGNORECASE),
     }
 )
 NUMBER: Final = _with_negatives(
     {
-        "eq": _is,
-        "in": _in,
+        "eq": _equals,
+        "in": _is_in,
         "gt": operator.gt,
         "gte": operator.ge,
         "lt": operator.lt,
         "lte": operator.le,
     }
 )
-BOOLEAN: Final = {"eq": _is}
+BOOLEAN: Final = {"eq": _equals}
 TIME: Final = {name: NUMBER[name] for name in ("gt", "gte", "lt", "lte")}
 
 
-def passes(given: Mapping[str, Any], row: Row, rows: Sequence[Row] = ()) -> bool:
+def passes(where: Mapping[str, Any], row: Row, rows: Sequence[Row] = ()) -> bool:
     """Say whether a row passes a filter; `performed` looks at all of the `rows`."""
-    return all(_passes_part(part, tests, row, rows) for part, tests in given.items())
+    return all(_passes_part(part, tests, row, rows) for part, tests in where.items())
 
 
 def _passes_part(part: str, tests: Any, row: Row, rows: Sequence[Row]) -> bool:
@@ -100,7 +106,7 @@ def _passes_part(part: str, tests: Any, row: Row, rows: Sequence[Row]) -> bool:
         "NOT": lambda: not passes(tests, row, rows),
         "tag": lambda: _passes_string(tests["string"], row["tags"].get(tests["key"], ABSENT)),
         "property": lambda: _passes_property(tests, row),
-        "performed": lambda: _passes_performed(tests, row, rows),
+        "performed": lambda: _passes_performance(tests, row, rows),
         "time": lambda: _pass_all(TIME, tests, row["time"], is_set=True),
         "value": lambda: _pass_all(NUMBER, tests, row["value"], is_set=True),
     }
@@ -109,7 +115,7 @@ def _passes_part(part: str, tests: Any, row: Row, rows: Sequence[Row]) -> bool:
 
 def _passes_string(tests: Mapping[str, Any], value: Any, *, is_set: bool | None = None) -> bool:
     table = STRING if tests.get("caseSensitive", True) else ANY_CASE
-    tests = {name: given for name, given in tests.items() if name != "caseSensitive"}
+    tests = {name: operand for name, operand in tests.items() if name != "caseSensitive"}
     return _pass_all(table, tests, value, is_set=value is not ABSENT if is_set is None else is_set)
 
 
@@ -120,52 +126,52 @@ def _pass_all(
     *,
     is_set: bool,
 ) -> bool:
-    for name, given in tests.items():
+    for name, operand in tests.items():
         if name == "isSet":
-            passed = is_set == given
+            is_match = is_set == operand
         elif name in ("neq", "notIn", "notContains", "notMatches"):
-            passed = table[name](value, given)
+            is_match = table[name](value, operand)
         else:
-            passed = value is not ABSENT and table[name](value, given)
-        if not passed:
+            is_match = value is not ABSENT and table[name](value, operand)
+        if not is_match:
             return False
     return True
 
 
 JSON: Final = _with_negatives(
     {
-        "eq": lambda value, given: identity(value) == identity(json.loads(given)),
-        "in": lambda value, given: (
-            identity(value) in [identity(json.loads(text)) for text in given]
+        "eq": lambda value, operand: identity(value) == identity(json.loads(operand)),
+        "in": lambda value, operand: (
+            identity(value) in [identity(json.loads(text)) for text in operand]
         ),
     }
 )
 
 
 def instant(text: str) -> Fraction | None:
-    """Return the milliseconds since 1970 that a text is, exactly; None if it is no RFC 3339."""
+    """Return the exact milliseconds since 1970 of a text; None if it is no RFC 3339."""
     form = r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))"
-    found = re.fullmatch(form, text, re.ASCII | re.IGNORECASE)
-    if not found:
+    match = re.fullmatch(form, text, re.ASCII | re.IGNORECASE)
+    if not match:
         return None
-    fraction, sign, hours, minutes = found.groups()[6:]
+    fraction, sign, hours, minutes = match.groups()[6:]
     if int(hours or 0) > 23 or int(minutes or 0) > 59:
         return None
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
     shift = 400 if year < 400 else 0  # years that Python lacks; 400 years are 146097 days
     try:
         moment = datetime(year + shift, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    epoch_time = moment - datetime(1970, 1, 1, tzinfo=UTC)
     offset = (int(hours or 0) * 60 + int(minutes or 0)) * (-1 if sign == "-" else 1)
-    days = since.days - (146_097 if shift else 0)
-    seconds = days * 86_400 + since.seconds - offset * 60
+    days = epoch_time.days - (146_097 if shift else 0)
+    seconds = days * 86_400 + epoch_time.seconds - offset * 60
     return 1000 * (seconds + Fraction(int(fraction or 0), 10 ** len(fraction or "")))
 
 
 def written_number(value: Any) -> float | None:
-    """Return the number that a value is, or that a text is written as, as JSON writes it."""
+    """Return a number, or the number in a text, if JSON would write it so."""
     if isinstance(value, str):
         text = value.strip(" ")
         form = r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][-+]?[0-9]+)?"
@@ -186,7 +192,7 @@ _PARTS: Final[dict[str, tuple[Callable[[Any], Any], Mapping[str, Any] | None]]] 
     "datetime": (lambda value: instant(value) if isinstance(value, str) else None, TIME),
     "json": (lambda value: value, JSON),
 }
-"""The parts of a property's filter: a value as what they test, and their operators."""
+"""The parts of a property's filter: the typed value that each tests, and its operators."""
 
 
 def value_at(value: Any, keys: Sequence[str]) -> Any:
@@ -199,60 +205,62 @@ def value_at(value: Any, keys: Sequence[str]) -> Any:
 def _passes_property(tests: Mapping[str, Any], row: Row) -> bool:
     before, is_array, after = tests["key"].partition("[]")
     value = value_at(row["properties"], split_path(before))
-    kinds = {name: given for name, given in tests.items() if name not in ("key", "cast")}
     cast = "cast" if tests.get("cast") else "number"
-    for name, given in kinds.items():
+    for name, operators in tests.items():
+        if name in ("key", "cast"):
+            continue
         part = cast if name == "number" else name
         if is_array:
             items = value if isinstance(value, list) else []
             if after:
                 items = [value_at(item, split_path(after[1:])) for item in items]
-            passed = _any_item(part, given, [i for i in items if i is not None and i is not ABSENT])
+            items = [item for item in items if item is not None and item is not ABSENT]
+            is_match = _any_item(part, operators, items)
         else:
-            passed = _passes_property_part(part, given, value)
-        if not passed:
+            is_match = _passes_property_part(part, operators, value)
+        if not is_match:
             return False
     return True
 
 
 def split_path(path: str) -> list[str]:
     """Split a path at its dots."""
-    return re.sub(r"\\(.)|\.", lambda found: found[1] or "\0\0", path).split("\0\0")
+    return re.sub(r"\\(.)|\.", lambda match: match[1] or "\0\0", path).split("\0\0")
 
 
 def _passes_property_part(part: str, tests: Mapping[str, Any], value: Any) -> bool:
     is_set = value is not ABSENT and value is not None
     kind, table = _PARTS[part]
-    told = kind(value) if is_set else None
-    told = ABSENT if told is None else told
+    typed_value = kind(value) if is_set else None
+    typed_value = ABSENT if typed_value is None else typed_value
     if table is None:
-        return _passes_string(tests, told, is_set=is_set)
-    return _pass_all(table, tests, told, is_set=is_set)
+        return _passes_string(tests, typed_value, is_set=is_set)
+    return _pass_all(table, tests, typed_value, is_set=is_set)
 
 
 def _any_item(part: str, tests: Mapping[str, Any], items: Sequence[Any]) -> bool:
-    case = {name: given for name, given in tests.items() if name == "caseSensitive"}
+    case = {name: operand for name, operand in tests.items() if name == "caseSensitive"}
     positive = {
-        name: given
-        for name, given in tests.items()
+        name: operand
+        for name, operand in tests.items()
         if name not in (*_NEGATIVE, "isSet", "caseSensitive")
     }
-    negative = [{name: given} for name, given in tests.items() if name in _NEGATIVE]
-    passed = "isSet" not in tests or bool(items) == tests["isSet"]
-    passed &= not positive or any(_passes_property_part(part, positive | case, i) for i in items)
-    return passed and all(
-        _passes_property_part(part, one | case, i) for one in negative for i in items
+    negative = [{name: operand} for name, operand in tests.items() if name in _NEGATIVE]
+    is_match = "isSet" not in tests or bool(items) == tests["isSet"]
+    is_match &= not positive or any(_passes_property_part(part, positive | case, i) for i in items)
+    return is_match and all(
+        _passes_property_part(part, test | case, i) for test in negative for i in items
     )
 
 
-def _passes_performed(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:
+def _passes_performance(tests: Mapping[str, Any], row: Row, rows: Sequence[Row]) -> bool:
     if row["userId"] is None:
         return False
-    done = [
-        other
-        for other in rows
-        if other["userId"] == row["userId"]
-        and other["name"] == tests["event"]
-        and passes(tests.get("where", {}), other, rows)
+    events = [
+        event
+        for event in rows
+        if event["userId"] == row["userId"]
+        and event["name"] == tests["event"]
+        and passes(tests.get("where", {}), event, rows)
     ]
-    return _pass_all(NUMBER, tests.get("count") or {"gte": 1}, len(done), is_set=True)
+    return _pass_all(NUMBER, tests.get("count") or {"gte": 1}, len(events), is_set=True)

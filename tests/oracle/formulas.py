@@ -1,12 +1,12 @@
-"""What a formula's answer is, in plain Python over points in hours."""
+"""Answers of formulas in plain Python, over points in hours."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 HOURS: Final = 5
-"""How many hours the range has, from hour 0; the one before it has as many."""
+"""The hours of the range, from hour 0; the range before it has as many."""
 
 Value = float | None
 Group = str | None
@@ -43,7 +43,7 @@ class ExpectedSeries:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A question."""
+    """A formula, its inputs, and the other arguments of its query."""
 
     text: str
     inputs: Sequence[Input]
@@ -53,7 +53,6 @@ class Formula:
     offset: int = 0
     search: str = ""
     is_descending: bool = True
-    lines: list[ExpectedSeries] = field(default_factory=list)
 
 
 AGGREGATES: Final[dict[str, Callable[[Sequence[int]], float]]] = {
@@ -66,8 +65,8 @@ AGGREGATES: Final[dict[str, Callable[[Sequence[int]], float]]] = {
 _EMPTY: Final = {"COUNT": 0, "SUM": 0}
 
 
-class _Points(dict[tuple[str, Group], list[Point]]):
-    """Points by metric and group; those of all groups of a metric under `""`."""
+class _PointGroups(dict[tuple[str, Group], list[Point]]):
+    """Points by metric and group; all points of a metric have the group `""`, too."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         super().__init__()
@@ -77,16 +76,16 @@ class _Points(dict[tuple[str, Group], list[Point]]):
 
 
 def expected_result(
-    asked: Formula, given: Sequence[Point]
+    formula: Formula, points: Sequence[Point]
 ) -> tuple[list[int], list[ExpectedSeries], int]:
-    """Return the hours that are shown, the series, and how many groups there are."""
-    points = _Points(given)
-    groups = _groups(asked, points)
-    lines = [_expected_series(asked, points, group) for group in groups]
-    if any(each.is_grouped for each in asked.inputs):
-        sign = -1 if asked.is_descending else 1
+    """Return the visible hours, the series, and the number of groups."""
+    point_groups = _PointGroups(points)
+    groups = _groups(formula, point_groups)
+    series_list = [_expected_series(formula, point_groups, group) for group in groups]
+    if any(formula_input.is_grouped for formula_input in formula.inputs):
+        sign = -1 if formula.is_descending else 1
         order = sorted(
-            zip(groups, lines, strict=True),
+            zip(groups, series_list, strict=True),
             key=lambda pair: (
                 pair[1].total is None,
                 sign * (pair[1].total or 0),
@@ -94,58 +93,74 @@ def expected_result(
                 pair[0] or "",
             ),
         )
-        lines = [line for _, line in order if asked.search.casefold() in line.label.casefold()]
-    total = len(lines)
-    if any(each.is_grouped for each in asked.inputs):
-        lines = lines[asked.offset : asked.offset + asked.limit]
-    return _visible_hours(asked, points, lines), lines, total
+        series_list = [
+            series for _, series in order if formula.search.casefold() in series.label.casefold()
+        ]
+    total = len(series_list)
+    if any(formula_input.is_grouped for formula_input in formula.inputs):
+        series_list = series_list[formula.offset : formula.offset + formula.limit]
+    return _visible_hours(formula, point_groups, series_list), series_list, total
 
 
-def _groups(asked: Formula, points: _Points) -> list[Group]:
+def _groups(formula: Formula, point_groups: _PointGroups) -> list[Group]:
     """Return the groups that any input with groups has in the range."""
-    metrics = {each.metric for each in asked.inputs if each.is_grouped}
+    metrics = {formula_input.metric for formula_input in formula.inputs if formula_input.is_grouped}
     if not metrics:
         return [None]
-    every = [point for metric in metrics for point in points.get((metric, ""), [])]
-    return list(dict.fromkeys(point.group for point in every if 0 <= point.hour < HOURS))
+    points = [point for metric in metrics for point in point_groups.get((metric, ""), [])]
+    return list(dict.fromkeys(point.group for point in points if 0 <= point.hour < HOURS))
 
 
-def _expected_series(asked: Formula, points: _Points, group: Group) -> ExpectedSeries:
-    grouped = any(each.is_grouped for each in asked.inputs)
-    total, values = _range(asked, points, group, 0)
-    before: tuple[Value, list[Value] | None] = (None, None)
-    if asked.has_comparison:
-        before = _range(asked, points, group, -HOURS)
-    label = (group or "(none)") if grouped else asked.text
-    return ExpectedSeries(label, total, values, *before)
+def _expected_series(formula: Formula, point_groups: _PointGroups, group: Group) -> ExpectedSeries:
+    has_groups = any(formula_input.is_grouped for formula_input in formula.inputs)
+    total, values = _range(formula, point_groups, group, 0)
+    previous: tuple[Value, list[Value] | None] = (None, None)
+    if formula.has_comparison:
+        previous = _range(formula, point_groups, group, -HOURS)
+    label = (group or "(none)") if has_groups else formula.text
+    return ExpectedSeries(label, total, values, *previous)
 
 
-def _range(asked: Formula, points: _Points, group: Group, first: int) -> tuple[Value, list[Value]]:
+def _range(
+    formula: Formula, point_groups: _PointGroups, group: Group, first: int
+) -> tuple[Value, list[Value]]:
     totals: dict[str, Value] = {}
     columns: dict[str, list[Value]] = {}
-    for each in asked.inputs:
-        own = [p for p in _input_points(each, points, group) if first <= p.hour < first + HOURS]
-        has = own or any(0 <= point.hour < HOURS for point in _input_points(each, points, group))
-        if each.is_grouped and not has:
-            missing = 0.0 if asked.fill == "ZERO" else None
-            totals[each.name], columns[each.name] = missing, [missing] * HOURS
+    for formula_input in formula.inputs:
+        range_points = [
+            p
+            for p in _input_points(formula_input, point_groups, group)
+            if first <= p.hour < first + HOURS
+        ]
+        is_present = range_points or any(
+            0 <= point.hour < HOURS for point in _input_points(formula_input, point_groups, group)
+        )
+        if formula_input.is_grouped and not is_present:
+            missing = 0.0 if formula.fill == "ZERO" else None
+            totals[formula_input.name], columns[formula_input.name] = missing, [missing] * HOURS
             continue
-        empty = _EMPTY.get(each.aggregate)
-        totals[each.name] = _aggregate([p.value for p in own], each.aggregate, empty)
+        empty = _EMPTY.get(formula_input.aggregate)
+        totals[formula_input.name] = _aggregate(
+            [p.value for p in range_points], formula_input.aggregate, empty
+        )
         cells = [
-            _aggregate([p.value for p in own if p.hour == first + n], each.aggregate, None)
+            _aggregate(
+                [p.value for p in range_points if p.hour == first + n],
+                formula_input.aggregate,
+                None,
+            )
             for n in range(HOURS)
         ]
-        columns[each.name] = fill_gaps(cells, each.aggregate, asked.fill)
+        columns[formula_input.name] = fill_gaps(cells, formula_input.aggregate, formula.fill)
     values = [
-        evaluate(asked.text, {name: column[n] for name, column in columns.items()})
+        evaluate(formula.text, {name: column[n] for name, column in columns.items()})
         for n in range(HOURS)
     ]
-    return evaluate(asked.text, totals), values
+    return evaluate(formula.text, totals), values
 
 
-def _input_points(given: Input, points: _Points, group: Group) -> list[Point]:
-    return points.get((given.metric, group if given.is_grouped else ""), [])
+def _input_points(formula_input: Input, point_groups: _PointGroups, group: Group) -> list[Point]:
+    return point_groups.get((formula_input.metric, group if formula_input.is_grouped else ""), [])
 
 
 def _aggregate(values: Sequence[int], aggregate: str, empty: Value) -> Value:
@@ -153,16 +168,16 @@ def _aggregate(values: Sequence[int], aggregate: str, empty: Value) -> Value:
 
 
 def fill_gaps(cells: list[Value], aggregate: str, fill: str) -> list[Value]:
-    """Return the cells of a column as they are shown."""
+    """Fill the gaps of a column."""
     if aggregate == "COUNT" or fill == "ZERO":
         return [cell or 0.0 for cell in cells]
     if fill != "LINEAR":
         return cells
-    known = [n for n, cell in enumerate(cells) if cell is not None]
+    indexes = [n for n, cell in enumerate(cells) if cell is not None]
     result = list(cells)
     for n in range(len(cells)):
-        left = max((k for k in known if k <= n), default=None)
-        right = min((k for k in known if k >= n), default=None)
+        left = max((k for k in indexes if k <= n), default=None)
+        right = min((k for k in indexes if k >= n), default=None)
         if left is not None and right is not None and left < right:
             start, end = cells[left] or 0.0, cells[right] or 0.0
             result[n] = start + (end - start) * (n - left) / (right - left)
@@ -170,32 +185,38 @@ def fill_gaps(cells: list[Value], aggregate: str, fill: str) -> list[Value]:
 
 
 def evaluate(text: str, values: Mapping[str, Value]) -> Value:
-    """Compute a formula; null if any value in it is missing, or a divisor is 0."""
+    """Compute a formula; null if a value is missing, or a divisor is 0."""
     try:
-        found: Any = eval(text, {}, dict(values))  # noqa: S307 - of our own making
+        value: Any = eval(text, {}, dict(values))  # noqa: S307 - the test wrote the formula
     except (ZeroDivisionError, TypeError):
         return None
-    return float(found) if found is not None and math.isfinite(found) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _visible_hours(asked: Formula, points: _Points, lines: Sequence[ExpectedSeries]) -> list[int]:
-    """Return all hours, or with NONE those with a value of the formula and a row of an input.
+def _visible_hours(
+    formula: Formula, point_groups: _PointGroups, series_list: Sequence[ExpectedSeries]
+) -> list[int]:
+    """Return all hours; with NONE the hours with a value of the formula and a row of an input.
 
-    In either range: their hours are shown beside one another.
+    An hour counts if either range has both: the two ranges share their points.
     """
-    if asked.fill != "NONE":
+    if formula.fill != "NONE":
         return list(range(HOURS))
-    grouped = any(each.is_grouped for each in asked.inputs)
-    shown = set()
-    for line in lines:
-        group = None if line.label == "(none)" else line.label
-        rows = [
+    has_groups = any(formula_input.is_grouped for formula_input in formula.inputs)
+    hours = set()
+    for series in series_list:
+        group = None if series.label == "(none)" else series.label
+        points = [
             p
-            for each in asked.inputs
-            for p in _input_points(each, points, group if grouped else None)
+            for formula_input in formula.inputs
+            for p in _input_points(formula_input, point_groups, group if has_groups else None)
         ]
-        shown |= {p.hour for p in rows if 0 <= p.hour < HOURS and line.values[p.hour] is not None}
-        before = line.previous_values or []
-        hours = [p.hour + HOURS for p in rows if asked.has_comparison and -HOURS <= p.hour < 0]
-        shown |= {hour for hour in hours if before[hour] is not None}
-    return sorted(shown)
+        hours |= {
+            p.hour for p in points if 0 <= p.hour < HOURS and series.values[p.hour] is not None
+        }
+        previous_values = series.previous_values or []
+        previous_hours = [
+            p.hour + HOURS for p in points if formula.has_comparison and -HOURS <= p.hour < 0
+        ]
+        hours |= {hour for hour in previous_hours if previous_values[hour] is not None}
+    return sorted(hours)

@@ -1,4 +1,4 @@
-"""Group keys of an answer about series: their names, and the groups that they identify."""
+"""Group keys of a series answer: their names, and the groups that they identify."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def matches_key(key: Any, value: Any, answer: Mapping[str, Any]) -> bool:
         return value is None and text is None and answer["type"] is None
     kind, content = value
     if isinstance(key, Band):
-        return answer["type"] == "NUMBER" and _shows_band(key, int(content), text)
+        return answer["type"] == "NUMBER" and _is_band_label(key, int(content), text)
     if answer["type"] != KEY_TYPES[kind]:
         return False
     if kind == "str":
@@ -41,8 +41,8 @@ def matches_key(key: Any, value: Any, answer: Mapping[str, Any]) -> bool:
         return False
 
 
-def _shows_band(key: Band, index: int, answer: str) -> bool:
-    """Say whether a label is that of a band: `< 1`, `[1, 2)`, `>= 2`."""
+def _is_band_label(key: Band, index: int, label: str) -> bool:
+    """Say whether a label describes a band: `< 1`, `[1, 2)`, `>= 2`."""
     sign = "<" if index == 0 else ">=" if index == len(key.bounds) else "["
-    found = [float(text) for text in re.findall(r"-?[\d.e+-]+", answer)]
-    return answer.startswith(sign) and found == [*key.bounds[max(0, index - 1) : index + 1]]
+    bounds = [float(text) for text in re.findall(r"-?[\d.e+-]+", label)]
+    return label.startswith(sign) and bounds == [*key.bounds[max(0, index - 1) : index + 1]]

@@ -1,4 +1,4 @@
-"""What ranges of time mean, told by Python's calendar: the oracle's ranges."""
+"""Time ranges and comparison ranges by Python's own calendar."""
 
 import re
 from calendar import monthrange
@@ -37,55 +37,52 @@ MONTHS: Final = {
     "PREVIOUS_MONTH": 1,
     "YEAR_OVER_YEAR": 12,
 }
-"""The months that a preset, or a mode of comparison, is moved by."""
+"""The months by which a preset, or a mode of comparison, moves a range."""
 
 
 def expected_range(
     text: str, now: int, zone: str, times: Collection[int], *, sunday_weeks: bool = False
 ) -> Interval:
-    """Return the range that is written in GraphQL; `times` are those of all rows.
-
-    `sunday`: weeks begin on Sunday.
-    """
-    found = re.findall(r'"([^"]*)"', text)
+    """Return the range of a GraphQL text; `times` are the times of all rows."""
+    texts = re.findall(r'"([^"]*)"', text)
     today = local_time(zone, now // 1000).date()
     if "between" in text:
-        return int(parse_instant(found[0])), int(parse_instant(found[1]))
+        return int(parse_instant(texts[0])), int(parse_instant(texts[1]))
     if "dates" in text:
-        first, last = (date.fromisoformat(day) for day in (found[0], found[-1]))
-        last = today if len(found) == 1 else last
+        first, last = (date.fromisoformat(day) for day in (texts[0], texts[-1]))
+        last = today if len(texts) == 1 else last
         end = now + 1 if last == today else _midnight(zone, last + timedelta(days=1))
         return _midnight(zone, first), end
     if "last" in text:
-        return now + 1 - parse_duration(found[0]), now + 1
+        return now + 1 - parse_duration(texts[0]), now + 1
     preset = preset_of(text)
     if preset == "LAST_24_HOURS":
         return now + 1 - 86_400_000, now + 1
     if preset == "ALL_TIME":
-        oldest = min(*times, now) if times else _midnight(zone, today)
-        return oldest, max([*times, now]) + 1
-    return _by_calendar(preset, now, today, zone, sunday=sunday_weeks)
+        start = min(*times, now) if times else _midnight(zone, today)
+        return start, max([*times, now]) + 1
+    return _by_calendar(preset, now, today, zone, sunday_weeks=sunday_weeks)
 
 
-def _by_calendar(preset: str, now: int, today: date, zone: str, *, sunday: bool) -> Interval:
-    week = today - timedelta(days=(today.weekday() + sunday) % 7)
+def _by_calendar(preset: str, now: int, today: date, zone: str, *, sunday_weeks: bool) -> Interval:
+    week = today - timedelta(days=(today.weekday() + sunday_weeks) % 7)
     month = today.replace(day=1)
-    whole = {
+    full_periods = {
         "YESTERDAY": (today - timedelta(days=1), today),
         "LAST_WEEK": (week - WEEK, week),
-        "LAST_MONTH": (_months(month, 1), month),
+        "LAST_MONTH": (_months_before(month, 1), month),
     }
-    if preset in whole:
-        first, last = whole[preset]
+    if preset in full_periods:
+        first, last = full_periods[preset]
         return _midnight(zone, first), _midnight(zone, last)
-    since = {
+    first_days = {
         "THIS_WEEK": week,
         "THIS_MONTH": month,
         "THIS_YEAR": today.replace(month=1, day=1),
         "YEAR_TO_DATE": today.replace(month=1, day=1),
-        "LAST_12_MONTHS": _months(month, 11),
+        "LAST_12_MONTHS": _months_before(month, 11),
     }
-    day = since.get(preset) or today - timedelta(days=DAYS_BACK[preset])
+    day = first_days.get(preset) or today - timedelta(days=DAYS_BACK[preset])
     return _midnight(zone, day), now + 1
 
 
@@ -98,84 +95,89 @@ def _midnight(zone: str, day: date) -> int:
     return second_of(zone, day) * 1000
 
 
-def _months(day: date, ago: int) -> date:
-    """Return a date some months before; the last of the month if that has no such day."""
+def _months_before(day: date, ago: int) -> date:
+    """Return the same day some months before, or the last day of a shorter month."""
     year, month = divmod(day.year * 12 + day.month - 1 - ago, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-def comparison_range(mode: str, text: str, span: Interval, zone: str) -> Interval | None:
-    """Return the range that a mode means for a range as it is written.
+def comparison_range(mode: str, text: str, interval: Interval, zone: str) -> Interval | None:
+    """Return the range that a mode compares an interval with; `text` is its GraphQL.
 
-    None where the clocks or the calendar make it odd.
+    None where the clocks or the calendar allow several answers.
     """
-    first, behind = span
+    start, end = interval
     preset = preset_of(text)
-    rolling = "last:" in text or preset in ("LAST_24_HOURS", "ALL_TIME")
+    is_rolling = "last:" in text or preset in ("LAST_24_HOURS", "ALL_TIME")
     if mode == "PREVIOUS_PERIOD":
-        if rolling or (not preset and first != _begin_of_day(zone, first)):
-            return first - (behind - first), first
+        if is_rolling or (not preset and start != _begin_of_day(zone, start)):
+            return start - (end - start), start
         mode = preset
-    ends = [_wall(zone, end) for end in span]
+    ends = [_wall(zone, moment) for moment in interval]
     if ends[0] is None or ends[1] is None:
         return None
-    if (ends[1] - timedelta(milliseconds=1)).date() != local_time(
-        zone, (behind - 1) // 1000
-    ).date():
+    if (ends[1] - timedelta(milliseconds=1)).date() != local_time(zone, (end - 1) // 1000).date():
         return None  # the calendar skips the day before
     if mode in MONTHS:
-        return _moved_by_months(ends[0], ends[1], MONTHS[mode], zone)
-    return _moved_by_days(ends[0], ends[1], _days_moved(mode, ends[0], ends[1]), zone)
+        return _move_by_months(ends[0], ends[1], MONTHS[mode], zone)
+    return _move_by_days(ends[0], ends[1], _days_to_move(mode, ends[0], ends[1]), zone)
 
 
 def _begin_of_day(zone: str, moment: int) -> int:
     return _midnight(zone, local_time(zone, moment // 1000).date())
 
 
-def _days_moved(mode: str, first: datetime, behind: datetime) -> int:
+def _days_to_move(mode: str, start: datetime, end: datetime) -> int:
     if mode == "PREVIOUS_PERIOD_MATCH_WEEKDAY":
-        return 7 * max(1, -(-(behind - first) // WEEK))
+        return 7 * max(1, -(-(end - start) // WEEK))
     if mode in ("PREVIOUS_WEEK", "THIS_WEEK", "LAST_WEEK"):
         return 7
-    last = behind - timedelta(milliseconds=1)
-    return (last.date() - first.date()).days + 1
+    last = end - timedelta(milliseconds=1)
+    return (last.date() - start.date()).days + 1
 
 
-def _moved_by_days(first: datetime, behind: datetime, days: int, zone: str) -> Interval | None:
-    start, end = (_instant(zone, wall - timedelta(days=days)) for wall in (first, behind))
-    return None if start is None or end is None else (start, end)
+def _move_by_days(start: datetime, end: datetime, days: int, zone: str) -> Interval | None:
+    moved_start, moved_end = (_instant(zone, wall - timedelta(days=days)) for wall in (start, end))
+    return None if moved_start is None or moved_end is None else (moved_start, moved_end)
 
 
-def _moved_by_months(first: datetime, behind: datetime, months: int, zone: str) -> Interval | None:
-    """Move both ends; a range that begins on a day after the 28th, or ends with one, is odd."""
-    if first.day > 28 or (behind.day > 28 and behind.time() == datetime.min.time()):
+def _move_by_months(start: datetime, end: datetime, months: int, zone: str) -> Interval | None:
+    """Move both ends; None for a range that begins on a day after the 28th, or ends with one."""
+    if start.day > 28 or (end.day > 28 and end.time() == datetime.min.time()):
         return None
-    start, end = (
-        _instant(zone, datetime.combine(_months(wall.date(), months), wall.time()))
-        for wall in (first, behind)
+    moved_start, moved_end = (
+        _instant(zone, datetime.combine(_months_before(wall.date(), months), wall.time()))
+        for wall in (start, end)
     )
-    return (start, end) if start is not None and end is not None and start < end else None
+    if moved_start is None or moved_end is None or moved_start >= moved_end:
+        return None
+    return moved_start, moved_end
 
 
 def _wall(zone: str, moment: int) -> datetime | None:
-    """Return what clocks show, with milliseconds; None if they show it twice.
+    """Return the local time of an instant, with milliseconds; None if clocks show it twice.
 
-    A day that begins without a midnight, or with two, begins with midnight.
+    The first instant of a day is midnight, even if clocks show no midnight or two.
     """
     second, ms = divmod(moment, 1000)
-    shown = local_time(zone, second).replace(tzinfo=None) + timedelta(milliseconds=ms)
+    wall = local_time(zone, second).replace(tzinfo=None) + timedelta(milliseconds=ms)
     if moment == _begin_of_day(zone, moment):
-        return datetime.combine(shown.date(), datetime.min.time())
-    return shown if _instant(zone, shown) == moment else None
+        return datetime.combine(wall.date(), datetime.min.time())
+    return wall if _instant(zone, wall) == moment else None
 
 
 def _instant(zone: str, wall: datetime) -> int | None:
-    """Return when clocks show a time; None if they never do, or twice, and it is no midnight."""
+    """Return the instant of a local time; None if clocks never show it, or twice.
+
+    A midnight has an instant always: the first one of its day.
+    """
     if wall.time() == datetime.min.time():
         return _midnight(zone, wall.date())
     clocks = ZoneInfo(zone)
     moments = [wall.replace(tzinfo=clocks, fold=fold) for fold in (0, 1)]
     if moments[0].utcoffset() != moments[1].utcoffset():
         return None
-    since = moments[0].astimezone(ZoneInfo("UTC")) - datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
-    return since // timedelta(milliseconds=1)
+    epoch_time = moments[0].astimezone(ZoneInfo("UTC")) - datetime(
+        1970, 1, 1, tzinfo=ZoneInfo("UTC")
+    )
+    return epoch_time // timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""RFC 3339 in plain Python, from the grammar of its section 5.6: the reference of the parser."""
+"""RFC 3339 in plain Python, by the grammar of its section 5.6: the reference of the parser."""
 
 from fractions import Fraction
 from typing import Final
@@ -11,7 +11,7 @@ MONTHS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class _Scanner:
-    """Takes a text apart from its beginning."""
+    """A text that is read from its beginning."""
 
     def __init__(self, text: str) -> None:
         self.rest = text
@@ -19,20 +19,20 @@ class _Scanner:
     def one_of(self, characters: str) -> str:
         if not self.rest or self.rest[0] not in characters:
             raise ValueError(self.rest)
-        taken, self.rest = self.rest[0], self.rest[1:]
-        return taken
+        character, self.rest = self.rest[0], self.rest[1:]
+        return character
 
-    def number(self, digits: int, least: int, most: int) -> int:
+    def number(self, digits: int, minimum: int, maximum: int) -> int:
         value = 0
         for _ in range(digits):
             value = value * 10 + DIGITS.index(self.one_of(DIGITS))
-        if not least <= value <= most:
+        if not minimum <= value <= maximum:
             raise ValueError(value)
         return value
 
 
 def milliseconds(text: str) -> int | None:
-    """Return the milliseconds since 1970 of a date-time, rounded down; None if it is none."""
+    """Return the milliseconds since 1970, rounded down; None if the text is no date-time."""
     try:
         return _date_time(_Scanner(text))
     except ValueError:
@@ -40,7 +40,7 @@ def milliseconds(text: str) -> int | None:
 
 
 def row_time(text: str) -> int | None:
-    """Return the time of a row with this text; None if the row is refused."""
+    """Return the time of a row with this text; None if the row is rejected."""
     moment = milliseconds(text)
     return moment if moment is not None and 0 <= moment <= MAX_TIME else None
 
@@ -50,7 +50,7 @@ def _date_time(scanner: _Scanner) -> int:
     scanner.one_of("-")
     month = scanner.number(2, 1, 12)
     scanner.one_of("-")
-    day = scanner.number(2, 1, _length(year, month))
+    day = scanner.number(2, 1, _month_length(year, month))
     scanner.one_of("Tt ")
     hour = scanner.number(2, 0, 23)
     scanner.one_of(":")
@@ -84,25 +84,25 @@ def _is_leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _length(year: int, month: int) -> int:
+def _month_length(year: int, month: int) -> int:
     return 29 if month == 2 and _is_leap(year) else MONTHS[month - 1]
 
 
 def _days(year: int, month: int, day: int) -> int:
     years = range(1970, year) if year >= 1970 else range(year, 1970)
-    whole = sum(366 if _is_leap(each_year) else 365 for each_year in years)
-    months = sum(_length(year, earlier) for earlier in range(1, month))
-    return (whole if year >= 1970 else -whole) + months + day - 1
+    year_days = sum(366 if _is_leap(counted_year) else 365 for counted_year in years)
+    months = sum(_month_length(year, earlier) for earlier in range(1, month))
+    return (year_days if year >= 1970 else -year_days) + months + day - 1
 
 
-def _two(least: int, most: int) -> st.SearchStrategy[str]:
-    return st.integers(least, most).map("{:02}".format)
+def _two_digits(minimum: int, maximum: int) -> st.SearchStrategy[str]:
+    return st.integers(minimum, maximum).map("{:02}".format)
 
 
 OFFSETS: Final = st.one_of(
     st.sampled_from(["Z", "z", "+00:00", "-00:00", "+14:00", "-12:00", "+05:45", "+24:00", ""]),
     st.sampled_from(["+0100", "+01", " +01:00", "+1:00", "+23:59", "-23:59", "+23:60", "Z ", "ZZ"]),
-    st.builds("{}{}:{}".format, st.sampled_from("+-"), _two(0, 24), _two(0, 60)),
+    st.builds("{}{}:{}".format, st.sampled_from("+-"), _two_digits(0, 24), _two_digits(0, 60)),
 )
 YEARS: Final = st.one_of(
     st.sampled_from(
@@ -120,23 +120,23 @@ SEPARATORS: Final = st.sampled_from("TTTTTTt _")
 USUAL: Final = st.builds(
     "{}-{}-{}T{}:{}:{}{}{}".format,
     st.integers(1970, 2099),
-    _two(1, 12),
-    _two(1, 28),
-    _two(0, 23),
-    _two(0, 59),
-    _two(0, 59),
+    _two_digits(1, 12),
+    _two_digits(1, 28),
+    _two_digits(0, 23),
+    _two_digits(0, 59),
+    _two_digits(0, 59),
     st.one_of(st.just(""), st.text(DIGITS, min_size=1, max_size=9).map(".{}".format)),
     st.sampled_from(["Z", "+02:00", "-07:30"]),
 )
 UNUSUAL: Final = st.builds(
     "{}-{}-{}{}{}:{}:{}{}{}".format,
     YEARS,
-    _two(0, 13),
-    _two(0, 32),
+    _two_digits(0, 13),
+    _two_digits(0, 32),
     SEPARATORS,
-    _two(0, 24),
-    _two(0, 60),
-    _two(0, 61),
+    _two_digits(0, 24),
+    _two_digits(0, 60),
+    _two_digits(0, 61),
     FRACTIONS,
     OFFSETS,
 )

@@ -1,4 +1,4 @@
-"""What a store must have, as plain dicts, and the requests that fill it."""
+"""Model of a store as plain dicts, and the requests that fill it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -33,7 +33,7 @@ class TableRow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SentRow:
-    """A row that is sent: its key is its own, its id need not be. `points` only in a series."""
+    """A row of a request: its key is unique, its id need not be; only a series has points."""
 
     key: str
     stream: str
@@ -45,7 +45,7 @@ class SentRow:
 
 @dataclass(slots=True)
 class Request:
-    """A batch that is sent: its good rows, and how many bad ones are beside them."""
+    """A batch of a request: its good rows, and the number of its bad rows."""
 
     stream: AnyStream
     rows: list[SentRow]
@@ -54,29 +54,33 @@ class Request:
 
     @property
     def points(self) -> int:
-        return sum(line.points for line in self.rows)
+        return sum(row.points for row in self.rows)
 
 
 @dataclass(slots=True)
 class Model:
-    """What must be there: the lines by their keys, the keys by their ids, and the books."""
+    """Rows by key, keys by id, positions and row counts, as the store must have them."""
 
     rows: dict[str, SentRow] = field(default_factory=dict)
     keys_by_id: dict[tuple[str, str], str] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     counters: dict[str, RowCounts] = field(default_factory=dict)
 
-    def add(self, line: SentRow) -> None:
-        """Note a line that is stored; its id must be new."""
-        assert line.key not in self.rows
-        self.rows[line.key] = line
-        if line.id is not None:
-            assert (line.table, line.id) not in self.keys_by_id, f"{line} is stored besides another"
-            self.keys_by_id[line.table, line.id] = line.key
+    def add(self, row: SentRow) -> None:
+        """Note a stored row; its id must be new."""
+        assert row.key not in self.rows
+        self.rows[row.key] = row
+        if row.id is not None:
+            assert (row.table, row.id) not in self.keys_by_id, f"{row} has the id of another row"
+            self.keys_by_id[row.table, row.id] = row.key
 
     def remove(self, table: str, name: str) -> None:
-        """Note that the lines of a name are deleted."""
-        for line in [x for x in self.rows.values() if (x.table, x.name) == (table, name)]:
-            del self.rows[line.key]
-            if line.id is not None:
-                del self.keys_by_id[line.table, line.id]
+        """Note that the rows of a name are deleted."""
+        for row in [
+            candidate
+            for candidate in self.rows.values()
+            if (candidate.table, candidate.name) == (table, name)
+        ]:
+            del self.rows[row.key]
+            if row.id is not None:
+                del self.keys_by_id[row.table, row.id]
