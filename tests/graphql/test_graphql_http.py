@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import pytest
 
-from schema.errors import AnalyticsError
 from tests.harness.apis import error_summary, record, stored_totals
 from tests.harness.service import Service
 
@@ -231,96 +230,6 @@ async def test_malformed_bodies(service: Service, kind: str) -> None:
     assert error_summary(await service.post("/graphql", body)) == (400, "BAD_REQUEST", field, None)
     answer = await service.post("/graphql", body, accept="application/json")
     assert error_summary(answer) == (400, "BAD_REQUEST", field, None)
-
-
-UNKNOWN = 'metric(name: "nobody") {%s}'
-BELOW = [
-    *("id", "name", "__typename", "kind", "unit description", "seriesCount", "firstSeenAt"),
-    *("tags {name}", "tags {values {value}}", 'samples(range: {last: "P1D"}) {nodes {value}}'),
-    'query(range: {last: "P1D"}) {series {total {count}}}',
-    'query(range: {last: "P1D"}) {__typename}',
-    'query(range: {last: "P1D"}) {meta {range {from}}}',
-    "query(range: {preset: ALL_TIME}) {times series {columns {sum}}}",
-    'query(range: {last: "P1D"} groupBy: ["a"]) {series {label columns {sum}}}',
-    'query(range: {last: "P1D"} compare: {mode: PREVIOUS_PERIOD}) {series {previousTotal {sum}}}',
-    'query(range: {last: "0s"}) {series {label}}',
-    'query(range: {last: "P1D"} where: {value: {gt: 1}}) {series {total {quantile(q: 7)}}}',
-    'a: query(range: {last: "P1D"}) {series {total {sum}}} b: query(range: {last: "P2D"}) {times}',
-    'name query(range: {last: "P1D"}) {series {total {count}}} tags {name}',
-    '... on Metric {query(range: {last: "P1D"}) {times}} kind',
-]
-
-
-@pytest.mark.parametrize("typename", ["", "__typename "])
-@pytest.mark.parametrize("below", BELOW)
-async def test_an_unknown_metric_is_null(service: Service, below: str, typename: str) -> None:
-    """Whatever is selected of it: null at its place, NOT_FOUND, 200, as `data` is there."""
-    await record(service, "/metrics", {"metric_name": "known", "value": 1})
-    query = {"query": f"{{{typename}{UNKNOWN % below} health {{status}}}}"}
-    for accept in ("*/*", GRAPHQL_JSON, "application/json"):
-        answer = await service.post("/graphql", query, accept=accept)
-        assert answer.status_code == 200
-        data = answer.json()["data"]
-        assert data.pop("__typename", "Query") == "Query"
-        assert data == {"metric": None, "health": {"status": "OK"}}
-        (error,) = answer.json()["errors"]
-        assert (error["path"], error["extensions"]) == (["metric"], {"code": "NOT_FOUND"})
-    alone = await service.post("/graphql", {"query": f"{{{typename}{UNKNOWN % below}}}"})
-    assert (alone.status_code, alone.json()["data"]["metric"]) == (200, None)
-
-
-DAY = 'range: {last: "P1D"}'
-LONG_AGO = 'range: {between: {from: "1980-01-01T00:00:00Z", to: "1980-01-02T00:00:00Z"}}'
-
-
-@pytest.mark.parametrize(
-    ("below", "most"),
-    [
-        (f"query({DAY}) {{series {{total {{sum}}}}}}", 1),
-        (f"query({DAY} compare: {{mode: PREVIOUS_PERIOD}}) {{series {{label}}}}", 1),
-        (f'query({DAY} groupBy: ["a"]) {{series {{total {{sum}}}}}}', 1),
-        (f"a: query({DAY}) {{times}} b: query({DAY}) {{series {{label}}}}", 1),
-        (f"query({LONG_AGO}) {{times}}", 2),
-        ("query(range: {preset: ALL_TIME}) {series {columns {sum}}}", 3),
-        ("id", 1),
-    ],
-)
-async def test_a_metric_costs_no_statement_more(service: Service, below: str, most: int) -> None:
-    """A known metric is found by the statement that answers; one without data needs a second."""
-    await record(service, "/metrics", {"metric_name": "known", "value": 1})
-    text = f'metric(name: "known") {{{below}}}'
-    content = (await service.post("/graphql", {"query": f"{{{text}}}"})).json()
-    assert "errors" not in content
-    assert content["extensions"]["statementCount"] <= most
-    if most == 1 and below != "id":
-        query = f"{{a: {text} b: {text} c: {text.replace('known', 'metric')}}}"
-        content = (await service.post("/graphql", {"query": query})).json()
-        assert content["extensions"]["statementCount"] <= 2
-
-
-async def test_partial_data_says_when_to_try_again(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With `data` the status is 200 though a field is UNAVAILABLE; Retry-After is there as ever."""
-
-    async def refuse(*_: object) -> None:
-        raise AnalyticsError("UNAVAILABLE", "Not now.", retry_after=7)
-
-    monkeypatch.setattr("resolvers.events.page", refuse)
-    for text, status in (("{events {totalCount}}", 200), ("{events {totalCount} __typename}", 200)):
-        answer = await service.post("/graphql", {"query": text})
-        assert (answer.status_code, answer.headers["retry-after"]) == (status, "7")
-        assert answer.json()["data"]["events"] is None
-        (error,) = answer.json()["errors"]
-        assert error["extensions"] == {"code": "UNAVAILABLE", "retryAfter": 7}
-    monkeypatch.setattr("resolvers.overview.overview", refuse)
-    answer = await service.post("/graphql", {"query": "{overview {metricCount} __typename}"})
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
-    assert answer.json()["data"] is None
-    answer = await service.post(
-        "/graphql", {"query": "{overview {metricCount}}"}, accept="application/json"
-    )
-    assert (answer.status_code, answer.headers["retry-after"]) == (200, "7")
 
 
 HASH = {"persistedQuery": {"version": 1, "sha256Hash": "a" * 64}}
