@@ -1,4 +1,4 @@
-"""Arguments and variables: null where there is a default, and where in a variable an error is."""
+"""Arguments and variables: null for a default, and the path of an error in a variable."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ from tests.harness.apis import ask, record
 from tests.harness.service import Service
 
 DAY = 'range: {between: {from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z"}}'
-OF_METRIC = [
+METRIC_FIELDS = [
     """query(DAY groupBy: ["h"] «limit: null timezone: null granularity: null maxPoints: null
         otherGroup: null fill: null») {times series {label columns {sum}}}""",
     "query(DAY «where: null groupBy: null orderBy: null compare: null») {series {label}}",
@@ -28,7 +28,7 @@ OF_METRIC = [
     "samples(DAY «timezone: null first: null after: null last: null before: null») {nodes {value}}",
     "tags {values«(first: null search: null)» {value}}",
 ]
-OF_QUERY = [
+QUERY_FIELDS = [
     "eventTypes«(first: null search: null after: null)» {name}",
     "events«(where: null range: null timezone: null first: null)» {totalCount}",
     """metrics«(search: null kind: null first: null)»
@@ -41,7 +41,9 @@ OF_QUERY = [
 ]
 
 
-@pytest.mark.parametrize("text", [*(f'metric(name: "m") {{{it}}}' for it in OF_METRIC), *OF_QUERY])
+@pytest.mark.parametrize(
+    "text", [*(f'metric(name: "m") {{{field}}}' for field in METRIC_FIELDS), *QUERY_FIELDS]
+)
 async def test_null_is_as_good_as_absent(service: Service, text: str) -> None:
     """Null for an argument or input field that has a default is the default."""
     rows = [
@@ -56,7 +58,7 @@ async def test_null_is_as_good_as_absent(service: Service, text: str) -> None:
 
 
 async def test_null_in_variables(service: Service) -> None:
-    """A nullable variable may be null, or not there at all, wherever there is a default."""
+    """A nullable variable with a default may be null or absent."""
     await record(service, "/metrics", {"metric_name": "v", "value": 1})
     query = """query($l: Int, $z: TimeZone, $g: Granularity, $f: Fill, $o: Boolean, $e: Boolean) {
       metric(name: "v") {query(range: {last: "P1D"}, limit: $l, timezone: $z, granularity: $g,
@@ -66,25 +68,30 @@ async def test_null_in_variables(service: Service) -> None:
     names = ("l", "z", "g", "f", "o", "e")
     content = await service.graphql(query, **dict.fromkeys(names))
     assert "errors" not in content, content
-    without = await service.graphql(query)
-    for one, other in ((content, without),):
-        assert (
-            one["data"]["metric"]["query"]["series"] == other["data"]["metric"]["query"]["series"]
-        )
+    default_content = await service.graphql(query)
+    default_series = default_content["data"]["metric"]["query"]["series"]
+    assert content["data"]["metric"]["query"]["series"] == default_series
 
 
 def test_whatever_has_a_default_is_nullable() -> None:
-    """No argument and no input field has a default and is refused when it is null."""
-    found = 0
-    for each in schema._schema.type_map.values():
-        if isinstance(each, GraphQLObjectType | GraphQLInputObjectType) and each.name[:2] != "__":
-            for field in each.fields.values():
-                declared = field.args.values() if isinstance(field, GraphQLField) else [field]
-                for one in declared:
-                    has_default = one.default is not None or one.default_value is not Undefined
-                    assert not (has_default and isinstance(one.type, GraphQLNonNull)), each.name
-                    found += has_default
-    assert found > 50
+    """Each argument and input field with a default accepts null."""
+    default_count = 0
+    for graphql_type in schema._schema.type_map.values():
+        if (
+            isinstance(graphql_type, GraphQLObjectType | GraphQLInputObjectType)
+            and graphql_type.name[:2] != "__"
+        ):
+            for field in graphql_type.fields.values():
+                inputs = field.args.values() if isinstance(field, GraphQLField) else [field]
+                for argument in inputs:
+                    has_default = (
+                        argument.default is not None or argument.default_value is not Undefined
+                    )
+                    assert not (has_default and isinstance(argument.type, GraphQLNonNull)), (
+                        graphql_type.name
+                    )
+                    default_count += has_default
+    assert default_count > 50
 
 
 RANGE = 'query($range: TimeRangeInput!) {metric(name: "m") {query(range: $range) {times}}}'
@@ -93,7 +100,7 @@ KEYS = 'query($by: [GroupByInput!]) {eventTrend(range: {last: "P1D"}, groupBy: $
 ROWS = "mutation($rows: [MetricInput!]!) {recordMetrics(input: {metrics: $rows}) {accepted}}"
 NOW = "2026-01-01T00:00:00Z"
 GOOD = {"name": "a", "value": 1}
-ONE = 'query($v: %s) {metric(name: "m") {query(range: {last: "P1D"}, %s: $v) {times}}}'
+ARGUMENT = 'query($v: %s) {metric(name: "m") {query(range: {last: "P1D"}, %s: $v) {times}}}'
 
 
 @pytest.mark.parametrize(
@@ -122,16 +129,16 @@ ONE = 'query($v: %s) {metric(name: "m") {query(range: {last: "P1D"}, %s: $v) {ti
         (KEYS, {"by": {}}, ["by"]),
         (ROWS, {"rows": [GOOD, {"name": "a", "value": "x"}]}, ["rows[1].value"]),
         (ROWS, {"rows": [{"value": 1}]}, ["rows[0].name"]),
-        (ONE % ("Int!", "limit"), {"v": "x"}, ["v"]),
-        (ONE % ("Int!", "limit"), {"v": 2**40}, ["v"]),
-        (ONE % ("Int!", "limit"), {"v": None}, ["v"]),
-        (ONE % ("TimeZone", "timezone"), {"v": "Mars/Olympus"}, ["v"]),
+        (ARGUMENT % ("Int!", "limit"), {"v": "x"}, ["v"]),
+        (ARGUMENT % ("Int!", "limit"), {"v": 2**40}, ["v"]),
+        (ARGUMENT % ("Int!", "limit"), {"v": None}, ["v"]),
+        (ARGUMENT % ("TimeZone", "timezone"), {"v": "Mars/Olympus"}, ["v"]),
     ],
 )
 async def test_errors_in_variables(
     service: Service, query: str, variables: dict[str, Any], fields: list[str]
 ) -> None:
-    """A variable whose value is wrong is named, down to the place in it."""
+    """The error names the variable with a wrong value, and the path in it."""
     answer = await service.post("/graphql", {"query": query, "variables": variables})
     assert answer.status_code == 422
     errors = answer.json()["errors"]
@@ -154,11 +161,11 @@ async def test_many_errors_in_variables(service: Service) -> None:
 FRAGMENT = 'fragment F on Query {metric(name: "m") {query(range: {last: $last}) {times}}} '
 
 
-@pytest.mark.parametrize(("before", "behind"), [(FRAGMENT, ""), ("", FRAGMENT)])
-async def test_variables_of_one_of(service: Service, before: str, behind: str) -> None:
-    """The variable that may be null as the one member is named, wherever its fragment stands."""
+@pytest.mark.parametrize(("before", "after"), [(FRAGMENT, ""), ("", FRAGMENT)])
+async def test_variables_of_one_of(service: Service, before: str, after: str) -> None:
+    """The error names a nullable variable of a @oneOf input, before or after its fragment."""
     await record(service, "/metrics", {"metric_name": "m", "value": 1})
-    query = before + "query($last: Duration!) {...F} " + behind
+    query = before + "query($last: Duration!) {...F} " + after
     assert (await ask(service, query, last="P1D"))["metric"]["query"]
     nullable = query.replace("Duration!", "Duration")
     answer = await service.post("/graphql", {"query": nullable, "variables": {"last": "P1D"}})
@@ -176,8 +183,8 @@ async def test_literals_of_one_of(service: Service, literal: str) -> None:
     assert len(answer.json()["errors"]) == 1
 
 
-async def test_an_instant_that_is_none_is_said_at_its_query(service: Service) -> None:
-    """What `query` refuses is said at its place, though its question is asked before it."""
+async def test_invalid_instant_of_a_query(service: Service) -> None:
+    """An error of `query` has its path, although its statement runs with its parent."""
     await record(service, "/metrics", {"metric_name": "m", "value": 1})
     content = await service.graphql(RANGE, range={"between": {"from": "nonsense"}})
     assert content["data"] == {"metric": {"query": None}}
@@ -186,30 +193,32 @@ async def test_an_instant_that_is_none_is_said_at_its_query(service: Service) ->
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "range.between.from"}
 
 
-SINCE = """query($since: DateTime!) {
+TIME_VARIABLE = """query($since: DateTime!) {
   events(where: {AND: [{time: {gt: "2026-01-01T00:00:00Z"}}, {time: {lt: $since}}]}) {nodes {id}}
 }"""
-ALIKE = 'query($name: String) {events(where: {name: {eq: $name}, time: {lt: "x"}}) {nodes {id}}}'
+SAME_LITERAL = (
+    'query($name: String) {events(where: {name: {eq: $name}, time: {lt: "x"}}) {nodes {id}}}'
+)
 LITERAL = '{events(where: {time: {lt: "x"}}) {nodes {id}}}'
 
 
 @pytest.mark.parametrize(
     ("query", "variables", "field"),
     [
-        (SINCE, {"since": "2026-01-01"}, "since"),
+        (TIME_VARIABLE, {"since": "2026-01-01"}, "since"),
         (
             WHERE,
             {"where": {"OR": [{}, {"NOT": {"time": {"lt": 5}}}]}},
             "where.OR[1].NOT.time.lt",
         ),
         (LITERAL, {}, "lt"),
-        (ALIKE, {"name": "x"}, "lt"),
+        (SAME_LITERAL, {"name": "x"}, "lt"),
     ],
     ids=["a variable", "inside a variable", "a literal", "a literal like a text"],
 )
-async def test_place_of_an_instant_that_is_none(
+async def test_path_of_an_invalid_instant(
     service: Service, query: str, variables: dict[str, object], field: str
 ) -> None:
-    """The error names the variable and the place in it, or the field of a literal."""
+    """The error names the variable and the path in it, or the field of a literal."""
     content = await service.graphql(query, **variables)
     assert content["errors"][0]["extensions"] == {"code": "BAD_USER_INPUT", "field": field}

@@ -1,6 +1,6 @@
-"""Real JavaScript clients against the committed SDL and a running service.
+"""Real JavaScript clients on the committed SDL and a running service.
 
-What they ask is in `tests/operations/` and `tests/clients/`.
+Their operations are in `tests/operations/` and `tests/clients/`.
 """
 
 import re
@@ -31,7 +31,7 @@ WRONG_USES: Final = [
     ("const other: EventPageQueryVariables = { first: 2, where: { query: {} } };", "TS2353"),
     ('const both: TimeRangeInput = { last: "P1D", between: { from: "" } };', "TS2322"),  # @oneOf
 ]
-_DECLARED: Final = """
+_DECLARATIONS: Final = """
 import type * as T from "./graphql.ts";
 import type { EventPageQueryVariables, TimeRangeInput } from "./graphql.ts";
 declare const numbers: T.MetricNumbersQuery;
@@ -42,24 +42,24 @@ declare const health: T.HealthQuery;
 
 
 @pytest.fixture(scope="module", autouse=True)
-def generated() -> None:
-    """Generate what the clients import."""
+def generate_types() -> None:
+    """Generate the types that the clients import."""
     assert javascript.are_installed(), "the JavaScript clients are not installed: make clients"
     javascript.generate()
 
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
-    """Start a service of its own for each client, with the rows of the samples."""
-    with Process(tmp_path / "data") as started:
-        started.await_ready()
+    """Start a service for each client, with the rows of the samples."""
+    with Process(tmp_path / "data") as service:
+        service.await_ready()
         for path, rows in (("metrics", METRICS), ("events", EVENTS)):
-            assert started.post(f"/{path}/batch", rows).json()["accepted"] == len(rows)
-        yield started
+            assert service.post(f"/{path}/batch", rows).json()["accepted"] == len(rows)
+        yield service
 
 
 def test_the_lock_has_hashes_and_no_hosts() -> None:
-    """What is installed is what was locked, from whichever registry is set up here."""
+    """The lock pins versions by hash, and leaves the registry to the machine."""
     packages = msgspec.json.decode((javascript.CLIENTS / "package-lock.json").read_bytes())
     ours = packages["packages"].pop("")["devDependencies"]
     assert all(re.fullmatch(r"[\d.]+", version) for version in ours.values())
@@ -69,32 +69,32 @@ def test_the_lock_has_hashes_and_no_hosts() -> None:
 
 
 def test_programs_compile() -> None:
-    """Programs that use the generated types as they are meant to pass `tsc --strict`."""
+    """Programs that use the generated types correctly pass `tsc --strict`."""
     assert javascript.check_types() == []
 
 
 def test_wrong_uses_do_not_compile() -> None:
-    """What may be null, is not there or has another type is found by `tsc`, each on its line."""
+    """`tsc` finds each use of a null, of a missing field and of another type, on its line."""
     wrong = javascript.GENERATED_FOLDER / "wrong.ts"
-    wrong.write_text(_DECLARED + "\n".join(use for use, _ in WRONG_USES))
+    wrong.write_text(_DECLARATIONS + "\n".join(use for use, _ in WRONG_USES))
     try:
-        found = [re.findall(r"wrong\.ts\((\d+),.*?(TS\d+)", it) for it in javascript.check_types()]
+        output = "\n".join(javascript.check_types())
     finally:
         wrong.unlink()
-    first = _DECLARED.count("\n") + 1
+    first = _DECLARATIONS.count("\n") + 1
     expected = [(str(line), code) for line, (_, code) in enumerate(WRONG_USES, first)]
-    assert [place for places in found for place in places] == expected
+    assert re.findall(r"wrong\.ts\((\d+),.*?(TS\d+)", output) == expected
 
 
 @pytest.mark.parametrize("client", ["apollo", "urql"])
 def test_client(process: Process, client: str) -> None:
-    """A client gets the right numbers, pages, errors and every sample operation; see its file."""
-    code, printed = javascript.run(f"{client}.test.ts", service=f"http://127.0.0.1:{process.port}")
-    assert code == 0, printed
+    """A client gets the right numbers, pages and errors, and runs every sample operation."""
+    code, output = javascript.run(f"{client}.test.ts", service=f"http://127.0.0.1:{process.port}")
+    assert code == 0, output
 
 
 def test_relay(process: Process) -> None:
-    """Relay compiles everything, and what it sends instead is answered without error."""
+    """Relay compiles all operations, and the service answers the compiled texts."""
     texts = javascript.compile_for_relay(["EventList.ts", "MetricCard.ts"])
     for name, sample in samples().items():
         process.graphql(texts[name], **sample.variables)
@@ -102,21 +102,21 @@ def test_relay(process: Process) -> None:
     metric = process.graphql(texts["MetricCardQuery"], **card)["metric"]
     assert metric["query"]["series"] == [{"total": {"count": 4, "average": 275.125}}]
     where = {"userId": {"eq": "u1"}}
-    seen: list[int] = []
+    numbers: list[int] = []
     position = {"hasNextPage": True, "endCursor": None}
     while position["hasNextPage"]:
-        asked = {"where": where, "cursor": position["endCursor"]}
-        page = process.graphql(texts["EventListPaginationQuery"], **asked)["events"]
-        seen += [edge["node"]["properties"]["n"] for edge in page["edges"]]
+        variables = {"where": where, "cursor": position["endCursor"]}
+        page = process.graphql(texts["EventListPaginationQuery"], **variables)["events"]
+        numbers += [edge["node"]["properties"]["n"] for edge in page["edges"]]
         position = page["pageInfo"]
-    assert seen == [6, 5, 4, 3, 1, 0]
+    assert numbers == [6, 5, 4, 3, 1, 0]
 
 
 def test_relay_refetches_a_metric(process: Process) -> None:
-    """Relay can ask for a metric again by its id."""
+    """Relay can refetch a metric by its id."""
     texts = javascript.compile_for_relay(["MetricRefetch.ts"])
     metric = process.graphql('{metric(name: "page_views") {id}}')["metric"]
-    asked = {"id": metric["id"], "last": "P3650D"}
-    node = process.graphql(texts["MetricRefetchQuery"], **asked)["node"]
+    variables = {"id": metric["id"], "last": "P3650D"}
+    node = process.graphql(texts["MetricRefetchQuery"], **variables)["node"]
     assert node["name"] == "page_views"
     assert node["query"]["series"] == [{"total": {"count": 4}}]

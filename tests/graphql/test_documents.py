@@ -1,4 +1,4 @@
-"""GraphQL documents and variables that can't be executed, or that cost more than they look."""
+"""GraphQL documents and variables that are invalid, or look cheaper than they are."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from tests.harness.apis import ask, error_summary, first_error, record
 from tests.harness.service import Service
 
-UNPARSED = {
+SYNTAX_ERRORS = {
     "comment": "# nothing",
     "white space": " \n\t,",
     "open": "{health {status}",
@@ -69,16 +69,16 @@ INSTANTS = {
     "date without time": '{events(range: {between: {from: "2025-01-01"}}) {totalCount}}',
     "time without offset": '{events(where: {time: {gt: "2025-01-01T00:00:00"}}) {totalCount}}',
     "no such day": '{events(where: {time: {gt: "2025-02-30T00:00:00Z"}}) {totalCount}}',
-    "behind year 9999": '{events(where: {time: {gt: "9999-12-31T23:59:59-23:59"}}) {nodes {id}}}',
+    "after year 9999": '{events(where: {time: {gt: "9999-12-31T23:59:59-23:59"}}) {nodes {id}}}',
     "before the year 1": '{events(where: {time: {gt: "0001-01-01T00:00:00+23:59"}}) {nodes {id}}}',
 }
 """Documents with a text that is no instant."""
 
 
-@pytest.mark.parametrize("kind", UNPARSED)
+@pytest.mark.parametrize("kind", SYNTAX_ERRORS)
 async def test_documents_that_do_not_parse(service: Service, kind: str) -> None:
-    """A text that is no document is a 400 with the place where it goes wrong."""
-    answer = await service.post("/graphql", {"query": UNPARSED[kind]})
+    """A text that is no document is a 400 with the line and column of the error."""
+    answer = await service.post("/graphql", {"query": SYNTAX_ERRORS[kind]})
     assert error_summary(answer) == (400, "GRAPHQL_PARSE_FAILED", None, None)
     (place,) = first_error(answer)["locations"]
     assert place.keys() == {"line", "column"}
@@ -86,7 +86,7 @@ async def test_documents_that_do_not_parse(service: Service, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", INVALID)
 async def test_invalid_documents(service: Service, kind: str) -> None:
-    """A document that does not fit the schema is a 400, whatever is wrong with it."""
+    """A document that does not fit the schema is a 400."""
     answer = await service.post("/graphql", {"query": INVALID[kind]})
     assert error_summary(answer) == (400, "GRAPHQL_VALIDATION_FAILED", None, None)
     assert "data" not in answer.json()
@@ -95,7 +95,7 @@ async def test_invalid_documents(service: Service, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", INSTANTS)
 async def test_unreadable_instants_in_a_document(service: Service, kind: str) -> None:
-    """A text that is no instant is refused as in a variable: 422, with the field's name."""
+    """A literal that is no instant is refused like a variable: 422, with the field's name."""
     answer = await service.post("/graphql", {"query": INSTANTS[kind]})
     field = "from" if kind == "date without time" else "gt"
     assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
@@ -110,13 +110,13 @@ async def test_unreadable_instants_in_a_document(service: Service, kind: str) ->
     ],
 )
 async def test_unclear_operation(service: Service, query: str) -> None:
-    """Which operation is meant is never guessed: none, or several without a name, is a 400."""
+    """The service never guesses the operation: none, or several without a name, is a 400."""
     answer = await service.post("/graphql", {"query": query})
     assert error_summary(answer) == (400, "BAD_REQUEST", "operationName", None)
 
 
 async def test_subscription(service: Service) -> None:
-    """A subscription is refused as what it is."""
+    """A subscription is refused with a 400."""
     answer = await service.post("/graphql", {"query": "subscription {health {status}}"})
     assert error_summary(answer) == (400, "BAD_REQUEST", None, None)
 
@@ -160,7 +160,7 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
 
 @pytest.mark.parametrize("kind", VARIABLES)
 async def test_bad_variables(service: Service, kind: str) -> None:
-    """A variable that does not fit is a 422, at the first look or where it is used."""
+    """A variable that does not fit is a 422, whether its type or its field refuses it."""
     type_name, field, value = VARIABLES[kind]
     query = f"query($v: {type_name}) {{{field}}}"
     variables = {} if value is ... else {"v": value}
@@ -169,13 +169,13 @@ async def test_bad_variables(service: Service, kind: str) -> None:
 
 
 async def test_unneeded_variables(service: Service) -> None:
-    """Variables that the document does not have are no concern, whatever they are."""
-    data = await ask(service, "{health {status}}", nobody={"asked": [None, 1e300, 2**200, "💥"]})
+    """Variables that the document does not declare are ignored, with any value."""
+    data = await ask(service, "{health {status}}", unknown={"key": [None, 1e300, 2**200, "💥"]})
     assert data == {"health": {"status": "OK"}}
 
 
 def spread_twice(type_name: str, last: str, depth: int = 20) -> str:
-    """Return fragments that each spread the next one twice: 2^depth times the last."""
+    """Return fragments that each spread the next one twice: the last one 2^depth times."""
     return (
         "".join(f"fragment F{n} on {type_name} {{...F{n + 1} ...F{n + 1}}}" for n in range(depth))
         + f"fragment F{depth} on {type_name} {{{last}}}"
@@ -196,14 +196,14 @@ def spread_twice(type_name: str, last: str, depth: int = 20) -> str:
 async def test_exponential_fragments(
     service: Service, query: str, type_name: str, last: str, expected: object
 ) -> None:
-    """Fragments that multiply, a million times over, cost no more than they are long."""
+    """Fragments that multiply a million times cost no more than their text."""
     if (await ask(service, "{metrics {totalCount}}"))["metrics"]["totalCount"] == 0:
         await record(service, "/metrics", {"metric_name": "m", "value": 1})
     assert await ask(service, query + spread_twice(type_name, last)) == expected
 
 
 async def test_exponential_fragments_around_a_query(service: Service) -> None:
-    """The same for a metric's own question, which looks at what is selected below it."""
+    """Nor do they in a metric's query, which looks ahead at its selection."""
     last = 'query(range: {last: "1h"}) {__typename}'
     query = '{metric(name: "nobody") {...F0}}' + spread_twice("Metric", last)
     answer = await service.post("/graphql", {"query": query})
@@ -211,7 +211,7 @@ async def test_exponential_fragments_around_a_query(service: Service) -> None:
 
 
 async def test_exponential_fragments_in_a_mutation(service: Service) -> None:
-    """They cost no more in a mutation, which is executed once."""
+    """Nor do they in a mutation, which is executed once."""
     before = (await ask(service, "{overview {eventCount}}"))["overview"]["eventCount"]
     mutation = 'recordEvents(input: {events: [{name: "once"}]}) {accepted}'
     data = await ask(service, "mutation {...F0}" + spread_twice("Mutation", mutation))

@@ -1,4 +1,4 @@
-"""Float inputs in GraphQL: a literal means what the same number in a variable means."""
+"""Float inputs in GraphQL: a literal and a variable of one number mean the same."""
 
 import json
 from typing import Any, Final
@@ -22,7 +22,7 @@ PLACES: Final = [
 
 
 async def answers(service: Service, place: str, number: int) -> list[Any]:
-    """Ask with a number in a place, as a literal and as a variable; return both answers."""
+    """Return the answers to a query with a number as a literal, and as a variable."""
     literal = {"query": f"{{{place.replace('NUMBER', str(number))}}}"}
     query = f"query($n: Float!) {{{place.replace('NUMBER', '$n')}}}"
     variable = json.dumps({"query": query, "variables": {"n": number}}).encode()
@@ -32,7 +32,7 @@ async def answers(service: Service, place: str, number: int) -> list[Any]:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("number", INEXACT)
 async def test_inexact_integers_are_refused(service: Service, place: str, number: int) -> None:
-    """An integer that no double holds is refused in the document and in a variable alike."""
+    """An integer that no double holds is refused, as a literal and as a variable."""
     await record(service, "/metrics", {"metric_name": "m", "value": 1, "timestamp": NOON})
     for answer in await answers(service, place, number):
         assert answer.status_code in {400, 422}
@@ -43,7 +43,7 @@ async def test_inexact_integers_are_refused(service: Service, place: str, number
 @given(number=st.one_of(st.sampled_from(EXACT), st.integers(-(2**70), 2**70)))
 @settings(derandomize=True, deadline=None, max_examples=short_or_long(20, 60))
 async def test_literals_mean_what_variables_mean(service: Service, number: int) -> None:
-    """Literal and variable find the same event, the one with this number, or are both refused."""
+    """Literal and variable find only the event with this number, or are both refused."""
     await delete_all(service)
     neighbours = [number - 1, number, number + 1]
     await record(
@@ -60,7 +60,7 @@ async def test_literals_mean_what_variables_mean(service: Service, number: int) 
 
 @pytest.mark.parametrize("number", [str(number) for number in INEXACT] + ["1e999", "9" * 5000])
 async def test_recorded_values(service: Service, number: str) -> None:
-    """A value that no double holds is refused when it is recorded, in every way."""
+    """Each way to record a value refuses one that no double holds."""
     query = 'mutation {recordMetrics(input: {metrics: [{name: "v", value: NUMBER}]}) {accepted}}'
     literal = {"query": query.replace("NUMBER", number)}
     variable = {
@@ -69,9 +69,9 @@ async def test_recorded_values(service: Service, number: str) -> None:
     }
     row = {"metric_name": "v", "value": "NUMBER"}
     series = {"metric_name": "v", "values": ["NUMBER"], "timestamps": [NOON]}
-    sent = [("/graphql", literal), ("/graphql", variable), ("/metrics", row)]
-    sent += [("/metrics/batch", [row]), ("/metrics/series", [series])]
-    bodies = [(path, json.dumps(body).replace('"NUMBER"', number)) for path, body in sent]
+    requests = [("/graphql", literal), ("/graphql", variable), ("/metrics", row)]
+    requests += [("/metrics/batch", [row]), ("/metrics/series", [series])]
+    bodies = [(path, json.dumps(body).replace('"NUMBER"', number)) for path, body in requests]
     for path, body in bodies:
         answer = await service.post(path, body.encode())
         assert answer.status_code in {400, 422}, (path, answer.text)
@@ -81,6 +81,6 @@ async def test_recorded_values(service: Service, number: str) -> None:
 
 @pytest.mark.parametrize("value", ["1e999", "-1e400", "true", '"1"', "[]", "{}", "ONE"])
 async def test_other_literals(service: Service, value: str) -> None:
-    """What is no finite number is refused as a Float."""
+    """A Float refuses all but finite numbers."""
     query = f"{{{PLACES[0].replace('NUMBER', value)}}}"
     assert "Float" in first_error(await service.post("/graphql", {"query": query}))["message"]

@@ -1,4 +1,4 @@
-"""What GraphQL answers: every query and mutation, and how a document may ask for it."""
+"""Queries and mutations of GraphQL, and the shapes of a document."""
 
 import platform
 from typing import Any
@@ -22,8 +22,10 @@ from tests.harness.service import Service
 
 TOTAL = "series {total {count sum avg min max}}"
 LAST_HOUR = 'query(range: {last: "PT1H"})'
-SKIPPED = f'metric(name: "nobody") {{name {LAST_HOUR} @skip(if: true) {{{TOTAL}}}}}'
-EXCLUDED = f'metric(name: "nobody") {{... @include(if: false) {{{LAST_HOUR} {{{TOTAL}}}}} name}}'
+SKIPPED_QUERY = f'metric(name: "nobody") {{name {LAST_HOUR} @skip(if: true) {{{TOTAL}}}}}'
+EXCLUDED_QUERY = (
+    f'metric(name: "nobody") {{... @include(if: false) {{{LAST_HOUR} {{{TOTAL}}}}} name}}'
+)
 BETWEEN = """
 query($name: String!, $from: DateTime!, $to: DateTime) {
   metric(name: $name) {
@@ -36,7 +38,7 @@ query($name: String!, $from: DateTime!, $to: DateTime) {
 
 
 async def between(service: Service, name: str, **range_: str) -> Any:
-    """Ask for a metric between two instants."""
+    """Query a metric between two instants."""
     return (await ask(service, BETWEEN, name=name, **range_))["metric"]["query"]
 
 
@@ -52,7 +54,7 @@ async def test_health(service: Service) -> None:
 
 
 async def test_overview(service: Service) -> None:
-    """The numbers and the sorted names of everything that is stored."""
+    """The overview counts the stored rows, and sorts their names."""
     await delete_all(service)
     query = "{overview {metricCount metricNames eventCount eventNames}}"
     empty = {"metricCount": 0, "metricNames": [], "eventCount": 0, "eventNames": []}
@@ -73,12 +75,12 @@ async def test_metric(service: Service) -> None:
     query = f'{{metric(name: "load") {{name {LAST_HOUR} {{{TOTAL}}}}}}}'
     answer = await service.post("/graphql", {"query": query})
     total = '{"count":3,"sum":9.0,"avg":3.0,"min":1.0,"max":6.0}'
-    shown = f'{{"name":"load","query":{{"series":[{{"total":{total}}}]}}}}'
-    assert answer.text.startswith(f'{{"data":{{"metric":{shown}}},"extensions":')
+    metric = f'{{"name":"load","query":{{"series":[{{"total":{total}}}]}}}}'
+    assert answer.text.startswith(f'{{"data":{{"metric":{metric}}},"extensions":')
 
 
 async def test_metric_with_nothing_in_range(service: Service) -> None:
-    """A metric that is there, with nothing in the range: count and sum 0, the others null."""
+    """A metric without points in the range: count and sum are 0, the others null."""
     await service.post("/metrics", {"metric_name": "quiet", "value": 1, "timestamp": 10**11})
     data = await ask(service, f'{{metric(name: "quiet") {{{LAST_HOUR} {{{TOTAL}}}}}}}')
     total = data["metric"]["query"]["series"][0]["total"]
@@ -89,20 +91,20 @@ async def test_range_between_instants(service: Service) -> None:
     """A range is half-open, may have any offset, and comes back in UTC as executed."""
     times = ["2025-03-30T01:59:59.999Z", "2025-03-30T02:00:00.000Z", "2025-03-30T03:00:00.000Z"]
     rows = [
-        {"metric_name": "between", "value": 10**number, "timestamp": at}
-        for number, at in enumerate(times)
+        {"metric_name": "between", "value": 10**number, "timestamp": time}
+        for number, time in enumerate(times)
     ]
     await record(service, "/metrics", *rows)
-    sent = {"from": "2025-03-30T04:00:00+02:00", "to": "2025-03-30T03:00:00.000999Z"}
-    assert await between(service, "between", **sent) == {
+    time_range = {"from": "2025-03-30T04:00:00+02:00", "to": "2025-03-30T03:00:00.000999Z"}
+    assert await between(service, "between", **time_range) == {
         "series": [{"total": {"count": 1, "sum": 10.0}}],
         "meta": {"range": {"from": times[1], "to": times[2]}},
     }
-    found = await between(service, "between", **{"from": times[0]})
-    assert found["series"] == [{"total": {"count": 3, "sum": 111.0}}]
+    answer = await between(service, "between", **{"from": times[0]})
+    assert answer["series"] == [{"total": {"count": 3, "sum": 111.0}}]
     for first, last in (("0001-01-01", "0001-01-02"), ("0999-12-31", "1000-01-01")):
-        span = {"from": f"{first}T00:00:00.000Z", "to": f"{last}T23:59:59.999Z"}
-        assert (await between(service, "between", **span))["meta"]["range"] == span
+        utc_range = {"from": f"{first}T00:00:00.000Z", "to": f"{last}T23:59:59.999Z"}
+        assert (await between(service, "between", **utc_range))["meta"]["range"] == utc_range
 
 
 @pytest.mark.parametrize(
@@ -116,8 +118,10 @@ async def test_durations(service: Service, text: str, hours: float) -> None:
     query($last: Duration!) {
       metric(name: "long") {query(range: {last: $last}) {meta {range {from to}}}}
     }"""
-    span = (await ask(service, query, last=text))["metric"]["query"]["meta"]["range"]
-    assert parse_instant(span["to"]) - parse_instant(span["from"]) == hours * MS_PER_HOUR
+    time_range = (await ask(service, query, last=text))["metric"]["query"]["meta"]["range"]
+    assert (
+        parse_instant(time_range["to"]) - parse_instant(time_range["from"]) == hours * MS_PER_HOUR
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,8 +129,8 @@ async def test_durations(service: Service, text: str, hours: float) -> None:
     [
         ('metric(name: "nobody") {name}', "NOT_FOUND", None),
         (f'metric(name: "nobody") {{{LAST_HOUR} {{{TOTAL}}}}}', "NOT_FOUND", None),
-        (SKIPPED, "NOT_FOUND", None),
-        (EXCLUDED, "NOT_FOUND", None),
+        (SKIPPED_QUERY, "NOT_FOUND", None),
+        (EXCLUDED_QUERY, "NOT_FOUND", None),
         ("metrics(first: 0) {nodes {name}}", "BAD_USER_INPUT", "first"),
         ("metrics(first: 1001) {nodes {name}}", "BAD_USER_INPUT", "first"),
         ("metrics(first: -1) {nodes {name}}", "BAD_USER_INPUT", "first"),
@@ -142,13 +146,13 @@ async def test_durations(service: Service, text: str, hours: float) -> None:
     ],
 )
 async def test_refusals(service: Service, query: str, code: str, field: str | None) -> None:
-    """What can't be answered is an error with code and field, at its place in the document."""
-    error = first_error(await service.post("/graphql", {"query": f"{{asked: {query}}}"}))
+    """A refused field is an error with code, argument and path."""
+    error = first_error(await service.post("/graphql", {"query": f"{{alias: {query}}}"}))
     assert (error["extensions"]["code"], error["extensions"].get("field")) == (code, field)
-    assert error["path"][0] == "asked"
+    assert error["path"][0] == "alias"
 
 
-async def test_error_beside_an_answer(service: Service) -> None:
+async def test_error_next_to_an_answer(service: Service) -> None:
     """One field that fails leaves its neighbours their answers: 200 with data and errors."""
     answer = await service.post(
         "/graphql", {"query": '{a: metric(name: "?") {name} health {status}}'}
@@ -157,15 +161,17 @@ async def test_error_beside_an_answer(service: Service) -> None:
     assert answer.status_code == 200
     assert content["data"] == {"a": None, "health": {"status": "OK"}}
     assert [error["extensions"]["code"] for error in content["errors"]] == ["NOT_FOUND"]
-    two = 'mutation {a: recordEvents(input: {events: [{name: ""}]}) {accepted} b: recordEvents('
+    mutation = (
+        'mutation {a: recordEvents(input: {events: [{name: ""}]}) {accepted} b: recordEvents('
+    )
     answer = await service.post(
-        "/graphql", {"query": two + 'input: {events: [{name: "b"}]}) {accepted}}'}
+        "/graphql", {"query": mutation + 'input: {events: [{name: "b"}]}) {accepted}}'}
     )
     assert answer.json()["data"] == {"a": None, "b": {"accepted": 1}}
 
 
 async def test_record_metrics(service: Service) -> None:
-    """Points are recorded with their time, tags and id; the bad ones are reported."""
+    """Points are recorded with their time, tags and id; bad points are reported."""
     await delete_all(service)
     mutation = """
     mutation($rows: [MetricInput!]!) {
@@ -180,9 +186,9 @@ async def test_record_metrics(service: Service) -> None:
         {"name": "m", "value": 4, "tags": {"a": 1}},
         {"name": "m", "value": 5, "time": None, "tags": None, "id": None},
     ]
-    found = (await ask(service, mutation, rows=rows))["recordMetrics"]
-    assert (found["accepted"], found["rejected"]) == (3, 2)
-    assert found["errors"] == [
+    answer = (await ask(service, mutation, rows=rows))["recordMetrics"]
+    assert (answer["accepted"], answer["rejected"]) == (3, 2)
+    assert answer["errors"] == [
         {
             "index": 2,
             "id": "own",
@@ -218,17 +224,17 @@ async def test_record_events(service: Service) -> None:
 
 
 async def test_json_in_a_document(service: Service) -> None:
-    """Properties may be written into the document, with variables; a missing one is left out."""
+    """Properties may be a literal with variables; a missing variable is absent."""
     await delete_all(service)
     mutation = r"""
-    mutation($plan: String, $none: String, $given: JSON) {
+    mutation($plan: String, $none: String, $extra: JSON) {
       recordEvents(input: {events: [{name: "e", properties: {
         text: "\u00e9\"\\\n", number: 1, float: 1.0, big: 123456789012345678901, yes: true,
-        nothing: null, list: [1, [2], $none, {plan: $plan, none: $none}], none: $none, given: $given
+        nothing: null, list: [1, [2], $none, {plan: $plan, none: $none}], none: $none, extra: $extra
       }}]}) {accepted}
     }"""
-    given = {"any": [1, {"thing": None}]}
-    assert await ask(service, mutation, plan="free", given=given) == {
+    extra = {"any": [1, {"thing": None}]}
+    assert await ask(service, mutation, plan="free", extra=extra) == {
         "recordEvents": {"accepted": 1}
     }
     (event,) = (await get(service, "/events"))["events"]
@@ -241,14 +247,14 @@ async def test_json_in_a_document(service: Service) -> None:
             "yes": True,
             "nothing": None,
             "list": [1, [2], None, {"plan": "free"}],
-            "given": given,
+            "extra": extra,
         }
     )
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000, "-" + "9" * 5000])
-async def test_numbers_that_json_has_not(service: Service, number: str) -> None:
-    """A number in a document that no double, or no parser, can hold is refused, not made null."""
+async def test_numbers_beyond_json(service: Service, number: str) -> None:
+    """A number that no double or parser holds is refused, and never becomes null."""
     before = await stored_totals(service)
     for properties in (f"{{n: {number}}}", f"{{n: [{number}]}}", number):
         mutation = f'{{name: "e", properties: {properties}}}'
@@ -263,7 +269,7 @@ async def test_numbers_that_json_has_not(service: Service, number: str) -> None:
 
 
 async def test_delete_metrics(service: Service) -> None:
-    """Deleting a metric says how many points there were; one that is not there is NOT_FOUND."""
+    """Deleting a metric returns the number of its points; an unknown metric is NOT_FOUND."""
     await delete_all(service)
     rows = [{"name": name, "value": 1} for name in ("gone", "kept", "gone")]
     await ask(service, METRICS, rows=rows)
@@ -278,24 +284,24 @@ async def test_delete_metrics(service: Service) -> None:
 
 
 async def test_delete_events(service: Service) -> None:
-    """Deleting events takes those that pass the filter, and no others."""
+    """Deleting events deletes exactly the events that pass the filter."""
     await delete_all(service)
     rows = [
-        {"event_name": name, "user_id": user, "timestamp": at}
-        for name, user, at in (("a", "u", 1), ("a", "v", 2), ("b", "u", 3), ("b", "v", 4))
+        {"event_name": name, "user_id": user, "timestamp": time}
+        for name, user, time in (("a", "u", 1), ("a", "v", 2), ("b", "u", 3), ("b", "v", 4))
     ]
     await record(service, "/events", *rows)
     mutation = """
     mutation($where: EventFilter!) {deleteEvents(input: {where: $where}) {matchedRows}}"""
-    for where, matched, left in (
+    for where, matched_rows, remaining_events in (
         ({"name": {"eq": "nobody"}}, 0, 4),
         ({"name": {"eq": "a"}, "userId": {"in": ["u", "x"]}}, 1, 3),
         ({"time": {"gt": "1970-01-01T00:00:00.003Z"}}, 1, 2),
         ({"name": {"in": ["a", "b"]}}, 2, 0),
     ):
         data = await ask(service, mutation, where=where)
-        assert data == {"deleteEvents": {"matchedRows": matched}}
-        assert (await stored_totals(service))["events"] == left
+        assert data == {"deleteEvents": {"matchedRows": matched_rows}}
+        assert (await stored_totals(service))["events"] == remaining_events
 
 
 async def test_shapes_of_a_document(service: Service) -> None:
@@ -324,14 +330,14 @@ async def test_shapes_of_a_document(service: Service) -> None:
     answer = (await service.post("/graphql", body)).json()
     answer.pop("extensions")
     names = ["a", "b", "c"]
-    shown = [
+    pages = [
         {"nodes": [{"name": n} for n in ns], "edges": [{"node": {"n": n}} for n in ns]}
         for ns in (names[:2], names)
     ]
     assert answer == {
         "data": {
-            "page": {**shown[0], "totalCount": 3},
-            "all": shown[1],
+            "page": {**pages[0], "totalCount": 3},
+            "all": pages[1],
             "metric": {
                 "query": {"series": [{"total": {"count": 1}}]},
                 "again": {"series": [{"total": {"sum": 1.0}}]},
@@ -343,17 +349,17 @@ async def test_shapes_of_a_document(service: Service) -> None:
 
 
 async def test_introspection(service: Service) -> None:
-    """The schema can be asked for: it has these roots, and every field is described."""
+    """Introspection has exactly these roots, and a description of every field."""
     query = """
     {__schema {types {name kind fields {name description}}}}"""
     types = (await ask(service, query))["__schema"]["types"]
     fields = {
-        f"{of['name']}.{field['name']}": field["description"]
-        for of in types
-        if of["kind"] == "OBJECT" and not of["name"].startswith("__")
-        for field in of["fields"]
+        f"{graphql_type['name']}.{field['name']}": field["description"]
+        for graphql_type in types
+        if graphql_type["kind"] == "OBJECT" and not graphql_type["name"].startswith("__")
+        for field in graphql_type["fields"]
     }
-    assert {name for name, described in fields.items() if not described} == set()
+    assert {name for name, description in fields.items() if not description} == set()
     roots = {name.partition(".")[2] for name in fields if name.startswith(("Query.", "Mutation."))}
     assert roots == {
         *("health", "overview", "metrics", "metric", "events", "ingestion", "setAside"),

@@ -1,7 +1,7 @@
-"""`docs/graphql.md` is executed: every query in it, against the rows of a small shop.
+"""Execution of `docs/graphql.md`: every query in it, on the rows of a small shop.
 
-In an answer that the document shows, `"…"` stands for any value (an id, a cursor, a time that
-something took), fractions are rounded to three digits, and `extensions` may be left out.
+In an answer of the document, `"…"` stands for any value: an id, a cursor, a duration. Fractions
+are rounded to three digits, and `extensions` may be absent.
 """
 
 import dataclasses
@@ -37,11 +37,11 @@ from tests.rules.test_sdl import SDL
 
 TEXT: Final = Path("docs/graphql.md").read_text()
 SCHEMA: Final = build_schema(SDL)
-ANY: Final = "…"
+ANY_VALUE: Final = "…"
 
 
 class Example(NamedTuple):
-    """A query of the document, the variables that are shown for it, and the answer, if it is."""
+    """A query of the document, its variables and its answer; both may be empty."""
 
     query: str
     variables: str
@@ -49,8 +49,8 @@ class Example(NamedTuple):
 
 
 EXAMPLES: Final = [
-    Example(*found)
-    for found in re.findall(
+    Example(*blocks)
+    for blocks in re.findall(
         r"```graphql\n(.*?)```(?:\s*```json variables\n(.*?)```)?(?:\s*```json\n(.*?)```)?",
         TEXT,
         re.DOTALL,
@@ -59,80 +59,82 @@ EXAMPLES: Final = [
 
 
 @pytest_asyncio.fixture(scope="module")
-async def opened(service: Service) -> Service:
-    """Store what the shop has, and stop its clock."""
+async def shop(service: Service) -> Service:
+    """Record the rows of the shop, and stop its clock."""
     await open_shop(service)
     return service
 
 
 async def open_shop(service: Service) -> None:
-    """Store what the shop has, and stop its clock."""
+    """Record the rows of the shop, and stop its clock."""
     await record(service, "/metrics", *example_data.metrics())
     await record(service, "/events", *example_data.events())
     describe = "mutation($input: DescribeMetricInput!) {describeMetric(input: $input) {name}}"
-    for said in example_data.DESCRIPTIONS:
-        await ask(service, describe, input=said)
+    for description in example_data.DESCRIPTIONS:
+        await ask(service, describe, input=description)
     transport: Any = service.http._transport
     state = transport.app.state
     state.context = dataclasses.replace(state.context, now=lambda: example_data.NOW)
 
 
-async def answered(service: Service, example: Example) -> dict[str, Any]:
-    """Return the whole answer to an example, rounded as the document rounds."""
+async def run_example(service: Service, example: Example) -> dict[str, Any]:
+    """Return the full answer to an example, with fractions rounded as in the document."""
     variables = msgspec.json.decode(example.variables) if example.variables else {}
     body = {"query": example.query, "variables": variables}
     response = await service.post("/graphql", body)
-    found: dict[str, Any] = rounded(response.json())
-    return found
+    content: dict[str, Any] = round_fractions(response.json())
+    return content
 
 
-def rounded(value: Any) -> Any:
+def round_fractions(value: Any) -> Any:
     """Round every fraction to three digits."""
     match value:
         case dict():
-            return {key: rounded(member) for key, member in value.items()}
+            return {key: round_fractions(member) for key, member in value.items()}
         case list():
-            return [rounded(item) for item in value]
+            return [round_fractions(item) for item in value]
         case float():
             return round(value, 3)
     return value
 
 
-def with_gaps(shown: Any, real: Any) -> Any:
-    """Return a real answer with the gaps that the shown one has."""
-    match shown, real:
-        case str(), _ if shown == ANY and real is not None:
-            return ANY
+def with_placeholders(expected: Any, actual: Any) -> Any:
+    """Return an answer with `"…"` where the expected answer has it."""
+    match expected, actual:
+        case str(), _ if expected == ANY_VALUE and actual is not None:
+            return ANY_VALUE
         case dict(), dict():
-            return {key: with_gaps(shown.get(key), member) for key, member in real.items()}
-        case list(), list() if len(shown) == len(real):
-            return [with_gaps(*pair) for pair in zip(shown, real, strict=True)]
-    return real
+            return {
+                key: with_placeholders(expected.get(key), member) for key, member in actual.items()
+            }
+        case list(), list() if len(expected) == len(actual):
+            return [with_placeholders(*pair) for pair in zip(expected, actual, strict=True)]
+    return actual
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-async def test_every_example_answers_as_shown(opened: Service, number: int) -> None:
-    """A reader who tries a query gets the answer beside it, and without one there no error."""
+async def test_every_example_answers_as_shown(shop: Service, number: int) -> None:
+    """Each query has the answer of the document; without one there, it has no error."""
     example = EXAMPLES[number]
-    real = await answered(opened, example)
+    actual = await run_example(shop, example)
     if not example.answer:
-        assert "errors" not in real, example.query
+        assert "errors" not in actual, example.query
         return
-    shown = msgspec.json.decode(example.answer)
-    if "extensions" not in shown:
-        real.pop("extensions", None)
-    assert with_gaps(shown, real) == shown, example.query
+    expected = msgspec.json.decode(example.answer)
+    if "extensions" not in expected:
+        actual.pop("extensions", None)
+    assert with_placeholders(expected, actual) == expected, example.query
 
 
-def test_every_example_is_found() -> None:
-    """No query and no answer of the document is overlooked."""
+def test_every_example_is_read() -> None:
+    """The examples include every query, answer and set of variables of the document."""
     assert TEXT.count("```graphql\n") == len(EXAMPLES) > 30
-    assert TEXT.count("```json\n") == sum(bool(each.answer) for each in EXAMPLES) > 30
-    assert TEXT.count("```json variables\n") == sum(bool(each.variables) for each in EXAMPLES)
+    assert TEXT.count("```json\n") == sum(bool(example.answer) for example in EXAMPLES) > 30
+    assert TEXT.count("```json variables\n") == sum(bool(example.variables) for example in EXAMPLES)
 
 
-def words() -> set[str]:
-    """Return all words that the document has in code."""
+def documented_words() -> set[str]:
+    """Return all words in the code of the document."""
     code = re.findall(r"```.*?```|`[^`]+`", TEXT, re.DOTALL)
     return set(re.findall(r"\w+", " ".join(code)))
 
@@ -149,16 +151,16 @@ def words() -> set[str]:
     ],
 )
 def test_everything_is_mentioned(name: str) -> None:
-    """Each field, argument, operator and name of a value that can be used is in the document."""
-    kind = SCHEMA.type_map[name]
-    if isinstance(kind, GraphQLEnumType):
-        known = set(kind.values)
+    """The document names each field, argument, operator and enum value."""
+    graphql_type = SCHEMA.type_map[name]
+    if isinstance(graphql_type, GraphQLEnumType):
+        names = set(graphql_type.values)
     else:
-        assert isinstance(kind, GraphQLObjectType | GraphQLInputObjectType)
-        known = set(kind.fields)
-        if isinstance(kind, GraphQLObjectType):
-            known |= {name for field in kind.fields.values() for name in field.args}
-    assert known - words() == set()
+        assert isinstance(graphql_type, GraphQLObjectType | GraphQLInputObjectType)
+        names = set(graphql_type.fields)
+        if isinstance(graphql_type, GraphQLObjectType):
+            names |= {name for field in graphql_type.fields.values() for name in field.args}
+    assert names - documented_words() == set()
 
 
 def test_every_error_code_is_documented() -> None:
@@ -168,7 +170,7 @@ def test_every_error_code_is_documented() -> None:
 
 
 def test_every_limit_is_as_documented() -> None:
-    """The table of limits has the numbers that the service has."""
+    """The table of limits has the numbers of the service."""
     section = TEXT.partition("## Limits")[2]
     numbers = re.findall(r"^\| .*? \| ([\d,]+)[^|]* \|$", section, re.MULTILINE)
     assert [int(number.replace(",", "")) for number in numbers] == [

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: media types, statuses, and requests of every wrong kind."""
+"""GraphQL over HTTP: media types, statuses and malformed requests."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ DELETION = "mutation {deleteEvents(input: {all: true}) {matchedRows}}"
 async def test_media_types(
     service: Service, accept: str, media_type: str, status_of_errors: int
 ) -> None:
-    """The answer has the type that is accepted; errors have a status unless plain JSON is asked."""
+    """The answer has the accepted media type; with plain JSON, errors have status 200."""
     answer = await service.post("/graphql", QUERY, accept=accept)
     assert (answer.status_code, answer.json()) == (200, OK)
     assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
@@ -94,7 +94,7 @@ async def test_not_acceptable(service: Service, accept: str) -> None:
     ],
 )
 async def test_unsupported_media_type(service: Service, content_type: str) -> None:
-    """Only JSON in UTF-8 is read: a form of another site can't ask for anything."""
+    """Only JSON in UTF-8 is read: a form on another site cannot send a request."""
     before = await stored_totals(service)
     headers = [(b"content-type", content_type.encode("latin-1"))]
     body = json.dumps({"query": DELETION})
@@ -111,7 +111,7 @@ async def test_unsupported_media_type(service: Service, content_type: str) -> No
     ],
 )
 async def test_supported_media_type(service: Service, content_type: str) -> None:
-    """JSON in UTF-8 is read, however it is named."""
+    """JSON in UTF-8 is read with each spelling of its media type."""
     answer = await service.post("/graphql", QUERY, **{"content-type": content_type})
     assert (answer.status_code, answer.json()) == (200, OK)
 
@@ -119,7 +119,7 @@ async def test_supported_media_type(service: Service, content_type: str) -> None
 async def test_query_by_get(service: Service) -> None:
     """A query may come in the URL, with its variables and the name of its operation."""
     document = "query A($n: Int!) {metrics(first: $n) {totalCount}} query B {health {status}}"
-    for sent in (
+    for parameters in (
         {"query": "{health {status}}"},
         {"query": "{health {status}}", "operationName": "", "variables": "", "extensions": "{}"},
         {"query": document, "operationName": "B"},
@@ -128,27 +128,27 @@ async def test_query_by_get(service: Service) -> None:
             "variables": '{"a":true}',
         },
     ):
-        answer = await service.http.get("/graphql?" + urlencode(sent))
+        answer = await service.http.get("/graphql?" + urlencode(parameters))
         assert (answer.status_code, answer.json()) == (200, OK)
-    sent = {"query": document, "operationName": "A", "variables": '{"n": 0}'}
-    answer = await service.http.get("/graphql?" + urlencode(sent))
+    parameters = {"query": document, "operationName": "A", "variables": '{"n": 0}'}
+    answer = await service.http.get("/graphql?" + urlencode(parameters))
     assert error_summary(answer) == (422, "BAD_USER_INPUT", "first", 1000)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_mutation_by_get(service: Service, method: str) -> None:
-    """A mutation in a URL is a 405 that allows POST; nothing is executed, whatever the body is."""
+    """A mutation in a URL is a 405 that allows POST; nothing is executed, with any body."""
     await record(service, "/events", {"event_name": "kept"})
     before = await stored_totals(service)
     for url, body in (
         ("/graphql?" + urlencode({"query": DELETION}), b""),
         ("/graphql?" + urlencode({"query": DELETION}), QUERY),
     ):
-        sent = {"content-type": "application/json"}
-        answer = await service.http.request(method, url, content=body, headers=sent)
+        headers = {"content-type": "application/json"}
+        answer = await service.http.request(method, url, content=body, headers=headers)
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     body = json.dumps({"query": DELETION}).encode()
-    answer = await service.http.request(method, "/graphql", content=body, headers=sent)
+    answer = await service.http.request(method, "/graphql", content=body, headers=headers)
     assert answer.status_code == 400
     assert await stored_totals(service) == before
 
@@ -178,7 +178,7 @@ async def test_bad_urls(service: Service, query: str, field: str) -> None:
     )
 
 
-MALFORMED: dict[str, tuple[bytes, str | None]] = {
+MALFORMED_BODIES: dict[str, tuple[bytes, str | None]] = {
     "nothing": (b"", None),
     "number": (b"123", None),
     "text": (b'"x"', None),
@@ -223,10 +223,10 @@ MALFORMED: dict[str, tuple[bytes, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MALFORMED)
+@pytest.mark.parametrize("kind", MALFORMED_BODIES)
 async def test_malformed_bodies(service: Service, kind: str) -> None:
-    """A body that is no GraphQL request is a 400 in the one shape, never a 500."""
-    body, field = MALFORMED[kind]
+    """A body that is no GraphQL request is a 400 in the shape of all errors, never a 500."""
+    body, field = MALFORMED_BODIES[kind]
     assert error_summary(await service.post("/graphql", body)) == (400, "BAD_REQUEST", field, None)
     answer = await service.post("/graphql", body, accept="application/json")
     assert error_summary(answer) == (400, "BAD_REQUEST", field, None)
@@ -236,7 +236,7 @@ HASH = {"persistedQuery": {"version": 1, "sha256Hash": "a" * 64}}
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "request_body",
     [
         {"extensions": HASH},
         {"query": None, "extensions": HASH},
@@ -251,17 +251,21 @@ HASH = {"persistedQuery": {"version": 1, "sha256Hash": "a" * 64}}
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_hashes_of_documents(service: Service, method: str, sent: dict[str, Any]) -> None:
-    """The hash of a document is answered as Apollo Client and urql expect it, uncached."""
+async def test_hashes_of_documents(
+    service: Service, method: str, request_body: dict[str, Any]
+) -> None:
+    """The hash of a document has the error that Apollo Client and urql expect, uncached."""
     texts = {
-        key: val if isinstance(val, str) else json.dumps(val) for key, val in sent.items() if val
+        key: val if isinstance(val, str) else json.dumps(val)
+        for key, val in request_body.items()
+        if val
     }
     for accept, status in (("*/*", 200), ("application/json", 200), (GRAPHQL_JSON, 400)):
         headers = {"accept": accept}
         if method == "GET":
             answer = await service.http.get("/graphql?" + urlencode(texts), headers=headers)
         else:
-            answer = await service.post("/graphql", sent, **headers)
+            answer = await service.post("/graphql", request_body, **headers)
         assert answer.status_code == status
         assert answer.headers["cache-control"] == "no-store"
         assert answer.json() == {
@@ -274,17 +278,17 @@ async def test_hashes_of_documents(service: Service, method: str, sent: dict[str
         }
 
 
-async def test_a_hash_beside_its_document(service: Service) -> None:
-    """A document that is there is executed, whatever hash comes with it."""
-    sent = {"query": "{health {status}}", "extensions": HASH}
-    assert (await service.post("/graphql", sent)).json() == OK
+async def test_a_hash_with_its_document(service: Service) -> None:
+    """A document is executed, with any hash next to it."""
+    request_body = {"query": "{health {status}}", "extensions": HASH}
+    assert (await service.post("/graphql", request_body)).json() == OK
     texts = {"query": "{health {status}}", "extensions": json.dumps(HASH)}
     assert (await service.http.get("/graphql?" + urlencode(texts))).json() == OK
 
 
 @pytest.mark.parametrize("key", ["documentId", "id"])
 async def test_ids_of_documents(service: Service, key: str) -> None:
-    """The id of a document is refused with what to send instead."""
+    """The id of a document is refused; the message says that `query` is needed."""
     answers = [
         await service.post("/graphql", {key: "sha256:abc", "variables": {}}, accept=GRAPHQL_JSON),
         await service.http.get(f"/graphql?{key}=abc", headers={"accept": GRAPHQL_JSON}),
@@ -297,7 +301,7 @@ async def test_ids_of_documents(service: Service, key: str) -> None:
 
 
 async def test_batches(service: Service) -> None:
-    """A list of requests is refused with what to do instead."""
+    """A list of requests is refused; the message names batching."""
     for body in (b"[" + QUERY + b"]", b" \n[]", b"[" + QUERY + b"," + QUERY + b"]"):
         answer = await service.post("/graphql", body)
         assert error_summary(answer) == (400, "BAD_REQUEST", None, None)
@@ -305,7 +309,7 @@ async def test_batches(service: Service) -> None:
 
 
 async def test_explorer_or_api(service: Service) -> None:
-    """A browser that prefers HTML gets the explorer; who prefers JSON gets the answer."""
+    """A browser that prefers HTML gets the explorer; a client that prefers JSON, the answer."""
     path = "/graphql?query={health{status}}"
     for accept, is_page in (
         ("text/html,application/xhtml+xml,*/*;q=0.8", True),

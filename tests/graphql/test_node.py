@@ -1,4 +1,4 @@
-"""`node`: whatever has an id is found by it again, and nothing else is."""
+"""`node`: each global id finds its object, and no other text finds one."""
 
 import base64
 import uuid
@@ -28,13 +28,13 @@ fragment OfMetric on Metric {name kind seriesCount tags {name}}"""
 NAMES = ["a", "a/b", "it's", "é", "💥", 'q"', "\\", "metric:YQ", "x" * 200]
 
 
-async def node(service: Service, of: str) -> Any:
-    """Ask for what has an id."""
-    return (await ask(service, NODE, id=of))["node"]
+async def node(service: Service, node_id: str) -> Any:
+    """Query the node with an id."""
+    return (await ask(service, NODE, id=node_id))["node"]
 
 
 async def test_round_trip(service: Service) -> None:
-    """Every id that an answer has leads back to the same thing, whatever its name."""
+    """Every id of an answer finds the same object again, with any name."""
     await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in NAMES))
     await record(
@@ -43,45 +43,45 @@ async def test_round_trip(service: Service) -> None:
     data = await ask(
         service, "{metrics {nodes {id name}} events {nodes {id name}} eventTypes {id name}}"
     )
-    listed = {
+    nodes_by_type = {
         "Metric": data["metrics"]["nodes"],
         "Event": data["events"]["nodes"],
         "EventType": data["eventTypes"],
     }
     ids = set()
-    for kind, nodes in listed.items():
+    for kind, nodes in nodes_by_type.items():
         assert sorted(entry["name"] for entry in nodes) == sorted(NAMES)
         for entry in nodes:
             ids.add(entry["id"])
-            found = await node(service, entry["id"])
-            assert (found["__typename"], found["id"], found["name"]) == (kind, *entry.values())
+            actual = await node(service, entry["id"])
+            assert (actual["__typename"], actual["id"], actual["name"]) == (kind, *entry.values())
     assert len(ids) == 3 * len(NAMES)
     for event in (await get(service, "/events"))["events"]:
-        found = await node(service, event["id"])
-        assert (found["userId"], found["properties"]) == (event["user_id"], event["properties"])
+        actual = await node(service, event["id"])
+        assert (actual["userId"], actual["properties"]) == (event["user_id"], event["properties"])
 
 
 async def test_recorded_event(service: Service) -> None:
     """The id in the answer to `POST /events` is the id of the node, at once."""
     answer = await service.post("/events", {"event_name": "e", "properties": {"n": 1}})
-    found = await node(service, answer.json()["event_id"])
-    assert (found["__typename"], found["properties"]) == ("Event", {"n": 1})
+    event = await node(service, answer.json()["event_id"])
+    assert (event["__typename"], event["properties"]) == ("Event", {"n": 1})
 
 
-async def test_ids_that_nothing_has(service: Service) -> None:
-    """Unknown, malformed, of a point, of another project or deleted: null, and no error."""
+async def test_ids_without_a_node(service: Service) -> None:
+    """An unknown or malformed id, and one of a point or a deleted row, is null without error."""
     await delete_all(service)
     point = (await service.post("/metrics", {"metric_name": "m", "value": 1})).json()["metric_id"]
     event = (await service.post("/events", {"event_name": "e"})).json()["event_id"]
     position = position_of(event.removeprefix("event_"))
     assert position
-    near = [
+    nearby_ids = [
         f"event_{row_id(Position(position.batch, position.row + 1))}",
         f"event_{row_id(Position(position.batch + 1, position.row))}",
         f"event_{row_id(Position(position.batch, 2**32))}",
         f"event_{row_id(Position(position.batch, 2**62 - 1))}",
     ]
-    bad = [
+    bad_ids = [
         *("", "x", "event_", "event", "metric:", "eventType:", ":", "event_é", "metric:é", "\0"),
         *(
             f"event_{uuid.UUID(int=0)}",
@@ -93,8 +93,8 @@ async def test_ids_that_nothing_has(service: Service) -> None:
         *("metric:" + base64.urlsafe_b64encode(b"\xff").decode(), global_id("event", "e")),
         *(global_id("metric", "e"), global_id("eventType", "m"), "x" * 100_000),
     ]
-    for of in [*near, *bad]:
-        assert await node(service, of) is None, of
+    for node_id in [*nearby_ids, *bad_ids]:
+        assert await node(service, node_id) is None, node_id
     assert (await node(service, event))["id"] == event
     await delete_all(service)
     assert await node(service, event) is None
@@ -102,7 +102,7 @@ async def test_ids_that_nothing_has(service: Service) -> None:
 
 
 async def test_nodes_are_of_a_project(service: Service) -> None:
-    """A row of another project has no node, even for one who knows its id."""
+    """A row of another project has no node, even for a client with its id."""
     await delete_all(service)
     store: Store = service.context.store
     event = (await service.post("/events", {"event_name": "e"})).json()["event_id"]
@@ -112,8 +112,8 @@ async def test_nodes_are_of_a_project(service: Service) -> None:
         text = f"INSERT INTO {table} SELECT * REPLACE('other' AS project) FROM {table}"  # noqa: S608
         await store.engine.write(Statement(text))
     await delete_all(service)
-    for of in (event, global_id("eventType", "e"), global_id("metric", "m")):
-        assert await node(service, of) is None
+    for node_id in (event, global_id("eventType", "e"), global_id("metric", "m")):
+        assert await node(service, node_id) is None
     data = await ask(service, "{metrics {totalCount} events {totalCount} eventTypes {id}}")
     assert data == {"metrics": {"totalCount": 0}, "events": {"totalCount": 0}, "eventTypes": []}
     for table in ("events", "metrics"):
@@ -122,13 +122,13 @@ async def test_nodes_are_of_a_project(service: Service) -> None:
 
 @given(st.integers(0, 2**60 - 1), st.integers(0, 2**32 - 1))
 def test_row_ids_are_read_back(batch: int, row: int) -> None:
-    """An id stands for one place."""
+    """The id of a row reads back as its position."""
     assert position_of(row_id(Position(batch, row))) == (batch, row)
 
 
 @given(st.text())
 def test_only_ids_are_read(text: str) -> None:
-    """Nothing but an id is read as one: what is read is written the same."""
+    """A text that reads as an id is exactly the id that the service writes."""
     position = position_of(text)
     assert position is None or row_id(position) == text
     name = name_from_id("metric", text)
@@ -137,7 +137,7 @@ def test_only_ids_are_read(text: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_in_ids(name: str) -> None:
-    """A name is in its id, and of one kind only."""
-    of = global_id("metric", name)
-    assert name_from_id("metric", of) == name
-    assert name_from_id("eventType", of) is None
+    """A name reads back from its id, and only from an id of its type."""
+    node_id = global_id("metric", name)
+    assert name_from_id("metric", node_id) == name
+    assert name_from_id("eventType", node_id) is None

@@ -1,4 +1,4 @@
-"""The sample operations are valid, and the service answers each of them in full."""
+"""Sample operations: they are valid, and the service answers each in full."""
 
 from typing import Final
 
@@ -15,15 +15,15 @@ SAMPLES: Final = samples()
 
 
 @pytest_asyncio.fixture(scope="module")
-async def filled(service: Service) -> Service:
-    """Store what the operations find; what one of them deletes no other needs."""
+async def sample_service(service: Service) -> Service:
+    """Record the rows of the operations; no operation deletes rows that another needs."""
     await record(service, "/metrics", *METRICS)
     await record(service, "/events", *EVENTS)
     return service
 
 
 def test_every_file_is_used() -> None:
-    """An operation is named as its file, and variables belong to an operation: none is missed."""
+    """Each operation has the name of its file; each file of variables has its operation."""
     files = FOLDER.glob("*.graphql")
     operations = {path.stem for path in files if not path.read_text().startswith("fragment")}
     assert operations == SAMPLES.keys()
@@ -31,9 +31,9 @@ def test_every_file_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-async def test_answered(filled: Service, name: str) -> None:
+async def test_samples_are_answered(sample_service: Service, name: str) -> None:
     """An operation is valid by the committed SDL, and answered without error."""
     sample = SAMPLES[name]
     assert validate(build_schema(SDL), parse(sample.text)) == []
-    answer = await ask(filled, sample.text, **sample.variables)
+    answer = await ask(sample_service, sample.text, **sample.variables)
     assert all(field is not None for field in answer.values())

@@ -7,8 +7,8 @@ from tests.harness.apis import record
 from tests.harness.service import Service
 
 GRAPHQL_JSON = "application/graphql-response+json"
-UNKNOWN = 'metric(name: "nobody") {%s}'
-BELOW = [
+UNKNOWN_METRIC = 'metric(name: "nobody") {%s}'
+SELECTIONS = [
     *("id", "name", "__typename", "kind", "unit description", "seriesCount", "firstSeenAt"),
     *("tags {name}", "tags {values {value}}", 'samples(range: {last: "P1D"}) {nodes {value}}'),
     'query(range: {last: "P1D"}) {series {total {count}}}',
@@ -26,11 +26,11 @@ BELOW = [
 
 
 @pytest.mark.parametrize("typename", ["", "__typename "])
-@pytest.mark.parametrize("below", BELOW)
-async def test_an_unknown_metric_is_null(service: Service, below: str, typename: str) -> None:
-    """Whatever is selected of it: null at its place, NOT_FOUND, 200, as `data` is there."""
+@pytest.mark.parametrize("selection", SELECTIONS)
+async def test_an_unknown_metric_is_null(service: Service, selection: str, typename: str) -> None:
+    """With each selection: null at its path, NOT_FOUND, and status 200, as there is `data`."""
     await record(service, "/metrics", {"metric_name": "known", "value": 1})
-    query = {"query": f"{{{typename}{UNKNOWN % below} health {{status}}}}"}
+    query = {"query": f"{{{typename}{UNKNOWN_METRIC % selection} health {{status}}}}"}
     for accept in ("*/*", GRAPHQL_JSON, "application/json"):
         answer = await service.post("/graphql", query, accept=accept)
         assert answer.status_code == 200
@@ -39,8 +39,10 @@ async def test_an_unknown_metric_is_null(service: Service, below: str, typename:
         assert data == {"metric": None, "health": {"status": "OK"}}
         (error,) = answer.json()["errors"]
         assert (error["path"], error["extensions"]) == (["metric"], {"code": "NOT_FOUND"})
-    alone = await service.post("/graphql", {"query": f"{{{typename}{UNKNOWN % below}}}"})
-    assert (alone.status_code, alone.json()["data"]["metric"]) == (200, None)
+    answer = await service.post(
+        "/graphql", {"query": f"{{{typename}{UNKNOWN_METRIC % selection}}}"}
+    )
+    assert (answer.status_code, answer.json()["data"]["metric"]) == (200, None)
 
 
 DAY = 'range: {last: "P1D"}'
@@ -48,7 +50,7 @@ LONG_AGO = 'range: {between: {from: "1980-01-01T00:00:00Z", to: "1980-01-02T00:0
 
 
 @pytest.mark.parametrize(
-    ("below", "most"),
+    ("selection", "max_statements"),
     [
         (f"query({DAY}) {{series {{total {{sum}}}}}}", 1),
         (f"query({DAY} compare: {{mode: PREVIOUS_PERIOD}}) {{series {{label}}}}", 1),
@@ -59,23 +61,25 @@ LONG_AGO = 'range: {between: {from: "1980-01-01T00:00:00Z", to: "1980-01-02T00:0
         ("id", 1),
     ],
 )
-async def test_a_metric_costs_no_statement_more(service: Service, below: str, most: int) -> None:
-    """A known metric is found by the statement that answers; one without data needs a second."""
+async def test_statements_of_a_metric(
+    service: Service, selection: str, max_statements: int
+) -> None:
+    """The statement that answers also finds the metric; a range without data costs a second."""
     await record(service, "/metrics", {"metric_name": "known", "value": 1})
-    text = f'metric(name: "known") {{{below}}}'
+    text = f'metric(name: "known") {{{selection}}}'
     content = (await service.post("/graphql", {"query": f"{{{text}}}"})).json()
     assert "errors" not in content
-    assert content["extensions"]["statementCount"] <= most
-    if most == 1 and below != "id":
+    assert content["extensions"]["statementCount"] <= max_statements
+    if max_statements == 1 and selection != "id":
         query = f"{{a: {text} b: {text} c: {text.replace('known', 'metric')}}}"
         content = (await service.post("/graphql", {"query": query})).json()
         assert content["extensions"]["statementCount"] <= 2
 
 
-async def test_partial_data_says_when_to_try_again(
+async def test_partial_data_has_a_retry_after(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `data` the status is 200 though a field is UNAVAILABLE; Retry-After is there as ever."""
+    """With `data` the status is 200 even if a field is UNAVAILABLE; Retry-After is there, too."""
 
     async def refuse(*_: object) -> None:
         raise AnalyticsError("UNAVAILABLE", "Not now.", retry_after=7)
