@@ -1,4 +1,4 @@
-"""Which metrics and event types there are: summaries, search, kinds, descriptions."""
+"""Metrics and event types: summaries, search, kinds, descriptions."""
 
 import asyncio
 from typing import Any
@@ -20,20 +20,20 @@ mutation($input: DescribeMetricInput!) {
 }"""
 
 
-async def describe(service: Service, **said: object) -> Any:
-    """Say something of a metric; return what is said of it then."""
-    return (await ask(service, DESCRIBE, input=said))["describeMetric"]
+async def describe(service: Service, **fields: object) -> Any:
+    """Describe a metric; return its new description."""
+    return (await ask(service, DESCRIBE, input=fields))["describeMetric"]
 
 
-async def listed(service: Service, asked: str = "") -> list[str]:
-    """List the names of metrics; the total must be the same."""
-    found = (await ask(service, f"{{metrics{asked} {{nodes {{name}} totalCount}}}}"))["metrics"]
-    assert found["totalCount"] == len(found["nodes"])
-    return [node["name"] for node in found["nodes"]]
+async def metric_names(service: Service, arguments: str = "") -> list[str]:
+    """Return the names of metrics, after a check of their total."""
+    page = (await ask(service, f"{{metrics{arguments} {{nodes {{name}} totalCount}}}}"))["metrics"]
+    assert page["totalCount"] == len(page["nodes"])
+    return [node["name"] for node in page["nodes"]]
 
 
 async def test_empty_store(service: Service) -> None:
-    """Nothing stored: empty lists, no error, whatever is selected."""
+    """An empty store has empty lists without error, with all fields selected."""
     await delete_all(service)
     fields = f"{SUMMARY} tags {{name cardinality values {{value count}}}}"
     data = await ask(
@@ -49,7 +49,7 @@ async def test_empty_store(service: Service) -> None:
 
 
 async def test_summaries(service: Service) -> None:
-    """First and last by the points' own time, series by their tags, in lists and alone."""
+    """First and last are by the points' times, series by tags; lists and `metric` agree."""
     await delete_all(service)
     rows = [
         {"metric_name": "a", "value": 1, "timestamp": 5000, "tags": {"h": "1", "r": "x"}},
@@ -71,29 +71,32 @@ async def test_summaries(service: Service) -> None:
     data = await ask(service, f"{{metrics {{nodes {{{fields}}} edges {{node {{{fields}}}}}}}}}")
     assert data["metrics"]["nodes"] == expected
     assert [edge["node"] for edge in data["metrics"]["edges"]] == expected
-    for shown in expected:
-        data = await ask(service, f'{{metric(name: "{shown["name"]}") {{{fields}}}}}')
-        assert data["metric"] == shown
+    for summary in expected:
+        data = await ask(service, f'{{metric(name: "{summary["name"]}") {{{fields}}}}}')
+        assert data["metric"] == summary
 
 
 async def test_event_types(service: Service) -> None:
-    """Names of events with counts and times, sorted; the id of one is where to go on."""
+    """Event types are sorted, with counts and times; `after` takes the id of one."""
     await delete_all(service)
     rows = [{"event_name": f"e{n % 5}", "timestamp": 1000 * n} for n in range(12)]
     await record(service, "/events", *rows)
     fields = "id name count firstSeenAt lastSeenAt"
-    found = (await ask(service, f"{{eventTypes {{{fields}}}}}"))["eventTypes"]
-    assert [(entry["name"], entry["count"]) for entry in found] == [
+    event_types = (await ask(service, f"{{eventTypes {{{fields}}}}}"))["eventTypes"]
+    assert [(entry["name"], entry["count"]) for entry in event_types] == [
         *(("e0", 3), ("e1", 3), ("e2", 2), ("e3", 2), ("e4", 2)),
     ]
-    assert found[0]["firstSeenAt"] == rfc3339(Instant(0))
-    assert found[0]["lastSeenAt"] == rfc3339(Instant(10_000))
-    page = f'{{eventTypes(first: 2, after: "{found[1]["id"]}") {{{fields}}}}}'
-    assert (await ask(service, page))["eventTypes"] == found[2:4]
-    searched = await ask(service, '{eventTypes(search: "E3") {name}}')
-    assert searched["eventTypes"] == [{"name": "e3"}]
-    for asked, field in ((f'after: "{found[1]["name"]}"', "after"), ("first: 0", "first")):
-        answer = await service.post("/graphql", {"query": f"{{eventTypes({asked}) {{name}}}}"})
+    assert event_types[0]["firstSeenAt"] == rfc3339(Instant(0))
+    assert event_types[0]["lastSeenAt"] == rfc3339(Instant(10_000))
+    page = f'{{eventTypes(first: 2, after: "{event_types[1]["id"]}") {{{fields}}}}}'
+    assert (await ask(service, page))["eventTypes"] == event_types[2:4]
+    matches = await ask(service, '{eventTypes(search: "E3") {name}}')
+    assert matches["eventTypes"] == [{"name": "e3"}]
+    for arguments, field in (
+        (f'after: "{event_types[1]["name"]}"', "after"),
+        ("first: 0", "first"),
+    ):
+        answer = await service.post("/graphql", {"query": f"{{eventTypes({arguments}) {{name}}}}"})
         assert error_summary(answer)[:3] == (422, "BAD_USER_INPUT", field)
 
 
@@ -105,23 +108,23 @@ async def test_event_types(service: Service) -> None:
 )
 @given(st.text(alphabet="aAéÉßẞ%_\\'ςΣσİı💥*", min_size=1, max_size=4))
 async def test_search_folds_case(service: Service, text: str) -> None:
-    """`search` finds what contains a text by full Unicode case folding, and is no pattern."""
+    """`search` finds names that contain a text, by full Unicode case folding; it is no pattern."""
     names = ["aÉß", "A%_", "STRASSE", "\\'", "ΑΣς", "İı", "💥*", "ab"]
-    if await listed(service) != sorted(names):
+    if await metric_names(service) != sorted(names):
         await delete_all(service)
         await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in names))
-    found = (await ask(service, "query($s: String) {metrics(search: $s) {nodes {name}}}", s=text))[
+    nodes = (await ask(service, "query($s: String) {metrics(search: $s) {nodes {name}}}", s=text))[
         "metrics"
     ]["nodes"]
     expected = sorted(name for name in names if text.casefold() in name.casefold())
-    assert [node["name"] for node in found] == expected
+    assert [node["name"] for node in nodes] == expected
 
 
 async def test_describe(service: Service) -> None:
-    """What is not said stays, an empty text removes; the list has it in the next answer."""
+    """An absent field stays, an empty text removes; the next list has the change."""
     await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in ("d", "e", "f")))
-    shown = {"name": "d", "kind": "GAUGE", "unit": None, "description": None}
+    expected = {"name": "d", "kind": "GAUGE", "unit": None, "description": None}
     for change in (
         {"unit": "ms"},
         {"kind": "COUNTER"},
@@ -131,11 +134,11 @@ async def test_describe(service: Service) -> None:
         {"description": ""},
         {"kind": "GAUGE"},
     ):
-        told = {key: value for key, value in change.items() if value is not None}
-        shown |= {key: value or None for key, value in told.items()}
-        assert await describe(service, name="d", **change) == shown
+        values = {key: value for key, value in change.items() if value is not None}
+        expected |= {key: value or None for key, value in values.items()}
+        assert await describe(service, name="d", **change) == expected
         nodes = (await ask(service, "{metrics {nodes {name kind unit description}}}"))["metrics"]
-        assert nodes["nodes"][0] == shown
+        assert nodes["nodes"][0] == expected
         assert nodes["nodes"][1] == {
             "name": "e",
             "kind": "GAUGE",
@@ -145,7 +148,7 @@ async def test_describe(service: Service) -> None:
 
 
 async def test_kinds(service: Service) -> None:
-    """`kind` lists the metrics of one kind; a metric of which nothing is said is a GAUGE."""
+    """`kind` lists the metrics of one kind; a metric without description is a GAUGE."""
     await delete_all(service)
     await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in "abcde"))
     await describe(service, name="a", kind="COUNTER")
@@ -153,19 +156,19 @@ async def test_kinds(service: Service) -> None:
     await describe(service, name="c", kind="GAUGE")
     await describe(service, name="d", unit="s")
     await describe(service, name="nobody", kind="COUNTER")
-    assert await listed(service) == list("abcde")
-    assert await listed(service, "(kind: COUNTER)") == ["a"]
-    assert await listed(service, "(kind: SUMMARY)") == ["b"]
-    assert await listed(service, "(kind: HISTOGRAM)") == []
-    assert await listed(service, "(kind: GAUGE)") == ["c", "d", "e"]
-    assert await listed(service, '(kind: GAUGE, search: "D")') == ["d"]
+    assert await metric_names(service) == list("abcde")
+    assert await metric_names(service, "(kind: COUNTER)") == ["a"]
+    assert await metric_names(service, "(kind: SUMMARY)") == ["b"]
+    assert await metric_names(service, "(kind: HISTOGRAM)") == []
+    assert await metric_names(service, "(kind: GAUGE)") == ["c", "d", "e"]
+    assert await metric_names(service, '(kind: GAUGE, search: "D")') == ["d"]
     assert (await get(service, "/metrics"))["metrics"] == list("abcde")
     answer = await service.post("/graphql", {"query": '{metric(name: "nobody") {kind}}'})
     assert error_summary(answer)[:2] == (404, "NOT_FOUND")
     await delete_all(service)
-    assert await listed(service, "(kind: COUNTER)") == []
+    assert await metric_names(service, "(kind: COUNTER)") == []
     await record(service, "/metrics", {"metric_name": "a", "value": 1})
-    assert await listed(service, "(kind: COUNTER)") == ["a"]
+    assert await metric_names(service, "(kind: COUNTER)") == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ async def test_kinds(service: Service) -> None:
         ({"name": "a", "description": "x" * 2001}, "description", 2000),
     ],
 )
-async def test_descriptions_that_are_refused(
+async def test_refused_descriptions(
     service: Service, wrong: Any, field: str, limit: int | None
 ) -> None:
     """A refusal names the field and the limit, and stores nothing."""
@@ -190,24 +193,26 @@ async def test_descriptions_that_are_refused(
 
 
 async def test_descriptions_at_the_same_time(service: Service) -> None:
-    """Descriptions of one metric that come together all count: none undoes another's field."""
-    parts = [f'm{n}: describeMetric(input: {{name: "p", unit: "u{n}"}}) {{unit}}' for n in range(5)]
+    """Concurrent descriptions of one metric all count: none undoes another's field."""
+    mutations = [
+        f'm{n}: describeMetric(input: {{name: "p", unit: "u{n}"}}) {{unit}}' for n in range(5)
+    ]
     for field, text in (("description", '"d"'), ("kind", "COUNTER")):
-        parts.append(f'{field}: describeMetric(input: {{name: "p", {field}: {text}}}) {{name}}')
-    await asyncio.gather(*(ask(service, f"mutation {{{part}}}") for part in parts))
-    shown = await describe(service, name="p")
-    assert (shown["kind"], shown["description"]) == ("COUNTER", "d")
-    assert shown["unit"] in {f"u{n}" for n in range(5)}
+        mutations.append(f'{field}: describeMetric(input: {{name: "p", {field}: {text}}}) {{name}}')
+    await asyncio.gather(*(ask(service, f"mutation {{{mutation}}}") for mutation in mutations))
+    description = await describe(service, name="p")
+    assert (description["kind"], description["description"]) == ("COUNTER", "d")
+    assert description["unit"] in {f"u{n}" for n in range(5)}
 
 
 async def test_statements_of_a_list(service: Service) -> None:
-    """A list is one statement however long it is, and computes nothing that is not selected."""
+    """A list of any length is one statement, which computes only the selected fields."""
     await delete_all(service)
     rows = [{"metric_name": f"m{n}", "value": 1, "tags": {"t": str(n)}} for n in range(50)]
     await record(service, "/metrics", *rows)
     rows = [{"event_name": f"e{n}", "properties": {"p": n}} for n in range(50)]
     await record(service, "/events", *rows)
-    await get(service, "/dashboard")  # after which all is loaded
+    await get(service, "/dashboard")  # loads all rows
     tags = "tags {name cardinality}"
     for query, count, absent in (
         ("metrics {nodes {id name}}", 1, ("tags", "min(", "max(", "metric_descriptions")),
@@ -227,8 +232,8 @@ async def test_statements_of_a_list(service: Service) -> None:
         ("eventTypes {properties {key a: values {value} b: values(first: 1) {value}}}", 4, ()),
     ):
         document = f"{{{query}}}" + " fragment F on Metric {lastSeenAt}" * ("...F" in query)
-        with collect_statements() as asked:
+        with collect_statements() as statements:
             await ask(service, document)
-        text = "\n".join(statement.text for statement in asked)
-        assert len(asked) == count, (query, text)
+        text = "\n".join(statement.text for statement in statements)
+        assert len(statements) == count, (query, text)
         assert [part for part in absent if part in text] == [], (query, text)

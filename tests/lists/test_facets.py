@@ -1,4 +1,4 @@
-"""Tags and properties: keys, types and values, against the same in plain Python."""
+"""Tags and properties: keys, types and values, compared with plain Python."""
 
 import json
 from collections import Counter, defaultdict
@@ -57,7 +57,7 @@ scalars = st.one_of(
     st.sampled_from([1.0, 1, -0.5, 2.25, "1", "2025-01-01T00:00:00Z", "2025-01-01T00:00:00+02:00"]),
     texts,
 )
-inside = st.recursive(
+property_values = st.recursive(
     scalars,
     lambda inner: st.one_of(
         st.lists(inner, max_size=2),
@@ -67,13 +67,13 @@ inside = st.recursive(
 )
 property_sets = st.dictionaries(
     st.sampled_from(["", "p", "q", "it's", 'q"', "\\", "é", "{", "null", "x.y", "p.x", "\\."]),
-    inside,
+    property_values,
     max_size=4,
 )
 NAMES = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
-FEW = settings(
+FEW_EXAMPLES = settings(
     max_examples=short_or_long(7, 20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -81,36 +81,39 @@ FEW = settings(
 
 
 def text_of(value: Any) -> str:
-    """Return a value as it is listed: a text itself, anything else as compact JSON."""
+    """Return the text of a value in a list: a text itself, other values as compact JSON."""
     if isinstance(value, str):
         return value
-    return json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(with_integers(value), separators=(",", ":"), ensure_ascii=False)
 
 
-def plain(value: Any) -> Any:
-    """Return a value with 1.0 as 1: the same number is the same value."""
+def with_integers(value: Any) -> Any:
+    """Return a value with 1.0 as 1, which are one value."""
     match value:
         case float() if value.is_integer():
             return int(value)
         case list():
-            return [plain(item) for item in value]
+            return [with_integers(item) for item in value]
         case dict():
-            return {key: plain(item) for key, item in value.items()}
+            return {key: with_integers(item) for key, item in value.items()}
     return value
 
 
-def pairs(value: dict[str, Any], level: int = 1) -> Iterator[tuple[str, Any]]:
-    """Go through keys and values, and those of the objects inside, three levels deep."""
+def paths_and_values(value: dict[str, Any], level: int = 1) -> Iterator[tuple[str, Any]]:
+    """Yield the paths and values of an object and of inner objects, three levels deep."""
     for part, item in value.items():
         key = part.replace("\\", "\\\\").replace(".", "\\.")
         if item is not None:
             yield key, item
         if isinstance(item, dict) and level < 3:
-            yield from ((f"{key}.{below}", deep) for below, deep in pairs(item, level + 1))
+            yield from (
+                (f"{key}.{inner_key}", inner_value)
+                for inner_key, inner_value in paths_and_values(item, level + 1)
+            )
 
 
 def type_of(values: list[Any]) -> str:
-    """Return the type that all values have."""
+    """Return the common type of values, or MIXED."""
     types = {NAMES[type(value)] for value in values}
     if types == {"STRING"} and all(value.startswith("2025-") for value in values):
         return "DATETIME"
@@ -119,17 +122,20 @@ def type_of(values: list[Any]) -> str:
 
 def most_frequent(values: list[Any]) -> list[dict[str, object]]:
     """Count values as texts, most frequent first."""
-    counted = Counter((text_of(value), NAMES[type(value)]) for value in values).items()
-    ordered = sorted(
-        counted, key=lambda entry: (-entry[1], entry[0][0].encode(), entry[0][1] != "STRING")
+    counts = Counter((text_of(value), NAMES[type(value)]) for value in values).items()
+    sorted_counts = sorted(
+        counts, key=lambda entry: (-entry[1], entry[0][0].encode(), entry[0][1] != "STRING")
     )
-    return [{"value": value, "count": count, "type": of} for (value, of), count in ordered]
+    return [
+        {"value": value, "count": count, "type": type_name}
+        for (value, type_name), count in sorted_counts
+    ]
 
 
-@FEW
+@FEW_EXAMPLES
 @given(st.lists(st.tuples(st.sampled_from("mn"), tag_sets), min_size=1, max_size=12))
 async def test_tags(service: Service, points: list[tuple[str, dict[str, str]]]) -> None:
-    """Every tag of every metric, sorted, with its values and how often each is there."""
+    """A metric has all its tags, sorted, with values and their counts."""
     await delete_all(service)
     rows = [{"metric_name": name, "value": 1, "tags": tags} for name, tags in points]
     answer = (await service.post("/metrics/batch", rows)).json()
@@ -138,8 +144,8 @@ async def test_tags(service: Service, points: list[tuple[str, dict[str, str]]]) 
     for name, tags in points:
         for key, value in tags.items():
             expected[name][key].append(value)
-    found = (await ask(service, TAGS))["metrics"]["nodes"]
-    assert {node["name"]: node["tags"] for node in found} == {
+    nodes = (await ask(service, TAGS))["metrics"]["nodes"]
+    assert {node["name"]: node["tags"] for node in nodes} == {
         name: [
             {"name": key, "cardinality": len(set(values)), "values": most_frequent(values)}
             for key, values in sorted(tags.items())
@@ -148,19 +154,19 @@ async def test_tags(service: Service, points: list[tuple[str, dict[str, str]]]) 
     }
 
 
-@FEW
+@FEW_EXAMPLES
 @given(st.lists(st.tuples(st.sampled_from("ef"), property_sets), min_size=1, max_size=12))
-async def test_properties(service: Service, sent: list[tuple[str, dict[str, Any]]]) -> None:
-    """Every key, also inside objects, with type, coverage and values; null is no value."""
+async def test_properties(service: Service, events: list[tuple[str, dict[str, Any]]]) -> None:
+    """An event type has all paths, with type, coverage and values; null is no value."""
     await delete_all(service)
-    await record(service, "/events", *({"event_name": n, "properties": p} for n, p in sent))
-    expected: dict[str, dict[str, list[Any]]] = {name: defaultdict(list) for name, _ in sent}
-    for name, properties in sent:
-        for key, value in pairs(properties):
+    await record(service, "/events", *({"event_name": n, "properties": p} for n, p in events))
+    expected: dict[str, dict[str, list[Any]]] = {name: defaultdict(list) for name, _ in events}
+    for name, properties in events:
+        for key, value in paths_and_values(properties):
             expected[name][key].append(value)
-    total = Counter(name for name, _ in sent)
-    found = (await ask(service, PROPERTIES))["eventTypes"]
-    assert {node["name"]: node["properties"] for node in found} == {
+    total = Counter(name for name, _ in events)
+    nodes = (await ask(service, PROPERTIES))["eventTypes"]
+    assert {node["name"]: node["properties"] for node in nodes} == {
         name: [
             {
                 "key": key,
@@ -175,16 +181,16 @@ async def test_properties(service: Service, sent: list[tuple[str, dict[str, Any]
     }
 
 
-async def first_values(service: Service, query: str, **given: object) -> list[tuple[str, int]]:
-    """List the values of the first key of the first name, with their counts."""
-    data = await ask(service, query, **given)
+async def first_values(service: Service, query: str, **variables: object) -> list[tuple[str, int]]:
+    """Return the values of the first key of the first name, with their counts."""
+    data = await ask(service, query, **variables)
     nodes = data["metrics"]["nodes"] if "metrics" in data else data["eventTypes"]
     (key, *_) = nodes[0]["tags"] if "metrics" in data else nodes[0]["properties"]
     return [(entry["value"], entry["count"]) for entry in key["values"]]
 
 
 async def test_values_are_searched_and_cut(service: Service) -> None:
-    """`search` is a part of the text in any case; `first` cuts; long texts end at 1000."""
+    """`search` finds a part of a text in any case; `first` limits; long texts end at 1000."""
     await delete_all(service)
     values = ["Ab", "aB", "b%", "x" * 1000 + "1", "x" * 1000 + "2", "Ab", "B", "B", "B"]
     await record(service, "/events", *({"event_name": "e", "properties": {"p": v}} for v in values))
@@ -203,7 +209,7 @@ async def test_values_are_searched_and_cut(service: Service) -> None:
 
 
 async def test_numbers_beyond_64_bits(service: Service) -> None:
-    """An integer is a number with all its digits, also where a text with the same is beside it."""
+    """An integer keeps all its digits, also next to a text of the same digits."""
     await delete_all(service)
     properties = {"p": LARGE, "q": 2**63, "r": {"p": str(LARGE), "s": [LARGE, str(LARGE)]}}
     await record(service, "/events", {"event_name": "e", "properties": properties})
@@ -217,8 +223,8 @@ async def test_numbers_beyond_64_bits(service: Service) -> None:
     }
 
 
-async def test_path_and_key_that_look_alike(service: Service) -> None:
-    """The key `a.b` and `b` inside `a` are told apart, in the spelling that filters take."""
+async def test_path_and_key_with_one_spelling(service: Service) -> None:
+    """The key `a.b` and the path to `b` in `a` differ, spelled as filters take them."""
     await delete_all(service)
     properties = {"a.b": 1, "a": {"b": "x"}, "\\": True}
     await record(service, "/events", {"event_name": "e", "properties": properties})
@@ -232,14 +238,14 @@ async def test_path_and_key_that_look_alike(service: Service) -> None:
 
 
 async def test_at_most_1000_keys(service: Service) -> None:
-    """Of more keys than 1000 the most frequent are listed, sorted."""
+    """Of more than 1000 keys, the 1000 most frequent are listed, sorted."""
     await delete_all(service)
     rows = [
         {"event_name": "e", "properties": {f"k{n:04}": 1 for n in range(start, start + 250)}}
         for start in range(0, 1250, 250)
     ]
-    often = {"event_name": "e", "properties": {f"k{n:04}": 1 for n in range(1100, 1250)}}
-    await record(service, "/events", *rows, often)
+    frequent_event = {"event_name": "e", "properties": {f"k{n:04}": 1 for n in range(1100, 1250)}}
+    await record(service, "/events", *rows, frequent_event)
     (node,) = (await ask(service, "{eventTypes {properties {key coverage}}}"))["eventTypes"]
     keys = [entry["key"] for entry in node["properties"]]
     assert keys == [f"k{n:04}" for n in (*range(850), *range(1100, 1250))]
@@ -248,7 +254,7 @@ async def test_at_most_1000_keys(service: Service) -> None:
 
 @pytest.mark.parametrize("first", [0, -1, 1001])
 async def test_numbers_of_values(service: Service, first: int) -> None:
-    """1 to 1000 values; another number is refused by its name and limit."""
+    """`first` is 1 to 1000; another number is refused with name and limit."""
     await delete_all(service)
     await record(service, "/metrics", {"metric_name": "m", "value": 1, "tags": {"t": "x"}})
     await record(service, "/events", {"event_name": "e", "properties": {"t": "x"}})
@@ -258,7 +264,7 @@ async def test_numbers_of_values(service: Service, first: int) -> None:
 
 
 async def test_too_expensive(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list of values that is too long an answer is refused as such; the page itself is not."""
+    """A list of values over the size limit is refused; the list without it is answered."""
     await delete_all(service)
     rows = [{"event_name": "e", "properties": {"p": "x" * 900 + str(n)}} for n in range(200)]
     await record(service, "/events", *rows)
@@ -269,7 +275,7 @@ async def test_too_expensive(service: Service, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_selected_is_computed() -> None:
-    """The statement for keys has no column that nobody asked for."""
+    """The statement for keys has no column that is not selected."""
     rows = RowSet("metrics", "default")
     assert "uniqCombined" not in sql.facet_keys(sql.TAGS, rows, ()).text
     assert "uniqCombined" in sql.facet_keys(sql.TAGS, rows, ("cardinality",)).text

@@ -1,4 +1,4 @@
-"""Lists: pages that stay stable while rows come and go, search, filters, counts."""
+"""Lists: pages that stay stable while rows come and go; search, filters, counts."""
 
 from typing import Any
 
@@ -34,75 +34,75 @@ query($where: EventFilter, $range: TimeRangeInput) {
 
 
 async def page(service: Service, **variables: object) -> Any:
-    """Ask for a page of events, and check that its parts say the same."""
-    found = (await ask(service, PAGE, **variables))["events"]
-    info, edges = found["pageInfo"], found["edges"]
-    assert [edge["node"]["id"] for edge in edges] == [node["id"] for node in found["nodes"]]
+    """Return a page of events, after a check that nodes, edges and flags agree."""
+    connection = (await ask(service, PAGE, **variables))["events"]
+    info, edges = connection["pageInfo"], connection["edges"]
+    assert [edge["node"]["id"] for edge in edges] == [node["id"] for node in connection["nodes"]]
     assert info["hasPreviousPage"] is ("after" in variables)
     assert info["startCursor"] == (edges[0]["cursor"] if edges else None)
     assert info["endCursor"] == (edges[-1]["cursor"] if edges else None)
-    return found
+    return connection
 
 
-def numbers(found: Any) -> list[int]:
-    """Return the number that each event of an answer was given as a property."""
-    return [node["properties"]["n"] for node in found["nodes"]]
+def numbers(connection: Any) -> list[int]:
+    """Return the property `n` of each event on a page."""
+    return [node["properties"]["n"] for node in connection["nodes"]]
 
 
-def event(number: int, at: int, **fields: object) -> dict[str, object]:
+def event(number: int, time: int, **fields: object) -> dict[str, object]:
     """Return an event with a number, at an instant."""
-    return {"event_name": "e", "properties": {"n": number}, "timestamp": at, **fields}
+    return {"event_name": "e", "properties": {"n": number}, "timestamp": time, **fields}
 
 
 async def test_pages_of_events_are_stable(service: Service) -> None:
-    """Rows that arrive between pages move nothing: each event comes once, in order, none missed.
+    """Rows that arrive between pages move nothing: each event comes once, and in order.
 
-    What is newer than the page that was read is not in the later pages; what is older is.
+    Later pages have the arrivals that are older than the last page, and no newer ones.
     """
     await delete_all(service)
     await record(service, "/events", *(event(n, 5000 + n // 5) for n in range(25)))
-    seen: list[int] = []
+    read_numbers: list[int] = []
     after: dict[str, object] = {}
     for turn in range(10):
-        found = await page(service, **after)
-        seen += numbers(found)
-        if not found["pageInfo"]["hasNextPage"]:
+        connection = await page(service, **after)
+        read_numbers += numbers(connection)
+        if not connection["pageInfo"]["hasNextPage"]:
             break
-        last = found["pageInfo"]["endCursor"]
-        at = 5000 + seen[-1] // 5
-        newer = [event(100 + turn, at), event(200 + turn, at + 1), event(300 + turn, 9000)]
+        last = connection["pageInfo"]["endCursor"]
+        time = 5000 + read_numbers[-1] // 5
+        newer = [event(100 + turn, time), event(200 + turn, time + 1), event(300 + turn, 9000)]
         await record(service, "/events", *newer)
         await record(service, "/events", event(-turn - 1, 1000 - turn))
         after = {"after": last}
-    assert seen == [*range(24, -1, -1), *range(-1, -8, -1)]
+    assert read_numbers == [*range(24, -1, -1), *range(-1, -8, -1)]
 
 
 async def test_events_at_one_instant(service: Service) -> None:
-    """Events of one millisecond, of one batch or of several, have an order of their own."""
+    """Events of one millisecond have a fixed order, within a batch and between batches."""
     await delete_all(service)
     for batch in range(3):
         await record(service, "/events", *(event(10 * batch + n, 7000) for n in range(5)))
     assert (await get(service, "/events"))["total"] == 15
-    seen: list[int] = []
+    read_numbers: list[int] = []
     after: dict[str, object] = {}
-    while len(seen) < 15:
-        found = await page(service, first=2, **after)
-        seen += numbers(found)
-        assert found["pageInfo"]["hasNextPage"] is (len(seen) < 15)
-        after = {"after": found["pageInfo"]["endCursor"]}
-    assert seen == [24, 23, 22, 21, 20, 14, 13, 12, 11, 10, 4, 3, 2, 1, 0]
-    found = await page(service, **after)
-    assert (found["nodes"], found["totalCount"]) == ([], 15)
+    while len(read_numbers) < 15:
+        connection = await page(service, first=2, **after)
+        read_numbers += numbers(connection)
+        assert connection["pageInfo"]["hasNextPage"] is (len(read_numbers) < 15)
+        after = {"after": connection["pageInfo"]["endCursor"]}
+    assert read_numbers == [24, 23, 22, 21, 20, 14, 13, 12, 11, 10, 4, 3, 2, 1, 0]
+    connection = await page(service, **after)
+    assert (connection["nodes"], connection["totalCount"]) == ([], 15)
 
 
-async def test_every_cursor_is_a_place(service: Service) -> None:
-    """After any event's own cursor comes the next one, even when that event is deleted."""
+async def test_every_cursor_is_a_position(service: Service) -> None:
+    """After the cursor of an event comes the next event, even if the first one is deleted."""
     await delete_all(service)
     await record(service, "/events", *(event(n, n, user_id=f"u{n}") for n in range(6)))
     cursors = [edge["cursor"] for edge in (await page(service, first=6))["edges"]]
-    for place, cursor in enumerate(cursors):
-        found = await page(service, first=1, after=cursor)
-        assert numbers(found) == [4 - place][: 5 - place]
+    for index, cursor in enumerate(cursors):
+        connection = await page(service, first=1, after=cursor)
+        assert numbers(connection) == [4 - index][: 5 - index]
     deletion = 'mutation {deleteEvents(input: {where: {userId: {eq: "u3"}}}) {matchedRows}}'
     assert await ask(service, deletion) == {"deleteEvents": {"matchedRows": 1}}
     assert numbers(await page(service, after=cursors[2])) == [2, 1, 0]
@@ -110,22 +110,24 @@ async def test_every_cursor_is_a_place(service: Service) -> None:
 
 
 async def test_page_and_count_have_the_filter(service: Service) -> None:
-    """`totalCount` counts what passes the filter and the range, whatever the page is."""
+    """`totalCount` counts the events that pass filter and range, on every page."""
     await delete_all(service)
     rows = [event(n, n * 1000, user_id="a" if n % 2 else "b") for n in range(20)]
     await record(service, "/events", *rows)
     where = {"userId": {"eq": "a"}, "time": {"lt": rfc3339(Instant(16_000))}}
-    found = await page(service, where=where, first=3)
-    assert (numbers(found), found["totalCount"]) == ([15, 13, 11], 8)
-    found = await page(service, where=where, first=3, after=found["pageInfo"]["endCursor"])
-    assert (numbers(found), found["totalCount"]) == ([9, 7, 5], 8)
-    span = {"between": {"from": rfc3339(Instant(3000)), "to": rfc3339(Instant(8000))}}
-    found = await page(service, where=where, range=span)
-    assert (numbers(found), found["totalCount"]) == ([7, 5, 3], 3)
+    connection = await page(service, where=where, first=3)
+    assert (numbers(connection), connection["totalCount"]) == ([15, 13, 11], 8)
+    connection = await page(
+        service, where=where, first=3, after=connection["pageInfo"]["endCursor"]
+    )
+    assert (numbers(connection), connection["totalCount"]) == ([9, 7, 5], 8)
+    time_range = {"between": {"from": rfc3339(Instant(3000)), "to": rfc3339(Instant(8000))}}
+    connection = await page(service, where=where, range=time_range)
+    assert (numbers(connection), connection["totalCount"]) == ([7, 5, 3], 3)
 
 
 async def seed(service: Service) -> None:
-    """Store the events that the filters are tried on, unless they are there."""
+    """Record the events of the filter tests, unless they are stored."""
     if (await ask(service, '{events(where: {name: {eq: "a b"}}) {totalCount}}'))["events"][
         "totalCount"
     ]:
@@ -175,47 +177,51 @@ async def seed(service: Service) -> None:
     ],
 )
 async def test_filters(service: Service, where: Any, expected: Any) -> None:
-    """Every test that is given must hold, exactly as it is written; null is no test."""
+    """An event passes if every test holds for its exact text; null is no test."""
     await seed(service)
     if where.get("time"):
-        where = where | {"time": {op: rfc3339(at) for op, at in where["time"].items()}}
-    found = (await ask(service, COUNT, where=where))["events"]
-    assert sorted(numbers(found)) == list(expected)
-    assert found["totalCount"] == len(expected)
+        where = where | {"time": {op: rfc3339(moment) for op, moment in where["time"].items()}}
+    connection = (await ask(service, COUNT, where=where))["events"]
+    assert sorted(numbers(connection)) == list(expected)
+    assert connection["totalCount"] == len(expected)
 
 
 async def test_ranges_of_events(service: Service) -> None:
     """A range of events is half-open, like a metric's."""
     await seed(service)
-    span = {"from": rfc3339(Instant(3000)), "to": rfc3339(Instant(6000))}
-    found = (await ask(service, COUNT, range={"between": span}))["events"]
-    assert (numbers(found), found["totalCount"]) == ([5, 4, 3], 3)
-    found = (await ask(service, COUNT, range={"last": "1h"}))["events"]
-    assert (numbers(found), found["totalCount"]) == ([], 0)
+    time_range = {"from": rfc3339(Instant(3000)), "to": rfc3339(Instant(6000))}
+    connection = (await ask(service, COUNT, range={"between": time_range}))["events"]
+    assert (numbers(connection), connection["totalCount"]) == ([5, 4, 3], 3)
+    connection = (await ask(service, COUNT, range={"last": "1h"}))["events"]
+    assert (numbers(connection), connection["totalCount"]) == ([], 0)
 
 
 async def test_pages_of_metrics(service: Service) -> None:
-    """Metrics are sorted by name; a cursor is a place among the names, so new ones move nothing."""
+    """Metrics are sorted by name; a cursor is a position among names, so new ones move nothing."""
     await delete_all(service)
     names = ["a", "a/b", "b", "É", "é", "z", "日本", "💥"]
     await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in names))
-    seen: list[str] = []
+    read_names: list[str] = []
     after = None
     while True:
-        found = (await ask(service, METRICS_PAGE, first=3, after=after))["metrics"]
-        assert found["pageInfo"]["hasPreviousPage"] is (after is not None)
-        assert [edge["node"] for edge in found["edges"]] == found["nodes"]
-        seen += [node["name"] for node in found["nodes"]]
-        after = found["pageInfo"]["endCursor"]
-        if not found["pageInfo"]["hasNextPage"]:
+        connection = (await ask(service, METRICS_PAGE, first=3, after=after))["metrics"]
+        assert connection["pageInfo"]["hasPreviousPage"] is (after is not None)
+        assert [edge["node"] for edge in connection["edges"]] == connection["nodes"]
+        read_names += [node["name"] for node in connection["nodes"]]
+        after = connection["pageInfo"]["endCursor"]
+        if not connection["pageInfo"]["hasNextPage"]:
             break
-        if len(seen) == 3:
+        if len(read_names) == 3:
             await record(service, "/metrics", *({"metric_name": n, "value": 1} for n in ("A", "c")))
-    assert seen == sorted([*names, "c"])
-    assert found["totalCount"] == 10
+    assert read_names == sorted([*names, "c"])
+    assert connection["totalCount"] == 10
     after = pages.cursor("m", ("\U0010ffff",))
-    found = (await ask(service, METRICS_PAGE, after=after))["metrics"]
-    assert (found["nodes"], found["pageInfo"]["endCursor"], found["totalCount"]) == ([], None, 10)
+    connection = (await ask(service, METRICS_PAGE, after=after))["metrics"]
+    assert (connection["nodes"], connection["pageInfo"]["endCursor"], connection["totalCount"]) == (
+        [],
+        None,
+        10,
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,31 +240,31 @@ async def test_pages_of_metrics(service: Service) -> None:
     ],
 )
 async def test_search(service: Service, search: str | None, expected: list[str]) -> None:
-    """`search` finds the names that contain it, in any case, and as it is: no pattern."""
+    """`search` finds the names that contain a text in any case; it is no pattern."""
     if "a.i" not in (await get(service, "/metrics"))["metrics"]:
         await delete_all(service)
         names = ["100%", "API", "api/v1/users", "api_calls", "a.i"]
         await record(service, "/metrics", *({"metric_name": name, "value": 1} for name in names))
-    found = (await ask(service, METRICS_PAGE, search=search))["metrics"]
-    assert [node["name"] for node in found["nodes"]] == sorted(expected)
-    assert found["totalCount"] == len(expected)
+    connection = (await ask(service, METRICS_PAGE, search=search))["metrics"]
+    assert [node["name"] for node in connection["nodes"]] == sorted(expected)
+    assert connection["totalCount"] == len(expected)
     if expected:
-        found = (await ask(service, METRICS_PAGE, search=search, first=1))["metrics"]
-        assert found["pageInfo"]["hasNextPage"] is (len(expected) > 1)
-        assert found["totalCount"] == len(expected)
+        connection = (await ask(service, METRICS_PAGE, search=search, first=1))["metrics"]
+        assert connection["pageInfo"]["hasNextPage"] is (len(expected) > 1)
+        assert connection["totalCount"] == len(expected)
 
 
 async def test_default_and_largest_page(service: Service) -> None:
-    """100 unless `first` says otherwise, 1000 at most, on both lists."""
+    """Both lists have pages of 100 by default, and of at most 1000."""
     await delete_all(service)
     rows = [{"metric_name": f"m{n:04}", "value": 1} for n in range(1005)]
     await record(service, "/metrics", *rows)
     await record(service, "/events", *({"event_name": "e"} for _ in range(1005)))
     for query in ("events", "metrics"):
-        for asked, length in (("", 100), ("(first: 1)", 1), ("(first: 1000)", 1000)):
-            data = await ask(service, f"{{{query}{asked} {{nodes {{__typename}} totalCount}}}}")
+        for arguments, length in (("", 100), ("(first: 1)", 1), ("(first: 1000)", 1000)):
+            data = await ask(service, f"{{{query}{arguments} {{nodes {{__typename}} totalCount}}}}")
             assert (len(data[query]["nodes"]), data[query]["totalCount"]) == (length, 1005)
         for first in (0, -1, 1001, 2**31 - 1):
-            asked = f"{{{query}(first: {first}) {{totalCount}}}}"
-            answer = await service.post("/graphql", {"query": asked})
+            text = f"{{{query}(first: {first}) {{totalCount}}}}"
+            answer = await service.post("/graphql", {"query": text})
             assert error_summary(answer) == (422, "BAD_USER_INPUT", "first", 1000)
