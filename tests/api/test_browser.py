@@ -1,4 +1,4 @@
-"""The pages in a browser, in a network in which there is nothing but the service."""
+"""The pages in a browser, in a network with only the service."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +16,7 @@ from tests.harness.process import Process
 pytestmark = [needs_chromium, pytest.mark.slow]
 
 SCREENSHOTS: Final = os.environ.get("SCREENSHOTS")
-"""A folder for pictures of every page, to be looked at."""
+"""A folder for pictures of every page."""
 
 READY: Final = {
     "/": ".status.good",
@@ -34,8 +34,8 @@ NUMBERS: Final = '{metric(name:"browsed"){query(range:{last:"PT1H"}){series{tota
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """Start a service for all tests of this file."""
-    with isolated_service(tmp_path_factory.mktemp("service")) as started:
-        yield started
+    with isolated_service(tmp_path_factory.mktemp("service")) as service:
+        yield service
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -43,22 +43,22 @@ async def browser(
     process: Process, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
     """Start a browser for all tests of this file."""
-    async with chromium_for(process, tmp_path_factory.mktemp("browser")) as started:
-        yield started
+    async with chromium_for(process, tmp_path_factory.mktemp("browser")) as chromium:
+        yield chromium
 
 
 @pytest_asyncio.fixture
 async def visit(browser: Browser, process: Process) -> AsyncIterator[Visit]:
-    """Open a window that knows nothing yet; at its end, fail if it asked or complained."""
+    """Open an empty window; fail at its end if the page had errors or used another host."""
     async with await browser.new_context(viewport=DESKTOP) as context:
-        made = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
-        made.watch()
-        yield made
-        made.assert_clean()
+        new_visit = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
+        new_visit.watch()
+        yield new_visit
+        new_visit.assert_clean()
 
 
 async def _type_query(visit: Visit, text: str) -> None:
-    """Replace what is in the editor, as a person would."""
+    """Replace the text of the editor by keys."""
     editor = visit.page.locator(".graphiql-query-editor .monaco-editor").first
     await editor.click()
     await visit.page.keyboard.press("Control+A")
@@ -67,10 +67,10 @@ async def _type_query(visit: Visit, text: str) -> None:
 
 
 async def _answer_of(visit: Visit, key: str = "Control+Enter") -> Any:
-    """Run what is in the editor; return what the service answered."""
-    async with visit.page.expect_response("**/graphql") as answered:
+    """Run the query of the editor; return the answer of the service."""
+    async with visit.page.expect_response("**/graphql") as response:
         await visit.page.keyboard.press(key)
-    return await (await answered.value).json()
+    return await (await response.value).json()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -83,9 +83,9 @@ async def test_page(
     size: ViewportSize,
     scheme: Literal["light", "dark"],
 ) -> None:
-    """Each page shows itself without asking another host, without an error, at any width.
+    """Each page appears without another host and without an error, at any width.
 
-    Axe finds nothing serious in what we draw.
+    Axe finds nothing serious in our elements.
     """
     context = await browser.new_context(viewport=size, color_scheme=scheme)
     async with context:
@@ -93,8 +93,8 @@ async def test_page(
         visit.watch()
         await visit.open(path, READY[path])
         if path != "/redoc":  # its own width, not ours
-            wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-            assert await visit.page.evaluate(wide), "it scrolls sideways"
+            fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            assert await visit.page.evaluate(fits), "it scrolls sideways"
         if SCREENSHOTS:
             await visit.page.wait_for_timeout(1000)
             name = f"{path.strip('/') or 'start'}-{size['width']}-{scheme}.png"
@@ -105,21 +105,21 @@ async def test_page(
 
 
 async def _assert_accessible(page: Page, path: str) -> None:
-    """Axe finds nothing serious in what is ours; what Swagger UI and ReDoc draw is theirs."""
+    """Check our elements with Axe, without the elements of Swagger UI and ReDoc."""
     await page.evaluate(AXE.read_text())
-    theirs = [] if path == "/" else [["#main > *"]]
-    found = await page.evaluate("theirs => axe.run({exclude: theirs})", theirs)
+    foreign_elements = [] if path == "/" else [["#main > *"]]
+    results = await page.evaluate("theirs => axe.run({exclude: theirs})", foreign_elements)
     serious = [
-        (each["id"], [node["html"] for node in each["nodes"]])
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
+        (violation["id"], [node["html"] for node in violation["nodes"]])
+        for violation in results["violations"]
+        if violation["impact"] in ("serious", "critical")
     ]
     assert serious == []
-    assert found["passes"]
+    assert results["passes"]
 
 
 async def test_query_is_typed_and_run(visit: Visit) -> None:
-    """A query that is typed into the explorer and run shows the right numbers."""
+    """The explorer runs a typed query, and shows the right numbers."""
     await visit.open("/graphql", READY["/graphql"])
     record = "mutation($m: [MetricInput!]!) {recordMetrics(input: {metrics: $m}) {accepted}}"
     points = [{"name": "browsed", "value": value} for value in (1, 2, 39)]
@@ -128,33 +128,33 @@ async def test_query_is_typed_and_run(visit: Visit) -> None:
     answer = await _answer_of(visit)
     (series,) = answer["data"]["metric"]["query"]["series"]
     assert series["total"] == {"count": 3, "sum": 42}
-    shown = visit.page.locator(".graphiql-response")
-    await expect(shown).to_contain_text('"count": 3')
-    await expect(shown).to_contain_text('"sum": 42')
+    response = visit.page.locator(".graphiql-response")
+    await expect(response).to_contain_text('"count": 3')
+    await expect(response).to_contain_text('"sum": 42')
 
 
 async def test_names_are_completed(visit: Visit) -> None:
-    """While a query is typed, names of the schema are offered, and taken by Enter."""
+    """The editor suggests names of the schema, and Enter takes one."""
     await visit.open("/graphql", READY["/graphql"])
     await _type_query(visit, "{ heal")
     await visit.page.keyboard.press("Control+Space")
-    offered = visit.page.locator(".suggest-widget .monaco-list-row", has_text="health")
-    await expect(offered.first).to_be_visible()
+    suggestions = visit.page.locator(".suggest-widget .monaco-list-row", has_text="health")
+    await expect(suggestions.first).to_be_visible()
     await visit.page.keyboard.press("Enter")
     await visit.page.keyboard.insert_text(" { status } }")
     assert (await _answer_of(visit))["data"] == {"health": {"status": "OK"}}
 
 
 async def test_examples_run_as_they_are(visit: Visit) -> None:
-    """The tabs that a new visitor finds are our examples, and each answers without an error."""
+    """A new visitor has our examples as tabs, and each answers without an error."""
     await visit.open("/graphql", READY["/graphql"])
     names = [name.strip() for name in await visit.page.locator(".graphiql-tab").all_inner_texts()]
     assert names == ["WhatIsHere", "Record", "ResponseTime", "Signups", "Discover"]
     for name in names:
         await visit.page.locator(".graphiql-tab", has_text=name).first.click()
-        async with visit.page.expect_response("**/graphql") as answered:
+        async with visit.page.expect_response("**/graphql") as response:
             await visit.page.locator(RUN).click()
-        answer = await (await answered.value).json()
+        answer = await (await response.value).json()
         assert "errors" not in answer, (name, answer)
         if SCREENSHOTS and name == "ResponseTime":
             await visit.page.get_by_role("button", name="Show Documentation Explorer").click()
@@ -163,24 +163,24 @@ async def test_examples_run_as_they_are(visit: Visit) -> None:
 
 
 async def test_headers_are_sent(visit: Visit) -> None:
-    """What is written in the headers' editor goes with the request: a key, for example."""
+    """The headers of the editor go with the request: a key, for example."""
     await visit.open("/graphql", READY["/graphql"])
     await visit.page.get_by_role("button", name="Headers").click()
     await visit.page.locator(".graphiql-editor-tool .monaco-editor:visible").click()
     await visit.page.keyboard.press("Control+A")
     await visit.page.keyboard.insert_text('{"Authorization": "Bearer key"}')
     await _type_query(visit, "{health {status}}")
-    async with visit.page.expect_request("**/graphql") as asked:
+    async with visit.page.expect_request("**/graphql") as request:
         await visit.page.keyboard.press("Control+Enter")
-    assert (await asked.value).headers["authorization"] == "Bearer key"
+    assert (await request.value).headers["authorization"] == "Bearer key"
 
 
 async def test_history_and_documentation(visit: Visit) -> None:
-    """What was run is in the history, and the schema is documented beside the editor."""
+    """The history has each executed query, and the schema is documented next to the editor."""
     await visit.open("/graphql", READY["/graphql"])
     await _type_query(visit, "query Remembered {health {status}}")
     tab = visit.page.locator(".graphiql-tab-active")
-    await expect(tab).to_contain_text("Remembered")  # by which name it is kept
+    await expect(tab).to_contain_text("Remembered")  # the history keeps it by this name
     await _answer_of(visit)
     await visit.page.get_by_role("button", name="Show History").click()
     await expect(visit.page.locator(".graphiql-history")).to_contain_text("Remembered")
@@ -191,7 +191,7 @@ async def test_history_and_documentation(visit: Visit) -> None:
 
 
 async def test_links_to_operations(visit: Visit) -> None:
-    """A link to an operation opens with it; the button makes such a link."""
+    """A link to an operation opens with the operation; the button makes such a link."""
     await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await visit.open("/graphql#query=%7Bhealth%7Bstatus%7D%7D", READY["/graphql"])
     await expect(visit.page.locator(".graphiql-query-editor")).to_contain_text("{health{status}}")
@@ -202,43 +202,43 @@ async def test_links_to_operations(visit: Visit) -> None:
 
 
 async def test_start_page_follows_the_service(visit: Visit) -> None:
-    """The start page shows what is stored, and what arrives while it is open."""
+    """The start page counts the stored rows, and rows that arrive while it is open."""
     await visit.open("/", READY["/"])
-    counted = int(await visit.page.locator("#event-count").inner_text())
+    event_count = int(await visit.page.locator("#event-count").inner_text())
     record = "mutation($e: [EventInput!]!) {recordEvents(input: {events: $e}) {accepted}}"
     await visit.graphql(record, e=[{"name": "seen"}] * 7)
-    await expect(visit.page.locator("#event-count")).to_have_text(str(counted + 7))
+    await expect(visit.page.locator("#event-count")).to_have_text(str(event_count + 7))
     await expect(visit.page.locator("#status")).to_have_text("Ready")
 
 
 async def test_start_page_can_be_copied_from(visit: Visit) -> None:
-    """The first curl names this service's address, and its button copies it."""
+    """The first curl has the address of this service, and its button copies it."""
     await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await visit.open("/", READY["/"])
     await visit.page.get_by_role("button", name="Copy").first.click()
     await expect(visit.page.get_by_role("button", name="Copied")).to_be_visible()
-    copied = await visit.page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith(f"curl -X POST {visit.base}/metrics ")
+    clipboard = await visit.page.evaluate("navigator.clipboard.readText()")
+    assert clipboard.startswith(f"curl -X POST {visit.base}/metrics ")
 
 
 async def test_keyboard(visit: Visit) -> None:
-    """Tab leads past the bar by a link, and to everything that can be used, visibly."""
+    """Tab reaches a link past the bar and all controls, with a visible focus."""
     await visit.open("/", READY["/"])
     await visit.page.keyboard.press("Tab")
     skip = visit.page.get_by_role("link", name="Skip to content")
     await expect(skip).to_be_focused()
     await expect(skip).to_be_in_viewport()
-    reached = []
+    focus_texts = []
     for _ in range(40):
         await visit.page.keyboard.press("Tab")
         text = "document.activeElement.textContent.trim().slice(0, 20)"
-        reached.append(await visit.page.evaluate(text))
+        focus_texts.append(await visit.page.evaluate(text))
         outline = "getComputedStyle(document.activeElement).outlineStyle"
         if await visit.page.evaluate("document.activeElement === document.body"):
             break
-        assert await visit.page.evaluate(outline) != "none", reached[-1]
-    wanted = ["Explorer", "REST API", "REST reference", "Copy", "Health", "OpenAPI"]
-    assert set(wanted) <= set(reached)
+        assert await visit.page.evaluate(outline) != "none", focus_texts[-1]
+    expected = ["Explorer", "REST API", "REST reference", "Copy", "Health", "OpenAPI"]
+    assert set(expected) <= set(focus_texts)
 
 
 async def test_rest_can_be_tried(visit: Visit) -> None:
@@ -259,7 +259,7 @@ async def test_rest_reference_has_every_path(visit: Visit) -> None:
 
 
 async def test_below_a_prefix(tmp_path: Path) -> None:
-    """Below a prefix every page works, and the explorer asks the service there."""
+    """Under a prefix every page works, and the explorer uses the service there."""
     with isolated_service(tmp_path, {"ROOT_PATH": "/analytics"}) as process:
         async with chromium_for(process, tmp_path) as browser:
             base = f"http://127.0.0.1:{process.port}/analytics"
@@ -274,7 +274,7 @@ async def test_below_a_prefix(tmp_path: Path) -> None:
 
 
 async def test_start_page_of_an_empty_service(tmp_path: Path) -> None:
-    """With nothing stored the page waits for the first row, and says when it is there."""
+    """The page of an empty service waits for the first row, and shows its arrival."""
     with isolated_service(tmp_path) as process:
         async with chromium_for(process, tmp_path) as browser:
             visit = Visit(await browser.new_page(), f"http://127.0.0.1:{process.port}")

@@ -1,4 +1,4 @@
-"""The README is executed: every curl command in it, in order, against a running service."""
+"""Execution of the README: every curl command in order, on a running service."""
 
 import json
 import os
@@ -29,7 +29,7 @@ VARYING = [
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start the service as `make run` does, on a free port and an empty folder."""
+    """Start the service like `make run`, on a free port and an empty folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,8 +55,8 @@ def _await_ready(url: str) -> None:
     pytest.fail("the service did not get ready")
 
 
-def _settled(text: str) -> object:
-    """Return JSON with what differs from run to run replaced, without what it took."""
+def _normalize(text: str) -> object:
+    """Decode JSON; replace ids and times, drop `extensions`."""
     content = json.loads(text)
     if "data" in content:
         content.pop("extensions", None)
@@ -67,25 +67,25 @@ def _settled(text: str) -> object:
 
 
 def test_every_documented_command_answers_as_documented(address: str) -> None:
-    """A newcomer who follows the README gets what it shows, ids and times aside."""
+    """Each command of the README has its answer there, except ids and times."""
     assert len(EXAMPLES) == 16
-    for command, documented in EXAMPLES:
+    for command, expected in EXAMPLES:
         local = command.replace("localhost:3011", address).replace("curl ", "curl -sS ")
         answer = subprocess.run(["sh", "-c", local], capture_output=True, text=True, check=True)
-        assert _settled(answer.stdout) == _settled(documented), command
+        assert _normalize(answer.stdout) == _normalize(expected), command
 
 
 def test_every_setting_is_documented() -> None:
     """The README names every setting with its variable, option and default, and no other."""
     table = re.findall(r"^\| `(\w+)` \| `(--[a-z-]+)` \| (?:`(.+?)`|none)", README, re.MULTILINE)
-    shown = [(variable, option, default or "none") for variable, option, default in table]
-    assert shown == [(each.variable, each.option, each.default) for each in SETTINGS]
+    rows = [(variable, option, default or "none") for variable, option, default in table]
+    assert rows == [(setting.variable, setting.option, setting.default) for setting in SETTINGS]
 
 
-def test_every_documented_route_is_in_openapi_and_back() -> None:
-    """OpenAPI has the routes that the README shows, and the README has those of OpenAPI."""
+def test_every_route_is_in_the_readme() -> None:
+    """The README has every route of OpenAPI."""
     paths = create_app(Settings()).openapi()["paths"]
-    shown = README.replace("{name}", "{metric_name}")
+    readme = README.replace("{name}", "{metric_name}")
     for path in paths:
         stem = path.replace("/{metric_name}", "/")
-        assert stem in shown, path
+        assert stem in readme, path

@@ -1,4 +1,4 @@
-"""Arbitrary requests, on every route: always an answer, never a failure of ours."""
+"""Arbitrary requests on every route: always an answer, never a 5xx."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from schema.errors import STATUS
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=short_or_long(75, 300))
+FUZZ_SETTINGS = settings(derandomize=True, deadline=None, max_examples=short_or_long(75, 300))
 POSTS = ["/metrics", "/events", "/metrics/batch", "/events/batch", "/graphql"]
 GETS = ["/metrics", "/events", "/dashboard", "/health", "/health-check", "/livez", "/readyz"]
 FIELDS = [
@@ -63,8 +63,8 @@ requests = st.fixed_dictionaries(
 )
 
 
-def answered(answer: httpx.Response) -> None:
-    """Check that an answer is one: not our failure, and a refusal in the one shape."""
+def assert_answer(answer: httpx.Response) -> None:
+    """Check that an answer is no 5xx, and that an error has the shape of all errors."""
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         content = answer.json()
@@ -76,78 +76,83 @@ def answered(answer: httpx.Response) -> None:
 
 
 @given(body=st.binary(max_size=300))
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_bytes(service: Service, body: bytes) -> None:
-    """Any bytes as a body, zipped as they claim or not."""
+    """Any bytes as a body, also with a false claim of gzip."""
     for path in POSTS:
-        answered(await service.post(path, body))
-        answered(await service.post(path, body, **{"content-encoding": "gzip"}))
+        assert_answer(await service.post(path, body))
+        assert_answer(await service.post(path, body, **{"content-encoding": "gzip"}))
 
 
 @given(body=bodies)
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_json(service: Service, body: Any) -> None:
-    """Any JSON value, above all what looks like rows, as a body."""
+    """Any JSON value as a body, most of them like rows."""
     content = json.dumps(body).encode()
     for path in POSTS:
-        answered(await service.post(path, content))
+        assert_answer(await service.post(path, content))
 
 
 @given(
     lines=st.lists(st.one_of(st.binary(max_size=40), rows), max_size=8), end=st.sampled_from("\r\n")
 )
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_lines(service: Service, lines: list[Any], end: str) -> None:
     """Any lines, some of them rows, as NDJSON."""
     texts = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
     for path in ("/metrics/batch", "/events/batch"):
-        answered(await service.post(path, (end + "\n").encode().join(texts)))
+        assert_answer(await service.post(path, (end + "\n").encode().join(texts)))
 
 
 @given(body=requests)
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_graphql_request(service: Service, body: Any) -> None:
     """Any members in a GraphQL request."""
-    answered(await service.post("/graphql", json.dumps(body).encode()))
+    assert_answer(await service.post("/graphql", json.dumps(body).encode()))
 
 
 @given(
     tokens=st.lists(st.one_of(st.sampled_from(TOKENS), st.text(max_size=3)), max_size=25),
     variables=st.dictionaries(st.sampled_from(["v", "w"]), json_values),
 )
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_document(service: Service, tokens: list[str], variables: Any) -> None:
-    """Any sequence of GraphQL's words as a document, in a body and in a URL."""
+    """Any sequence of tokens as a document, in a body and in a URL."""
     document = " ".join(tokens)
-    answered(await service.post("/graphql", {"query": document, "variables": variables}))
-    sent = {"query": document, "variables": json.dumps(variables)}
-    answered(await service.http.get("/graphql", params=sent))
+    assert_answer(await service.post("/graphql", {"query": document, "variables": variables}))
+    parameters = {"query": document, "variables": json.dumps(variables)}
+    assert_answer(await service.http.get("/graphql", params=parameters))
 
 
 @given(path=st.binary(max_size=40), query=st.binary(max_size=40))
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_path_and_query(service: Service, path: bytes, query: bytes) -> None:
     """Any path and any query string, percent-encoded."""
-    text, asked = quote_from_bytes(path, safe="/."), quote_from_bytes(query, safe="=&;+[]")
-    for url in (f"/{text}?{asked}", f"/metrics/{text}?hours={asked}", f"/metrics/{text}?{asked}"):
-        answered(await service.http.get(url))
-    answered(await service.http.get(f"/events?event_name={text}&limit={asked}"))
-    answered(await service.http.get(f"/graphql?query={text}&variables={asked}"))
+    path_text = quote_from_bytes(path, safe="/.")
+    query_text = quote_from_bytes(query, safe="=&;+[]")
+    for url in (
+        f"/{path_text}?{query_text}",
+        f"/metrics/{path_text}?hours={query_text}",
+        f"/metrics/{path_text}?{query_text}",
+    ):
+        assert_answer(await service.http.get(url))
+    assert_answer(await service.http.get(f"/events?event_name={path_text}&limit={query_text}"))
+    assert_answer(await service.http.get(f"/graphql?query={path_text}&variables={query_text}"))
 
 
 @given(query=st.dictionaries(st.sampled_from(["hours", "limit", "event_name", "x"]), scalars))
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_parameters(service: Service, query: dict[str, Any]) -> None:
-    """Any values for the parameters that there are."""
+    """Any values for known parameters."""
     params = {key: str(value) for key, value in query.items()}
     for path in [*GETS, "/metrics/m"]:
-        answered(await service.http.get(path, params=params))
+        assert_answer(await service.http.get(path, params=params))
 
 
 @given(text=st.text(max_size=60), cursor=st.binary(max_size=40))
-@BOUNDED
+@FUZZ_SETTINGS
 async def test_any_arguments(service: Service, text: str, cursor: bytes) -> None:
-    """Any texts as the arguments of queries: names, searches, cursors, times, lengths of time."""
+    """Any texts as arguments of queries: names, searches, cursors, times, durations."""
     query = """
     query($text: String!, $texts: [String!]!, $cursor: String!) {
       metric(name: $text) {name}
@@ -155,10 +160,10 @@ async def test_any_arguments(service: Service, text: str, cursor: bytes) -> None
       events(where: {name: {eq: $text}, userId: {in: $texts}}, after: $cursor) {totalCount}
     }"""
     variables = {"text": text, "texts": [text, ""], "cursor": cursor.decode("latin-1")}
-    answered(await service.post("/graphql", {"query": query, "variables": variables}))
+    assert_answer(await service.post("/graphql", {"query": query, "variables": variables}))
     for type_name, field in (
         ("DateTime!", "range: {between: {from: $text}}"),
         ("Duration!", "range: {last: $text}"),
     ):
         query = f"query($text: {type_name}) {{events({field}) {{totalCount}}}}"
-        answered(await service.post("/graphql", {"query": query, "variables": {"text": text}}))
+        assert_answer(await service.post("/graphql", {"query": query, "variables": {"text": text}}))

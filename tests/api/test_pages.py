@@ -1,4 +1,4 @@
-"""What a browser is sent: pages, their files, and the headers that go with them."""
+"""Pages for browsers, their files and their headers."""
 
 import gzip
 import re
@@ -27,14 +27,14 @@ PREFIX = "/analytics"
 
 
 @pytest_asyncio.fixture
-async def behind_a_proxy(service: Service) -> AsyncIterator[Service]:
+async def service_with_prefix(service: Service) -> AsyncIterator[Service]:
     """Serve the store a second time, under paths with a prefix."""
-    async with prefixed_service(service, PREFIX) as prefixed:
-        yield prefixed
+    async with prefixed_service(service, PREFIX) as api:
+        yield api
 
 
 class _Links(HTMLParser):
-    """Collects the addresses in a page, and what of it a strict policy forbids."""
+    """The addresses in a page, its text, and the inline parts that a strict policy forbids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class _Links(HTMLParser):
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.addresses += [given[key] or "" for key in ("href", "src") if key in given]
-        self.inline += [key for key in given if key == "style" or key.startswith("on")]
-        if tag == "style" or (tag == "script" and "src" not in given):
+        attributes = dict(attrs)
+        self.addresses += [attributes[key] or "" for key in ("href", "src") if key in attributes]
+        self.inline += [key for key in attributes if key == "style" or key.startswith("on")]
+        if tag == "style" or (tag == "script" and "src" not in attributes):
             self.inline.append(tag)
 
     def handle_data(self, data: str) -> None:
@@ -61,7 +61,7 @@ def _read(page: httpx.Response) -> _Links:
 
 @pytest.mark.parametrize(("path", "title"), PAGES.items())
 async def test_page(service: Service, path: str, title: str) -> None:
-    """Each page is HTML that says what it is, and is asked for again each time."""
+    """Each page is HTML with its title, and browsers revalidate it each time."""
     page = await service.http.get(path, headers=BROWSER)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -72,7 +72,7 @@ async def test_page(service: Service, path: str, title: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_everything_a_page_names_is_here(service: Service, path: str) -> None:
+async def test_addresses_of_a_page(service: Service, path: str) -> None:
     """Every address in a page is relative and answers; nothing in it is inline."""
     links = _read(await service.http.get(path, headers=BROWSER))
     assert links.inline == []
@@ -86,62 +86,66 @@ async def test_everything_a_page_names_is_here(service: Service, path: str) -> N
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_policy(service: Service, path: str) -> None:
-    """A page runs and loads only what this service sends, whoever manages to write into it."""
+    """A page loads and runs only files of this service, even with injected text."""
     page = await service.http.get(path, headers=BROWSER)
-    directives = [each.split() for each in page.headers["content-security-policy"].split(";")]
+    directives = [
+        directive.split() for directive in page.headers["content-security-policy"].split(";")
+    ]
     policy = {name: set(sources) for name, *sources in directives}
     assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == {"'none'"}
     assert policy["frame-ancestors"] == {"'none'"}
     assert policy["script-src"] == policy["connect-src"] == {"'self'"}
     styles = {"'self'"} if path == "/" else {"'self'", "'unsafe-inline'"}  # Monaco writes styles
     assert policy["style-src"] == styles
-    everywhere = set.union(*policy.values())
-    assert everywhere <= {"'none'", "'self'", "'unsafe-inline'", "data:", "blob:"}
+    all_sources = set.union(*policy.values())
+    assert all_sources <= {"'none'", "'self'", "'unsafe-inline'", "data:", "blob:"}
     assert page.headers["x-content-type-options"] == "nosniff"
     assert page.headers["referrer-policy"] == "no-referrer"
     assert page.headers["cross-origin-opener-policy"] == "same-origin"
 
 
-async def test_hashed_files_are_kept_for_good(service: Service) -> None:
-    """What has its hash in its name is kept for a year; all else is asked for, and seldom sent."""
+async def test_caching_of_files(service: Service) -> None:
+    """A file with its hash in its name is cached for a year; others are revalidated by 304."""
     page = await service.http.get("/graphql", headers=BROWSER)
     (script,) = re.findall(r'src="\./(static/explorer/[^"]+\.js)"', page.text)
-    kept = await service.http.get(f"/{script}")
-    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+    script_answer = await service.http.get(f"/{script}")
+    assert script_answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     for path in ("/graphql", "/static/pages.css"):
         first = await service.http.get(path, headers=BROWSER)
         assert first.headers["cache-control"] == "no-cache"
         tag = {"if-none-match": first.headers["etag"]}
-        again = await service.http.get(path, headers=BROWSER | tag)
-        assert (again.status_code, again.content) == (304, b"")
+        second_answer = await service.http.get(path, headers=BROWSER | tag)
+        assert (second_answer.status_code, second_answer.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
     "path", ["/graphql", "/static/swagger/swagger-ui-bundle.js", "/static/swagger/swagger-ui.css"]
 )
 async def test_compressed_files(service: Service, path: str) -> None:
-    """What the build made is sent compressed to who takes that, with a tag of its own."""
+    """A built file is compressed for clients that accept gzip, with another ETag."""
     plain = await service.http.get(path, headers=BROWSER | {"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert "Accept-Encoding" in plain.headers["vary"]
     request = service.http.build_request("GET", path, headers=BROWSER)
     request.headers["accept-encoding"] = "gzip, br"
-    packed = await service.http.send(request, stream=True)
-    raw = b"".join([chunk async for chunk in packed.aiter_raw()])
-    assert packed.headers["content-encoding"] == "gzip"
-    assert packed.headers["content-type"] == plain.headers["content-type"]
-    assert packed.headers["etag"] != plain.headers["etag"]
+    gzip_answer = await service.http.send(request, stream=True)
+    raw = b"".join([chunk async for chunk in gzip_answer.aiter_raw()])
+    assert gzip_answer.headers["content-encoding"] == "gzip"
+    assert gzip_answer.headers["content-type"] == plain.headers["content-type"]
+    assert gzip_answer.headers["etag"] != plain.headers["etag"]
     assert gzip.decompress(raw) == plain.content
 
 
 async def test_explorer_is_for_browsers(service: Service) -> None:
-    """A browser that opens /graphql gets the explorer, a program is told what is missing."""
+    """A browser at /graphql gets the explorer, a program the error that `query` is missing."""
     for accept in ("*/*", "application/json", "application/graphql-response+json"):
         answer = await service.http.get("/graphql", headers={"accept": accept})
         assert error_summary(answer) == (400, "BAD_REQUEST", "query", None)
-    asked = await service.http.get("/graphql?query={health{status}}", headers={"accept": "*/*"})
-    assert asked.json()["data"] == {"health": {"status": "OK"}}
-    assert "Accept" in asked.headers["vary"].split(", ")
+    query_answer = await service.http.get(
+        "/graphql?query={health{status}}", headers={"accept": "*/*"}
+    )
+    assert query_answer.json()["data"] == {"health": {"status": "OK"}}
+    assert "Accept" in query_answer.headers["vary"].split(", ")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ async def test_explorer_is_for_browsers(service: Service) -> None:
     ],
 )
 async def test_no_other_file_is_sent(service: Service, path: str) -> None:
-    """A path that names no file of the pages gets a 404 in the one shape of errors."""
+    """A path that names no file of the pages is a 404 in the shape of all errors."""
     assert error_summary(await service.http.get(path)) == (404, "NOT_FOUND", None, None)
 
 
@@ -171,7 +175,7 @@ async def test_no_other_file_is_sent(service: Service, path: str) -> None:
 async def test_page_that_is_not_built(
     service: Service, path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without the build a page says what to run, and the API works all the same."""
+    """Without the build a page names the command to run, and the APIs work."""
     monkeypatch.setattr("api.pages._BUILD_STAMP", tmp_path / "none")
     page = await service.http.get(path, headers=BROWSER)
     assert page.status_code == 503
@@ -182,9 +186,9 @@ async def test_page_that_is_not_built(
 
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])
-async def test_prefix(behind_a_proxy: Service, prefix: str) -> None:
-    """Below a prefix everything is found, whether the proxy takes it off or not."""
-    http = behind_a_proxy.http
+async def test_prefix(service_with_prefix: Service, prefix: str) -> None:
+    """Under a prefix all paths work, whether the proxy removes the prefix or not."""
+    http = service_with_prefix.http
     for path in PAGES:
         page = await http.get(f"{prefix}{path}", headers=BROWSER)
         assert page.status_code == 200, path
@@ -192,28 +196,28 @@ async def test_prefix(behind_a_proxy: Service, prefix: str) -> None:
             answer = await http.get(urljoin(f"{prefix}{path}", address), headers=BROWSER)
             assert answer.status_code == 200, (path, address)
     point = {"metric_name": "prefixed", "value": 1}
-    assert (await behind_a_proxy.post(f"{prefix}/metrics", point)).json()["success"] is True
+    assert (await service_with_prefix.post(f"{prefix}/metrics", point)).json()["success"] is True
     assert (await http.get(f"{prefix}/metrics/prefixed")).json()["count"] >= 1
     body = {"query": "{health {status}}"}
-    answer = await behind_a_proxy.post(f"{prefix}/graphql", body)
+    answer = await service_with_prefix.post(f"{prefix}/graphql", body)
     assert answer.json()["data"] == {"health": {"status": "OK"}}
     openapi = (await http.get(f"{prefix}/openapi.json")).json()
     assert openapi["servers"] == [{"url": PREFIX}]
     assert "/metrics" in openapi["paths"]
 
 
-async def test_prefix_without_a_slash(behind_a_proxy: Service) -> None:
+async def test_prefix_without_a_slash(service_with_prefix: Service) -> None:
     """The prefix alone leads to the start page, whose relative addresses need the slash."""
     for path in (PREFIX, f"{PREFIX}?a=1"):
-        answer = await behind_a_proxy.http.get(path, headers=BROWSER)
+        answer = await service_with_prefix.http.get(path, headers=BROWSER)
         assert answer.status_code == 307
         assert answer.headers["location"] == path.replace(PREFIX, f"{PREFIX}/")
-    assert (await behind_a_proxy.http.get(f"{PREFIX}x", headers=BROWSER)).status_code == 404
+    assert (await service_with_prefix.http.get(f"{PREFIX}x", headers=BROWSER)).status_code == 404
 
 
 @pytest.mark.parametrize("value", ["analytics", "/a b", '/"><script>', "//evil.example", "/a/../b"])
-def test_prefix_that_is_refused(value: str) -> None:
-    """A prefix that is no plain path is refused at the start, by name."""
+def test_refused_prefix(value: str) -> None:
+    """A prefix that is no plain path is refused at the start, with the name of the setting."""
     with pytest.raises(InvalidSettingError, match="ROOT_PATH"):
         from_environment({"ROOT_PATH": value})
 
@@ -225,6 +229,6 @@ def test_prefix_may_end_in_a_slash() -> None:
 
 
 def test_scripts_type_check() -> None:
-    """The scripts of the pages, and of the explorer, are sound for `tsc --strict`."""
+    """The scripts of the pages and of the explorer pass `tsc --strict`."""
     assert javascript.are_installed(), "the JavaScript clients are not installed: make clients"
     assert javascript.check_types("../../web") == []

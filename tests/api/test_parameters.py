@@ -1,4 +1,4 @@
-"""Query parameters: those that a route declares, each once; no other is ignored in silence."""
+"""Query parameters: a route takes its declared ones, each once, and refuses all others."""
 
 from urllib.parse import urlencode
 
@@ -53,7 +53,7 @@ UNKNOWN = [
 async def test_unknown_parameters(
     service: Service, method: str, path: str, field: str | None, message: str
 ) -> None:
-    """A parameter that a route doesn't take is a 422 that says what it takes; nothing is done."""
+    """An unknown or repeated parameter is a 422 that lists the known ones; nothing is stored."""
     await record(service, "/metrics", {"metric_name": "known", "value": 1})
     await record(service, "/events", {"event_name": "x"})
     before = await stored_totals(service)
@@ -67,7 +67,7 @@ async def test_unknown_parameters(
 
 
 async def test_a_long_name_is_not_repeated(service: Service) -> None:
-    """The refusal names the parameter, but not at any length."""
+    """The refusal has the first 100 characters of the parameter."""
     answer = await service.http.get(f"/events?{'x' * 50_000}=1")
     assert first_error(answer)["extensions"]["field"] == "x" * 100
     assert len(answer.content) < 1000
@@ -77,7 +77,7 @@ async def test_a_long_name_is_not_repeated(service: Service) -> None:
     "path", ["/health", "/health-check", "/livez", "/readyz", "/internal/metrics", "/", "/docs"]
 )
 async def test_probes_and_pages_take_any(service: Service, path: str) -> None:
-    """Whoever looks whether all is well may add what keeps caches away."""
+    """Probes and pages accept any parameters, which clients add against caches."""
     for query in ("_=1795000000", "_=1&_=2", "a"):
         assert (await service.http.get(f"{path}?{query}")).status_code == 200
 
@@ -88,13 +88,13 @@ async def test_empty_queries(service: Service) -> None:
         assert (await service.http.get(path)).status_code == 200
 
 
-async def test_what_openapi_shows_is_taken(service: Service) -> None:
-    """Each parameter in OpenAPI is known to its route: there is one declaration for both."""
+async def test_parameters_of_openapi(service: Service) -> None:
+    """Each route accepts its parameters in OpenAPI: both have one declaration."""
     paths = (await service.http.get("/openapi.json")).json()["paths"]
     for route in (*rest.routes.routes, *rest.recording_routes.routes):
         assert isinstance(route, StrictRoute)
         method = min(route.methods or ())
-        shown = paths[route.path_format][method.lower()].get("parameters", [])
-        names = [each["name"] for each in shown if each["in"] == "query"]
+        parameters = paths[route.path_format][method.lower()].get("parameters", [])
+        names = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
         query = urlencode(dict.fromkeys(names, "1"))
         route.check_parameters({"query_string": query.encode()})

@@ -1,4 +1,4 @@
-"""Both doors give the same answer to every question, and the same refusal."""
+"""Parity of REST and GraphQL: the same answers and the same errors."""
 
 import dataclasses
 from typing import Any
@@ -19,16 +19,16 @@ from tests.harness.apis import (
 )
 from tests.harness.service import NOON, Service
 
-pytestmark = pytest.mark.usefixtures("frozen")  # so that one question can be asked twice
+pytestmark = pytest.mark.usefixtures("frozen")  # both APIs answer at one instant
 
-WORDS = {
+GRAPHQL_NAMES = {
     "metric_name": "name",
     "event_name": "name",
     "user_id": "userId",
     "timestamp": "time",
     "session_id": "sessionId",
 }
-"""What GraphQL calls a field of REST."""
+"""The name in GraphQL of a field of REST."""
 
 METRICS = """
 mutation($rows: [MetricInput!]!) {
@@ -54,26 +54,26 @@ query($name: String!, $last: Duration!) {
 
 @pytest.fixture
 def production(service: Service) -> None:
-    """Let the service believe that it is in production."""
+    """Switch the service to production."""
     transport: Any = service.http._transport
     state = transport.app.state
     state.context = dataclasses.replace(state.context, production=True)
 
 
-def translated(message: str) -> str:
-    """Say a message of REST in the words of GraphQL."""
-    for ours, theirs in WORDS.items():
-        message = message.replace(ours, theirs)
+def translate(message: str) -> str:
+    """Return a message of REST with the names of GraphQL."""
+    for rest_name, graphql_name in GRAPHQL_NAMES.items():
+        message = message.replace(rest_name, graphql_name)
     return message
 
 
-def in_graphql(row: dict[str, Any]) -> dict[str, Any]:
+def graphql_row(row: dict[str, Any]) -> dict[str, Any]:
     """Return a REST row as GraphQL input."""
-    return {WORDS.get(key, key): value for key, value in row.items()}
+    return {GRAPHQL_NAMES.get(key, key): value for key, value in row.items()}
 
 
 async def fill(service: Service) -> None:
-    """Store a little of everything."""
+    """Record a few points and events."""
     await delete_all(service)
     values: dict[str, list[float]] = {
         "a": [1, 2.5, -7],
@@ -144,8 +144,8 @@ async def test_aggregates(service: Service, name: str, hours: int) -> None:
 async def test_events(service: Service, name: str | None, limit: int) -> None:
     """The list of events is the connection's first page, with the same total."""
     await fill(service)
-    chosen = {"event_name": name} if name else {}
-    rest = await get(service, "/events", limit=limit, **chosen)
+    filters = {"event_name": name} if name else {}
+    rest = await get(service, "/events", limit=limit, **filters)
     query = """
     query($where: EventFilter, $limit: Int) {events(where: $where, first: $limit) {
       events: nodes {id event_name: name user_id: userId properties timestamp: time}
@@ -158,7 +158,7 @@ async def test_events(service: Service, name: str | None, limit: int) -> None:
 
 
 async def test_recording_one(service: Service) -> None:
-    """A row is the same row through either door."""
+    """A row is the same row through both APIs."""
     await delete_all(service)
     metric = {"metric_name": "one", "value": 2.5, "tags": {"a": "b"}, "timestamp": NOON - 5}
     event = {"event_name": "one", "user_id": "u", "properties": {"a": [1, 1.0]}, "timestamp": NOON}
@@ -167,8 +167,8 @@ async def test_recording_one(service: Service) -> None:
     assert (await service.post("/events", event)).status_code == 200
     for row in (metric, event):
         row["timestamp"] = rfc3339(Instant(int(str(row["timestamp"]))))
-    await ask(service, METRICS, rows=[in_graphql(metric)])
-    await ask(service, EVENTS, rows=[in_graphql(event)])
+    await ask(service, METRICS, rows=[graphql_row(metric)])
+    await ask(service, EVENTS, rows=[graphql_row(event)])
     content = await get(service, "/metrics/one")
     assert [content[key] for key in ("count", "sum", "min", "max")] == [2, 5, 2.5, 2.5]
     first, second = (await get(service, "/events"))["events"]
@@ -229,59 +229,63 @@ BAD_EVENTS: list[dict[str, Any]] = [
 async def test_bad_rows(
     service: Service, path: str, mutation: str, good: dict[str, Any], bad: list[dict[str, Any]]
 ) -> None:
-    """A batch with bad rows is reported the same, in the words of the door; all bad, too."""
+    """Both APIs report the bad rows of a batch, with their own names; all rows may be bad."""
     rows = [row for pair in zip([good] * len(bad), bad, strict=True) for row in pair]
     rest = (await service.post(f"{path}/batch", rows)).json()
-    data = await ask(service, mutation, rows=[in_graphql(row) for row in rows])
-    (found,) = data.values()
-    assert (found["accepted"], found["rejected"]) == (len(bad), len(bad))
+    data = await ask(service, mutation, rows=[graphql_row(row) for row in rows])
+    (result,) = data.values()
+    assert (result["accepted"], result["rejected"]) == (len(bad), len(bad))
     assert (rest["accepted"], rest["rejected"]) == (len(bad), len(bad))
-    assert [error["index"] for error in found["errors"]] == list(range(1, 2 * len(bad), 2))
-    assert found["errors"] == [in_words(error) for error in rest["errors"]]
+    assert [error["index"] for error in result["errors"]] == list(range(1, 2 * len(bad), 2))
+    assert result["errors"] == [graphql_error(error) for error in rest["errors"]]
     before = await stored_totals(service)
     rest_refusal = await service.post(f"{path}/batch", bad)
-    body = {"query": mutation, "variables": {"rows": [in_graphql(row) for row in bad]}}
+    body = {"query": mutation, "variables": {"rows": [graphql_row(row) for row in bad]}}
     assert same_refusal(rest_refusal, await service.post("/graphql", body))
     assert await stored_totals(service) == before
 
 
-def in_words(error: dict[str, Any]) -> dict[str, Any]:
-    """Return the report of a bad row in the words of GraphQL."""
+def graphql_error(error: dict[str, Any]) -> dict[str, Any]:
+    """Return the error of a bad row with the names of GraphQL."""
     field = error["field"]
-    return {**error, "field": WORDS.get(field, field), "message": translated(error["message"])}
+    return {
+        **error,
+        "field": GRAPHQL_NAMES.get(field, field),
+        "message": translate(error["message"]),
+    }
 
 
 def same_refusal(rest: httpx.Response, graphql: httpx.Response) -> bool:
     """Say whether two refusals have the same code, limit, message and rows.
 
-    The status goes with the code, but for GraphQL's 200 when there is `data`: `refusal` looks.
+    The code decides the status, except for GraphQL's 200 with `data`.
     """
     ours, theirs = first_error(rest), first_error(graphql)
     for parts in (ours["extensions"], theirs["extensions"]):
         parts.pop("field", None)
-    ours["extensions"]["rows"] = [in_words(row) for row in ours["extensions"].get("rows", ())]
+    ours["extensions"]["rows"] = [graphql_error(row) for row in ours["extensions"].get("rows", ())]
     theirs["extensions"].setdefault("rows", [])
     assert ours["extensions"] == theirs["extensions"]
-    assert translated(ours["message"]) == theirs["message"]
+    assert translate(ours["message"]) == theirs["message"]
     return True
 
 
 @pytest.mark.parametrize("name", ["nobody", "\0", "é" * 300, "'; DROP TABLE metrics"])
 async def test_unknown_metric(service: Service, name: str) -> None:
-    """A metric that is not there is the same 404, asked for, looked at, or deleted."""
+    """An unknown metric is the same error for aggregates, its name and its deletion."""
     path = metric_path(name)
-    got = await service.http.get(path)
+    rest = await service.http.get(path)
     body: dict[str, Any] = {"query": AGGREGATES, "variables": {"name": name, "last": "PT24H"}}
-    assert same_refusal(got, await service.post("/graphql", body))
+    assert same_refusal(rest, await service.post("/graphql", body))
     body = {
         "query": "query($name: String!) {metric(name: $name) {name}}",
         "variables": {"name": name},
     }
-    assert same_refusal(got, await service.post("/graphql", body))
+    assert same_refusal(rest, await service.post("/graphql", body))
     query = "mutation($name: String!) {deleteMetrics(input: {name: $name}) {matchedRows}}"
     deleted = await service.post("/graphql", {"query": query, "variables": {"name": name}})
     assert same_refusal(await service.http.delete(path), deleted)
-    assert first_error(got)["message"] == first_error(deleted)["message"]
+    assert first_error(rest)["message"] == first_error(deleted)["message"]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +304,7 @@ async def test_unknown_metric(service: Service, name: str) -> None:
     ],
 )
 async def test_bounds(service: Service, path: str, query: str) -> None:
-    """Pages and periods out of bounds have the same code on both doors."""
+    """Pages and periods out of bounds have the same code on both APIs."""
     await service.post("/metrics", {"metric_name": "a", "value": 1})
     rest, graphql = await service.http.get(path), await service.post("/graphql", {"query": query})
     assert rest.status_code == 422
@@ -309,11 +313,11 @@ async def test_bounds(service: Service, path: str, query: str) -> None:
 
 @pytest.mark.parametrize("name", ["gone", "a/b é"])
 async def test_deleting_a_metric(service: Service, name: str) -> None:
-    """Deleting a metric counts the same, and it is gone on both doors."""
-    for door in ("rest", "graphql"):
+    """Deleting a metric returns the same count, and both APIs have no such metric then."""
+    for api in ("rest", "graphql"):
         await delete_all(service)
         await record(service, "/metrics", *({"metric_name": name, "value": n} for n in range(3)))
-        if door == "rest":
+        if api == "rest":
             deleted = (await service.http.delete(metric_path(name))).json()["deleted"]
         else:
             query = "mutation($name: String!) {deleteMetrics(input: {name: $name}) {matchedRows}}"
@@ -324,7 +328,7 @@ async def test_deleting_a_metric(service: Service, name: str) -> None:
 
 
 async def test_deleting_events(service: Service) -> None:
-    """Deleting events counts the same."""
+    """Deleting events returns the same count."""
     query = "mutation {deleteEvents(input: {all: true}) {deleted: matchedRows}}"
     await delete_all(service)
     await record(service, "/events", *({"event_name": "gone"} for _ in range(3)))
@@ -345,7 +349,7 @@ async def test_deleting_events(service: Service) -> None:
     ],
 )
 async def test_deleting_in_production(service: Service, path: str, mutation: str) -> None:
-    """Deleting is the same 403 on both doors."""
+    """Deleting is the same 403 on both APIs."""
     rest = await service.http.delete(path)
     query = f"mutation {{{mutation} {{matchedRows}}}}"
     assert same_refusal(rest, await service.post("/graphql", {"query": query}))

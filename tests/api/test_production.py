@@ -1,4 +1,4 @@
-"""What production does not allow that development does."""
+"""Restrictions of production: no deletion, and CORS for configured origins only."""
 
 from collections.abc import AsyncIterator
 
@@ -14,24 +14,24 @@ OURS = "https://app.example"
 
 @pytest_asyncio.fixture(scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """Start a service as production starts it: by its environment."""
+    """Start a service in production, by its environment."""
     environment = {
         "ANALYTICS_ENV": "production",
         "ANALYTICS_DATA": str(tmp_path_factory.mktemp("data")),
         "ANALYTICS_CORS_ORIGINS": f"{OURS}, https://other.example",
     }
-    async with run_service(from_environment(environment)) as started:
-        yield started
+    async with run_service(from_environment(environment)) as production_service:
+        yield production_service
 
 
 async def test_nothing_can_be_deleted(service: Service) -> None:
-    """Every way to delete, on both doors, is a 403 and deletes nothing."""
+    """Every way to delete, on both APIs, is a 403 and deletes nothing."""
     await record(service, "/metrics", {"metric_name": "kept", "value": 1})
     await record(service, "/events", {"event_name": "kept"})
     before = await stored_totals(service)
-    refused = (403, "FORBIDDEN", None, None)
+    refusal = (403, "FORBIDDEN", None, None)
     for path in ("/metrics/kept", "/metrics/nobody", "/events"):
-        assert error_summary(await service.http.delete(path)) == refused
+        assert error_summary(await service.http.delete(path)) == refusal
     for mutation in (
         'deleteMetrics(input: {name: "kept"})',
         'deleteMetrics(input: {name: "nobody"})',
@@ -42,12 +42,12 @@ async def test_nothing_can_be_deleted(service: Service) -> None:
         answer = await service.post(
             "/graphql", {"query": f"mutation {{{mutation} {{matchedRows}}}}"}
         )
-        assert error_summary(answer) == refused
+        assert error_summary(answer) == refusal
     assert await stored_totals(service) == before == {"metrics": 1, "events": 1, "names": 1}
 
 
 async def test_recording_and_reading_work(service: Service) -> None:
-    """Production records and answers on both doors as development does."""
+    """Production records and answers on both APIs, like development."""
     await record(service, "/metrics", {"metric_name": "live", "value": 2})
     assert (await get(service, "/metrics/live"))["sum"] == 2
     data = await ask(service, '{metrics(search: "live") {nodes {name}}}')
@@ -56,12 +56,12 @@ async def test_recording_and_reading_work(service: Service) -> None:
 
 @pytest.mark.parametrize("origin", [OURS, "https://other.example"])
 async def test_cors_admits_configured_origins(service: Service, origin: str) -> None:
-    """A page of a configured origin may ask and read."""
+    """A page of a configured origin may send requests and read answers."""
     answer = await service.http.get("/health", headers={"origin": origin})
     assert answer.headers["access-control-allow-origin"] == origin
     assert answer.headers["vary"] == "Origin"
-    asked = {"origin": origin, "access-control-request-method": "POST"}
-    preflight = await service.http.options("/metrics", headers=asked)
+    headers = {"origin": origin, "access-control-request-method": "POST"}
+    preflight = await service.http.options("/metrics", headers=headers)
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == origin
 
@@ -71,10 +71,10 @@ async def test_cors_admits_configured_origins(service: Service, origin: str) -> 
     ["https://evil.example", "http://app.example", f"{OURS}.evil.example", f"{OURS}:8443", "null"],
 )
 async def test_cors_admits_no_other_origin(service: Service, origin: str) -> None:
-    """No other origin is admitted, however much it looks like a configured one."""
+    """No other origin is admitted, even if it looks like a configured one."""
     answer = await service.http.get("/health", headers={"origin": origin})
     assert "access-control-allow-origin" not in answer.headers
-    asked = {"origin": origin, "access-control-request-method": "POST"}
-    preflight = await service.http.options("/metrics", headers=asked)
+    headers = {"origin": origin, "access-control-request-method": "POST"}
+    preflight = await service.http.options("/metrics", headers=headers)
     assert preflight.status_code == 400
     assert "access-control-allow-origin" not in preflight.headers

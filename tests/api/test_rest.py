@@ -1,4 +1,4 @@
-"""The REST API as it is documented, to the letter."""
+"""The documented REST API, to the letter."""
 
 import platform
 import re
@@ -24,10 +24,10 @@ HOUR = 3_600_000
 
 
 def is_id(text: str, kind: str) -> bool:
-    """Say whether a text is `<kind>_` and a UUID of version 7, as RFC 9562 writes it."""
+    """Say whether a text is `<kind>_` and a UUID of version 7, in the form of RFC 9562."""
     prefix, _, number = text.partition("_")
-    parsed = uuid.UUID(number)
-    return (prefix, str(parsed), parsed.variant, parsed.version) == (
+    identifier = uuid.UUID(number)
+    return (prefix, str(identifier), identifier.variant, identifier.version) == (
         kind,
         number,
         uuid.RFC_4122,
@@ -37,7 +37,7 @@ def is_id(text: str, kind: str) -> bool:
 
 @pytest.mark.parametrize("path", ["/health", "/health-check"])
 async def test_health(service: Service, path: str) -> None:
-    """Both paths answer the documented health, with the Python that really runs."""
+    """Both paths have the documented answer, with the version of the running Python."""
     answer = await service.http.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -50,12 +50,12 @@ async def test_health(service: Service, path: str) -> None:
 
 async def test_track_metric(service: Service) -> None:
     """The documented request gets exactly the documented answer."""
-    sent = {
+    point = {
         "metric_name": "page_views",
         "value": 150,
         "tags": {"page": "/dashboard", "user_type": "premium"},
     }
-    answer = await service.post("/metrics", sent)
+    answer = await service.post("/metrics", point)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     content = answer.json()
@@ -71,12 +71,12 @@ async def test_track_metric(service: Service) -> None:
 
 async def test_track_event(service: Service) -> None:
     """The documented request gets exactly the documented answer."""
-    sent = {
+    event = {
         "event_name": "user_signup",
         "user_id": "user_123",
         "properties": {"plan": "premium", "referral_source": "google"},
     }
-    answer = await service.post("/events", sent)
+    answer = await service.post("/events", event)
     assert answer.status_code == 200
     content = answer.json()
     assert is_id(content.pop("event_id"), "event")
@@ -97,7 +97,7 @@ async def test_value_comes_back_as_it_was_sent(service: Service, text: str) -> N
 
 
 async def test_aggregation(service: Service) -> None:
-    """The documented fields, integers where the values are integral."""
+    """An aggregation has the documented fields, with integers for integral values."""
     rows = [{"metric_name": "aggregated", "value": value} for value in (50, 150, 500, 100)]
     await record(service, "/metrics", *rows)
     answer = await service.http.get("/metrics/aggregated?hours=24")
@@ -117,7 +117,7 @@ async def test_aggregation(service: Service) -> None:
 
 
 async def test_aggregation_of_fractions(service: Service) -> None:
-    """Fractions stay fractions; what happens to be integral is an integer."""
+    """Fractions stay fractions; an integral aggregate of them is an integer."""
     rows = [{"metric_name": "fractions", "value": value} for value in (0.5, 0.25, 2.25)]
     await record(service, "/metrics", *rows)
     answer = await service.http.get("/metrics/fractions")
@@ -125,7 +125,7 @@ async def test_aggregation_of_fractions(service: Service) -> None:
 
 
 async def test_sum_beyond_a_double(service: Service) -> None:
-    """A sum that no double can hold is null, never Infinity, which is not JSON; a mean is there."""
+    """A sum beyond doubles is null, never Infinity, which is no JSON; the mean is a number."""
     rows = [{"metric_name": "huge", "value": value} for value in (1.7e308, 1.6e308)]
     await record(service, "/metrics", *rows)
     content = await get(service, "/metrics/huge")
@@ -137,12 +137,12 @@ async def test_sum_beyond_a_double(service: Service) -> None:
 @pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize(("query", "hours"), [({}, 24), ({"hours": 1}, 1), ({"hours": 168}, 168)])
 async def test_period(service: Service, query: dict[str, int], hours: int) -> None:
-    """The period ends behind now, is exactly `hours` long (24 by default), and half-open."""
+    """The period ends 1 ms after now, is `hours` long (24 by default), and half-open."""
     name = f"period {hours}"
     end = Instant(NOON + 1)
     start = Instant(end - hours * HOUR)
     times = {start - 1: 1, start: 10, NOON: 100, end: 1000}
-    rows = [{"metric_name": name, "value": val, "timestamp": at} for at, val in times.items()]
+    rows = [{"metric_name": name, "value": val, "timestamp": time} for time, val in times.items()]
     await record(service, "/metrics", *rows)
     assert await get(service, metric_path(name), **query) == {
         "metric_name": name,
@@ -157,7 +157,7 @@ async def test_period(service: Service, query: dict[str, int], hours: int) -> No
 
 
 async def test_known_metric_with_nothing_in_the_period(service: Service) -> None:
-    """A metric whose points are all older is there, with nothing: 200, count and sum 0."""
+    """A metric with only older points is a 200 with count and sum 0."""
     old = {"metric_name": "quiet", "value": 7, "timestamp": "2020-02-29T23:59:59.999Z"}
     await service.post("/metrics", old)
     content = await get(service, "/metrics/quiet")
@@ -172,7 +172,7 @@ async def test_known_metric_with_nothing_in_the_period(service: Service) -> None
 
 
 async def test_unknown_metric(service: Service) -> None:
-    """A metric that nobody recorded is a 404, however it is asked for, and deleted."""
+    """An unknown metric is a 404 on each path, for GET and DELETE."""
     for path in ("/metrics/nobody", "/metrics/nobody/", "/metrics/%00"):
         assert error_summary(await service.http.get(path))[:2] == (404, "NOT_FOUND")
         assert error_summary(await service.http.get(f"{path}?hours=1"))[:2] == (404, "NOT_FOUND")
@@ -216,7 +216,7 @@ async def test_bounds_are_inclusive(service: Service) -> None:
 
 
 async def test_list_metrics(service: Service) -> None:
-    """All names, each once, sorted, with their number."""
+    """The list has all names once, sorted, and their count."""
     await delete_all(service)
     assert await get(service, "/metrics") == {"metrics": [], "count": 0}
     names = ["response_time", "api_calls", "page_views", "api_calls", "Zeta"]
@@ -242,19 +242,19 @@ async def test_dashboard(service: Service) -> None:
 
 
 async def test_events(service: Service) -> None:
-    """An event comes back as it was sent, under the id that recording it gave."""
+    """An event comes back unchanged, with the id from its recording."""
     await delete_all(service)
     properties = {"amount": 99.99, "currency": "USD", "items": 3, "nested": [None, {"é": True}]}
-    sent = {"event_name": "purchase", "user_id": "user_456", "properties": properties}
-    posted = (await service.post("/events", sent)).json()
+    event = {"event_name": "purchase", "user_id": "user_456", "properties": properties}
+    receipt = (await service.post("/events", event)).json()
     assert await get(service, "/events") == {
         "events": [
             {
-                "id": posted["event_id"],
+                "id": receipt["event_id"],
                 "event_name": "purchase",
                 "user_id": "user_456",
                 "properties": properties,
-                "timestamp": posted["timestamp"],
+                "timestamp": receipt["timestamp"],
             }
         ],
         "count": 1,
@@ -263,43 +263,43 @@ async def test_events(service: Service) -> None:
 
 
 async def test_optional_fields(service: Service) -> None:
-    """Only the name (and the value) must be there; null is as good as absent."""
+    """Only the name, and the value of a metric, are required; null means absent."""
     await delete_all(service)
     absent: dict[str, object] = {"event_name": "bare"}
     null = {"user_id": None, "properties": None, "timestamp": None, "id": None}
     empty: dict[str, object] = {"user_id": None, "properties": {}}
-    for sent in (absent, absent | null, absent | empty):
-        assert (await service.post("/events", sent)).status_code == 200
+    for row in (absent, absent | null, absent | empty):
+        assert (await service.post("/events", row)).status_code == 200
     for event in (await get(service, "/events"))["events"]:
         assert (event["user_id"], event["properties"]) == (None, {})
     bare: dict[str, object] = {"metric_name": "bare", "value": 2}
-    for sent in (bare, bare | {"tags": None, "timestamp": None, "id": None}, bare | {"tags": {}}):
-        assert (await service.post("/metrics", sent)).status_code == 200
+    for row in (bare, bare | {"tags": None, "timestamp": None, "id": None}, bare | {"tags": {}}):
+        assert (await service.post("/metrics", row)).status_code == 200
     assert (await get(service, "/metrics/bare"))["sum"] == 6
 
 
 async def test_event_list_is_newest_first_and_limited(service: Service) -> None:
-    """100 by default, newest first, the last recorded first at one instant; `total` is all."""
+    """100 events by default, newest first, then last recorded first; `total` counts all."""
     await delete_all(service)
     rows = [
         {"event_name": f"e{n % 2}", "properties": {"n": n}, "timestamp": (n // 3 * 3) * 1000}
         for n in range(120)
     ]
     await record(service, "/events", *rows)
-    found = await get(service, "/events")
-    assert [event["properties"]["n"] for event in found["events"]] == list(range(119, 19, -1))
-    assert (found["count"], found["total"]) == (100, 120)
-    found = await get(service, "/events", limit=50, event_name="e1")
-    assert [event["properties"]["n"] for event in found["events"]] == list(range(119, 19, -2))
-    assert (found["count"], found["total"]) == (50, 60)
-    found = await get(service, "/events", limit=1000)
-    assert (found["count"], found["total"]) == (120, 120)
-    found = await get(service, "/events", event_name="nobody")
-    assert found == {"events": [], "count": 0, "total": 0}
+    page = await get(service, "/events")
+    assert [event["properties"]["n"] for event in page["events"]] == list(range(119, 19, -1))
+    assert (page["count"], page["total"]) == (100, 120)
+    page = await get(service, "/events", limit=50, event_name="e1")
+    assert [event["properties"]["n"] for event in page["events"]] == list(range(119, 19, -2))
+    assert (page["count"], page["total"]) == (50, 60)
+    page = await get(service, "/events", limit=1000)
+    assert (page["count"], page["total"]) == (120, 120)
+    page = await get(service, "/events", event_name="nobody")
+    assert page == {"events": [], "count": 0, "total": 0}
 
 
 async def test_delete_metric(service: Service) -> None:
-    """Deleting says how many points there were; the others stay, and it can be recorded anew."""
+    """Deleting a metric returns the number of its points, keeps others, and allows new points."""
     await delete_all(service)
     rows = [{"metric_name": name, "value": 1} for name in ("gone", "kept", "gone")]
     await record(service, "/metrics", *rows)
@@ -318,7 +318,7 @@ async def test_delete_metric(service: Service) -> None:
 
 
 async def test_delete_events(service: Service) -> None:
-    """Deleting events says how many there were, metrics stay, and none left is fine."""
+    """Deleting events returns their number, also 0, and keeps the metrics."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "a"}, {"event_name": "b", "timestamp": 0})
     await record(service, "/metrics", {"metric_name": "kept", "value": 1})
@@ -335,7 +335,7 @@ async def test_delete_events(service: Service) -> None:
 
 
 async def test_read_after_write(service: Service) -> None:
-    """What was acknowledged is in the next answer, of either door, every time."""
+    """An accepted row is in the next answer of both APIs, every time."""
     await delete_all(service)
     for number in range(1, 11):
         await service.post("/metrics", {"metric_name": "next", "value": 1})

@@ -1,4 +1,4 @@
-"""Answers of the REST API against their schemas in OpenAPI: exactly the documented members."""
+"""Answers of the REST API: they have exactly the members of their schemas in OpenAPI."""
 
 import json
 from collections import defaultdict
@@ -77,10 +77,10 @@ def check_members(answers: Iterable[tuple[object, Schema]], components: Schema) 
         for name, value in objects(content, schema, components):
             groups[name].append(value)
     for name, values in groups.items():
-        documented = list(components[name]["properties"])
+        members = list(components[name]["properties"])
         for value in values:
-            assert list(value) == [member for member in documented if member in value], name
-        assert set().union(*values) == set(documented), name
+            assert list(value) == [member for member in members if member in value], name
+        assert set().union(*values) == set(members), name
         assert set(values[0]).intersection(*values) == set(components[name]["required"]), name
     return set(groups)
 
@@ -99,7 +99,7 @@ async def send(service: Service, operation: Operation, requests: Requests, statu
 
 @pytest_asyncio.fixture(scope="module")
 async def successes(service: Service) -> list[tuple[object, Schema]]:
-    """Answers with status 200 of every route, with their schemas."""
+    """Return the answers of every route with status 200, with their schemas."""
     answers = []
     for operation, requests in SUCCESSES.items():
         answers += await send(service, operation, requests, "200")
@@ -140,17 +140,17 @@ async def test_answers_have_exactly_the_documented_members(
         for member in schema["properties"]
     ],
 )
-async def test_member_renamed_in_one_place_is_found(
+async def test_comparison_finds_a_renamed_member(
     successes: list[tuple[object, Schema]], schema: str, member: str
 ) -> None:
-    """The comparison fails for each member that the documentation calls by another name."""
-    documented = COMPONENTS[schema]
-    renamed = {
-        **documented,
+    """The comparison fails for each member with another name in the documentation."""
+    component = COMPONENTS[schema]
+    renamed_component = {
+        **component,
         "properties": {
             f"{name}2" if name == member else name: content
-            for name, content in documented["properties"].items()
+            for name, content in component["properties"].items()
         },
     }
     with pytest.raises(AssertionError):
-        check_members(successes, {**COMPONENTS, schema: renamed})
+        check_members(successes, {**COMPONENTS, schema: renamed_component})

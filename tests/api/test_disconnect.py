@@ -1,4 +1,4 @@
-"""Clients that go away: what they asked is not worked on any longer."""
+"""Clients that disconnect: the service stops to work on their requests."""
 
 import asyncio
 import contextlib
@@ -30,24 +30,24 @@ _BRANCH: Final = """
 """
 HEAVY: Final = f'{{ metric(name: "large") {{ {"".join(_BRANCH % (n, n) for n in range(10))} }} }}'
 
-DOORS: Final = {
+REQUESTS: Final = {
     "GraphQL": ("POST", "/graphql", msgspec.json.encode({"query": HEAVY})),
     "GraphQL by GET": ("GET", f"/graphql?query={quote(HEAVY)}", b""),
     "REST": ("GET", "/metrics/large", b""),
 }
-"""Each takes the engine at least 0.05 s for `POINTS * SERIES` points."""
+"""Each request takes the engine at least 0.05 s for `POINTS * SERIES` points."""
 
 JSON: Final = {"content-type": "application/json"}
 PATHS: Final = ("/metrics", "/metrics/cpu", "/events", "/dashboard", "/health")
-"""What REST can be asked."""
+"""Paths of REST that a client may leave."""
 
 
-def load(service: Process) -> None:
-    """Record a metric that takes the engine a while."""
+def record_large_metric(service: Process) -> None:
+    """Record a metric of `POINTS * SERIES` points."""
     now = time.time_ns() // 1_000_000
     times = list(range(now - POINTS, now))
     for first in range(0, SERIES, 10):
-        lines = [
+        series = [
             {
                 "metric_name": "large",
                 "tags": {"host": str(number)},
@@ -56,44 +56,44 @@ def load(service: Process) -> None:
             }
             for number in range(first, first + 10)
         ]
-        body = b"\n".join(map(msgspec.json.encode, lines))
+        body = b"\n".join(map(msgspec.json.encode, series))
         assert service.post("/metrics/series", body).status_code == 200
 
 
-def request(method: str, path: str, body: bytes) -> bytes:
-    """Return a request as its bytes."""
+def raw_request(method: str, path: str, body: bytes) -> bytes:
+    """Return the bytes of a request."""
     head = f"{method} {path} HTTP/1.1\r\nhost: service\r\ncontent-length: {len(body)}\r\n"
     return f"{head}content-type: application/json\r\n\r\n".encode() + body
 
 
-def test_who_is_gone_holds_nobody_up(tmp_path: Path) -> None:
-    """Hundreds ask for what takes long and leave; the next caller is answered, through any door."""
+def test_disconnected_clients_delay_nobody(tmp_path: Path) -> None:
+    """After hundreds of clients leave slow requests, the next request is answered, on each API."""
     with Process(tmp_path / "data") as service:
         service.await_ready()
-        load(service)
-        for door, number in {"GraphQL": 100, "GraphQL by GET": 100, "REST": 400}.items():
-            method, path, body = DOORS[door]
+        record_large_metric(service)
+        for api, count in {"GraphQL": 100, "GraphQL by GET": 100, "REST": 400}.items():
+            method, path, body = REQUESTS[api]
             answer = service.http.request(method, path, content=body, headers=JSON)
             assert (answer.status_code, "errors" in answer.text) == (200, False), answer.text
-            asked = request(method, path, body)
+            message = raw_request(method, path, body)
             with contextlib.ExitStack() as clients:
-                for _ in range(number):
+                for _ in range(count):
                     address = "127.0.0.1", service.port
                     client = clients.enter_context(socket.create_connection(address))
-                    client.sendall(asked)
+                    client.sendall(message)
             answer = service.http.get("/events")
-            assert answer.status_code == 200, f"{door}: {answer.text}"
+            assert answer.status_code == 200, f"{api}: {answer.text}"
 
 
-async def abandoned(service: Service, path: str, body: bytes = b"", *, turns: int) -> int:
-    """Ask, and go away after so many turns of the event loop; return the status nobody sees."""
+async def send_and_leave(service: Service, path: str, body: bytes = b"", *, turns: int) -> int:
+    """Send a request, disconnect after some turns of the event loop; return the status."""
     transport: Any = service.http._transport
     statuses: list[int] = []
-    left = [{"type": "http.request", "body": body, "more_body": False}]
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
-        if left:
-            return left.pop()
+        if messages:
+            return messages.pop()
         for _ in range(turns):
             await asyncio.sleep(0)
         return {"type": "http.disconnect"}
@@ -121,63 +121,64 @@ async def abandoned(service: Service, path: str, body: bytes = b"", *, turns: in
 
 
 @pytest_asyncio.fixture(scope="module")
-async def filled(service: Service) -> Service:
-    """Store what the sample operations find."""
+async def sample_service(service: Service) -> Service:
+    """Record the rows of the sample operations."""
     await record(service, "/metrics", *METRICS)
     await record(service, "/events", *EVENTS)
     return service
 
 
 @pytest.mark.parametrize("turns", [0, 3, 10, 30, 100, 1000])
-async def test_gone_at_any_moment(filled: Service, turns: int) -> None:
-    """Whenever a caller leaves, its request ends in order, and the next one is answered right."""
-    engine = filled.context.store.engine
-    before = (await filled.http.get("/metrics/cpu")).json()["count"]
+async def test_disconnect_at_any_moment(sample_service: Service, turns: int) -> None:
+    """A client may leave at any moment: its request ends, and the next answer is right."""
+    engine = sample_service.context.store.engine
+    before = (await sample_service.http.get("/metrics/cpu")).json()["count"]
     for path in PATHS:
-        assert await abandoned(filled, path, turns=turns) in {200, 499}, path
+        assert await send_and_leave(sample_service, path, turns=turns) in {200, 499}, path
     for name, sample in samples().items():
         if sample.text.startswith("mutation"):
             continue
         body = msgspec.json.encode({"query": sample.text, "variables": sample.variables})
-        assert await abandoned(filled, "/graphql", body, turns=turns) in {200, 499}, name
-    # A statement may be on its way out when its request has ended.
+        status = await send_and_leave(sample_service, "/graphql", body, turns=turns)
+        assert status in {200, 499}, name
+    # A statement may end shortly after its request.
     async with asyncio.timeout(5):
-        all_of_them = [await engine._readers.get() for _ in range(engine.limits.readers)]
-    for connection in all_of_them:
+        connections = [await engine._readers.get() for _ in range(engine.limits.readers)]
+    for connection in connections:
         engine._readers.put_nowait(connection)
-    assert (await filled.http.get("/metrics/cpu")).json()["count"] == before
+    assert (await sample_service.http.get("/metrics/cpu")).json()["count"] == before
 
 
-async def test_a_statement_that_runs_is_stopped(filled: Service) -> None:
-    """One that computes for minutes ends when its caller leaves, and its connection is free."""
+async def test_a_statement_that_runs_is_stopped(sample_service: Service) -> None:
+    """A statement of minutes ends when its client leaves, and frees its connection."""
     heavy = Statement("SELECT max(cityHash64(number)) AS rows FROM numbers(9000000000)")
-    questions = filled.context.for_request().batch
-    asking = [asyncio.create_task(questions.select(heavy, Rows)) for _ in range(2)]
+    query_batch = sample_service.context.for_request().batch
+    tasks = [asyncio.create_task(query_batch.select(heavy, Rows)) for _ in range(2)]
     await asyncio.sleep(0.1)
-    questions.stop()
+    query_batch.stop()
     async with asyncio.timeout(10):
-        for result in await asyncio.gather(*asking, return_exceptions=True):
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(result, AnalyticsError)
             assert result.code == "CLIENT_CLOSED_REQUEST"
     with pytest.raises(AnalyticsError, match="did not wait"):
-        await questions.select(heavy, Rows)
-    assert (await filled.http.get("/metrics/cpu")).json()["count"]
+        await query_batch.select(heavy, Rows)
+    assert (await sample_service.http.get("/metrics/cpu")).json()["count"]
 
 
-async def test_gone_at_once_is_told_in_the_log(
-    filled: Service, caplog: pytest.LogCaptureFixture
+async def test_status_of_a_disconnect(
+    sample_service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has a status of its own, 499, which is no failure of the service."""
+    """A disconnect has status 499 in the log, which is no failure of the service."""
     caplog.set_level("INFO")
-    assert await abandoned(filled, "/metrics/cpu", turns=0) == 499
-    (line,) = [each for each in caplog.records if each.message == "request"]
-    assert (line.levelname, line.__dict__["status"]) == ("INFO", 499)
+    assert await send_and_leave(sample_service, "/metrics/cpu", turns=0) == 499
+    (request_entry,) = [entry for entry in caplog.records if entry.message == "request"]
+    assert (request_entry.levelname, request_entry.__dict__["status"]) == ("INFO", 499)
 
 
 @pytest.mark.parametrize("turns", [0, 3, 30])
-async def test_what_was_sent_is_recorded_all_the_same(filled: Service, turns: int) -> None:
-    """Nobody waits for the answer, but the rows were there: a mutation is not stopped."""
+async def test_mutation_of_a_disconnected_client(sample_service: Service, turns: int) -> None:
+    """The rows of a disconnected client are recorded: a mutation is not stopped."""
     document = 'mutation { recordMetrics(input: {metrics: [{name: "g%d", value: 1}]}) {accepted} }'
     body = msgspec.json.encode({"query": document % turns})
-    assert await abandoned(filled, "/graphql", body, turns=turns) == 200
-    assert (await filled.http.get(f"/metrics/g{turns}")).json()["count"] == 1
+    assert await send_and_leave(sample_service, "/graphql", body, turns=turns) == 200
+    assert (await sample_service.http.get(f"/metrics/g{turns}")).json()["count"] == 1
