@@ -1,4 +1,4 @@
-"""Values are the same in the engine if they are in Python, and only then."""
+"""Equality of JSON values: the engine and Python find the same values equal."""
 
 import math
 from typing import Any, Final
@@ -47,46 +47,52 @@ values = st.recursive(
 )
 
 
-class Told(msgspec.Struct):
+class EngineValues(msgspec.Struct):
     texts: list[str]
-    same: list[str]
+    canonical_texts: list[str]
     numbers: list[float | None]
 
 
-async def texts_of(service: Service, some: list[Any]) -> Told:
-    """Return what the engine tells values by: as properties, as given texts, and as numbers."""
+async def texts_of(service: Service, values: list[Any]) -> EngineValues:
+    """Return the engine's texts of values as properties and as operands, and their numbers."""
     slots = Slots()
-    documents = [msgspec.json.encode({"p": value, "q": "1"}).decode() for value in some]
-    encoded = [msgspec.json.encode(value).decode() for value in some]
+    documents = [msgspec.json.encode({"p": value, "q": "1"}).decode() for value in values]
+    json_texts = [msgspec.json.encode(value).decode() for value in values]
     group, number = (
         read(slots, ("p",))
         for read in (json_fields.property_group, json_fields.property_any_number)
     )
     array = slots.bind("Array(String)", documents)
-    canonical_texts = json_fields.canonical_values(slots, encoded)
+    canonical_texts = json_fields.canonical_values(slots, json_texts)
     rows = f"SELECT arrayJoin(arrayEnumerate({array})) AS n, {array}[n] AS properties"
     text = (
-        f"SELECT groupArray({group}) AS texts, {canonical_texts} AS same,"  # noqa: S608 - slots
+        f"SELECT groupArray({group}) AS texts, {canonical_texts} AS canonical_texts,"  # noqa: S608 - slots
         f" groupArray(tuple({number})).1 AS numbers FROM ({rows})"
     )
-    (found,) = await service.context.store.select(Statement(text, slots.params), Told)
-    return found
+    (engine_values,) = await service.context.store.select(
+        Statement(text, slots.params), EngineValues
+    )
+    return engine_values
 
 
-def check(some: list[Any], found: Told) -> None:
-    """Texts are equal for equal values only, however they come, and numbers are numbers."""
-    assert found.texts == found.same
-    by_text = {text: identity(value) for text, value in zip(found.texts, some, strict=True)}
-    by_value = {identity(value): text for text, value in zip(found.texts, some, strict=True)}
-    for text, value in zip(found.texts, some, strict=True):
+def check(values: list[Any], engine_values: EngineValues) -> None:
+    """Check that texts are equal for equal values only, and that numbers are right."""
+    assert engine_values.texts == engine_values.canonical_texts
+    by_text = {
+        text: identity(value) for text, value in zip(engine_values.texts, values, strict=True)
+    }
+    by_value = {
+        identity(value): text for text, value in zip(engine_values.texts, values, strict=True)
+    }
+    for text, value in zip(engine_values.texts, values, strict=True):
         assert by_text[text] == identity(value), (text, value)
         assert by_value[identity(value)] == text, (text, value)
-    for number, value in zip(found.numbers, some, strict=True):
+    for number, value in zip(engine_values.numbers, values, strict=True):
         assert number == as_double(value), value
 
 
 async def test_edges(service: Service) -> None:
-    """Integers of any size are told apart, from doubles and from texts, inside of others too."""
+    """Integers of any size differ from each other, from doubles and texts, also inside arrays."""
     check(EDGES, await texts_of(service, EDGES))
 
 
@@ -95,10 +101,10 @@ async def test_edges(service: Service) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(some=st.lists(values, min_size=1, max_size=12))
-@example(some=[[-0.0], [0], [0.0], {"a": -0.0}, {"a": 0}])
-@example(some=[{'":-0,': 1}, {'":-0,': 1.0}, '":-0,', [":-0,"]])
-async def test_values(service: Service, some: list[Any]) -> None:
-    """What is equal in Python is equal in the engine, and nothing else is."""
-    finite = [value for value in some if not isinstance(value, float) or math.isfinite(value)]
+@given(sample=st.lists(values, min_size=1, max_size=12))
+@example(sample=[[-0.0], [0], [0.0], {"a": -0.0}, {"a": 0}])
+@example(sample=[{'":-0,': 1}, {'":-0,': 1.0}, '":-0,', [":-0,"]])
+async def test_values(service: Service, sample: list[Any]) -> None:
+    """Values are equal in the engine exactly if they are equal in Python."""
+    finite = [value for value in sample if not isinstance(value, float) or math.isfinite(value)]
     check(finite, await texts_of(service, finite))

@@ -1,4 +1,4 @@
-"""Deleting events: what a filter selects and no more, everything only when that is said."""
+"""Deletion of events: exactly those that pass a filter, or all with `all: true`."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -41,24 +41,24 @@ DELETIONS: Final[list[tuple[dict[str, Any], set[str]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("place", range(len(DELETIONS)))
-async def test_deleting(service: Service, place: int) -> None:
-    """Deleting takes what listing shows, and leaves the rest."""
+@pytest.mark.parametrize("index", range(len(DELETIONS)))
+async def test_deleting(service: Service, index: int) -> None:
+    """A deletion deletes the events of the list with the same filter, and no others."""
     await delete_all(service)
-    for row in ROWS:  # each a batch, and so a part
+    for row in ROWS:  # each row is a batch, and so a part of the table
         await record(service, "/events", row)
-    where, gone = DELETIONS[place]
-    listed = await ask(service, LISTING, where=where)
-    assert {node["name"] for node in listed["events"]["nodes"]} == gone
-    deleted = await ask(service, DELETION, where=where)
-    assert deleted == {"deleteEvents": {"matchedRows": len(gone)}}
-    left = await ask(service, LISTING)
-    assert {node["name"] for node in left["events"]["nodes"]} == {
+    where, deleted_names = DELETIONS[index]
+    matches = await ask(service, LISTING, where=where)
+    assert {node["name"] for node in matches["events"]["nodes"]} == deleted_names
+    deletion = await ask(service, DELETION, where=where)
+    assert deletion == {"deleteEvents": {"matchedRows": len(deleted_names)}}
+    remaining_events = await ask(service, LISTING)
+    assert {node["name"] for node in remaining_events["events"]["nodes"]} == {
         str(row["event_name"]) for row in ROWS
-    } - gone
+    } - deleted_names
 
 
-NAMED: Final = {"name": {"eq": "a"}}
+NAME_TEST: Final = {"name": {"eq": "a"}}
 EMPTY: Final[list[tuple[dict[str, Any], str]]] = [
     ({}, "where"),
     ({"userId": {"eq": None}}, "where.userId"),
@@ -66,15 +66,15 @@ EMPTY: Final[list[tuple[dict[str, Any], str]]] = [
     ({"userId": None}, "where"),
     ({"AND": None, "OR": None, "NOT": None, "property": None, "performed": None}, "where"),
     ({"userId": {"caseSensitive": False}}, "where.userId"),
-    (NAMED | {"time": {"lt": None}}, "where.time"),
-    (NAMED | {"NOT": {}}, "where.NOT"),
+    (NAME_TEST | {"time": {"lt": None}}, "where.time"),
+    (NAME_TEST | {"NOT": {}}, "where.NOT"),
     ({"NOT": {"NOT": {}}}, "where.NOT.NOT"),
     ({"AND": []}, "where.AND"),
-    (NAMED | {"OR": []}, "where.OR"),
-    ({"OR": [NAMED, {}]}, "where.OR[1]"),
-    ({"OR": [NAMED, {"userId": None}]}, "where.OR[1]"),
-    ({"OR": [NAMED, {"sessionId": {}}]}, "where.OR[1].sessionId"),
-    ({"AND": [NAMED, {"NOT": {"OR": [NAMED, {}]}}]}, "where.AND[1].NOT.OR[1]"),
+    (NAME_TEST | {"OR": []}, "where.OR"),
+    ({"OR": [NAME_TEST, {}]}, "where.OR[1]"),
+    ({"OR": [NAME_TEST, {"userId": None}]}, "where.OR[1]"),
+    ({"OR": [NAME_TEST, {"sessionId": {}}]}, "where.OR[1].sessionId"),
+    ({"AND": [NAME_TEST, {"NOT": {"OR": [NAME_TEST, {}]}}]}, "where.AND[1].NOT.OR[1]"),
     ({"NOT": {"OR": []}}, "where.NOT.OR"),
     ({"property": {"key": "p", "string": {}}}, "where.property.string"),
     ({"property": {"key": "p", "number": {"gt": None}}}, "where.property.number"),
@@ -110,54 +110,54 @@ EMPTY: Final[list[tuple[dict[str, Any], str]]] = [
 ]
 
 
-@pytest.mark.parametrize("place", range(len(EMPTY)))
-async def test_empty_filters_delete_nothing(service: Service, place: int) -> None:
-    """A part of a filter that selects every event or none is refused, wherever it stands."""
+@pytest.mark.parametrize("index", range(len(EMPTY)))
+async def test_empty_filters_delete_nothing(service: Service, index: int) -> None:
+    """A filter is refused if any part of it selects every event or none."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "a", "user_id": "u"})
-    where, field = EMPTY[place]
+    where, field = EMPTY[index]
     answer = await service.post("/graphql", {"query": DELETION, "variables": {"where": where}})
     assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
 @pytest.mark.parametrize(
-    ("given", "field"),
+    ("variables", "field"),
     [
         ({}, "where"),
         ({"where": None}, "where"),
         ({"where": None, "all": None}, "where"),
         ({"all": False}, "where"),
         ({"where": None, "all": False}, "where"),
-        ({"where": NAMED, "all": True}, "all"),
+        ({"where": NAME_TEST, "all": True}, "all"),
         ({"where": {}, "all": True}, "all"),
         ({"where": {}, "all": False}, "where"),
     ],
 )
-async def test_everything_or_a_filter(service: Service, given: dict[str, Any], field: str) -> None:
-    """A deletion is told either a filter or that it takes everything."""
+async def test_all_or_a_filter(service: Service, variables: dict[str, Any], field: str) -> None:
+    """A deletion takes either a filter with a test, or `all: true`."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "a"})
     query = "mutation($input: DeleteEventsInput!) {deleteEvents(input: $input) {matchedRows}}"
-    answer = await service.post("/graphql", {"query": query, "variables": {"input": given}})
+    answer = await service.post("/graphql", {"query": query, "variables": {"input": variables}})
     assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
-    answer = await service.post("/graphql", {"query": DELETION, "variables": given})
+    answer = await service.post("/graphql", {"query": DELETION, "variables": variables})
     assert error_summary(answer) == (422, "BAD_USER_INPUT", field, None)
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
-async def test_everything(service: Service) -> None:
-    """`all: true` deletes every event; beside a filter `all: false` means nothing."""
+async def test_all(service: Service) -> None:
+    """`all: true` deletes every event; `all: false` has no effect next to a filter."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "a"}, {"event_name": "b"}, {"event_name": "b"})
-    deleted = await ask(service, DELETION, where=NAMED, all=False)
+    deleted = await ask(service, DELETION, where=NAME_TEST, all=False)
     assert deleted == {"deleteEvents": {"matchedRows": 1}}
     assert await ask(service, DELETION, all=True) == {"deleteEvents": {"matchedRows": 2}}
     assert await ask(service, DELETION, all=True) == {"deleteEvents": {"matchedRows": 0}}
 
 
 async def test_forgotten_variables(service: Service) -> None:
-    """A document whose variables are not sent deletes nothing."""
+    """A document without values for its variables deletes nothing."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "a", "user_id": "u"})
     for variables, where in (
@@ -178,9 +178,11 @@ async def test_forgotten_variables(service: Service) -> None:
     assert (await ask(service, LISTING))["events"]["totalCount"] == 1
 
 
-@pytest.mark.parametrize("where", [{}, {"AND": [{"NOT": NAMED}]}, {"OR": [{"name": {"neq": "e"}}]}])
+@pytest.mark.parametrize(
+    "where", [{}, {"AND": [{"NOT": NAME_TEST}]}, {"OR": [{"name": {"neq": "e"}}]}]
+)
 async def test_performed_does_not_delete(service: Service, where: dict[str, Any]) -> None:
-    """What could miss rows is refused, and deletes none."""
+    """A filter with `performed` could miss rows: it is refused, and deletes none."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "e", "user_id": "u"})
     performed = {"performed": {"event": "e"}}
@@ -191,7 +193,7 @@ async def test_performed_does_not_delete(service: Service, where: dict[str, Any]
 
 
 def test_every_operator_has_an_entry() -> None:
-    """Whether it can be empty is decided for each operator of each type, a new one included."""
+    """The tables of emptiness have each operator of each type, also a new one."""
     filters: Sequence[Any] = (StringFilter, NumberFilter, BooleanFilter, DateTimeFilter)
     names = {part.name for tests in filters for part in dataclasses.fields(tests)}
     positive = {operators.NEGATIVE.get(name, name) for name in names - {"case_sensitive"}}
@@ -218,8 +220,10 @@ def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(values, st.none())
 
 
-def _tests(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional={name: _maybe(of) for name, of in given.items()})
+def _tests(**operators: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {}, optional={name: _maybe(values) for name, values in operators.items()}
+    )
 
 
 _STRING: Final = st.one_of(
@@ -239,7 +243,7 @@ _LEAF: Final = _tests(name=_STRING, userId=_STRING, sessionId=_STRING, property=
 FILTERS: Final = st.recursive(
     _LEAF,
     lambda inner: st.builds(
-        lambda *parts: {name: part for some in parts for name, part in some.items()},
+        lambda *parts: {name: part for tests in parts for name, part in tests.items()},
         st.one_of(st.just({}), _LEAF),
         _tests(NOT=inner, AND=st.lists(inner, max_size=2), OR=st.lists(inner, max_size=2)),
     ),
@@ -247,11 +251,11 @@ FILTERS: Final = st.recursive(
 )
 
 
-def without_nulls(given: Any) -> Any:
-    """Return a filter without what is null in it."""
-    if isinstance(given, dict):
-        return {name: without_nulls(part) for name, part in given.items() if part is not None}
-    return [without_nulls(item) for item in given] if isinstance(given, list) else given
+def without_nulls(where: Any) -> Any:
+    """Return a filter without its nulls."""
+    if isinstance(where, dict):
+        return {name: without_nulls(part) for name, part in where.items() if part is not None}
+    return [without_nulls(item) for item in where] if isinstance(where, list) else where
 
 
 def has_tests(where: Mapping[str, Any]) -> bool:
@@ -280,24 +284,27 @@ def has_tests(where: Mapping[str, Any]) -> bool:
 @example(where={"OR": [{"name": {"eq": "a"}}, {}]})
 @example(where={"name": {"notIn": []}})
 async def test_any_filter(service: Service, where: dict[str, Any]) -> None:
-    """A deletion is refused, or takes exactly what listing shows; a filter without a test takes
-    nothing.
+    """A deletion is refused, or deletes exactly the events that pass the filter.
+
+    A filter without a test deletes nothing.
     """
     await delete_all(service)
-    words = {"name": "event_name", "userId": "user_id", "sessionId": "session_id"}
-    rows = [{words.get(key, key): value or None for key, value in row.items()} for row in EVENTS]
+    rest_names = {"name": "event_name", "userId": "user_id", "sessionId": "session_id"}
+    rows = [
+        {rest_names.get(key, key): value or None for key, value in row.items()} for row in EVENTS
+    ]
     await record(service, "/events", *rows)
     answer = await service.post("/graphql", {"query": DELETION, "variables": {"where": where}})
-    listed = await ask(service, LISTING, where=where)
-    left = {node["name"] for node in (await ask(service, LISTING))["events"]["nodes"]}
-    everything = {row["name"] for row in EVENTS}
+    remaining_matches = await ask(service, LISTING, where=where)
+    remaining_names = {node["name"] for node in (await ask(service, LISTING))["events"]["nodes"]}
+    all_names = {row["name"] for row in EVENTS}
     if "errors" in answer.json():
         assert error_summary(answer)[:2] == (422, "BAD_USER_INPUT")
-        assert left == everything
+        assert remaining_names == all_names
         return
-    meant = without_nulls(where)
-    assert has_tests(meant), where
-    matched = {row["name"] for row in EVENTS if filters.passes(meant, row)}
-    assert answer.json()["data"]["deleteEvents"]["matchedRows"] == len(matched)
-    assert left == everything - matched
-    assert {node["name"] for node in listed["events"]["nodes"]} == set()
+    non_null_where = without_nulls(where)
+    assert has_tests(non_null_where), where
+    matching_names = {row["name"] for row in EVENTS if filters.passes(non_null_where, row)}
+    assert answer.json()["data"]["deleteEvents"]["matchedRows"] == len(matching_names)
+    assert remaining_names == all_names - matching_names
+    assert {node["name"] for node in remaining_matches["events"]["nodes"]} == set()

@@ -1,4 +1,4 @@
-"""Filters: their limits and refusals, what they read, and deleting by them."""
+"""Filters: limits and refusals, use of indexes, bound texts, groups and tags."""
 
 import json
 from typing import Any, Final
@@ -31,15 +31,15 @@ mutation($where: EventFilter!) {deleteEvents(input: {where: $where}) {matchedRow
 EQ: Final = {"name": {"eq": "a"}}
 
 
-def nested(depth: int) -> dict[str, Any]:
-    """Return a filter that so many `NOT` are around."""
+def nest(depth: int) -> dict[str, Any]:
+    """Return a filter inside of several `NOT`."""
     where: dict[str, Any] = EQ
     for _ in range(depth):
         where = {"NOT": where}
     return where
 
 
-REFUSED: Final[dict[str, tuple[dict[str, Any], str, int | None]]] = {
+REFUSALS: Final[dict[str, tuple[dict[str, Any], str, int | None]]] = {
     "texts": ({"name": {"in": ["a"] * 1001}}, "where.name.in", 1000),
     "texts of a property": (
         {"AND": [{}, {"property": {"key": "p", "string": {"notIn": ["a"] * 1001}}}]},
@@ -55,7 +55,7 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str, int | None]]] = {
     "empty branches": ({"AND": [{}] * 1000}, "where.AND[500]", 500),
     "empty lists": ({"AND": [{"OR": []}] * 1000}, "where.AND[500].OR", 500),
     "tests": ({"AND": [EQ] * 501}, "where.AND[500].name.eq", 500),
-    "levels": (nested(21), "where" + ".NOT" * 21, 20),
+    "levels": (nest(21), "where" + ".NOT" * 21, 20),
     "pattern": ({"userId": {"matches": "a" * 1001}}, "where.userId.matches", 1000),
     "like": ({"userId": {"like": "a" * 1001}}, "where.userId.like", 1000),
     "open like": ({"sessionId": {"like": "a\\\\\\"}}, "where.sessionId.like", None),
@@ -82,10 +82,10 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str, int | None]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", REFUSALS)
 async def test_refusals(service: Service, kind: str) -> None:
-    """What is too much or wrong is a 422 that names its place in the filter, and the limit."""
-    where, field, limit = REFUSED[kind]
+    """A filter that is too large or wrong is a 422 with the path in the filter, and the limit."""
+    where, field, limit = REFUSALS[kind]
     for query in (QUERY, DELETION):
         answer = await service.post("/graphql", {"query": query, "variables": {"where": where}})
         if query == QUERY or "performed" not in field:
@@ -107,8 +107,8 @@ PATTERNS: Final = [
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-async def test_patterns_that_are_none(service: Service, pattern: str) -> None:
-    """What RE2 refuses is a 422 with its reason, whether there is anything to match or not."""
+async def test_invalid_patterns(service: Service, pattern: str) -> None:
+    """A pattern that RE2 refuses is a 422 with its reason, with events or without."""
     await delete_all(service)
     for name in ("e", None):
         for operator in ("matches", "notMatches"):
@@ -123,7 +123,7 @@ async def test_patterns_that_are_none(service: Service, pattern: str) -> None:
 
 
 async def test_largest_filters(service: Service) -> None:
-    """What is just within the limits is answered."""
+    """A filter at the limits is answered."""
     deep = ".".join(["k" * 40] * 20)
     string = {"contains": "é" * 100, "eq": "b", "startsWith": "c", "matches": "d", "like": "e%"}
     largest = {"property": {"key": deep, "string": string}}
@@ -132,7 +132,7 @@ async def test_largest_filters(service: Service) -> None:
         {"OR": [largest] * 100},
         {"AND": [{"name": {"neq": f"n{n}"}} for n in range(500)]},
         {"userId": {"matches": "(a|b)" * 200, "like": "%" * 1000, "caseSensitive": False}},
-        nested(20),
+        nest(20),
         {"property": {"key": r"\." * 500, "number": {"in": [1e300] * 1000}}},
     ):
         assert "events" in await ask(service, QUERY, where=where)
@@ -140,7 +140,7 @@ async def test_largest_filters(service: Service) -> None:
 
 @pytest.mark.parametrize("depth", [22, 60, 100, 200, 400, 3000])
 async def test_deep_filters(service: Service, depth: int) -> None:
-    """However deep a filter is nested, it is refused and nothing breaks."""
+    """A filter of any depth over the limit is refused, without a failure."""
     literal = "{NOT: " * (depth - 1) + '{name: {eq: "a"}}' + "}" * (depth - 1)
     bodies = [
         {"query": f"{{events(where: {literal}) {{totalCount}}}}"},
@@ -159,7 +159,7 @@ async def test_deep_filters(service: Service, depth: int) -> None:
 
 
 async def test_infinity_in_a_document(service: Service) -> None:
-    """A number that no double holds is refused in a document, as in a variable."""
+    """A literal that no double holds is refused."""
     where = '{property: {key: "p", number: {lt: 1e999}}}'
     query = f"{{events(where: {where}) {{totalCount}}}}"
     answer = await service.post("/graphql", {"query": query})
@@ -168,7 +168,7 @@ async def test_infinity_in_a_document(service: Service) -> None:
 
 
 async def test_null_is_as_good_as_absent(service: Service) -> None:
-    """Whatever is null in a filter does not count as a test."""
+    """A null in a filter is no test."""
     await delete_all(service)
     await record(service, "/events", {"event_name": "a"}, {"event_name": "b"})
     for where in (
@@ -179,18 +179,20 @@ async def test_null_is_as_good_as_absent(service: Service) -> None:
         assert (await ask(service, QUERY, where=where))["events"]["totalCount"] == 2
 
 
-class Explained(msgspec.Struct):
+class ExplainRow(msgspec.Struct):
     explain: str
 
 
 async def granules(service: Service, rows: RowSet) -> tuple[int, int]:
-    """Return how many granules a question reads, of how many."""
-    asked = queries.count(rows)
-    statement = Statement(f"EXPLAIN indexes = 1 {asked.text}", asked.params, asked.reads)
+    """Return the number of granules that a count reads, and of all granules."""
+    count_statement = queries.count(rows)
+    statement = Statement(
+        f"EXPLAIN indexes = 1 {count_statement.text}", count_statement.params, count_statement.reads
+    )
     lines = [
-        line.explain.strip() for line in await service.context.store.select(statement, Explained)
+        row.explain.strip() for row in await service.context.store.select(statement, ExplainRow)
     ]
-    read = [line.removeprefix("Granules: ") for line in lines if line.startswith("Granules: ")]
+    read = [row.removeprefix("Granules: ") for row in lines if row.startswith("Granules: ")]
     return int(read[-1].split("/")[0]), int(read[0].split("/")[1])
 
 
@@ -207,10 +209,10 @@ async def granules(service: Service, rows: RowSet) -> tuple[int, int]:
     ],
 )
 async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None:
-    """A test of name, user or session reads a part of the table only."""
-    one = queries.count(RowSet("events", "default"))
-    (found,) = await service.context.store.select(one, queries.CountRow)
-    if found.rows < 100_000:
+    """A test of name, user or session reads at most a third of the table."""
+    count_statement = queries.count(RowSet("events", "default"))
+    (count_row,) = await service.context.store.select(count_statement, queries.CountRow)
+    if count_row.rows < 100_000:
         await service.context.store.engine.write(
             Statement(
                 "INSERT INTO events (project, name, time, user_id, session_id, batch, row)"
@@ -220,40 +222,40 @@ async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None
             )
         )
     rows = queries.event_rows("default", make_input(EventFilter, where))
-    read, of = await granules(service, rows)
-    assert 0 < read <= of / 3, (read, of)
+    read, total = await granules(service, rows)
+    assert 0 < read <= total / 3, (read, total)
 
 
 async def test_metric_condition_names_its_own_field(service: Service) -> None:
-    """The caller says what its filter is called; a metric's tags have texts only."""
+    """An error has the name of the filter's argument from the caller."""
     for tests, field in (
         ({"tag": {"key": "", "string": {}}}, "input.where.tag.key"),
         ({"OR": [{"value": {"in": [1.0] * 1001}}]}, "input.where.OR[0].value.in"),
     ):
         rows = RowSet("metrics", "default")
-        with pytest.raises(Exception, match=r"at most 1000|1 to 1000") as refused:
+        with pytest.raises(Exception, match=r"at most 1000|1 to 1000") as error:
             metric_condition(make_input(MetricFilter, tests), rows, "input.where")
-        assert getattr(refused.value, "field", None) == field
+        assert getattr(error.value, "field", None) == field
     assert service.context.project == "default"
 
 
 def test_no_value_is_in_the_text() -> None:
-    """A filter's texts are bound; the SQL is the same whatever they are."""
+    """The texts of a filter are bound: the SQL is the same for all of them."""
     texts = []
     for word in ("plain", "it's {p0:String} \\ --"):
-        span = TimeRange(from_=Instant(1), to=Instant(2))
+        time_range = TimeRange(from_=Instant(1), to=Instant(2))
         where = {
             "name": {"like": word, "in": [word]},
             "property": {"key": "a.b", "string": {"matches": word, "eq": word}},
             "performed": {"event": word, "where": {"userId": {"contains": word}}},
         }
         rows = RowSet("events", "default")
-        texts.append(event_condition(make_input(EventFilter, where), rows, span))
+        texts.append(event_condition(make_input(EventFilter, where), rows, time_range))
     assert texts[0] == texts[1]
 
 
 def test_paths() -> None:
-    """Dots divide, unless they are escaped."""
+    """A dot divides a path, unless it is escaped."""
     assert keys_of("a", "f") == ("a",)
     assert keys_of(r"a.b\.c\\.d", "f") == ("a", "b.c\\", "d")
     assert keys_of(".", "f") == ("", "")
@@ -286,12 +288,12 @@ EQUAL: Final[list[list[str]]] = [
 
 
 async def test_groups_of_properties(service: Service) -> None:
-    """Equal values are one group, others are not, and null is as good as none."""
+    """Equal values are one group, others are not; null and no value are one group."""
     await delete_all(service)
     lines = [
         b'{"event_name": "g", "properties": {"p": %s}}' % text.encode()
-        for same in EQUAL
-        for text in same
+        for texts in EQUAL
+        for text in texts
     ]
     lines.append(b'{"event_name": "g", "properties": {"z": {"p": 1}}}')
     answer = await service.post("/events/batch", b"\n".join(lines))
@@ -301,18 +303,18 @@ async def test_groups_of_properties(service: Service) -> None:
     statement = rows.statement(f"SELECT {key} AS key, count() AS rows", "GROUP BY key")
     groups = {row.key: row.rows for row in await service.context.store.select(statement, Group)}
     assert groups.pop("") == 2
-    assert sorted(groups.values()) == sorted(len(same) for same in EQUAL if same != ["null"])
-    for same in EQUAL[0], EQUAL[7]:
-        assert groups[msgspec.json.encode(msgspec.json.decode(same[0])).decode()] == len(same)
+    assert sorted(groups.values()) == sorted(len(texts) for texts in EQUAL if texts != ["null"])
+    for texts in EQUAL[0], EQUAL[7]:
+        assert groups[msgspec.json.encode(msgspec.json.decode(texts[0])).decode()] == len(texts)
 
 
 async def test_raw_tags(service: Service) -> None:
-    """A tag's JSON is the same, and its text what was sent, whatever stands beside it."""
+    """A tag has the same JSON, and its recorded text, with any neighbour."""
     texts = ["", "a", "\\", "a\\", '"', "é", "\n", "\x01", "\x7f", "/", "\u2028", "{", "😀", "\b\f"]
     points = [
-        {"metric_name": "raw", "value": 1, "tags": {"k": text, "z": beside}}
+        {"metric_name": "raw", "value": 1, "tags": {"k": text, "z": neighbour}}
         for text in texts
-        for beside in ("plain", "back\\slash")
+        for neighbour in ("plain", "back\\slash")
     ]
     await record(service, "/metrics", *points)
     rows = queries.metric_rows("default", "raw")
@@ -326,7 +328,7 @@ async def test_raw_tags(service: Service) -> None:
 
 
 async def test_booleans_as_values(service: Service) -> None:
-    """A boolean is 1 or 0, and nothing else is one."""
+    """A boolean is 1 or 0, and other values are no booleans."""
     await delete_all(service)
     values = [True, False, 1, 0, "true", None, [True]]
     rows = [{"event_name": "b", "properties": {"p": value}} for value in values]

@@ -1,4 +1,4 @@
-"""Fields of a row: what is read in its JSON, beside what Python reads there."""
+"""Fields of a row: the engine's values from its JSON, compared with Python."""
 
 from typing import Any, Final
 
@@ -22,21 +22,21 @@ VALUES: Final = st.one_of(
     st.integers(-(2**70), 2**70),
     st.floats(allow_nan=False, allow_infinity=False),
 )
-NESTED: Final = st.recursive(
+NESTED_VALUES: Final = st.recursive(
     VALUES,
     lambda inner: st.one_of(
         st.dictionaries(HOSTILE, inner, max_size=3), st.lists(inner, max_size=2)
     ),
     max_leaves=6,
 )
-ANY: Final = settings(
+FIELD_SETTINGS: Final = settings(
     max_examples=short_or_long(100, 300),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
-class Read(msgspec.Struct):
+class PropertyRow(msgspec.Struct):
     text: str | None
     number: float | None
     boolean: int | None
@@ -44,31 +44,33 @@ class Read(msgspec.Struct):
     has: int
 
 
-class Tag(msgspec.Struct):
+class TagRow(msgspec.Struct):
     text: str
     raw: str
     is_set: int
     has: int
 
 
-async def read(service: Service, column: str, value: object, parts: str, rows: RowSet) -> bytes:
-    """Return what expressions give for one JSON value in a column."""
+async def read(
+    service: Service, column: str, value: object, expressions: str, rows: RowSet
+) -> bytes:
+    """Return the row of expressions over one JSON value in a column."""
     slot = rows.bind("String", msgspec.json.encode(value).decode() if value else "")
-    text = f"WITH {slot} AS {column} SELECT {parts}"
-    (line,) = await service.context.store.select(Statement(text, rows.slots.params), msgspec.Raw)
-    return bytes(line)
+    text = f"WITH {slot} AS {column} SELECT {expressions}"
+    (row,) = await service.context.store.select(Statement(text, rows.slots.params), msgspec.Raw)
+    return bytes(row)
 
 
-def at(value: Any, keys: list[str]) -> Any:
+def value_at(value: Any, keys: list[str]) -> Any:
     """Walk through objects."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def with_paths() -> st.SearchStrategy[tuple[dict[str, Any], list[str]]]:
-    """Make properties, and a path that is often theirs."""
-    documents = st.dictionaries(HOSTILE, NESTED, max_size=4)
+def properties_and_paths() -> st.SearchStrategy[tuple[dict[str, Any], list[str]]]:
+    """Make properties, and a path that often leads to a value in them."""
+    documents = st.dictionaries(HOSTILE, NESTED_VALUES, max_size=4)
     return documents.flatmap(lambda doc: st.tuples(st.just(doc), paths(doc)))
 
 
@@ -82,16 +84,18 @@ def paths(value: Any) -> st.SearchStrategy[list[str]]:
     return st.one_of(st.sampled_from(sorted(value)).map(lambda key: [key]), deeper)
 
 
-@ANY
-@given(made=with_paths())
-@example(made=({"a": 10**20}, ["a"]))
-@example(made=({"a": "100000000000000000000"}, ["a"]))
-@example(made=({"a": {"b": "x"}, "b": -(2**63) - 1}, ["b"]))
-@example(made=({"a": {"b": str(-(2**63) - 1)}, "b": -(2**63) - 1}, ["b"]))
-@example(made=({"a": {"b": 2**70}, "b": str(2**70)}, ["b"]))
-async def test_properties(service: Service, made: tuple[dict[str, Any], list[str]]) -> None:
-    """A value has its own type and no other, whatever its key, and is found only at its path."""
-    properties, keys = made
+@FIELD_SETTINGS
+@given(properties_and_path=properties_and_paths())
+@example(properties_and_path=({"a": 10**20}, ["a"]))
+@example(properties_and_path=({"a": "100000000000000000000"}, ["a"]))
+@example(properties_and_path=({"a": {"b": "x"}, "b": -(2**63) - 1}, ["b"]))
+@example(properties_and_path=({"a": {"b": str(-(2**63) - 1)}, "b": -(2**63) - 1}, ["b"]))
+@example(properties_and_path=({"a": {"b": 2**70}, "b": str(2**70)}, ["b"]))
+async def test_properties(
+    service: Service, properties_and_path: tuple[dict[str, Any], list[str]]
+) -> None:
+    """A value with any key has exactly its own type, and is only at its path."""
+    properties, keys = properties_and_path
     rows = RowSet("events", "default")
     text = json_fields.property_text(rows.slots, keys)
     large = json_fields.property_is_large(rows.slots, keys)
@@ -102,20 +106,20 @@ async def test_properties(service: Service, made: tuple[dict[str, Any], list[str
         "is_set": json_fields.property_is_set(rows.slots, keys),
         "has": json_fields.may_have_property(rows.slots, keys),
     }
-    selected = ", ".join(f"{part} AS {name}" for name, part in parts.items())
-    found = msgspec.json.decode(
-        await read(service, "properties", properties, selected, rows), type=Read
+    expressions = ", ".join(f"{expression} AS {name}" for name, expression in parts.items())
+    row = msgspec.json.decode(
+        await read(service, "properties", properties, expressions, rows), type=PropertyRow
     )
-    value = at(properties, keys)
+    value = value_at(properties, keys)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    assert found.text == (value if isinstance(value, str) else None)
-    assert found.number == (float(value) if is_number else None)
-    assert found.boolean == (value if isinstance(value, bool) else None)
-    assert found.is_set == (value is not None)
-    assert found.has >= found.is_set
+    assert row.text == (value if isinstance(value, str) else None)
+    assert row.number == (float(value) if is_number else None)
+    assert row.boolean == (value if isinstance(value, bool) else None)
+    assert row.is_set == (value is not None)
+    assert row.has >= row.is_set
 
 
-@ANY
+@FIELD_SETTINGS
 @given(
     tags=st.dictionaries(HOSTILE, st.one_of(HOSTILE, st.text(max_size=5)), max_size=4),
     key=HOSTILE,
@@ -125,7 +129,7 @@ async def test_properties(service: Service, made: tuple[dict[str, Any], list[str
 @example(tags={"a,": ":x"}, key=":", choose=5)
 @example(tags={"a": "\\"}, key="a", choose=5)
 async def test_tags(service: Service, tags: dict[str, str], key: str, choose: int) -> None:
-    """A tag is found by its whole key, and is what was sent."""
+    """A tag is found by its full key, and has the recorded text."""
     key = sorted(tags)[choose] if choose < len(tags) else key
     rows = RowSet("metrics", "default")
     parts = {
@@ -134,8 +138,8 @@ async def test_tags(service: Service, tags: dict[str, str], key: str, choose: in
         "is_set": json_fields.tag_is_set(rows.slots, key),
         "has": json_fields.may_have_tag(rows.slots, key),
     }
-    selected = ", ".join(f"{part} AS {name}" for name, part in parts.items())
-    found = msgspec.json.decode(await read(service, "tags", tags, selected, rows), type=Tag)
+    expressions = ", ".join(f"{expression} AS {name}" for name, expression in parts.items())
+    row = msgspec.json.decode(await read(service, "tags", tags, expressions, rows), type=TagRow)
     raw = msgspec.json.encode(tags[key]).decode() if key in tags else ""
-    assert (found.text, found.raw, found.is_set) == (tags.get(key, ""), raw, key in tags)
-    assert found.has >= found.is_set
+    assert (row.text, row.raw, row.is_set) == (tags.get(key, ""), raw, key in tags)
+    assert row.has >= row.is_set

@@ -1,4 +1,4 @@
-"""Filters: every operator on every kind of field, beside an oracle in plain Python."""
+"""Operators of filters on every kind of field, compared with an oracle in plain Python."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -30,7 +30,7 @@ TEXTS: Final = [
     "a\nb", "\0x", "\x1f", '"', '"p":"a"', '","p":"a', "'", "' OR 1 --", "{p0:String}", "12",
     "1e3", "true", "null", "😀", "\x7f", "a/b", " ", "\u2028", "100000000000000000000",
 ]  # fmt: skip
-GIVEN: Final = [
+OPERANDS: Final = [
     "", "a", "A", "É", "straße", "σας", "a%b", "a\\b", "\\", "_", ".", "(", "\t", "\n", "\0x", '"',
     '"p":"a"', "'", "{p0:String}", "12", "null", "😀", "\x7f", "\x1f", "\u2028",
     "100000000000000000000",
@@ -42,7 +42,7 @@ NUMBERS: Final = [
     1152921504606847000, 2**63 + 1, 10**20 + 1, -(10**20) - 1, -(2**53) - 1, 10**22, 10**22 - 1,
     int("9" * 309), -int("9" * 309), 10**308, 1e308, 2**64 - 1, -(2**63) - 1,
 ]  # fmt: skip
-OTHERS: Final = [True, False, None, [], ["a"], [1], {}, {"a": 1}, {"p": "a"}]
+OTHER_VALUES: Final = [True, False, None, [], ["a"], [1], {}, {"a": 1}, {"p": "a"}]
 PATTERNS: Final = ["a", "^a", "b$", "a.b", "", "a|é", "[ab]+$", r"\.", r"^\d+$", r"\\", "x{0}"]
 LIKES: Final = [
     "a",
@@ -78,11 +78,11 @@ MISLEADING: Final[list[dict[str, Any]]] = [
     {"": None, "a": {"": ""}},
     {"id_str": "100000000000000000000", "p": 10**20},
 ]
-BEGAN: Final = 1_760_000_000_000
+START: Final = 1_760_000_000_000
 
 
 def _events() -> Iterator[dict[str, Any]]:
-    values = [*TEXTS, *NUMBERS, *OTHERS]
+    values = [*TEXTS, *NUMBERS, *OTHER_VALUES]
     for n, value in enumerate(values):
         yield {"properties": {"p": value, "a": {"b": value}}, "userId": f"u{n % 5}"}
     yield from ({"properties": properties} for properties in MISLEADING)
@@ -93,11 +93,11 @@ def _events() -> Iterator[dict[str, Any]]:
 
 
 EVENTS: Final[list[dict[str, Any]]] = [
-    {"name": "e", "userId": None, "sessionId": None, **event, "time": BEGAN + n}
+    {"name": "e", "userId": None, "sessionId": None, **event, "time": START + n}
     for n, event in enumerate(_events())
 ]
 METRICS: Final[list[dict[str, Any]]] = [
-    {"value": value, "tags": tags, "time": BEGAN + n}
+    {"value": value, "tags": tags, "time": START + n}
     for n, (value, tags) in enumerate(
         [
             *((1.5, {"other": "a", "p": text}) for text in TEXTS),
@@ -116,10 +116,10 @@ METRICS: Final[list[dict[str, Any]]] = [
 
 
 @pytest_asyncio.fixture(scope="module", autouse=True)
-async def _recorded(service: Service) -> None:
-    words = {"name": "event_name", "userId": "user_id", "sessionId": "session_id"}
-    words |= {"time": "timestamp"}
-    rows = [{words.get(key, key): value for key, value in event.items()} for event in EVENTS]
+async def _record_rows(service: Service) -> None:
+    rest_names = {"name": "event_name", "userId": "user_id", "sessionId": "session_id"}
+    rest_names |= {"time": "timestamp"}
+    rows = [{rest_names.get(key, key): value for key, value in event.items()} for event in EVENTS]
     await record(service, "/events", *rows)
     points = [
         {"metric_name": "m", "value": m["value"], "tags": m["tags"], "timestamp": m["time"]}
@@ -129,19 +129,19 @@ async def _recorded(service: Service) -> None:
 
 
 async def check_events(service: Service, where: dict[str, Any]) -> None:
-    """The engine finds the events that the oracle does."""
+    """Compare the events that pass a filter with the oracle's."""
     expected = {row["time"] for row in EVENTS if filters.passes(where, row, EVENTS)}
     assert await passing_events(service, where) == expected, where
 
 
 async def check_metrics(service: Service, where: dict[str, Any]) -> None:
-    """The engine finds the points that the oracle does."""
+    """Compare the points that pass a filter with the oracle's."""
     expected = {row["time"] for row in METRICS if filters.passes(where, row)}
     assert await passing_metrics(service, where) == expected, where
 
 
 def texts_for(operator: str) -> Sequence[Any]:
-    """Return what to give an operator of texts."""
+    """Return the operands for an operator of texts."""
     match operator.removeprefix("not").lower():
         case "in":
             return [[], ["a"], ["A", "é", ""], TEXTS, ["nobody"]]
@@ -151,11 +151,11 @@ def texts_for(operator: str) -> Sequence[Any]:
             return LIKES
         case "isset":
             return [True, False]
-    return GIVEN
+    return OPERANDS
 
 
 def numbers_for(operator: str) -> Sequence[Any]:
-    """Return what to give an operator of numbers."""
+    """Return the operands for an operator of numbers."""
     match operator.removeprefix("not").lower():
         case "in":
             return [[], [667], [0, -0.0, 10**20], list(map(float, filter(is_double, NUMBERS)))]
@@ -165,12 +165,12 @@ def numbers_for(operator: str) -> Sequence[Any]:
 
 
 def is_double(number: float) -> bool:
-    """Say whether a number can be given, as GraphQL's Float."""
+    """Say whether a number can be a Float of GraphQL."""
     return abs(number) <= 10**308 and float(number) == number
 
 
 def string_tests() -> Iterator[dict[str, Any]]:
-    """List a test of every operator of texts with everything that it may be given."""
+    """Yield tests of every operator of texts with all its operands."""
     for operator in sorted(field_names(StringFilter) - {"caseSensitive"}):
         for value in texts_for(operator):
             yield {operator: value}
@@ -178,21 +178,23 @@ def string_tests() -> Iterator[dict[str, Any]]:
 
 
 def number_tests() -> Iterator[dict[str, Any]]:
-    """List a test of every operator of numbers with everything that it may be given."""
+    """Yield tests of every operator of numbers with all its operands."""
     for operator in sorted(field_names(NumberFilter)):
         yield from ({operator: value} for value in numbers_for(operator))
 
 
 def boolean_tests() -> Iterator[dict[str, Any]]:
-    """List a test of every operator of booleans with everything that it may be given."""
+    """Yield tests of every operator of booleans with all its operands."""
     for operator in field_names(BooleanFilter):
         yield from ({operator: value} for value in (True, False))
 
 
 def share(tests: Iterator[dict[str, Any]], field: str, fields: Sequence[str]) -> Iterator[Any]:
-    """Return the tests that one of some fields is given; the long form gives each of them all."""
+    """Yield the share of tests of one field; in the long form each field has all tests."""
     for n, test in enumerate(tests):
-        if LONG or fields[n // 2 % len(fields)] == field:  # two: texts with and without their case
+        if (
+            LONG or fields[n // 2 % len(fields)] == field
+        ):  # 2: each text has a test with and one without case
             yield test
 
 
@@ -202,21 +204,21 @@ KEYS: Final = ("p", "a.b")
 
 @pytest.mark.parametrize("field", COLUMNS)
 async def test_texts_of_columns(service: Service, field: str) -> None:
-    """Every test of a text gives what Python gives, also for events without a user or session."""
+    """Tests of texts agree with Python, also for events without user or session."""
     for tests in share(string_tests(), field, COLUMNS):
         await check_events(service, {field: tests})
 
 
 @pytest.mark.parametrize("key", KEYS)
 async def test_texts_of_properties(service: Service, key: str) -> None:
-    """Only JSON strings at that very path are texts."""
+    """Only JSON strings at the exact path are texts."""
     for tests in share(string_tests(), key, KEYS):
         await check_events(service, {"property": {"key": key, "string": tests}})
 
 
 @pytest.mark.parametrize("key", KEYS)
 async def test_numbers_and_booleans_of_properties(service: Service, key: str) -> None:
-    """Only JSON numbers are numbers, however they are written, and only booleans booleans."""
+    """Only JSON numbers, in any spelling, are numbers, and only booleans booleans."""
     for tests in share(number_tests(), key, KEYS):
         await check_events(service, {"property": {"key": key, "number": tests}})
     for tests in boolean_tests():
@@ -225,7 +227,7 @@ async def test_numbers_and_booleans_of_properties(service: Service, key: str) ->
 
 @pytest.mark.parametrize("key", ["", "a.", ".", ".b"])
 async def test_empty_keys(service: Service, key: str) -> None:
-    """A property whose key is the empty text is tested like any other, at every level."""
+    """A property with an empty key works like others, at every level."""
     for tests in ({"eq": "a"}, {"neq": "a"}, {"isSet": True}, {"in": ["", "a"]}, {"matches": "^a"}):
         await check_events(service, {"property": {"key": key, "string": tests}})
     for number in ({"eq": 667}, {"lte": 5}, {"isSet": False}, {"notIn": [5]}):
@@ -233,7 +235,7 @@ async def test_empty_keys(service: Service, key: str) -> None:
 
 
 async def test_groups_by_an_empty_key(service: Service) -> None:
-    """Groups, aggregates and orders take the empty key, too."""
+    """Groups, aggregates and orders accept the empty key."""
     query = """query($key: String!) {
       eventTrend(range: {preset: ALL_TIME}, groupBy: [{property: $key}, {bucketNumber: {
         property: $key, bounds: [600]}}], orderBy: {aggregate: SUM, property: $key}, limit: 1) {
@@ -246,10 +248,10 @@ async def test_groups_by_an_empty_key(service: Service) -> None:
 
 async def test_several_types_of_one_property(service: Service) -> None:
     """Tests of several types must all hold; a negative one holds for other types."""
-    both = {"string": {"neq": "a"}, "number": {"gt": 1}}
-    await check_events(service, {"property": {"key": "p", **both}})
-    neither = {"boolean": {"eq": True}, "number": {"gt": 1}}
-    await check_events(service, {"property": {"key": "p", **neither}})
+    number_and_text = {"string": {"neq": "a"}, "number": {"gt": 1}}
+    await check_events(service, {"property": {"key": "p", **number_and_text}})
+    number_and_boolean = {"boolean": {"eq": True}, "number": {"gt": 1}}
+    await check_events(service, {"property": {"key": "p", **number_and_boolean}})
 
 
 HOSTILE_KEYS: Final = [
@@ -260,7 +262,7 @@ HOSTILE_KEYS: Final = [
 
 @pytest.mark.parametrize("key", HOSTILE_KEYS)
 async def test_hostile_keys(service: Service, key: str) -> None:
-    """A key is found where it is, by its path, and nowhere else."""
+    """A key is found at its path, and nowhere else."""
     for tests in ({"isSet": True}, {"isSet": False}, {"neq": "a"}, {"contains": ""}):
         await check_events(service, {"property": {"key": key, "string": tests}})
         await check_metrics(service, {"tag": {"key": key, "string": tests}})
@@ -268,7 +270,7 @@ async def test_hostile_keys(service: Service, key: str) -> None:
 
 
 async def test_tags(service: Service) -> None:
-    """Every test of a text does for tags what it does in Python."""
+    """Tests of texts on tags agree with Python."""
     for tests in string_tests():
         await check_metrics(service, {"tag": {"key": "p", "string": tests}})
     for key in ("http.status", "z", "other"):
@@ -277,7 +279,7 @@ async def test_tags(service: Service) -> None:
 
 
 async def test_values(service: Service) -> None:
-    """Every test of a number does for values what it does in Python."""
+    """Tests of numbers on values agree with Python."""
     for tests in number_tests():
         await check_metrics(service, {"value": tests})
 
@@ -285,13 +287,13 @@ async def test_values(service: Service) -> None:
 async def test_times(service: Service) -> None:
     """Times are compared to the millisecond."""
     for operator in field_names(DateTimeFilter):
-        for time in (BEGAN - 1, BEGAN, BEGAN + 7, BEGAN + 10**6):
+        for time in (START - 1, START, START + 7, START + 10**6):
             await check_events(service, {"time": {operator: time}})
             await check_metrics(service, {"time": {operator: time}})
 
 
 def test_every_operator_has_an_oracle() -> None:
-    """Who adds an operator to the schema must say what it means, in plain Python."""
+    """Each operator of the schema has an oracle in plain Python."""
     expected: list[tuple[type, Mapping[str, object]]] = [
         (StringFilter, filters.STRING),
         (StringFilter, filters.ANY_CASE),
@@ -308,7 +310,7 @@ def test_every_operator_has_an_oracle() -> None:
 
 
 async def test_performed(service: Service) -> None:
-    """Users are chosen by how often they did something, never included."""
+    """`performed` selects users by the count of an event, 0 included."""
     counts: list[dict[str, Any] | None] = [
         None, {}, {"eq": 0}, {"neq": 0}, {"gte": 1}, {"lt": 2}, {"in": [0, 2]}, {"notIn": [0, 1]},
         {"gt": 1.5}, {"eq": 0.5}, {"isSet": True}, {"isSet": False}, {"gte": 0}, {"gt": 1, "lt": 9},
@@ -316,21 +318,21 @@ async def test_performed(service: Service) -> None:
     for count in counts:
         for inner in (None, {"property": {"key": "p", "number": {"gt": 0}}}, {"name": {"eq": "a"}}):
             for event in ("e", "a", "nobody"):
-                given = {"count": count, "where": inner}
-                tests = {"event": event} | {k: v for k, v in given.items() if v is not None}
+                arguments = {"count": count, "where": inner}
+                tests = {"event": event} | {k: v for k, v in arguments.items() if v is not None}
                 await check_events(service, {"performed": tests})
                 await check_events(service, {"NOT": {"performed": tests}})
 
 
 async def test_performed_within_performed(service: Service) -> None:
-    """What counts can itself depend on what its user did."""
+    """The filter of `performed` may have a `performed` itself."""
     inner = {"event": "a", "count": {"eq": 0}}
     tests = {"event": "e", "where": {"performed": inner}, "count": {"gte": 3}}
     await check_events(service, {"OR": [{"performed": tests}, {"name": {"eq": "b"}}]})
 
 
 async def test_performed_looks_in_the_range(service: Service) -> None:
-    """Only what users did in the range that is asked for counts."""
+    """`performed` counts only events in the range of the query."""
     query = """query($to: DateTime!) {events(
       where: {performed: {event: "e", count: {gte: 2}}}
       range: {between: {from: "2020-01-01T00:00:00Z", to: $to}}) {totalCount}}"""
@@ -338,7 +340,7 @@ async def test_performed_looks_in_the_range(service: Service) -> None:
         rows = EVENTS[:end]
         where = {"performed": {"event": "e", "count": {"gte": 2}}}
         expected = sum(filters.passes(where, row, rows) for row in rows)
-        data = await ask(service, query, to=rfc3339(Instant(BEGAN + end)))
+        data = await ask(service, query, to=rfc3339(Instant(START + end)))
         assert data["events"]["totalCount"] == expected
 
 
@@ -391,5 +393,5 @@ def trees() -> st.SearchStrategy[dict[str, Any]]:
 )
 @given(where=trees())
 async def test_trees(service: Service, where: dict[str, Any]) -> None:
-    """AND, OR and NOT, however nested, give what Python gives; no test is ever half true."""
+    """Nested AND, OR and NOT agree with Python; no test has a third value."""
     await check_events(service, where)

@@ -1,4 +1,4 @@
-"""Values of properties: instants, casts, items of arrays, and what is at a path."""
+"""Values of properties: instants, casts, items of arrays, JSON, and values at paths."""
 
 from typing import Any, Final
 
@@ -28,25 +28,25 @@ TEXTS: Final = [
     "5\t",
     "1_000", "٣", "30101810845250003001", "5 5", "Infinity", "1E-2", "true",
 ]  # fmt: skip
-OTHERS: Final[list[Any]] = [5, 2.5, True, None, [5], {"a": 5}, 10**400, -1]
+OTHER_VALUES: Final[list[Any]] = [5, 2.5, True, None, [5], {"a": 5}, 10**400, -1]
 LISTS: Final[list[Any]] = [
     ["a", "b"], ["b"], ["B", 1, 1.0], [], [None], "a", 7, ["a", 7, True], [[1], {"k": 1}], None,
     [2**64, "19.99"], [str(2**64)], ["2025-06-01T08:00:00Z"], [{"k": "a"}, {"k": 2}, 5],
 ]  # fmt: skip
-BEGAN: Final = 1_750_000_000_000
+START: Final = 1_750_000_000_000
 PROPERTIES: Final = [
-    *({"p": value} for value in [*INSTANTS, *TEXTS, *OTHERS]),
+    *({"p": value} for value in [*INSTANTS, *TEXTS, *OTHER_VALUES]),
     *({"p": value} for value in LISTS),
     {},
 ]
 EVENTS: Final[list[dict[str, Any]]] = [
-    {"name": "e", "userId": None, "sessionId": None, "properties": properties, "time": BEGAN + n}
+    {"name": "e", "userId": None, "sessionId": None, "properties": properties, "time": START + n}
     for n, properties in enumerate(PROPERTIES)
 ]
 
 
 @pytest_asyncio.fixture(scope="module", autouse=True)
-async def _recorded(service: Service) -> None:
+async def _record_rows(service: Service) -> None:
     await delete_all(service)
     rows = [
         {"event_name": "e", "properties": event["properties"], "timestamp": event["time"]}
@@ -55,27 +55,34 @@ async def _recorded(service: Service) -> None:
     await record(service, "/events", *rows)
 
 
-async def check(service: Service, tests: dict[str, Any], asked: Any = None) -> None:
-    """The engine finds the events that the oracle does; `asked` is the filter in GraphQL."""
+async def check(service: Service, tests: dict[str, Any], where: Any = None) -> None:
+    """Compare the events that pass a filter with the oracle's; `where` is its form in GraphQL."""
     expected = {row["time"] for row in EVENTS if filters.passes({"property": tests}, row)}
-    assert await passing_events(service, {"property": asked or tests}) == expected, tests
+    assert await passing_events(service, {"property": where or tests}) == expected, tests
 
 
 async def test_instants(service: Service) -> None:
-    """Texts that are RFC 3339 are compared as instants, exactly; other texts never pass."""
-    at = 1_748_764_800_000
+    """Texts of RFC 3339 are compared as exact instants; other texts never pass."""
+    instant = 1_748_764_800_000
     for operator in ("gt", "gte", "lt", "lte"):
-        for moment in (0, at, at - 1, at + 1, 253_402_300_799_999, -62_135_596_800_000):
+        for moment in (
+            0,
+            instant,
+            instant - 1,
+            instant + 1,
+            253_402_300_799_999,
+            -62_135_596_800_000,
+        ):
             tests = {"key": "p", "datetime": {operator: moment}}
-            given = {"key": "p", "datetime": {operator: rfc3339(Instant(moment))}}
-            await check(service, tests, given)
-    between = {"gte": at - 1, "lt": at + 1}
-    given = {name: rfc3339(Instant(moment)) for name, moment in between.items()}
-    await check(service, {"key": "p", "datetime": between}, {"key": "p", "datetime": given})
+            where = {"key": "p", "datetime": {operator: rfc3339(Instant(moment))}}
+            await check(service, tests, where)
+    bounds = {"gte": instant - 1, "lt": instant + 1}
+    texts = {name: rfc3339(Instant(moment)) for name, moment in bounds.items()}
+    await check(service, {"key": "p", "datetime": bounds}, {"key": "p", "datetime": texts})
 
 
 async def test_casts(service: Service) -> None:
-    """A text counts as the number that it is written as, on request, and only then."""
+    """With a cast, and only then, the text of a number is this number."""
     for cast in ("NUMBER", None):
         for tests in (
             *({operator: 5} for operator in ("eq", "neq", "gt", "gte", "lt", "lte")),
@@ -86,16 +93,18 @@ async def test_casts(service: Service) -> None:
 
 @pytest.mark.parametrize("cast", ["NUMBER", None])
 async def test_casts_of_aggregates(service: Service, cast: str | None) -> None:
-    """Sums, means, extremes and quantiles take texts for numbers on request."""
+    """With a cast, sums, means, extremes and quantiles include texts of numbers."""
     rows = [Row(event["time"], n, properties=event["properties"]) for n, event in enumerate(EVENTS)]
-    given = {"property": "p"} | ({"cast": cast} if cast else {})
-    asked = [Aggregate(name, name, given) for name in ("sum", "avg", "min", "max")]
-    asked.append(Aggregate("quantile", "quantile", given | {"q": 0.5, "exact": True}))
-    texts = " ".join(one.text.replace('"NUMBER"', "NUMBER") for one in asked)
+    arguments = {"property": "p"} | ({"cast": cast} if cast else {})
+    aggregates = [Aggregate(name, name, arguments) for name in ("sum", "avg", "min", "max")]
+    aggregates.append(Aggregate("quantile", "quantile", arguments | {"q": 0.5, "exact": True}))
+    texts = " ".join(aggregate.text.replace('"NUMBER"', "NUMBER") for aggregate in aggregates)
     query = f"{{eventTrend(range: {{preset: ALL_TIME}}) {{series {{total {{{texts}}}}}}}}}"
-    (found,) = (await ask(service, query))["eventTrend"]["series"]
-    for one in asked:
-        assert expected_value(one, rows, {}, 0).allows(found["total"][one.key]), one
+    (series,) = (await ask(service, query))["eventTrend"]["series"]
+    for aggregate in aggregates:
+        assert expected_value(aggregate, rows, {}, 0).allows(series["total"][aggregate.key]), (
+            aggregate
+        )
 
 
 async def test_items(service: Service) -> None:
@@ -126,14 +135,17 @@ async def test_items(service: Service) -> None:
             await check(service, {"key": key, "json": tests})
         for boolean in (True, False):
             await check(service, {"key": key, "boolean": {"eq": boolean}})
-    at = 1_748_764_800_000
-    given = {"key": "p[]", "datetime": {"gte": rfc3339(Instant(at)), "lte": rfc3339(Instant(at))}}
-    await check(service, {"key": "p[]", "datetime": {"gte": at, "lte": at}}, given)
+    instant = 1_748_764_800_000
+    where = {
+        "key": "p[]",
+        "datetime": {"gte": rfc3339(Instant(instant)), "lte": rfc3339(Instant(instant))},
+    }
+    await check(service, {"key": "p[]", "datetime": {"gte": instant, "lte": instant}}, where)
     await check(service, {"key": "p[]", "string": {"neq": "a"}, "number": {"eq": 1}})
 
 
 async def test_json(service: Service) -> None:
-    """A value of any type is equal to its JSON, however that is written."""
+    """A value of any type equals its JSON, in any spelling."""
     for text in ("5", "5.0", "5e0", '"5."', "true", "[5]", "[5.0 ]", '{"a":5}', str(10**400), "[]"):
         for operator in ("eq", "neq"):
             await check(service, {"key": "p", "json": {operator: text}})
@@ -144,7 +156,7 @@ async def test_json(service: Service) -> None:
 
 
 async def test_property_of_an_event(service: Service) -> None:
-    """`property` of an event is what filters find at the path, as it was sent; or null."""
+    """`property` of an event is the recorded value at the path of filters, or null."""
     text = '{"a":{"b":30101810845250003001},"a.b":1.50,"t":["x",{"k":2},{"k":null}],"n":null}'
     body = f'{{"event_name": "one", "properties": {text}}}'.encode()
     assert (await service.post("/events", body)).is_success
@@ -159,15 +171,15 @@ async def test_property_of_an_event(service: Service) -> None:
       }
     }"""
     answer = await service.post("/graphql", {"query": query})
-    found = answer.json()["data"]["events"]
-    assert found["nodes"] == [
+    connection = answer.json()["data"]["events"]
+    assert connection["nodes"] == [
         {
             "deep": 30101810845250003001, "literal": 1.5, "whole": {"b": 30101810845250003001},
             "items": ["x", {"k": 2}, {"k": None}], "inside": [2, None], "none": None,
             "absent": None, "scalar": None,
         }
     ]  # fmt: skip
-    assert found["edges"][0]["node"]["property"] == 30101810845250003001
+    assert connection["edges"][0]["node"]["property"] == 30101810845250003001
     bad = await service.post("/graphql", {"query": query.replace('"a.c"', '"a\\\\"')})
     assert error_summary(bad)[1:3] == ("BAD_USER_INPUT", "key")
 
@@ -175,27 +187,27 @@ async def test_property_of_an_event(service: Service) -> None:
 async def test_event_type(service: Service) -> None:
     """An event type is found by its name, or is null."""
     query = "query($name: String!) {eventType(name: $name) {id name count properties {key type}}}"
-    found = (await ask(service, query, name="e"))["eventType"]
-    assert (found["name"], found["count"]) == ("e", len(EVENTS))
-    assert {"key": "p", "type": "MIXED"} in found["properties"]
+    event_type = (await ask(service, query, name="e"))["eventType"]
+    assert (event_type["name"], event_type["count"]) == ("e", len(EVENTS))
+    assert {"key": "p", "type": "MIXED"} in event_type["properties"]
     assert (await ask(service, query, name="nobody"))["eventType"] is None
 
 
 @pytest.mark.parametrize(
     "number", ["1e400", "-1e400", "NaN", "Infinity", "9" * 5000, "01", "1.", "+1"]
 )
-async def test_numbers_that_are_refused(service: Service, number: str) -> None:
-    """A number that no double can hold, or is none, is refused by name at the door, alone."""
+async def test_refused_numbers(service: Service, number: str) -> None:
+    """A row with a malformed number, or one beyond doubles, is rejected, and no other row."""
     body = f'{{"event_name": "e", "properties": {{"n": {number}}}}}'
     answer = await service.post("/events", body.encode())
-    assert answer.status_code in {400, 422}, answer.text  # 400: it is not even JSON
+    assert answer.status_code in {400, 422}, answer.text  # 400: the body is no JSON
     good = '{"event_name": "good", "properties": {"n": 1}}'
     answer = await service.post("/events/batch", f"{body}\n{good}".encode())
     assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 1), answer.text
 
 
 async def test_a_number_without_a_double(service: Service) -> None:
-    """It is in no sum and no extreme, and takes nothing from the others."""
+    """A number beyond doubles is in no sum and no extreme, which have the other numbers."""
     huge = int("9" * 309)
     await record(
         service,
@@ -212,7 +224,7 @@ async def test_a_number_without_a_double(service: Service) -> None:
         }
       }
     }"""
-    (found,) = (await ask(service, query))["eventTrend"]["series"]
-    quantile = found["total"].pop("quantile")
-    assert found["total"] == {"sum": 1, "avg": 1, "min": 1, "max": 1, "unique": 3}
+    (series,) = (await ask(service, query))["eventTrend"]["series"]
+    quantile = series["total"].pop("quantile")
+    assert series["total"] == {"sum": 1, "avg": 1, "min": 1, "max": 1, "unique": 3}
     assert abs(quantile - 1) < 0.01
