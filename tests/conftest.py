@@ -1,4 +1,4 @@
-"""One service for each file of tests, on the real engine, in a folder of its own."""
+"""Fixtures: one service for each file of tests, on the real engine, in its own folder."""
 
 import subprocess
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -26,7 +26,7 @@ _STARTERS: Final = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make check` runs, and begin with the slowest files, which leaves no core idle."""
+    """Mark the tests of `make check`; put the slowest files first, which leaves no core idle."""
     for item in items:
         if item.path.parent.name == "rules" or _needs_no_service(item):
             item.add_marker(pytest.mark.check)
@@ -37,9 +37,9 @@ def _needs_no_service(item: pytest.Item) -> bool:
     """Say whether a test takes no service, and its file imports nothing that starts one."""
     assert isinstance(item, pytest.Function)
     values = vars(item.module).values()
-    imported = {value.__name__ for value in values if isinstance(value, ModuleType)}
-    imported |= {getattr(value, "__module__", "") for value in values}
-    starts = imported & _STARTERS or "run_service" in vars(item.module)
+    module_names = {value.__name__ for value in values if isinstance(value, ModuleType)}
+    module_names |= {getattr(value, "__module__", "") for value in values}
+    starts = module_names & _STARTERS or "run_service" in vars(item.module)
     return not starts and "service" not in item.fixturenames
 
 
@@ -52,9 +52,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     def refuse(*_: object, **__: object) -> NoReturn:
         raise AssertionError("A test that takes no `service` starts one: see tests/conftest.py")
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Engine, "open", refuse)
-        patched.setattr(subprocess.Popen, "__init__", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "open", refuse)
+        patch.setattr(subprocess.Popen, "__init__", refuse)
         return (yield)
 
 
@@ -62,8 +62,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """Start a service on an empty folder."""
     data = tmp_path_factory.mktemp("data")
-    async with run_service(Settings(data=data, store=data / "store")) as started:
-        yield started
+    async with run_service(Settings(data=data, store=data / "store")) as new_service:
+        yield new_service
 
 
 @pytest.fixture
@@ -75,5 +75,5 @@ def frozen(service: Service) -> Iterator[None]:
 
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
-    """Set the clocks."""
+    """Return clocks that a test sets."""
     return ManualClock(monkeypatch)

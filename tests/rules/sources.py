@@ -1,4 +1,4 @@
-"""Sources of the project, parsed, for the rules that read the code itself."""
+"""Syntax trees of the project, for the rules that read the code."""
 
 import ast
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from typing import Final
 SERVICE: Final = ("analytics_service", "api", "resolvers", "schema", "store")
 """Folders of the service; the modules at the root belong to it, too."""
 
-EVERYTHING: Final = (*SERVICE, "bench", "tests", "web")
+ALL_FOLDERS: Final = (*SERVICE, "bench", "tests", "web")
 
 _FOREIGN: Final = frozenset({"dist", "node_modules", "__pycache__"})
 
 
 def python_files(root: Path, folders: tuple[str, ...] = SERVICE) -> Iterator[Path]:
-    """List the Python files at the root and, at any depth, in these folders."""
+    """List the Python files at the root and, at any depth, in some folders."""
     yield from sorted(root.glob("*.py"))
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
@@ -23,13 +23,13 @@ def python_files(root: Path, folders: tuple[str, ...] = SERVICE) -> Iterator[Pat
 
 
 def modules(root: Path, folders: tuple[str, ...] = SERVICE) -> Iterator[tuple[str, ast.Module]]:
-    """Parse these files; each comes with its path from the root."""
+    """Yield each file as its path from the root and its syntax tree."""
     for path in python_files(root, folders):
         yield str(path.relative_to(root)), ast.parse(path.read_text())
 
 
 def imported_modules(tree: ast.Module) -> Iterator[str]:
-    """List the modules that a file imports, wherever in it, as `a.b` for `from a.b import c`."""
+    """List the modules that a file imports anywhere, as `a.b` for `from a.b import c`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -45,7 +45,7 @@ def imported_packages(tree: ast.Module) -> set[str]:
 
 
 def calls(tree: ast.Module) -> Iterator[str]:
-    """List the functions that a file calls, as they are written."""
+    """List the functions that a file calls, as in its text."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func)

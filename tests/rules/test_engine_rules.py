@@ -1,4 +1,4 @@
-"""Rules about the engine, which the code itself is read for, at any depth of its folders."""
+"""Rules about the engine, which read the code at any depth of its folders."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.harness.process import ROOT
-from tests.rules.sources import EVERYTHING, calls, imported_packages, modules, texts
+from tests.rules.sources import ALL_FOLDERS, calls, imported_packages, modules, texts
 
 DRIVERS: Final = {"chdb", "_chdb", "clickhouse_connect", "clickhouse_driver"}
 CLOCKS: Final = re.compile(
@@ -26,7 +26,7 @@ READERS: Final = re.compile(
 
 def files_with_a_driver(root: Path) -> set[str]:
     """Return the files that import a driver of the engine."""
-    return {file for file, tree in modules(root, EVERYTHING) if DRIVERS & imported_packages(tree)}
+    return {file for file, tree in modules(root, ALL_FOLDERS) if DRIVERS & imported_packages(tree)}
 
 
 def files_that_fork(root: Path) -> set[str]:
@@ -49,11 +49,13 @@ def files_with_statements(root: Path) -> set[str]:
 
 
 def sql_texts(root: Path) -> dict[str, str]:
-    """Return the texts of the files that may hold SQL, and the migrations."""
-    found = {file: "\n".join(texts(tree)) for file, tree in modules(root, ("resolvers", "store"))}
+    """Return the texts of the files that may have SQL, and the migrations."""
+    texts_by_file = {
+        file: "\n".join(texts(tree)) for file, tree in modules(root, ("resolvers", "store"))
+    }
     for path in sorted((root / "store").rglob("*.sql")):
-        found[str(path.relative_to(root))] = path.read_text()
-    return found
+        texts_by_file[str(path.relative_to(root))] = path.read_text()
+    return texts_by_file
 
 
 def files_with_a_clock_in_sql(root: Path) -> set[str]:
@@ -72,7 +74,7 @@ def test_one_file_touches_the_driver() -> None:
 
 
 def test_nothing_forks() -> None:
-    """A process that is forked after the engine was imported hangs for ever: we never fork."""
+    """Nothing forks: a process that is forked after the import of the engine hangs for ever."""
     assert files_that_fork(ROOT) == set()
 
 
@@ -89,11 +91,11 @@ def test_sql_takes_the_time_from_us() -> None:
 def test_sql_reads_no_file_but_the_journal() -> None:
     """No SQL function reads files or sockets, except `file`, which loads the journal's segments."""
     assert files_with_a_reader_in_sql(ROOT) == {"store/ingest/streams.py"}
-    found = READERS.findall(sql_texts(ROOT)["store/ingest/streams.py"])
-    assert set(found) == {"file"}
+    readers = READERS.findall(sql_texts(ROOT)["store/ingest/streams.py"])
+    assert set(readers) == {"file"}
 
 
-PLANTED: Final[list[tuple[Callable[[Path], set[str]], str, str]]] = [
+VIOLATIONS: Final[list[tuple[Callable[[Path], set[str]], str, str]]] = [
     (files_with_a_driver, "store/query/deep/planted.py", "import chdb"),
     (files_with_a_driver, "tests/deep/planted.py", "from clickhouse_connect import driver"),
     (files_with_a_driver, "planted.py", 'import importlib\nimportlib.import_module("chdb.x")'),
@@ -108,20 +110,20 @@ PLANTED: Final[list[tuple[Callable[[Path], set[str]], str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "file", "content"), PLANTED)
+@pytest.mark.parametrize(("rule", "file", "content"), VIOLATIONS)
 def test_rule_finds_a_planted_violation(
     tmp_path: Path, rule: Callable[[Path], set[str]], file: str, content: str
 ) -> None:
     """Each rule looks into every folder at any depth, and at the root: a violation is found."""
-    planted = tmp_path / file
-    planted.parent.mkdir(parents=True, exist_ok=True)
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "innocent.py").write_text('"""SELECT now() FROM url(\'x\')."""\n')
-    planted.write_text(content)
+    path.write_text(content)
     assert rule(tmp_path) == {file}
 
 
 def test_engine_is_not_loaded_before_it_is_opened() -> None:
-    """Importing the service loads no engine: a reloader's parent process has none to hold."""
+    """Importing the service loads no engine: the parent process of a reloader has none."""
     code = "import sys, app; sys.exit('chdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
@@ -129,9 +131,9 @@ def test_engine_is_not_loaded_before_it_is_opened() -> None:
 def test_driver_is_pinned_exactly() -> None:
     """An unpinned chdb-core would resolve to an empty stub where there is no wheel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (pinned,) = (d for d in project["project"]["dependencies"] if d.startswith("chdb"))
-    assert re.fullmatch(r"chdb-core==\d+\.\d+\.\d+", pinned)
+    (requirement,) = (d for d in project["project"]["dependencies"] if d.startswith("chdb"))
+    assert re.fullmatch(r"chdb-core==\d+\.\d+\.\d+", requirement)
     for lock in ("requirements.lock", "requirements-dev.lock"):
         lines = (ROOT / lock).read_text().splitlines()
-        assert [line.split()[0] for line in lines if line.startswith("chdb")] == [pinned], lock
-    assert pinned == f"chdb-core=={version('chdb-core')}"
+        assert [line.split()[0] for line in lines if line.startswith("chdb")] == [requirement], lock
+    assert requirement == f"chdb-core=={version('chdb-core')}"

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from tests.harness.process import ROOT
-from tests.rules.sources import EVERYTHING, SERVICE, imported_packages, modules, texts
+from tests.rules.sources import ALL_FOLDERS, SERVICE, imported_packages, modules, texts
 
 LINT_IMPORTS: Final = (
     sys.executable,
@@ -21,8 +21,8 @@ LINT_IMPORTS: Final = (
 ROOT_MODULES: Final = {"app", "server", "settings"}
 OURS: Final = {*SERVICE, *ROOT_MODULES}
 
-ALLOWED: Final = {"app": OURS - {"app"}, "server": {"api", "settings"}, "settings": set()}
-"""Packages of ours that each module at the root may import."""
+ALLOWED_IMPORTS: Final = {"app": OURS - {"app"}, "server": {"api", "settings"}, "settings": set()}
+"""Packages of the project that each module at the root may import."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-PLANTED: Final = [
+VIOLATIONS: Final = [
     ("store/limits.py", "import api.bodies", "api -> resolvers -> store -> schema"),
     ("schema/errors.py", "import resolvers.context", "api -> resolvers -> store -> schema"),
     ("schema/scalars.py", "import schema.ranges", "rooms of schema"),
@@ -59,17 +59,17 @@ PLANTED: Final = [
 ]
 
 
-@pytest.mark.parametrize(("file", "content", "contract"), PLANTED)
+@pytest.mark.parametrize(("file", "content", "contract"), VIOLATIONS)
 def test_contract_finds_a_planted_violation(
     skeleton: Path, file: str, content: str, contract: str
 ) -> None:
-    """Each contract is broken by an import against it, or by a module that has no place in it."""
-    planted = skeleton / file
-    before = planted.read_text() if planted.exists() else None
-    planted.write_text(f"{before or ''}\n{content}\n")
+    """An import against a contract breaks it, and a module that it does not have."""
+    path = skeleton / file
+    before = path.read_text() if path.exists() else None
+    path.write_text(f"{before or ''}\n{content}\n")
     try:
         environment = os.environ | {"PYTHONPATH": str(skeleton)}
-        done = subprocess.run(
+        result = subprocess.run(
             (*LINT_IMPORTS, "--no-logo", "--no-cache"),
             cwd=skeleton,
             env=environment,
@@ -79,20 +79,23 @@ def test_contract_finds_a_planted_violation(
         )
     finally:
         if before is None:
-            planted.unlink()
+            path.unlink()
         else:
-            planted.write_text(before)
-    broken = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
-    assert f"{contract} BROKEN" in broken or f"Contract '{contract}'" in done.stdout, done.stdout
-    assert done.returncode == 1
+            path.write_text(before)
+    broken_contracts = [line for line in result.stdout.splitlines() if line.endswith("BROKEN")]
+    assert f"{contract} BROKEN" in broken_contracts or f"Contract '{contract}'" in result.stdout, (
+        result.stdout
+    )
+    assert result.returncode == 1
 
 
 def backward_imports(root: Path) -> set[str]:
-    """Return what the modules at the root import of ours and may not."""
+    """Return the imports of the modules at the root that are not allowed."""
     return {
         f"{file}: {package}"
         for file, tree in modules(root, ())
-        for package in imported_packages(tree) & OURS - ALLOWED.get(file.removesuffix(".py"), set())
+        for package in imported_packages(tree)
+        & OURS - ALLOWED_IMPORTS.get(file.removesuffix(".py"), set())
     }
 
 
@@ -103,7 +106,7 @@ def test_modules_at_the_root_import_in_one_direction() -> None:
 
 
 def test_rule_for_the_root_finds_a_planted_violation(tmp_path: Path) -> None:
-    """The rule above sees each import that is not allowed, and a module that it doesn't know."""
+    """The rule finds each import that is not allowed, and each unknown module."""
     (tmp_path / "settings.py").write_text("from store import Store\n")
     (tmp_path / "server.py").write_text("import settings\nimport app\n")
     (tmp_path / "helpers.py").write_text("def f():\n    import schema.errors\n")
@@ -113,22 +116,22 @@ def test_rule_for_the_root_finds_a_planted_violation(tmp_path: Path) -> None:
 
 
 def test_every_package_has_a_contract() -> None:
-    """A new package at the top level is either the service's, and has a contract, or known here."""
+    """Each package at the top level is in the service, with a contract, or in `ALL_FOLDERS`."""
     packages = {
         path.relative_to(ROOT).parts[0]
         for path in ROOT.glob("*/**/*.py")
         if not path.relative_to(ROOT).parts[0].startswith(".")
     }
-    assert packages - {"data"} == set(EVERYTHING)
+    assert packages - {"data"} == set(ALL_FOLDERS)
 
 
 def missing_modules(root: Path) -> set[str]:
-    """Return the imports of ours, also those inside of texts, whose module does not exist."""
-    ours = "|".join(sorted({*EVERYTHING, *ROOT_MODULES}))
+    """Return the missing modules of the project that scripts in texts import."""
+    ours = "|".join(sorted({*ALL_FOLDERS, *ROOT_MODULES}))
     pattern = re.compile(rf"^(?:from|import) ((?:{ours})(?:\.\w+)*)", re.MULTILINE)
     names = {
         name
-        for _, tree in modules(root, EVERYTHING)
+        for _, tree in modules(root, ALL_FOLDERS)
         for text in texts(tree)
         for name in pattern.findall(text)
     }
@@ -141,12 +144,12 @@ def missing_modules(root: Path) -> set[str]:
 
 
 def test_scripts_in_texts_import_what_exists() -> None:
-    """A script that a test runs as text is seen by no other tool when a module moves."""
+    """Scripts in texts import existing modules, which no other tool checks when one moves."""
     assert missing_modules(ROOT) == set()
 
 
 def test_rule_for_scripts_finds_a_planted_violation(tmp_path: Path) -> None:
-    """A module that is not there is found in a text."""
+    """The rule finds a missing module in a text."""
     script = "\n".join(["", "from " + "store.sql import Statement", ""])
     (tmp_path / "planted.py").write_text(f'X = """{script}"""')
     assert missing_modules(tmp_path) == {"store.sql"}

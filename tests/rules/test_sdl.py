@@ -1,4 +1,4 @@
-"""The committed SDL is what the service answers by, valid, and described to the last argument."""
+"""The committed SDL: it is current and valid, and has a description of every argument."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,41 +15,41 @@ SDL: Final = Path("schema/schema.graphql").read_text()
 
 
 def test_the_committed_sdl_is_current() -> None:
-    """Who reads or generates from `schema/schema.graphql` gets the API of this very commit."""
+    """`schema/schema.graphql` is the API of its commit."""
     assert schema.as_str() + "\n" == SDL, "schema/schema.graphql is out of date: make schema"
 
 
 def test_the_sdl_is_valid() -> None:
-    """Tools that validate a schema before they use it find nothing to object to."""
+    """Tools that validate a schema find no error in it."""
     assert validate_schema(build_schema(SDL)) == []
 
 
-def undescribed(sdl: GraphQLSchema) -> Iterator[str]:
-    """Name what of ours has no description: types, directives, fields, arguments, values."""
+def missing_descriptions(sdl: GraphQLSchema) -> Iterator[str]:
+    """Yield the paths of our types, directives and members without a description."""
     ours: dict[str, Any] = {
         **{name: kind for name, kind in sdl.type_map.items() if not name.startswith("__")},
         **{f"@{kind.name}": kind for kind in sdl.directives if not is_specified_directive(kind)},
     }
     scalars = {"Boolean", "Float", "ID", "Int", "String"}
     for name in ours.keys() - scalars:
-        yield from _undescribed(name, ours[name])
+        yield from _missing_descriptions(name, ours[name])
 
 
-def _undescribed(path: str, part: Any) -> Iterator[str]:
+def _missing_descriptions(path: str, part: Any) -> Iterator[str]:
     if not (part.description or "").strip():
         yield path
     for members in ("fields", "values", "args"):
         for name, member in (getattr(part, members, None) or {}).items():
-            yield from _undescribed(f"{path}.{name}", member)
+            yield from _missing_descriptions(f"{path}.{name}", member)
 
 
 def test_everything_in_the_sdl_is_described() -> None:
-    """Who explores the API finds a sentence at each type, field, argument and value."""
-    assert sorted(undescribed(build_schema(SDL))) == []
+    """Each type, field, argument and enum value has a description."""
+    assert sorted(missing_descriptions(build_schema(SDL))) == []
 
 
 def test_each_missing_description_is_found() -> None:
-    """The test above looks at every kind of thing that can be described, blanks included."""
+    """The check finds a missing or blank description of every kind of member."""
     bare = """
     scalar Zone
     enum Order { UP }
@@ -58,14 +58,14 @@ def test_each_missing_description_is_found() -> None:
     type Query { " " node(id: ID!): Node }
     directive @cost(points: Int!) on FIELD_DEFINITION
     """
-    assert sorted(undescribed(build_schema(bare))) == [
+    assert sorted(missing_descriptions(build_schema(bare))) == [
         *("@cost", "@cost.points", "Filter", "Filter.eq", "Node", "Node.id"),
         *("Order", "Order.UP", "Query", "Query.node", "Query.node.id", "Zone"),
     ]
 
 
 def test_aggregates_are_declared_once() -> None:
-    """The enum, the API's types and the engine's recipes have the aggregates of the one table."""
+    """The enum, the types of the API and the recipes have the aggregates of one table."""
     assert list(AGGREGATES) == list(AggregateKind)
     assert RECIPES.keys() == AGGREGATES.keys() - {AggregateKind.RATE}  # an increase, divided
     fields = [field for spec in AGGREGATES.values() for field in (spec.metrics, spec.events)]
