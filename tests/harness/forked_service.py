@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-_PRELOADED: Final = (
+_MODULES: Final = (
     "app",
     "tests.harness.forked_service",
     "uvicorn.lifespan.on",
@@ -25,7 +25,7 @@ _PRELOADED: Final = (
     "uvicorn.protocols.websockets.auto",
 )
 _FORKS: Final = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(list(_PRELOADED))
+_FORKS.set_forkserver_preload(list(_MODULES))
 
 
 class ForkedService:
