@@ -11,7 +11,7 @@ import runpy
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -31,12 +31,12 @@ _FORKS.set_forkserver_preload(list(_MODULES))
 class ForkedService:
     """`python app.py` in its own process group. Its methods are those of `subprocess.Popen`."""
 
-    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
-        """Start the service with an environment; append its output to `log`."""
+    def __init__(self, log: Path, environment: Mapping[str, str], options: Sequence[str]) -> None:
+        """Start the service with an environment and options; append its output to `log`."""
         is_leader, tell_leader = _FORKS.Pipe(duplex=False)
         with is_leader, tell_leader:
             self._process = _FORKS.Process(
-                target=_serve, args=(log, dict(environment), tell_leader), daemon=True
+                target=_serve, args=(log, dict(environment), options, tell_leader), daemon=True
             )
             self._process.start()
             tell_leader.close()
@@ -63,7 +63,9 @@ class ForkedService:
         return code
 
 
-def _serve(log: Path, environment: dict[str, str], tell_leader: Connection) -> None:
+def _serve(
+    log: Path, environment: dict[str, str], options: Sequence[str], tell_leader: Connection
+) -> None:
     """Do what `python app.py` does after its imports."""
     os.setsid()
     tell_leader.send(None)
@@ -75,5 +77,5 @@ def _serve(log: Path, environment: dict[str, str], tell_leader: Connection) -> N
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(output, stream.fileno())
-    sys.argv = ["app.py"]
+    sys.argv = ["app.py", *options]
     runpy.run_path("app.py", run_name="__main__")

@@ -61,10 +61,11 @@ class Process:
         port: int | None = None,
         folder: Path = ROOT,
         settings: Mapping[str, str] = MappingProxyType({}),
+        options: Sequence[str] = (),
     ) -> None:
         """Start a command in `folder`, on `data` and a free port, with more settings.
 
-        Without a command it is `python app.py`, forked instead of executed.
+        Without a command it is `python app.py` with options, forked instead of executed.
         """
         self.port = port or free_port()
         self.log = data.with_name(f"{data.name}.log")
@@ -78,7 +79,7 @@ class Process:
         if command:
             self._popen = self._execute(command, folder, environment)
         else:
-            self._popen = ForkedService(self.log, environment)
+            self._popen = ForkedService(self.log, environment, options)
         self.pid = self._popen.pid
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False

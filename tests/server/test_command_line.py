@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import server
+from app import create_app
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 from tests.faults.disks import mount_in_memory
 from tests.harness.process import ROOT, SERVE, Process, free_port
@@ -19,19 +21,6 @@ import ctypes, os, sys
 ctypes.CDLL(None).prctl(24, 10, 0, 0, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-
-
-def run_to_end(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the service with arguments until its end."""
-    return subprocess.run(
-        [*SERVE, *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def error_line(process: Process) -> str:
@@ -46,11 +35,13 @@ def error_line(process: Process) -> str:
     return str(reasons[0])
 
 
-def test_help_names_every_setting() -> None:
+def test_help_names_every_setting(capfd: pytest.CaptureFixture[str]) -> None:
     """`--help` prints each option with its variable and default on stdout, and exits with 0."""
-    result = run_to_end("--help")
-    assert (result.returncode, result.stderr) == (0, "")
-    text = " ".join(result.stdout.split())
+    with pytest.raises(SystemExit) as exited:
+        server.main(["--help"], create_app)
+    output = capfd.readouterr()
+    assert (exited.value.code, output.err) == (0, "")
+    text = " ".join(output.out.split())
     for setting in SETTINGS:
         assert f"{setting.option} VALUE" in text
         assert f"[{setting.variable}; default: {setting.default}]" in text
@@ -58,7 +49,9 @@ def test_help_names_every_setting() -> None:
 
 def test_version_is_declared_once() -> None:
     """`--version` prints the version, which no other file repeats."""
-    result = run_to_end("--version")
+    result = subprocess.run(
+        [*SERVE, "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert (result.returncode, result.stdout) == (0, f"analytics-service {VERSION}\n")
     for file in ("pyproject.toml", "package.json", "app.py", "server.py"):
         assert VERSION not in (ROOT / file).read_text(), file
@@ -76,19 +69,23 @@ def test_version_is_declared_once() -> None:
         ("--reload=yes", "argument --reload: ignored explicit argument 'yes' (see --help)"),
     ],
 )
-def test_unknown_options_are_refused(argument: str, hint: str) -> None:
+def test_unknown_options_are_refused(
+    argument: str, hint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     """An unknown option ends the start with 2 and one line that suggests a similar option."""
-    result = run_to_end(argument)
-    assert (result.returncode, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
+    with pytest.raises(SystemExit) as exited:
+        server.main([argument], create_app)
+    output = capfd.readouterr()
+    assert (exited.value.code, output.out) == (2, "")
+    (line,) = output.err.splitlines()
     assert line.startswith(f"analytics-service: {hint}")
 
 
-def test_invalid_option_is_named_as_it_was_given() -> None:
+def test_invalid_option_is_named_as_it_was_given(tmp_path: Path) -> None:
     """The error of an invalid value names the option if the value came from it."""
-    result = run_to_end("--port", "x", PORT="3011")
-    assert result.returncode == 2
-    assert "--port must be a number from 1 to 65535, not 'x'" in result.stderr
+    with Process(tmp_path / "data", options=("--port", "x")) as service:
+        assert service.wait() == 2
+        assert "--port must be a number from 1 to 65535, not 'x'" in service.output()
 
 
 def test_options_win_over_the_environment(tmp_path: Path) -> None:
@@ -97,7 +94,7 @@ def test_options_win_over_the_environment(tmp_path: Path) -> None:
     data = tmp_path / "here"
     options = ("--port", str(port), "--host=127.0.0.1", "--data", str(data), "--root-path", "/a")
     wrong = {"PORT": "1", "HOST": "192.0.2.1", "ANALYTICS_DATA": "/proc/none", "ROOT_PATH": "/b"}
-    with Process(data, (*SERVE, *options), port=port, settings=wrong) as service:
+    with Process(data, options=options, port=port, settings=wrong) as service:
         service.await_ready()
         assert service.post("/a/metrics", {"metric_name": "m", "value": 1}).status_code == 200
         assert (data / "store").is_dir()

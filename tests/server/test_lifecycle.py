@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import signal
 import sys
@@ -13,6 +14,8 @@ from typing import Final
 import httpx
 import pytest
 
+import app
+from settings import InvalidSettingError
 from store.query.sql import Statement
 from tests.harness.process import INTERRUPTIBLE, ROOT, SERVE, Process, free_port, is_free
 from tests.harness.stores import open_store, stored_keys
@@ -40,7 +43,7 @@ def test_second_process_on_the_folder_is_refused(tmp_path: Path, command: str) -
     with Process(data) as owner:
         owner.await_ready()
         port = free_port()
-        arguments = SERVE if command == "app.py" else (*UVICORN, str(port))
+        arguments = () if command == "app.py" else (*UVICORN, str(port))
         settings = {"ANALYTICS_DATA": str(data)}
         with Process(tmp_path / "other", arguments, port=port, settings=settings) as second:
             assert second.wait() == 3
@@ -79,20 +82,33 @@ async def test_newer_store_is_refused_in_one_line(tmp_path: Path) -> None:
         assert reason.startswith("The store was written by a newer version of this service: it has")
 
 
-@pytest.mark.parametrize("source", ["--workers 2", "--workers=2", "WEB_CONCURRENCY=2"])
-def test_several_workers_are_refused(tmp_path: Path, source: str) -> None:
+def test_several_workers_are_refused(tmp_path: Path) -> None:
     """Two workers end with the reason, and their supervisor ends instead of restarting them."""
     port = free_port()
-    environment = {"WEB_CONCURRENCY": "2"} if source.startswith("WEB") else {}
-    options = () if environment else source.split(" ")
-    with Process(
-        tmp_path / "d", (*UVICORN, str(port), *options), port=port, settings=environment
-    ) as workers:
+    command = (*UVICORN, str(port), "--workers", "2")
+    with Process(tmp_path / "d", command, port=port) as workers:
         workers.wait()
         assert set(workers.output_lines()) >= {f"ERROR:    {ONE_PROCESS}"}
         assert "Traceback" not in workers.output()
         workers.await_group_end()
     assert is_free(port)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["uvicorn", "--workers", "2"], {}),
+        (["uvicorn", "--workers=2"], {}),
+        (["uvicorn"], {"WEB_CONCURRENCY": "2"}),
+    ],
+)
+def test_each_way_to_ask_for_workers_is_refused(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    """Uvicorn takes the number of workers in two spellings and from a variable."""
+    with pytest.raises(InvalidSettingError, match=re.escape(ONE_PROCESS)):
+        app._refuse_workers(arguments, environment)
+    app._refuse_workers(["uvicorn", "--workers", "1"], {"WEB_CONCURRENCY": "1"})
 
 
 @pytest.mark.parametrize(
@@ -107,16 +123,21 @@ def test_several_workers_are_refused(tmp_path: Path, source: str) -> None:
 def test_invalid_setting_is_refused_in_one_line(
     tmp_path: Path, setting: str, value: str, message: str
 ) -> None:
-    """The message names the variable and its values, also under uvicorn's own command."""
+    """The message names the variable and its values."""
     with Process(tmp_path / "data", settings={setting: value}) as service:
         assert service.wait() == 2
         (line,) = service.log_records()
         assert line["level"] == "critical"
         assert line["message"].startswith(message)
+
+
+def test_invalid_setting_is_refused_under_uvicorn(tmp_path: Path) -> None:
+    """The command of uvicorn ends with the message as the last line."""
     command = (*UVICORN, str(free_port()))
-    with Process(tmp_path / "uvicorn", command, settings={setting: value}) as service:
+    with Process(tmp_path / "uvicorn", command, settings={"ANALYTICS_ENV": "x"}) as service:
         assert service.wait() == 1
-        assert service.output_lines()[-1].startswith(f"settings.InvalidSettingError: {message}")
+        message = "settings.InvalidSettingError: ANALYTICS_ENV must be development or production"
+        assert service.output_lines()[-1].startswith(message)
 
 
 def test_port_in_use_is_reported(tmp_path: Path) -> None:
