@@ -92,8 +92,13 @@ def _property_column(slots: Slots, path: str) -> GroupColumn:
         sql = property_items(slots, array)
         return GroupColumn(path, sql, is_json=True, kind="property", is_array=True)
     keys = keys_of(path, field)
-    wide, narrow = (property_group(slots, keys, wide=wide) for wide in (True, False))
-    return GroupColumn(path, wide, is_json=True, kind="property", narrow=narrow)
+    return GroupColumn(
+        path,
+        property_group(slots, keys),
+        is_json=True,
+        kind="property",
+        short_sql=property_group(slots, keys, long_numbers=False),
+    )
 
 
 def _band_column(slots: Slots, bands: NumberBucketInput) -> GroupColumn:

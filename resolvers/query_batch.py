@@ -219,9 +219,11 @@ class QueryBatch:
             answer, run = await self._run_statement(batch_statement, "TSVRaw")
             rows = series_rows(answer, {branch.number: branch for branch, _ in batch_branches})
         except (AnalyticsError, EngineError, OutsideWindowError) as error:
-            if _needs_wide(error):
+            if _has_long_number(error):
                 queries = [query for _, queries in batch_branches for query in queries]
-                return await self._run_branches(batch, branches(queries, self.slots, wide=True))
+                return await self._run_branches(
+                    batch, branches(queries, self.slots, long_numbers=True)
+                )
             if len(batch_branches) > 1:
                 return False
             _fail(waiting_queries, error)
@@ -278,8 +280,8 @@ def _rows_of_metric(rows: Iterable[SeriesRow], metric: str) -> list[SeriesRow]:
     return [row for row in rows if row.metric == metric]
 
 
-def _needs_wide(error: Exception) -> bool:
-    """Say whether a statement failed because its numbers need the wide way to sum."""
+def _has_long_number(error: Exception) -> bool:
+    """Say whether a statement failed because its numbers need the recipes of `long_numbers`."""
     if isinstance(error, EngineError):
         return error.code == THROW_IF_CODE
     return isinstance(error, OutsideWindowError)

@@ -72,7 +72,7 @@ class SeriesQueries:
             arguments.other_group,
             arguments.offset,
             arguments.search,
-            overall=self.includes_overall and not self.needs_ranking_first,
+            overall_series=self.includes_overall and not self.needs_ranking_first,
         )
         query = self._query(bucketed_range, ranking=ranking)
         return replace(query, totals=frozenset({COUNT})) if self.needs_ranking_first else query

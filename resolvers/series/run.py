@@ -146,7 +146,7 @@ class _Execution:
 
     async def look_back(self, ranked_groups: RankedGroups | None) -> None:
         """Find the values that PREVIOUS carries into first buckets, of groups and overall."""
-        groups = replace(ranked_groups, overall=False) if ranked_groups else None
+        groups = replace(ranked_groups, overall_series=False) if ranked_groups else None
         lookbacks = [self._lookback(self.selection, groups, 1)]
         if groups and self.selection.overall:
             lookbacks.append(self._lookback(self.selection.overall, None, OVERALL_SERIES))

@@ -206,14 +206,14 @@ def as_number(json: str) -> str:
 
 
 def property_double(
-    slots: Slots, keys: Sequence[str], cast: bool = False, *, wide: bool = True
+    slots: Slots, keys: Sequence[str], cast: bool = False, *, long_numbers: bool = True
 ) -> str:
     """Return the number at a path as a finite double: Nullable(Float64).
 
-    Unless `wide`, the statement throws at a value that may be an integer beyond 64 bits.
+    Without `long_numbers` the statement throws at a value that may be an integer beyond 64 bits.
     """
     number = property_any_number(slots, keys, cast)
-    if not wide and not cast:
+    if not long_numbers and not cast:
         raw = _raw(slots, keys)
         is_large = f"{_MAY_BE_NUMBER.format(raw=raw)} AND throwIf({_IS_DIGITS.format(raw=raw)})"
         number = f"if({is_large}, NULL, toFloat64OrNull({raw}))"
@@ -232,15 +232,15 @@ def property_is_set(slots: Slots, keys: Sequence[str]) -> str:
 
 
 def property_group(
-    slots: Slots, keys: Sequence[str], column: str = "properties", *, wide: bool = True
+    slots: Slots, keys: Sequence[str], column: str = "properties", *, long_numbers: bool = True
 ) -> str:
     """Return a String that is equal for equal values: canonical JSON, '' for null or no value.
 
     667, 667.0 and 6.67e2 are equal. Objects are equal only with their keys in the same order.
-    Unless `wide`, the statement throws at a value that may have a number with many digits.
+    Without `long_numbers` the statement throws at a value that may have a number with many digits.
     """
     path = _bind_keys(slots, keys)
-    if not wide:
+    if not long_numbers:
         return narrow_canonical(_raw(slots, keys, column))
     return canonical(_raw(slots, keys, column), column, path)
 

@@ -104,7 +104,7 @@ RECIPES: Final = {
 }
 """The recipe of each aggregate; sums throw at numbers outside the window of `exact_sums`."""
 
-WIDE: Final = {
+LONG_NUMBER_RECIPES: Final = {
     AggregateKind.SUM: _WIDE_SUM,
     AggregateKind.AVG: Recipe((*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG),
     AggregateKind.INCREASE: _WIDE_SUM,
@@ -137,11 +137,11 @@ FIRST_PARAMETERS: Final[Mapping[str, tuple[float, ...]]] = {
 """The functions that take the levels of quantiles, with the parameters before the levels."""
 
 
-def recipe_of(aggregate: Aggregate, *, wide: bool) -> Recipe:
-    """Return the recipe of an aggregate; for `wide` see `plan`."""
+def recipe_of(aggregate: Aggregate, *, long_numbers: bool) -> Recipe:
+    """Return the recipe of an aggregate; for `long_numbers` see `plan`."""
     if aggregate.exact:
         return EXACT[aggregate.kind]
-    return (wide and WIDE.get(aggregate.kind)) or RECIPES[aggregate.kind]
+    return (long_numbers and LONG_NUMBER_RECIPES.get(aggregate.kind)) or RECIPES[aggregate.kind]
 
 
 def in_engine(aggregate: Aggregate) -> Aggregate:

@@ -58,7 +58,7 @@ class BranchDraft(NamedTuple):
         if (
             self.shape.ranking
             or self.column_aggregates
-            or (ranked_groups and ranked_groups.overall)
+            or (ranked_groups and ranked_groups.overall_series)
         ):
             return self.plan.results_over_merged_states(self.total_aggregates)
         return self.plan.results_over_rows(self.total_aggregates)
@@ -70,13 +70,17 @@ def select_row(number: int, *values: str) -> str:
     return f"SELECT formatRowNoNewline('JSONCompactEachRow', {row}) AS line"
 
 
-def property_expressions(slots: Slots, *, wide: bool) -> PropertyOf:
-    """Return a function from paths to expressions of properties; for `wide` see `QueryShape`."""
+def property_expressions(slots: Slots, *, long_numbers: bool) -> PropertyOf:
+    """Return a function from paths to expressions of properties.
+
+    `long_numbers` as in `QueryShape`.
+    """
 
     def property_of(path: str, *, cast: bool) -> Property:
         keys = keys_of(path, "property")
         return Property(
-            property_double(slots, keys, cast, wide=wide), property_group(slots, keys, wide=wide)
+            property_double(slots, keys, cast, long_numbers=long_numbers),
+            property_group(slots, keys, long_numbers=long_numbers),
         )
 
     return property_of

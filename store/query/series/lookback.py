@@ -80,7 +80,12 @@ def _draft(
     return BranchDraft(
         number=0,
         shape=shape,
-        plan=plan(aggregates, property_expressions(slots, wide=True), in_sql=aggregates, wide=True),
+        plan=plan(
+            aggregates,
+            property_expressions(slots, long_numbers=True),
+            in_sql=aggregates,
+            long_numbers=True,
+        ),
         total_aggregates=tuple(
             sorted({in_engine(aggregate) for aggregate in aggregates}, key=repr)
         ),

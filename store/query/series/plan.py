@@ -75,7 +75,7 @@ class Result(NamedTuple):
 
         Other totals become doubles, because the engine writes 1e19 as the integer 10…0.
 
-        Raises `OutsideWindowError` if the numbers need the `WIDE` recipe.
+        Raises `OutsideWindowError` if the numbers need the `LONG_NUMBER_RECIPES` recipe.
         """
         values = [row[index] for index in self.expression_indexes]
         if self.compute:
@@ -171,13 +171,13 @@ def plan(
     property_of: PropertyOf,
     *,
     in_sql: Iterable[Aggregate],
-    wide: bool = False,
+    long_numbers: bool = False,
 ) -> Plan:
     """Plan the states and values of aggregates.
 
-    The aggregates in `in_sql` get their values in SQL, for example to rank groups. With `wide` sums
-    hold numbers of any size; without it a sum throws at a very large or very small number. A rate
-    is planned as its increase, which the caller divides by the time.
+    The aggregates in `in_sql` get their values in SQL, for example to rank groups. With
+    `long_numbers` sums hold numbers of any size; without it a sum throws at a very large or very
+    small number. A rate is planned as its increase, which the caller divides by the time.
     """
     engine_aggregates = sorted({in_engine(aggregate) for aggregate in aggregates}, key=repr)
     sql_aggregates = frozenset(map(in_engine, in_sql))
@@ -192,7 +192,7 @@ def plan(
         ordinal = number_ordinals.setdefault(number, len(number_ordinals))
         names = _placeholders(number, group, ordinal)
         recipe_levels = levels.get(_quantile_input(aggregate), [])
-        recipe = recipe_of(aggregate, wide=wide)
+        recipe = recipe_of(aggregate, long_numbers=long_numbers)
         functions = recipe.functions
         if recipe.compute and aggregate not in sql_aggregates:
             functions = functions[: recipe.computed_from]

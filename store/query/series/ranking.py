@@ -36,7 +36,7 @@ def ranked_groups_sql(draft: BranchDraft) -> str:
     assert ranking  # noqa: S101 - the caller checks it
     page = _Page.from_ranking(ranking, draft.shape.group_columns, draft.slots)
     series, page_condition = f"if({page.is_on_page}, {page.page_index}, {OTHER_SERIES})", ""
-    if ranking.overall:
+    if ranking.overall_series:
         series = numbers_with_overall(
             page.is_on_page, page.page_index, other_group=ranking.counts_all
         )
@@ -107,7 +107,10 @@ def _inputs_sql(
     first_input = inputs[input_indexes[0]]
     aggregates = {in_engine(inputs[n].value) for n in input_indexes}
     aggregate_plan = plan(
-        aggregates, property_expressions(slots, wide=shape.wide), in_sql=aggregates, wide=shape.wide
+        aggregates,
+        property_expressions(slots, long_numbers=shape.long_numbers),
+        in_sql=aggregates,
+        long_numbers=shape.long_numbers,
     )
     cells = []
     for n in columns:

@@ -13,7 +13,7 @@ _HEAD: Final = msgspec.json.Decoder(list[Any])
 def series_rows(answer: bytes, branches: Mapping[int, Branch]) -> dict[int, list[SeriesRow]]:
     """Parse an answer: the rows of each branch, by the number of the branch.
 
-    Raises `OutsideWindowError` if the branches must be `wide`.
+    Raises `OutsideWindowError` if the branches need `long_numbers`.
     """
     rows_by_branch: dict[int, list[SeriesRow]] = {number: [] for number in branches}
     for row in filter(None, answer.split(b"\n")):

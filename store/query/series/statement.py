@@ -32,12 +32,12 @@ _KEY_SEPARATOR: Final = ", '\\n', "
 
 
 def branches(
-    queries: Iterable[SeriesQuery], slots: Slots, *, wide: bool = False
+    queries: Iterable[SeriesQuery], slots: Slots, *, long_numbers: bool = False
 ) -> list[tuple[Branch, list[SeriesQuery]]]:
     """Fuse queries into branches, each with its queries.
 
-    Queries of the same rows share a branch, and so do metrics with the same aggregates. For `wide`
-    see `QueryShape`.
+    Queries of the same rows share a branch, and so do metrics with the same aggregates.
+    `long_numbers` as in `QueryShape`.
     """
     queries_by_rows: dict[tuple[QueryShape, str], list[SeriesQuery]] = {}
     for query in queries:
@@ -52,8 +52,10 @@ def branches(
         metrics = frozenset(query.metric for query in branch_queries)
         branch_shape = replace(
             shape,
-            wide=wide,
-            group_columns=tuple(key.for_width(wide=wide) for key in shape.group_columns),
+            long_numbers=long_numbers,
+            group_columns=tuple(
+                key.for_numbers(long_numbers=long_numbers) for key in shape.group_columns
+            ),
         )
         branch = _branch(number, branch_shape, metrics, totals, columns, slots=slots)
         result.append((branch, branch_queries))
@@ -89,9 +91,9 @@ def _branch(
         shape=shape,
         plan=plan(
             aggregates,
-            property_expressions(slots, wide=shape.wide),
+            property_expressions(slots, long_numbers=shape.long_numbers),
             in_sql=_aggregates_in_sql(shape, columns),
-            wide=shape.wide,
+            long_numbers=shape.long_numbers,
         ),
         total_aggregates=tuple(sorted({in_engine(aggregate) for aggregate in totals}, key=repr)),
         column_aggregates=tuple(sorted({in_engine(aggregate) for aggregate in columns}, key=repr)),
@@ -135,7 +137,7 @@ def series_number(draft: BranchDraft) -> tuple[str, str]:
     arrays = [key for key in draft.shape.group_columns if key.is_array]
     if arrays:
         return _distinct_series(number, arrays, other_group=ranked_groups.other_group), ""
-    all_rows = ranked_groups.other_group or ranked_groups.overall
+    all_rows = ranked_groups.other_group or ranked_groups.overall_series
     return number, "" if all_rows else f"\n  AND {number} != {OTHER_SERIES}"
 
 
@@ -185,7 +187,7 @@ def totals_sql(draft: BranchDraft) -> str:
     """Select series without columns: each aggregate over all rows of a series."""
     series, series_condition = series_number(draft)
     ranked_groups = draft.shape.ranked_groups
-    if ranked_groups and ranked_groups.overall:
+    if ranked_groups and ranked_groups.overall_series:
         numbers = numbers_with_overall(
             f"series != {OTHER_SERIES}", "series", other_group=ranked_groups.other_group
         )
@@ -233,7 +235,7 @@ def _bucket_states_sql(draft: BranchDraft) -> str:
     bucket = bucket_number(draft.shape.buckets, draft.slots.bind)
     series, series_condition = series_number(draft)
     ranked_groups = draft.shape.ranked_groups
-    has_overall = ranked_groups is not None and ranked_groups.overall
+    has_overall = ranked_groups is not None and ranked_groups.overall_series
     number = "number" if has_overall else "series"
     cells = f"""\
         SELECT {draft.metric_sql} AS part, {series} AS {number}, {bucket} AS bucket,

@@ -34,7 +34,7 @@ class GroupColumn(NamedTuple):
 
     `kind` is `tag`, `field`, `property` or `band`. A band has `labels`, which `bounds` separate.
     With `is_array` the expression is an array of texts, and a row is in the group of each item.
-    `narrow` is another expression for shapes that are not `wide`, or empty.
+    `short_sql` is the expression for shapes without `long_numbers`; empty if it is the same.
     """
 
     name: str
@@ -45,11 +45,11 @@ class GroupColumn(NamedTuple):
     labels: tuple[str, ...] = ()
     cast: bool = False
     is_array: bool = False
-    narrow: str = ""
+    short_sql: str = ""
 
-    def for_width(self, *, wide: bool) -> "GroupColumn":
-        """Return the key with the expression for a shape that is `wide` or narrow."""
-        return self if wide or not self.narrow else self._replace(sql=self.narrow)
+    def for_numbers(self, *, long_numbers: bool) -> "GroupColumn":
+        """Return the key with the expression for a shape with or without `long_numbers`."""
+        return self if long_numbers or not self.short_sql else self._replace(sql=self.short_sql)
 
     @property
     def items(self) -> str:
@@ -67,7 +67,7 @@ class Ranking:
     """The groups that become series: `limit` groups after the first `offset`, by an order.
 
     With `search` only groups whose label contains this text, ignoring case. With `other_group` all
-    other groups form one series, with `overall` all groups together.
+    other groups form one series, with `overall_series` all groups together.
     """
 
     order: SeriesOrder
@@ -75,7 +75,7 @@ class Ranking:
     other_group: bool
     offset: int = 0
     search: str = ""
-    overall: bool = False
+    overall_series: bool = False
 
     @property
     def counts_all(self) -> bool:
@@ -110,12 +110,12 @@ class FormulaGroups:
 class RankedGroups:
     """Groups with the series numbers 1, 2, … in their order: each as metric and keys.
 
-    `other_group` and `overall` as in `Ranking`.
+    `other_group` and `overall_series` as in `Ranking`.
     """
 
     groups: tuple[tuple[str, ...], ...]
     other_group: bool
-    overall: bool = False
+    overall_series: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class QueryShape:
 
     `condition` uses the slots of the statement. With `by_name` the answer has rows for each metric,
     else for all rows together. `names_sql` selects the names of metrics that are not known yet.
-    The inputs of `formula_groups` have their own conditions. Unless `wide`, the statement throws at
-    a number with many digits, and at a number outside the window of `exact_sums`.
+    The inputs of `formula_groups` have their own conditions. Without `long_numbers` the statement
+    throws at a number with many digits, and at a number outside the window of `exact_sums`.
     """
 
     table: str
@@ -138,7 +138,7 @@ class QueryShape:
     ranked_groups: RankedGroups | None = None
     names_sql: str = ""
     formula_groups: FormulaGroups | None = None
-    wide: bool = False
+    long_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
