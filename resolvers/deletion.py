@@ -2,7 +2,7 @@
 
 from resolvers.context import Context
 from schema.errors import AnalyticsError
-from store.query import queries
+from store.query import statements
 from store.query.filters.row_set import RowSet
 
 
@@ -15,7 +15,7 @@ def check_allowed(ctx: Context) -> None:
 async def delete(ctx: Context, rows: RowSet) -> int:
     """Delete rows; return their number. Raises FORBIDDEN in production."""
     check_allowed(ctx)
-    (deletable,) = await ctx.batch.select(queries.deletable(rows), queries.DeletableRow)
+    (deletable,) = await ctx.batch.select(statements.deletable(rows), statements.DeletableRow)
     if deletable.rows:
-        await ctx.store.delete(queries.delete(rows, deletable.newest))
+        await ctx.store.delete(statements.delete(rows, deletable.newest))
     return deletable.rows

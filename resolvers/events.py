@@ -19,11 +19,11 @@ from schema.recording import DeleteEventsInput, DeletePayload
 from schema.scalars import Instant, Json, Long
 from schema.selection import SelectedField
 from store.journal.row_ids import Position, position_of, row_id
-from store.query import queries
+from store.query import statements
 from store.query.fields.event_properties import property_reader
 from store.query.filters.emptiness import check_selective
 from store.query.pages import EVENT_ORDER, SortKey, events_page
-from store.query.queries import EVENT
+from store.query.statements import EVENT
 
 PREFIX: Final = "event_"
 
@@ -40,7 +40,7 @@ async def page(
     paging: Paging = _FIRST,
 ) -> Page[Event]:
     """List events that pass a filter, newest first."""
-    rows = queries.event_rows(ctx.project, where, time_range)
+    rows = statements.event_rows(ctx.project, where, time_range)
     list_query = ListQuery("e", rows, EVENT_ORDER)
     list_slice = pages.parse_slice(list_query, paging)
     cells = await ctx.batch.cells(events_page(rows, list_slice))
@@ -52,15 +52,15 @@ async def find(ctx: Context, event_id: str) -> Event | None:
     position = position_of(event_id.removeprefix(PREFIX))
     if not position or not event_id.startswith(PREFIX):
         return None
-    rows = queries.event_rows(ctx.project, EventFilter())
-    cells = await ctx.batch.cells(queries.row_at(rows, *position))
+    rows = statements.event_rows(ctx.project, EventFilter())
+    cells = await ctx.batch.cells(statements.row_at(rows, *position))
     return _event(cells[0]) if cells else None
 
 
 async def total(ctx: Context, where: EventFilter) -> int:
     """Count all events that pass a filter."""
-    rows = queries.event_rows(ctx.project, where)
-    (row,) = await ctx.batch.select(queries.count(rows), queries.CountRow)
+    rows = statements.event_rows(ctx.project, where)
+    (row,) = await ctx.batch.select(statements.count(rows), statements.CountRow)
     return row.rows
 
 
@@ -74,7 +74,7 @@ async def delete(ctx: Context, selection: DeleteEventsInput) -> DeletePayload:
         raise bad_input("all", "must not be given together with `where`")
     if selection.where is None and not selection.all:
         raise bad_input("where", "is needed; to delete every event, say `all: true`")
-    rows = queries.event_rows(ctx.project, selection.where or EventFilter())
+    rows = statements.event_rows(ctx.project, selection.where or EventFilter())
     if selection.where is not None:
         check_selective(selection.where, "where")
     return DeletePayload(matched_rows=Long(await deletion.delete(ctx, rows)))

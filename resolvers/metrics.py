@@ -23,7 +23,7 @@ from schema.scalars import Instant, Json, Long
 from schema.series.aggregates import COUNT
 from schema.series.bucket_times import instants
 from schema.series.metric_series import MetricResult
-from store.query import queries
+from store.query import statements
 from store.query.catalogue import SummaryRow
 from store.query.fields.json_fields import tag_raw
 from store.query.filters.conditions import metric_condition
@@ -37,7 +37,7 @@ from store.timestamps import MAX_TIME
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
     rows = RowSet(METRICS.name, ctx.project)
-    name_rows = await ctx.batch.select(queries.names(rows), queries.NameRow)
+    name_rows = await ctx.batch.select(statements.names(rows), statements.NameRow)
     return [row.name for row in name_rows]
 
 
@@ -137,7 +137,7 @@ async def samples(
     paging: Paging,
 ) -> Page[Sample]:
     """List the points of one metric in a time range, newest first."""
-    rows = queries.metric_rows(ctx.project, name, time_range)
+    rows = statements.metric_rows(ctx.project, name, time_range)
     if where:
         rows.conditions.append(metric_condition(where, rows))
     list_query = ListQuery("s", rows, SAMPLE_ORDER)
@@ -172,7 +172,7 @@ _SAMPLE_PRESENTER: Final = Presenter(_sample, _sort_key, _sample_columns)
 
 async def delete(ctx: Context, name: str) -> DeletePayload:
     """Delete all points of a metric; raises NOT_FOUND if there are none."""
-    deleted_rows = await deletion.delete(ctx, queries.metric_rows(ctx.project, name))
+    deleted_rows = await deletion.delete(ctx, statements.metric_rows(ctx.project, name))
     if deleted_rows == 0:
         raise unknown_metric(name)
     return DeletePayload(matched_rows=Long(deleted_rows))

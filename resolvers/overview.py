@@ -7,7 +7,7 @@ from resolvers.context import Context
 from schema.health import Health, HealthStatus
 from schema.overview import Overview
 from schema.scalars import Json, Long
-from store.query import queries
+from store.query import statements
 from store.query.filters.row_set import RowSet
 from store.query.tables import EVENTS, METRICS
 
@@ -18,7 +18,7 @@ async def overview(ctx: Context) -> Overview:
     """Return the names of metrics and events, and the numbers of their rows."""
     metrics, events = await asyncio.gather(
         *(
-            ctx.batch.select(queries.names(RowSet(table, ctx.project)), queries.NameRow)
+            ctx.batch.select(statements.names(RowSet(table, ctx.project)), statements.NameRow)
             for table in (METRICS.name, EVENTS.name)
         )
     )

@@ -12,7 +12,7 @@ from resolvers.context import Context
 from schema.encoding import Columns
 from schema.errors import bad_input
 from schema.paging import Paging
-from store.query import pages, queries
+from store.query import pages, statements
 from store.query.filters.row_set import RowSet
 from store.query.pages import ListOrder, Slice, SortKey
 from store.query.sql import Statement
@@ -32,7 +32,7 @@ class ListQuery:
     letter: str
     rows: RowSet
     order: ListOrder
-    count: Callable[[RowSet], Statement] = queries.count
+    count: Callable[[RowSet], Statement] = statements.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ class Page(Generic[T]):
         if key is None:
             return False
         statement = pages.exists_past(self.list_query.rows, self.list_query.order, side, key)
-        return bool(await self.ctx.batch.select(statement, queries.CountRow))
+        return bool(await self.ctx.batch.select(statement, statements.CountRow))
 
     async def total(self) -> int:
         """Count the whole list."""
         statement = self.list_query.count(self.list_query.rows)
-        (row,) = await self.ctx.batch.select(statement, queries.CountRow)
+        (row,) = await self.ctx.batch.select(statement, statements.CountRow)
         return row.rows
 
     def with_entries(self, entries: list[U]) -> "Page[U]":

@@ -18,7 +18,7 @@ from store.engine import Answer, EngineError
 from store.query.series.aggregates import THROW_IF_CODE
 from store.query.series.exact_sums import OutsideWindowError
 from store.query.series.rows import series_rows
-from store.query.series.statement import branches, statement
+from store.query.series.statement import branches, series_statement
 from store.query.series.types import Branch, QueryShape, SeriesQuery, SeriesRow
 from store.query.sql import Slots, Statement
 from store.query.tables import METRICS
@@ -124,7 +124,7 @@ class QueryBatch:
         """
         page_queries = [query.restricted_to(page) for query in queries]
         page_branches = branches(page_queries, self.slots)
-        with_page = statement(
+        with_page = series_statement(
             [branch for branch, _ in page_branches], [*page.reads, METRICS.name], self.slots, page
         )
         try:
@@ -239,7 +239,9 @@ class QueryBatch:
         """Return one statement of some branches, which waits for rows of its metrics only."""
         queries = [query for _, queries in batch_branches for query in queries]
         tables = [query.shape.table for query in queries]
-        batch_statement = statement([branch for branch, _ in batch_branches], tables, self.slots)
+        batch_statement = series_statement(
+            [branch for branch, _ in batch_branches], tables, self.slots
+        )
         metrics = frozenset().union(*(query.names for query in queries))
         return replace(batch_statement, names_by_table={METRICS.name: metrics})
 

@@ -27,7 +27,7 @@ from schema.filters import (
 from schema.ranges import TimeRange
 from schema.series.aggregates import Aggregate, AggregateKind
 from schema.series.results import Caveat
-from store.query import catalogue, evidence, queries
+from store.query import catalogue, evidence, statements
 from store.query.catalogue import DescriptionRow
 from store.query.evidence import CountRow, IndexRow, NameRow
 from store.query.facets import KeyRow
@@ -89,7 +89,7 @@ async def metric_warnings(
 ) -> list[Caveat]:
     """Return the warnings about a query of one metric, for its kinds of aggregates."""
     uses = [*_key_uses(where, "where", _ANY_NAME), *_group_uses(group_columns, _ANY_NAME)]
-    rows = queries.metric_rows(ctx.project, name)
+    rows = statements.metric_rows(ctx.project, name)
     sentence = f"No point of {_quote(name)} ever had the tag"
     try:
         key_warnings = await _unknown_keys(ctx, rows, uses, sentence)
@@ -113,7 +113,7 @@ async def event_warnings(
         for aggregate, field in aggregate_fields[::-1]  # of equal paths, the first field stays
         if aggregate.kind in _LEVEL_KINDS
     }
-    rows = queries.event_rows(ctx.project, where, time_range)
+    rows = statements.event_rows(ctx.project, where, time_range)
     try:
         return [
             *await _unknown_events(ctx, list(_event_uses(where, "where"))),

@@ -34,7 +34,7 @@ from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
 from store.patterns import check_patterns
-from store.query import queries
+from store.query import statements
 from store.query.sql import Statement
 from store.timestamps import Unit
 
@@ -126,8 +126,8 @@ class Store:
         """Find the newest time of arrival among the rows of an earlier process."""
         first_batch, end_batch = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
         for table in TABLES:
-            statement = queries.newest_time(table, PROJECT, first_batch, end_batch)
-            (newest,) = await self.engine.select(statement, queries.NewestTimeRow)
+            statement = statements.newest_time(table, PROJECT, first_batch, end_batch)
+            (newest,) = await self.engine.select(statement, statements.NewestTimeRow)
             self.arrivals.add(newest.time_ms or 0)
         for journal in self._journals.values():
             for segment in journal.sealed_segments:

@@ -21,7 +21,7 @@ from schema.series.aggregates import COUNTS, Aggregate, AggregateKind
 from store.query.series.aggregates import in_engine
 from store.query.series.lookback import NewestRow, Window, newest_rows, window_totals
 from store.query.series.rows import series_rows
-from store.query.series.statement import statement
+from store.query.series.statement import series_statement
 from store.query.series.types import OTHER_SERIES, QueryShape, RankedGroups, SeriesRow
 from store.query.tables import METRICS
 from store.query.time.buckets import Buckets, bucket_pair
@@ -175,7 +175,7 @@ class _EarlierRows:
     ) -> list[SeriesRow]:
         """Return a row for each series, with the totals over the window of the series."""
         branch = window_totals(windows, self._shape, self._metric, aggregates, self._slots)
-        totals = statement([branch], [self._shape.table], self._slots)
+        totals = series_statement([branch], [self._shape.table], self._slots)
         line_rows = await self._select(totals, _LineRow)
         answer = "\n".join(row.line for row in line_rows).encode()
         return series_rows(answer, {branch.number: branch})[branch.number]

@@ -8,7 +8,7 @@ from resolvers.series.request import SeriesArguments, SeriesSource
 from resolvers.series.values import BucketedRange
 from schema.ranges import TimeRangePreset
 from schema.scalars import Instant
-from store.query import queries
+from store.query import statements
 from store.query.time.buckets import buckets, previous_buckets
 from store.query.time.ranges import ALL_TIME, Extent
 
@@ -59,11 +59,11 @@ async def _extent(
     if not has_all_time(arguments):
         return ALL_TIME
     row_sources = [
-        queries.ExtentSource(source.table, source.condition(None), source.metric)
+        statements.ExtentSource(source.table, source.condition(None), source.metric)
         for source in sources
     ]
-    statement = queries.extent(row_sources, ctx.batch.slots)
-    (row,) = await ctx.batch.select(statement, queries.ExtentRow)
+    statement = statements.extent(row_sources, ctx.batch.slots)
+    (row,) = await ctx.batch.select(statement, statements.ExtentRow)
     if row.oldest is None or row.newest is None:
         return None
     return Extent(Instant(row.oldest), Instant(row.newest))

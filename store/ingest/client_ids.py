@@ -20,7 +20,7 @@ from store.ingest.streams import PROJECT
 from store.journal.journal import Journal
 from store.journal.row_counts import PendingRows
 from store.journal.row_ids import BatchNumbers, Position, first_batch_at
-from store.query import queries
+from store.query import statements
 
 _LOG: Final = logging.getLogger("analytics.ids")
 
@@ -34,7 +34,7 @@ _MAX_GAP_MS: Final = 35 * 24 * MS_PER_HOUR
 _MAX_SEGMENT_MS: Final = 24 * MS_PER_HOUR
 """Maximum time for which a segment takes rows while the engine can't load any."""
 
-_OWN_IDS: Final = msgspec.json.Decoder(queries.ClientIdRow)
+_OWN_IDS: Final = msgspec.json.Decoder(statements.ClientIdRow)
 
 
 @dataclass(slots=True)
@@ -198,9 +198,9 @@ class ClientIds:
         first_batch = self._first_batch()
         for start in range(0, len(sorted_ids), _MAX_IDS_PER_QUERY):
             chunk = sorted_ids[start : start + _MAX_IDS_PER_QUERY]
-            statement = queries.by_client_id(self._table, PROJECT, chunk, first_batch)
+            statement = statements.by_client_id(self._table, PROJECT, chunk, first_batch)
             try:
-                rows = await self._engine.select(statement, queries.IdRow)
+                rows = await self._engine.select(statement, statements.IdRow)
             except (AnalyticsError, EngineError) as error:
                 message = f"Ids of {self._table} can't be looked up now."
                 raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
@@ -220,8 +220,8 @@ class ClientIds:
         Seven days touch at most 169 hours of the clock, and one more for each jump. So the last 192
         hours with rows are enough, whatever the gaps between them.
         """
-        statement = queries.hours(self._table, PROJECT, self._stored_since, _HOURS)
-        hours = await self._engine.select(statement, queries.HourRow)
+        statement = statements.hours(self._table, PROJECT, self._stored_since, _HOURS)
+        hours = await self._engine.select(statement, statements.HourRow)
         if len(hours) == _HOURS:
             self._stored_since = first_batch_at(hours[-1].hour * MS_PER_HOUR)
 
@@ -231,7 +231,7 @@ class ClientIds:
             try:
                 await self._all_loaded()
                 await self._find_first_batch()
-                statement = queries.client_ids(self._table, PROJECT, self._stored_since)
+                statement = statements.client_ids(self._table, PROJECT, self._stored_since)
                 async for lines in self._engine.pieces(statement):
                     if lines:
                         self._recent.add(_hash_stored_ids(lines), self._now_ms())

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from store.query import queries
+from store.query import statements
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 from store.query.tables import EVENTS, METRICS, Table
@@ -83,7 +83,7 @@ class SampleRow(msgspec.Struct, rename={"time_ms": "at"}):
 def events_page(events: RowSet, list_slice: Slice) -> Statement:
     """List a slice of events as cells of `EVENT_CELLS`; up to `count` + 1 rows."""
     rows, end_clauses = _slice_clauses(events, EVENT_ORDER, list_slice)
-    return queries.events(rows, end_clauses)
+    return statements.events(rows, end_clauses)
 
 
 def samples_page(points: RowSet, list_slice: Slice) -> Statement:

@@ -9,7 +9,7 @@ import pytest
 from schema.filters import EventFilter, MetricFilter, StringFilter
 from schema.ranges import TimeRange
 from schema.scalars import Instant
-from store.query import queries
+from store.query import statements
 from store.query.fields.json_fields import (
     keys_of,
     property_boolean,
@@ -185,7 +185,7 @@ class ExplainRow(msgspec.Struct):
 
 async def granules(service: Service, rows: RowSet) -> tuple[int, int]:
     """Return the number of granules that a count reads, and of all granules."""
-    count_statement = queries.count(rows)
+    count_statement = statements.count(rows)
     statement = Statement(
         f"EXPLAIN indexes = 1 {count_statement.text}", count_statement.params, count_statement.reads
     )
@@ -210,8 +210,8 @@ async def granules(service: Service, rows: RowSet) -> tuple[int, int]:
 )
 async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None:
     """A test of name, user or session reads at most a third of the table."""
-    count_statement = queries.count(RowSet("events", "default"))
-    (count_row,) = await service.context.store.select(count_statement, queries.CountRow)
+    count_statement = statements.count(RowSet("events", "default"))
+    (count_row,) = await service.context.store.select(count_statement, statements.CountRow)
     if count_row.rows < 100_000:
         await service.context.store.engine.write(
             Statement(
@@ -221,7 +221,7 @@ async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None
                 " FROM numbers(100000)"
             )
         )
-    rows = queries.event_rows("default", make_input(EventFilter, where))
+    rows = statements.event_rows("default", make_input(EventFilter, where))
     read, total = await granules(service, rows)
     assert 0 < read <= total / 3, (read, total)
 
@@ -298,7 +298,7 @@ async def test_groups_of_properties(service: Service) -> None:
     lines.append(b'{"event_name": "g", "properties": {"z": {"p": 1}}}')
     answer = await service.post("/events/batch", b"\n".join(lines))
     assert answer.json()["accepted"] == len(lines)
-    rows = queries.event_rows("default", EventFilter(name=StringFilter(eq="g")))
+    rows = statements.event_rows("default", EventFilter(name=StringFilter(eq="g")))
     key = property_group(rows.slots, ("p",))
     statement = rows.statement(f"SELECT {key} AS key, count() AS rows", "GROUP BY key")
     groups = {row.key: row.rows for row in await service.context.store.select(statement, Group)}
@@ -317,7 +317,7 @@ async def test_raw_tags(service: Service) -> None:
         for neighbour in ("plain", "back\\slash")
     ]
     await record(service, "/metrics", *points)
-    rows = queries.metric_rows("default", "raw")
+    rows = statements.metric_rows("default", "raw")
     raw, text = tag_raw(rows.slots, "k"), tag_text(rows.slots, "k")
     before = f"SELECT {raw} || '|' || toJSONString({text}) AS key, count() AS rows"
     statement = rows.statement(before, "GROUP BY key")
@@ -333,7 +333,7 @@ async def test_booleans_as_values(service: Service) -> None:
     values = [True, False, 1, 0, "true", None, [True]]
     rows = [{"event_name": "b", "properties": {"p": value}} for value in values]
     await record(service, "/events", *rows)
-    events = queries.event_rows("default", EventFilter(name=StringFilter(eq="b")))
+    events = statements.event_rows("default", EventFilter(name=StringFilter(eq="b")))
     key = f"ifNull(toString({property_boolean(events.slots, ('p',))}), 'none')"
     statement = events.statement(f"SELECT {key} AS key, count() AS rows", "GROUP BY key")
     groups = {row.key: row.rows for row in await service.context.store.select(statement, Group)}

@@ -15,7 +15,7 @@ import pytest
 from store.ingest.decoder import read_batch
 from store.ingest.id_hashes import hash_ids
 from store.ingest.streams import METRIC_STREAM, PROJECT
-from store.query import queries
+from store.query import statements
 from store.query.sql import Statement
 from tests.harness.process import Process, is_free
 from tests.harness.run_profile import print_figure, seeded_random, short_or_long
@@ -66,7 +66,7 @@ async def test_sparse_ids_are_all_learned(tmp_path: Path, positions: list[int]) 
             body = b"".join(rows[start : start + 50_000])
             await store.record(METRIC_STREAM, read_batch(METRIC_STREAM.row_type, body, NOON))
         await assert_counters_balance(store)
-        lines = await read_lines(store.engine.pieces(queries.client_ids("metrics", PROJECT, 0)))
+        lines = await read_lines(store.engine.pieces(statements.client_ids("metrics", PROJECT, 0)))
         ids = [msgspec.json.decode(line)["id"] for line in lines]
         assert sorted(ids) == sorted(f"id-{position}" for position in positions)
     async with open_store(data) as store:
@@ -253,7 +253,7 @@ async def assert_stored_once(data: Path, expected: set[str]) -> None:
     """Check the ids of all stored rows in a folder that no service has open."""
     async with open_store(data) as store:
         text = "SELECT client_id AS id FROM metrics"
-        rows = await store.select(Statement(text, reads=("metrics",)), queries.ClientIdRow)
+        rows = await store.select(Statement(text, reads=("metrics",)), statements.ClientIdRow)
         counts = Counter(row.id for row in rows)
         assert counts.keys() == expected
         assert {client_id: times for client_id, times in counts.items() if times > 1} == {}

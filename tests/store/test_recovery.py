@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from store.ingest.streams import METRIC_STREAM
-from store.query import queries
+from store.query import statements
 from store.query.sql import Statement
 from store.store import Store
 from tests.harness.process import Process
@@ -110,11 +110,11 @@ async def test_deletion_finds_what_was_half_loaded(tmp_path: Path) -> None:
         assert await stored_keys(store) == ["a", "b", "c"]
         await forget(store, "row = 2")
     put_back(segments)
-    everything = queries.metric_rows("default", "m")
+    everything = statements.metric_rows("default", "m")
     async with open_store(data) as store:
-        (found,) = await store.select(queries.deletable(everything), queries.DeletableRow)
+        (found,) = await store.select(statements.deletable(everything), statements.DeletableRow)
         assert found.rows == 3
-        await store.delete(queries.delete(everything, found.newest))
+        await store.delete(statements.delete(everything, found.newest))
         assert await stored_keys(store) == []
     async with open_store(data) as store:
         assert await stored_keys(store) == []

@@ -62,7 +62,7 @@ def branches(
     return result
 
 
-def statement(
+def series_statement(
     branches: Sequence[Branch], tables: Iterable[str], slots: Slots, page: Statement | None = None
 ) -> Statement:
     """Return the statement of branches; the rows of a `page` are added as JSON objects."""

@@ -1,4 +1,4 @@
-"""Statements that need no compiler: names, counts, one event, deletion."""
+"""Statements of fixed form: names, counts, one event, deletion."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
