@@ -13,7 +13,7 @@ UNLIMITED_V1: Final = 9223372036854771712
 
 
 @pytest.mark.parametrize(
-    ("own", "files", "expected"),
+    ("own_cgroups", "files", "expected"),
     [
         ("0::/\n", {"memory.max": "1000000"}, 1_000_000),
         ("0::/a/b\n", {"a/b/memory.max": "2000000"}, 2_000_000),
@@ -35,13 +35,13 @@ UNLIMITED_V1: Final = 9223372036854771712
     ],
 )
 def test_memory_is_that_of_the_cgroup(
-    tmp_path: Path, own: str | None, files: dict[str, str], expected: int
+    tmp_path: Path, own_cgroups: str | None, files: dict[str, str], expected: int
 ) -> None:
-    """In a container the limit counts, wherever it is written; the engine would not look."""
+    """The memory is the cgroup's limit, at any level of the hierarchy, or the machine's."""
     groups = tmp_path / "cgroup"
     for name, content in files.items():
         (groups / name).parent.mkdir(parents=True, exist_ok=True)
         (groups / name).write_text(f"{content}\n")
-    if own is not None:
-        (tmp_path / "own").write_text(own)
+    if own_cgroups is not None:
+        (tmp_path / "own").write_text(own_cgroups)
     assert available_memory(cgroups=groups, own_cgroups=tmp_path / "own") == expected

@@ -1,4 +1,4 @@
-"""The wall clock is put forward and back between one process and the next."""
+"""Jumps of the wall clock between one process and the next."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.harness.resends import row, send
 from tests.harness.run_profile import short_or_long
 from tests.harness.stores import leave_segments, open_store, stored_keys
 
-BOUNDED = settings(
+SETTINGS = settings(
     deadline=None,
     max_examples=short_or_long(5, 15),
     print_blob=True,
@@ -35,7 +35,7 @@ offsets = st.sampled_from(
 async def test_newest_arrival_survives_a_restart(
     tmp_path: Path, wall: ManualClock, crash: bool
 ) -> None:
-    """After a restart with the clock put back, ranges still reach what was recorded before."""
+    """After a restart with the clock set back, ranges still include the earlier rows."""
     data = tmp_path / "data"
     async with open_store(data) as store:
         for key in ("a", "b"):
@@ -46,8 +46,8 @@ async def test_newest_arrival_survives_a_restart(
         newest = store.arrivals._newest
         assert await stored_keys(store) == ["a", "b"]
     if crash:
-        left = await leave_segments(data / "journal" / "metrics", ["c"])
-        newest = max(path.stat().st_mtime_ns // 1_000_000 for path in left)
+        segments = await leave_segments(data / "journal" / "metrics", ["c"])
+        newest = max(path.stat().st_mtime_ns // 1_000_000 for path in segments)
     wall.wall_offset -= HOUR
     async with open_store(data) as store:
         time_range = Context(store).resolve_range(TimeRangeInput(last=DurationMs(HOUR)))
@@ -60,16 +60,16 @@ steps = st.lists(
 )
 
 
-@BOUNDED
+@SETTINGS
 @given(steps=steps)
 async def test_ids_count_once_over_jumps_and_restarts(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[Any]
 ) -> None:
-    """However the clock jumps, by up to a month ahead, and the service restarts: each id once."""
+    """Each id counts once over restarts and jumps of the clock of up to a month ahead."""
     data = tmp_path_factory.mktemp("data") / "data"
-    with monkeypatch.context() as patched:
-        wall = ManualClock(patched)
-        sent: set[int] = set()
+    with monkeypatch.context() as patch:
+        wall = ManualClock(patch)
+        recorded_ids: set[int] = set()
         for run in _runs(steps):
             async with open_store(data) as store:
                 for step in run:
@@ -77,13 +77,13 @@ async def test_ids_count_once_over_jumps_and_restarts(
                         wall.wall_offset = step[1]
                         continue
                     answer = await send(store, row(f"{step}"))
-                    assert answer.points == (step not in sent)
-                    sent.add(step)
-                assert sorted(await stored_keys(store)) == sorted(map(str, sent))
+                    assert answer.points == (step not in recorded_ids)
+                    recorded_ids.add(step)
+                assert sorted(await stored_keys(store)) == sorted(map(str, recorded_ids))
 
 
 def _runs(steps: list[Any]) -> Iterator[list[Any]]:
-    """Cut steps into what happens between two restarts."""
+    """Split steps at the restarts."""
     run: list[Any] = []
     for step in [*steps, "restart"]:
         if step == "restart":

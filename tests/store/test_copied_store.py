@@ -1,4 +1,4 @@
-"""A store that was copied, moved or cut short: it is whole, or refused with one line."""
+"""Copied, moved and damaged stores: each is opened whole, or rejected with one line."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from store.query.sql import Statement
 from tests.harness.stores import leave_segments, open_store, record, stored_keys
 
 
-def shell(command: str) -> Callable[[Path, Path], None]:
-    """Return a way to copy `$from` to `$to` by a shell's command."""
+def copy_by_shell(command: str) -> Callable[[Path, Path], None]:
+    """Return a function that copies `$from` to `$to` by a shell command."""
 
     def copy(source: Path, target: Path) -> None:
         subprocess.run(
@@ -28,7 +28,7 @@ def shell(command: str) -> Callable[[Path, Path], None]:
     return copy
 
 
-def without_links(source: Path, target: Path) -> None:
+def copy_without_links(source: Path, target: Path) -> None:
     """Copy as `rsync -r` does: links are skipped."""
 
     def links(folder: str, names: list[str]) -> list[str]:
@@ -37,8 +37,8 @@ def without_links(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=links)
 
 
-def zipped(source: Path, target: Path, *, empty: bool = True) -> None:
-    """Copy as archives do that follow links, with or without empty folders."""
+def copy_by_zip(source: Path, target: Path, *, empty: bool = True) -> None:
+    """Copy by an archive that follows links, with or without empty folders."""
     archive = source.with_suffix(".zip")
     with zipfile.ZipFile(archive, "w") as file:
         for folder, _, names in os.walk(source, followlinks=True):
@@ -51,55 +51,55 @@ def zipped(source: Path, target: Path, *, empty: bool = True) -> None:
         file.extractall(target)
 
 
-def links_as_files(source: Path, target: Path) -> None:
-    """Copy as tools do where there are no links: a file has the target."""
-    without_links(source, target)
+def copy_links_as_files(source: Path, target: Path) -> None:
+    """Copy as tools without links do: each link becomes a file with its target."""
+    copy_without_links(source, target)
     for link in source.rglob("*"):
         if link.is_symlink():
             (target / link.relative_to(source)).write_text(str(link.readlink()))
 
 
-def absolute_links(source: Path, target: Path) -> None:
-    """Copy with links that lead to where the store was."""
+def copy_absolute_links(source: Path, target: Path) -> None:
+    """Copy with absolute links, which lead to the original store."""
     shutil.copytree(source, target, symlinks=True)
     for link in list(target.rglob("*")):
         if link.is_symlink():
-            place = (source / link.relative_to(target)).resolve()
+            destination = (source / link.relative_to(target)).resolve()
             link.unlink()
-            link.symlink_to(place)
+            link.symlink_to(destination)
 
 
-WAYS: Final = {
-    "rsync -r": without_links,
-    "zip -r": zipped,
-    "zip without empty folders": lambda source, target: zipped(source, target, empty=False),
-    "links as files": links_as_files,
-    "absolute links": absolute_links,
-    "cp -r": shell('cp -r "$from" "$to"'),
-    "cp -rL": shell('cp -rL "$from" "$to"'),
-    "cp -a": shell('cp -a "$from" "$to"'),
-    "tar": shell('mkdir "$to" && tar -C "$from" -c . | tar -C "$to" -x'),
-    "tar -h": shell('mkdir "$to" && tar -C "$from" -ch . | tar -C "$to" -x'),
-    "mv": shell('mv "$from" "$to"'),
-    "cp -a without links": shell('cp -a "$from" "$to" && find "$to" -type l -delete'),
-    "modes": shell('cp -r "$from" "$to" && chmod -R u=rwX,go= "$to"'),
+COPIES: Final = {
+    "rsync -r": copy_without_links,
+    "zip -r": copy_by_zip,
+    "zip without empty folders": lambda source, target: copy_by_zip(source, target, empty=False),
+    "links as files": copy_links_as_files,
+    "absolute links": copy_absolute_links,
+    "cp -r": copy_by_shell('cp -r "$from" "$to"'),
+    "cp -rL": copy_by_shell('cp -rL "$from" "$to"'),
+    "cp -a": copy_by_shell('cp -a "$from" "$to"'),
+    "tar": copy_by_shell('mkdir "$to" && tar -C "$from" -c . | tar -C "$to" -x'),
+    "tar -h": copy_by_shell('mkdir "$to" && tar -C "$from" -ch . | tar -C "$to" -x'),
+    "mv": copy_by_shell('mv "$from" "$to"'),
+    "cp -a without links": copy_by_shell('cp -a "$from" "$to" && find "$to" -type l -delete'),
+    "modes": copy_by_shell('cp -r "$from" "$to" && chmod -R u=rwX,go= "$to"'),
 }
 
 
-async def filled(data: Path) -> None:
-    """Make a store with rows in a table, and rows that wait in the journal."""
+async def fill_store(data: Path) -> None:
+    """Make a store with rows in a table and rows in the journal."""
     async with open_store(data) as store:
         await record(store, "a", "b")
         assert await stored_keys(store) == ["a", "b"]
     await leave_segments(data / "journal" / "metrics", ["c"])
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_copied_store_is_whole(tmp_path: Path, way: str) -> None:
-    """Whatever a tool makes of the links, all rows are there, and new ones come behind them."""
-    await filled(tmp_path / "data")
+@pytest.mark.parametrize("method", COPIES)
+async def test_copied_store_is_whole(tmp_path: Path, method: str) -> None:
+    """A copy by any tool has all rows, and stores new rows after them."""
+    await fill_store(tmp_path / "data")
     copy = tmp_path / "copy"
-    WAYS[way](tmp_path / "data", copy)
+    COPIES[method](tmp_path / "data", copy)
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
     for expected in (["a", "b", "c"], ["a", "b", "c", "d"]):
         async with open_store(copy) as store:
@@ -110,9 +110,9 @@ async def test_copied_store_is_whole(tmp_path: Path, way: str) -> None:
 
 
 async def test_original_is_not_opened_through_a_copy(tmp_path: Path) -> None:
-    """Links that lead to the store's old place are turned, also while that is still there."""
-    await filled(tmp_path / "data")
-    absolute_links(tmp_path / "data", tmp_path / "copy")
+    """Links that lead to the original store are repaired, even while it exists."""
+    await fill_store(tmp_path / "data")
+    copy_absolute_links(tmp_path / "data", tmp_path / "copy")
     async with open_store(tmp_path / "copy") as store:
         await record(store, "d")
     async with open_store(tmp_path / "data") as store:
@@ -120,11 +120,11 @@ async def test_original_is_not_opened_through_a_copy(tmp_path: Path) -> None:
 
 
 async def test_empty_database_of_an_earlier_start_is_left(tmp_path: Path) -> None:
-    """A copy that was once served empty gets its rows back, as long as nothing was recorded."""
-    await filled(tmp_path / "data")
+    """A copy that was once opened empty gets its rows back if nothing was recorded."""
+    await fill_store(tmp_path / "data")
     async with open_store(tmp_path / "new"):
         pass
-    without_links(tmp_path / "data", tmp_path / "copy")
+    copy_without_links(tmp_path / "data", tmp_path / "copy")
     shutil.copytree(
         tmp_path / "new" / "store", tmp_path / "copy" / "store", symlinks=True, dirs_exist_ok=True
     )
@@ -133,10 +133,10 @@ async def test_empty_database_of_an_earlier_start_is_left(tmp_path: Path) -> Non
 
 
 async def test_two_sets_of_rows_are_refused(tmp_path: Path) -> None:
-    """Where both have rows, somebody must choose."""
-    await filled(tmp_path / "data")
-    await filled(tmp_path / "new")
-    without_links(tmp_path / "data", tmp_path / "copy")
+    """A store with two sets of tables that have rows is rejected: the user must choose."""
+    await fill_store(tmp_path / "data")
+    await fill_store(tmp_path / "new")
+    copy_without_links(tmp_path / "data", tmp_path / "copy")
     shutil.copytree(
         tmp_path / "new" / "store", tmp_path / "copy" / "store", symlinks=True, dirs_exist_ok=True
     )
@@ -150,20 +150,20 @@ async def open_once(data: Path) -> None:
         pass
 
 
-def home(data: Path, table: str) -> Path:
+def table_folder(data: Path, table: str) -> Path:
     """Return the folder with a table's rows."""
     return (data / "store" / "data" / "default" / table).resolve()
 
 
 def lose_table(data: Path) -> str:
     """Lose a table's folder."""
-    shutil.rmtree(home(data, "events"))
+    shutil.rmtree(table_folder(data, "events"))
     return "the rows of events are missing"
 
 
 def lose_format(data: Path) -> str:
-    """Lose all of a table but its folders."""
-    for file in home(data, "metrics").rglob("*"):
+    """Lose all files of a table, and keep its folders."""
+    for file in table_folder(data, "metrics").rglob("*"):
         if file.is_file():
             file.unlink()
     return "the rows of metrics are missing"
@@ -197,22 +197,22 @@ def lose_store(data: Path) -> str:
 
 def lose_file_of_part(data: Path) -> str:
     """Lose a file of some rows."""
-    next(home(data, "metrics").glob("2*/data.bin")).unlink()
+    next(table_folder(data, "metrics").glob("2*/data.bin")).unlink()
     return "are damaged or incomplete. .* To go on without these rows, delete that folder"
 
 
 def cut_file_of_part(data: Path) -> str:
     """Cut a file of some rows."""
-    os.truncate(next(home(data, "metrics").glob("2*/data.bin")), 10)
+    os.truncate(next(table_folder(data, "metrics").glob("2*/data.bin")), 10)
     return "are damaged or incomplete"
 
 
 def differ_in_copy(data: Path) -> str:
     """Copy a table's folder in place of its link, with a file that the table does not have."""
     link = data / "store" / "data" / "default" / "metrics"
-    place = link.resolve()
+    destination = link.resolve()
     link.unlink()
-    shutil.copytree(place, link)
+    shutil.copytree(destination, link)
     (link / "more.bin").write_text("x")
     return "more.bin differs from"
 
@@ -233,18 +233,18 @@ DAMAGES: Final = (
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_incomplete_copy_is_refused(tmp_path: Path, damage: Callable[[Path], str]) -> None:
-    """What can't be repaired is never served as less, or as nothing; again and again."""
+    """A copy that can't be repaired is rejected with one line at each start."""
     data = tmp_path / "data"
-    await filled(data)
+    await fill_store(data)
     reason = damage(data)
     for _ in range(2):
-        with pytest.raises(StoreFolderError, match=reason) as raised:
+        with pytest.raises(StoreFolderError, match=reason) as error:
             await open_once(data)
-        assert "\n" not in str(raised.value)
+        assert "\n" not in str(error.value)
 
 
 async def test_merge_that_a_power_cut_lost_is_no_loss(tmp_path: Path) -> None:
-    """A damaged part whose sources are there is left aside, each time; they have its rows."""
+    """A damaged part whose source parts exist is detached: the source parts have its rows."""
     data = tmp_path / "data"
     async with open_store(data) as store:
         for key in ("a", "b", "c"):
@@ -254,7 +254,7 @@ async def test_merge_that_a_power_cut_lost_is_no_loss(tmp_path: Path) -> None:
         async with open_store(data) as store:
             assert await stored_keys(store) == ["a", "b", "c"]
             await store.engine.write(Statement("OPTIMIZE TABLE metrics FINAL"))
-        os.truncate(next(home(data, "metrics").glob("2*_*_*_1/data.bin")), 10)
+        os.truncate(next(table_folder(data, "metrics").glob("2*_*_*_1/data.bin")), 10)
     async with open_store(data) as store:
         assert await stored_keys(store) == ["a", "b", "c"]
 
@@ -262,20 +262,20 @@ async def test_merge_that_a_power_cut_lost_is_no_loss(tmp_path: Path) -> None:
 async def test_rows_that_are_damaged_can_be_given_up(tmp_path: Path) -> None:
     """After the named folder is deleted, the store starts without these rows."""
     data = tmp_path / "data"
-    await filled(data)
+    await fill_store(data)
     cut_file_of_part(data)
     with pytest.raises(StoreFolderError, match="damaged"):
         await open_once(data)
-    (damaged,) = home(data, "metrics").glob("detached/broken-on-start*")
-    shutil.rmtree(damaged)
+    (damaged_folder,) = table_folder(data, "metrics").glob("detached/broken-on-start*")
+    shutil.rmtree(damaged_folder)
     async with open_store(data) as store:
         assert await stored_keys(store) == ["c"]
 
 
 async def test_store_of_another_data_folder(tmp_path: Path) -> None:
     """A data folder keeps to its store; a store may get a new data folder."""
-    await filled(tmp_path / "one")
-    await filled(tmp_path / "two")
+    await fill_store(tmp_path / "one")
+    await fill_store(tmp_path / "two")
     shutil.rmtree(tmp_path / "one" / "store")
     shutil.copytree(tmp_path / "two" / "store", tmp_path / "one" / "store", symlinks=True)
     with pytest.raises(

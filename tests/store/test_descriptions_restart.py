@@ -1,4 +1,4 @@
-"""What is said of a metric is durable once it is answered."""
+"""Durability of metric descriptions."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ LIST = "{metrics {nodes {name kind unit}}}"
 
 
 def test_descriptions_outlive_a_crash_and_a_stop(tmp_path: Path) -> None:
-    """Answered is stored: kill -9 right behind an answer loses nothing, an orderly stop neither."""
+    """An answered description survives kill -9 right after the answer, and an orderly stop."""
     data = tmp_path / "data"
     names = [f"m{n}" for n in range(6)]
     with Process(data) as process:

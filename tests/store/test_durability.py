@@ -1,4 +1,4 @@
-"""Durability as the kernel sees it: no answer before its rows are on the disk."""
+"""Durability in the trace of system calls: rows are synced before their answer."""
 
 import re
 import threading
@@ -30,41 +30,41 @@ mutation ($metrics: RecordMetricsInput!, $events: RecordEventsInput!) {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call: on what, with what, and when it began and ended (lines of the trace)."""
+    """A system call: its file, its text, and the trace's lines of its start and end."""
 
     name: str
     path: str
     text: str
-    began: int
-    ended: int
+    start: int
+    end: int
     result: int
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a service did, and the marks of the requests that it answered with 200."""
+    """The system calls of a service, and the markers of the requests with a 200."""
 
     data: Path
     calls: list[Call]
     markers: list[str]
 
     def answers(self) -> dict[str, Call]:
-        """Find the write with which the answer to each marked request begins."""
-        reading: dict[str, list[str]] = {}  # by connection: the marks since its last answer
-        found: dict[str, Call] = {}
+        """Return the first write of the answer to each marked request."""
+        reading: dict[str, list[str]] = {}  # by connection: the markers since its last answer
+        answers: dict[str, Call] = {}
         for call in self.calls:
             if not call.path.startswith(("socket:", "TCP:")):
                 continue
             if call.name not in WRITES:
                 reading.setdefault(call.path, []).extend(_MARK.findall(call.text))
             elif '"HTTP/1.1 ' in call.text:
-                found |= dict.fromkeys(reading.pop(call.path, []), call)
-        return found
+                answers |= dict.fromkeys(reading.pop(call.path, []), call)
+        return answers
 
-    def synced(self, path: str, name: str, after: Call, before: Call) -> bool:
-        """Say whether a file or folder was synced, without an error, between two calls."""
+    def is_synced(self, path: str, name: str, after: Call, before: Call) -> bool:
+        """Say whether a file or folder was synced without an error between two calls."""
         return any(
-            call.began > after.ended and call.ended < before.began and call.result == 0
+            call.start > after.end and call.end < before.start and call.result == 0
             for call in self.calls
             if call.name == name and call.path == path
         )
@@ -80,8 +80,8 @@ _NAME: Final = re.compile(r'^(?:AT_FDCWD<[^<>]*>, )?"([^"]*)"')
 
 
 def read_trace(file: Path) -> list[Call]:
-    """Return the calls of a trace, those of all threads, in the order of their ends."""
-    begun: dict[str, tuple[str, int, str]] = {}
+    """Return the calls of all threads in a trace, ordered by their ends."""
+    unfinished_calls: dict[str, tuple[str, int, str]] = {}
     calls = []
     for number, line in enumerate(file.read_text(errors="replace").splitlines()):
         parts = _LINE.match(line)
@@ -89,11 +89,11 @@ def read_trace(file: Path) -> list[Call]:
             continue
         thread, rest = parts["thread"], parts["rest"]
         if parts["resumed"]:
-            name, began, before = begun.pop(thread, (parts["resumed"], number, ""))
+            name, began, before = unfinished_calls.pop(thread, (parts["resumed"], number, ""))
         else:
             name, began, before = parts["name"], number, ""
         if rest.endswith("<unfinished ...>"):
-            begun[thread] = name, began, rest.removesuffix("<unfinished ...>")
+            unfinished_calls[thread] = name, began, rest.removesuffix("<unfinished ...>")
             continue
         text = before + rest
         result = _RESULT.search(text)
@@ -103,23 +103,23 @@ def read_trace(file: Path) -> list[Call]:
     return calls
 
 
-def rows_of(marker: str, table: str, count: int) -> list[dict[str, object]]:
-    """Make rows that can be recognised in a trace."""
+def marked_rows(marker: str, table: str, count: int) -> list[dict[str, object]]:
+    """Return rows with a marker that a trace shows."""
     names = [f"{marker}/{n}" for n in range(count)]
     if table == "metrics":
         return [{"metric_name": "m", "value": 1, "tags": {"k": name}} for name in names]
     return [{"event_name": "e", "user_id": name} for name in names]
 
 
-def write_everything(service: Process, writer: int) -> list[str]:
-    """Record through every route, marked; return the marker of each request, all answered 200."""
+def write_on_all_routes(service: Process, writer: int) -> list[str]:
+    """Record marked rows on every route; return the marker of each request."""
     markers = []
     with httpx.Client(base_url=service.http.base_url, trust_env=False, timeout=60) as http:
         for turn in range(6):
             for table in ("metrics", "events"):
                 for count in (1, 3):
                     marker = f"mark-{writer}-{turn}-{table}-{count}-"
-                    rows = rows_of(marker, table, count)
+                    rows = marked_rows(marker, table, count)
                     path, body = (f"/{table}", rows[0]) if count == 1 else (f"/{table}/batch", rows)
                     assert http.post(path, json=body).status_code == 200
                     markers.append(marker)
@@ -136,7 +136,7 @@ def write_everything(service: Process, writer: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     """Trace a service from its first start, under four writers and a deletion."""
     data = tmp_path_factory.mktemp("traced") / "data"
     file = data.with_name("trace")
@@ -146,7 +146,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Trace:
         service.await_ready()
 
         def write(n: int) -> None:
-            markers[n] = write_everything(service, n)
+            markers[n] = write_on_all_routes(service, n)
 
         threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
         for thread in threads:
@@ -157,78 +157,80 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Trace:
         service.stop()
     while not file.read_text(errors="replace").rstrip().endswith("+++"):
         time.sleep(0.05)  # strace writes the end of its trace after the end of the service
-    return Trace(data, read_trace(file), [marker for each in markers for marker in each])
+    return Trace(
+        data, read_trace(file), [marker for writer_markers in markers for marker in writer_markers]
+    )
 
 
-def test_no_answer_before_its_rows_are_synced(traced: Trace) -> None:
-    """Every 2xx answer to a write comes after an fdatasync of the very file that got its rows."""
-    answers = traced.answers()
-    assert sorted(answers) == sorted(traced.markers)
-    written: dict[str, int] = dict.fromkeys(traced.markers, 0)
-    for call in traced.calls:
-        if call.name not in WRITES or not call.path.startswith(f"{traced.data}/journal/"):
+def test_no_answer_before_its_rows_are_synced(trace: Trace) -> None:
+    """Every 2xx answer to a write comes after an fdatasync of the file with its rows."""
+    answers = trace.answers()
+    assert sorted(answers) == sorted(trace.markers)
+    row_counts: dict[str, int] = dict.fromkeys(trace.markers, 0)
+    for call in trace.calls:
+        if call.name not in WRITES or not call.path.startswith(f"{trace.data}/journal/"):
             continue
-        assert call.result == len_of(call), call.text
+        assert call.result == requested_bytes(call), call.text
         for marker in set(_MARK.findall(call.text)):
-            assert traced.synced(call.path, "fdatasync", after=call, before=answers[marker])
-            written[marker] += call.text.count(marker)
-    rows = {marker: 2 if "graphql" in marker else int(marker[-2]) for marker in traced.markers}
-    assert written == rows
+            assert trace.is_synced(call.path, "fdatasync", after=call, before=answers[marker])
+            row_counts[marker] += call.text.count(marker)
+    rows = {marker: 2 if "graphql" in marker else int(marker[-2]) for marker in trace.markers}
+    assert row_counts == rows
 
 
-def test_new_files_and_folders_are_durable_before_the_first_answer(traced: Trace) -> None:
-    """A segment's folder is synced once the segment is in it, and so is each new folder's own."""
-    answers = traced.answers()
-    first = min(answers.values(), key=lambda call: call.began)
+def test_new_files_and_folders_are_durable_before_the_first_answer(trace: Trace) -> None:
+    """The parent folder of each new segment and folder is synced before the answer."""
+    answers = trace.answers()
+    first = min(answers.values(), key=lambda call: call.start)
     segments = folders = 0
-    for call in traced.calls:
+    for call in trace.calls:
         if call.name == "openat" and "O_CREAT" in call.text and call.path.endswith(".ndjson"):
             segments += 1
-            path = str(traced.data / call.path)
-            users = [c for c in traced.calls if c.path == path and c.name in WRITES]
+            path = str(trace.data / call.path)
+            users = [c for c in trace.calls if c.path == path and c.name in WRITES]
             marks = [mark for user in users for mark in _MARK.findall(user.text)]
-            answer = min((answers[mark] for mark in marks), key=lambda call: call.began)
-            assert traced.synced(str(Path(path).parent), "fsync", after=call, before=answer)
-        ours = f"{call.path}/".startswith(f"{traced.data}/") and "/store/" not in call.path
-        if call.name == "mkdir" and call.result == 0 and ours:
+            answer = min((answers[mark] for mark in marks), key=lambda call: call.start)
+            assert trace.is_synced(str(Path(path).parent), "fsync", after=call, before=answer)
+        is_own = f"{call.path}/".startswith(f"{trace.data}/") and "/store/" not in call.path
+        if call.name == "mkdir" and call.result == 0 and is_own:
             folders += 1
-            assert traced.synced(str(Path(call.path).parent), "fsync", after=call, before=first)
+            assert trace.is_synced(str(Path(call.path).parent), "fsync", after=call, before=first)
     assert segments >= 2
     assert folders == 6  # data, data/store, data/journal and one for each stream
 
 
-def test_deletion_first_forgets_what_it_deletes(traced: Trace) -> None:
-    """Before rows are deleted, their segments are gone for good: a power cut can't revive them."""
-    folder = str(traced.data / "journal" / "metrics")
-    deletions = [call for call in traced.calls if '"DELETE /metrics/m ' in call.text]
-    (asked,) = deletions
-    done = next(
+def test_deletion_first_forgets_what_it_deletes(trace: Trace) -> None:
+    """Before rows are deleted, the removal of their segments is synced, against power cuts."""
+    folder = str(trace.data / "journal" / "metrics")
+    deletions = [call for call in trace.calls if '"DELETE /metrics/m ' in call.text]
+    (request,) = deletions
+    answer = next(
         call
-        for call in traced.calls
-        if call.path == asked.path and call.name in WRITES and call.began > asked.ended
+        for call in trace.calls
+        if call.path == request.path and call.name in WRITES and call.start > request.end
     )
-    gone = [
+    unlinks = [
         call
-        for call in traced.calls
+        for call in trace.calls
         if call.name in {"unlink", "unlinkat"}
         and call.path.startswith(folder)
-        and call.ended < done.began
+        and call.end < answer.start
     ]
     mutation = next(
         call
-        for call in traced.calls
+        for call in trace.calls
         if call.name == "openat"
-        and call.began > asked.ended
+        and call.start > request.end
         and "O_CREAT" in call.text
         and "mutation" in call.path
     )
-    assert traced.synced(folder, "fsync", after=gone[-1], before=mutation)
+    assert trace.is_synced(folder, "fsync", after=unlinks[-1], before=mutation)
 
 
-def len_of(call: Call) -> int:
-    """Return how many bytes a write was asked to write."""
-    asked = re.search(r"(\d+)\) = \d+$", call.text)
+def requested_bytes(call: Call) -> int:
+    """Return the number of bytes that a write was given."""
+    size_match = re.search(r"(\d+)\) = \d+$", call.text)
     if call.name == "writev":
         return sum(int(size) for size in re.findall(r"iov_len=(\d+)", call.text))
-    assert asked
-    return int(asked[1])
+    assert size_match
+    return int(size_match[1])

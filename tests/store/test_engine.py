@@ -1,4 +1,4 @@
-"""The engine: each of its known traps, and that we do not step into it."""
+"""The engine's connections, limits, errors and signals: a test for each known trap."""
 
 import asyncio
 import contextlib
@@ -23,11 +23,11 @@ from tests.harness.run_profile import seeded_random, short_or_long
 from tests.harness.stores import LIMITS, Rows, open_engine, open_store, record, stored_keys
 
 HEAVY: Final = Statement("SELECT max(cityHash64(number)) AS rows FROM numbers(9000000000)")
-"""Computes for minutes; can be stopped at any moment."""
+"""Runs for minutes, and can be stopped at any moment."""
 
 
 class Echo(msgspec.Struct):
-    """Parameters, as the engine understood them."""
+    """The parameters of a statement, as the engine returns them."""
 
     text: str
     texts: list[str]
@@ -39,30 +39,30 @@ def echo(text: str, texts: list[str], number: int) -> Statement:
     return Statement(slots, {"text": text, "texts": texts, "number": number})
 
 
-async def answers(engine: Engine) -> None:
-    """Assert that every connection for queries works."""
-    dice = [random.randrange(2**62) for _ in range(engine.limits.readers * 2)]
-    found = await asyncio.gather(*(engine.select(echo("", [], n), Echo) for n in dice))
-    assert [row.number for (row,) in found] == dice
+async def assert_connections_work(engine: Engine) -> None:
+    """Check that every connection for queries works."""
+    numbers = [random.randrange(2**62) for _ in range(engine.limits.readers * 2)]
+    answers = await asyncio.gather(*(engine.select(echo("", [], n), Echo) for n in numbers))
+    assert [row.number for (row,) in answers] == numbers
     assert engine._readers.qsize() == engine.limits.readers
 
 
-async def running(engine: Engine) -> int:
-    """Count the statements that the engine is working on, this one aside."""
+async def count_running(engine: Engine) -> int:
+    """Count the other statements that the engine runs."""
     text = "SELECT count() - 1 AS rows FROM system.processes"
-    (found,) = await engine.select(Statement(text), Rows)
-    return found.rows
+    (result,) = await engine.select(Statement(text), Rows)
+    return result.rows
 
 
-async def until_running(engine: Engine, number: int) -> None:
-    """Return when the engine works on so many statements."""
+async def await_running(engine: Engine, number: int) -> None:
+    """Return when the engine runs this number of statements."""
     async with asyncio.timeout(30):
-        while await running(engine) != number:
+        while await count_running(engine) != number:
             pass
 
 
-class Watched:
-    """A driver connection that notices when it is used by two callers at once."""
+class ExclusiveDriver:
+    """A driver connection that fails when two callers use it at once."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
@@ -80,30 +80,30 @@ class Watched:
 
 
 async def test_every_query_gets_its_own_answer(tmp_path: Path) -> None:
-    """Far more concurrent queries than connections: each is answered, each with its own values."""
+    """Each of far more concurrent queries than connections gets its own values."""
     async with open_engine(tmp_path, readers=3) as engine:
         for connection in engine._connections:
-            object.__setattr__(connection, "driver", Watched(connection.driver))
-        asked = [Echo(f"text {n}", [f"{n}", f"{n}'"], n) for n in range(1000)]
-        found = await asyncio.gather(
-            *(engine.select(echo(e.text, e.texts, e.number), Echo) for e in asked)
+            object.__setattr__(connection, "driver", ExclusiveDriver(connection.driver))
+        expected = [Echo(f"text {n}", [f"{n}", f"{n}'"], n) for n in range(1000)]
+        answers = await asyncio.gather(
+            *(engine.select(echo(e.text, e.texts, e.number), Echo) for e in expected)
         )
-    assert [row for (row,) in found] == asked
+    assert [row for (row,) in answers] == expected
 
 
-async def test_query_without_a_free_connection_is_told_to_come_back(tmp_path: Path) -> None:
-    """When no connection gets free in time the answer is 503 with Retry-After, not a queue."""
+async def test_query_without_a_free_connection_is_unavailable(tmp_path: Path) -> None:
+    """Without a free connection in time, a query gets a 503 with Retry-After."""
     async with open_engine(tmp_path, readers=2, wait_seconds=0.1) as engine:
         busy = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(AnalyticsError) as refused:
+        with pytest.raises(AnalyticsError) as refusal:
             await engine.select(echo("", [], 1), Echo)
-        error = refused.value
+        error = refusal.value
         assert (error.code, error.status, error.retry_after) == ("UNAVAILABLE", 503, 1)
         for task in busy:
             task.cancel()
         await asyncio.wait(busy)
-        await answers(engine)
+        await assert_connections_work(engine)
 
 
 @pytest.mark.parametrize(
@@ -119,31 +119,31 @@ async def test_query_without_a_free_connection_is_told_to_come_back(tmp_path: Pa
 async def test_query_beyond_a_limit_is_refused_by_name(
     tmp_path: Path, text: str, limits: dict[str, float], limit: str
 ) -> None:
-    """Time, memory, rows read, rows returned: a typed error with the limit, and life goes on."""
+    """A query over a limit gets a typed error with the limit; the connection works on."""
     async with open_engine(tmp_path, readers=1, **limits) as engine:
-        with pytest.raises(AnalyticsError) as refused:
+        with pytest.raises(AnalyticsError) as refusal:
             await engine.select(Statement(text), Rows)
-        error = refused.value
+        error = refusal.value
         assert (error.code, error.status) == ("QUERY_TOO_EXPENSIVE", 422)
         assert f"(limit {limit})" in error.message
         assert error.limit == float(limit)
-        await answers(engine)
+        await assert_connections_work(engine)
 
 
 @pytest.mark.parametrize("write", [False, True], ids=["select", "insert"])
 async def test_cancelled_statement_stops_in_the_engine(tmp_path: Path, *, write: bool) -> None:
-    """Whoever goes away takes the running statement along; the connection is free at once."""
+    """A cancelled statement stops in the engine, and its connection is free at once."""
     async with open_engine(tmp_path, readers=2) as engine:
         await engine.write(Statement("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n"))
         insert = Statement("INSERT INTO t SELECT cityHash64(number) FROM numbers(9000000000)")
         statement = engine.write(insert) if write else engine.select(HEAVY, Rows)
         task: asyncio.Task[object] = asyncio.create_task(statement)
-        await until_running(engine, 1)
+        await await_running(engine, 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await running(engine) == 0
-        await answers(engine)
+        assert await count_running(engine) == 0
+        await assert_connections_work(engine)
         await engine.write(Statement("INSERT INTO t VALUES (1)"))
 
 
@@ -151,10 +151,10 @@ async def test_cancelled_statement_stops_in_the_engine(tmp_path: Path, *, write:
 async def test_connection_is_kept_however_often_its_user_is_cancelled(
     tmp_path: Path, times: int
 ) -> None:
-    """It is free again when the engine is done with it, not before: answers would be mixed up."""
+    """A connection is freed only when the engine is done: else answers would be mixed up."""
     async with open_engine(tmp_path, readers=2) as engine:
         for connection in engine._connections:
-            object.__setattr__(connection, "driver", Watched(connection.driver))
+            object.__setattr__(connection, "driver", ExclusiveDriver(connection.driver))
         tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
         await asyncio.sleep(0.05)
         for _ in range(times):
@@ -162,57 +162,60 @@ async def test_connection_is_kept_however_often_its_user_is_cancelled(
                 task.cancel()
             await asyncio.sleep(0)
         await asyncio.wait(tasks)
-        await answers(engine)
+        await assert_connections_work(engine)
 
 
 async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
-    """The next query on a connection has its own answer, whole, and nothing else in it.
+    """The next query on a connection gets exactly its own rows.
 
-    One stopped query in some thousand leaves rows in its connection: the long form finds that.
+    One stopped query in some thousand leaves rows in its connection; the long form detects it.
     """
     dice = seeded_random()
     text = "SELECT {number:Int64} AS number, number AS rows FROM numbers(5)"
 
-    async def asks() -> None:
+    async def assert_query_works() -> None:
         number = dice.randrange(10**9)
-        found = await engine.select(Statement(text, {"number": number}), dict)
-        assert [row["number"] for row in found] == [number] * 5
+        result_rows = await engine.select(Statement(text, {"number": number}), dict)
+        assert [row["number"] for row in result_rows] == [number] * 5
 
-    async def streams() -> None:
+    async def stream_pieces() -> None:
         rows = {"rows": dice.choice([0, 9, 300_000])}
-        some = Statement("SELECT number AS rows FROM numbers({rows:UInt64})", rows)
-        async for _ in engine.pieces(some):
+        statement = Statement("SELECT number AS rows FROM numbers({rows:UInt64})", rows)
+        async for _ in engine.pieces(statement):
             await asyncio.sleep(0)
 
     async with open_engine(tmp_path, readers=3) as engine:
         for _ in range(short_or_long(100, 8000)):
-            tasks = [asyncio.create_task(asks() if n else streams()) for n in range(4)]
+            tasks = [
+                asyncio.create_task(assert_query_works() if n else stream_pieces())
+                for n in range(4)
+            ]
             for _ in range(dice.randrange(30)):
                 await asyncio.sleep(dice.choice([0, 0, 0.0003]))
             for task in dice.sample(tasks, 3):
                 task.cancel()
-            for end in await asyncio.gather(*tasks, return_exceptions=True):
-                assert end is None or isinstance(end, asyncio.CancelledError), end
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                assert result is None or isinstance(result, asyncio.CancelledError), result
             for _ in range(4):
-                await asks()
+                await assert_query_works()
 
 
 async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) -> None:
-    """Callers that give up before it is their turn cost nothing, however many."""
+    """Callers that give up while they wait for a connection leave all connections working."""
     async with open_engine(tmp_path, readers=2) as engine:
         tasks = [asyncio.create_task(engine.select(echo("", [], n), Echo)) for n in range(200)]
         await asyncio.sleep(0.01)
         for task in tasks[1::2]:
             task.cancel()
         await asyncio.wait(tasks)
-        await answers(engine)
+        await assert_connections_work(engine)
 
 
 async def test_close_stops_what_is_running(tmp_path: Path) -> None:
-    """Closing in the middle of queries ends them and returns; an exit would crash otherwise."""
+    """A close during queries ends them and returns; otherwise the exit would crash."""
     async with open_engine(tmp_path, readers=3) as engine:
         tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
-        await until_running(engine, 2)
+        await await_running(engine, 2)
         await engine.close()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [getattr(result, "name", None) for result in results] == ["QUERY_WAS_CANCELLED"] * 2
@@ -230,17 +233,17 @@ async def test_close_stops_what_is_running(tmp_path: Path) -> None:
 async def test_engine_errors_have_code_and_name(
     tmp_path: Path, text: str, code: int, name: str
 ) -> None:
-    """What the driver raises becomes an `EngineError` with ClickHouse's own code and name."""
+    """An error of the driver becomes an `EngineError` with ClickHouse's code and name."""
     async with open_engine(tmp_path, readers=1) as engine:
         for run in (engine.write(Statement(text)), engine.select(Statement(text), Rows)):
-            with pytest.raises(EngineError) as caught:
+            with pytest.raises(EngineError) as error:
                 await run
-            assert (caught.value.code, caught.value.name) == (code, name)
-        await answers(engine)
+            assert (error.value.code, error.value.name) == (code, name)
+        await assert_connections_work(engine)
 
 
 async def test_limits_are_in_force_in_the_engine(tmp_path: Path) -> None:
-    """The machine's real limits reach the engine: the server's once, a query's on every reader."""
+    """The limits reach the engine: the server's limit, and a query's on every connection."""
     server = "SELECT toUInt64(value) AS rows FROM system.server_settings WHERE name = {name:String}"
     expected = {
         "max_execution_time": LIMITS.seconds,
@@ -250,12 +253,14 @@ async def test_limits_are_in_force_in_the_engine(tmp_path: Path) -> None:
         "max_threads": LIMITS.threads,
     }
     async with open_engine(tmp_path, readers=3) as engine:
-        (found,) = await engine.select(Statement(server, {"name": "max_server_memory_usage"}), Rows)
-        assert found.rows == LIMITS.memory_bytes
+        (result,) = await engine.select(
+            Statement(server, {"name": "max_server_memory_usage"}), Rows
+        )
+        assert result.rows == LIMITS.memory_bytes
         columns = ", ".join(f"toFloat64(getSetting('{name}')) AS {name}" for name in expected)
-        ask = Statement(f"SELECT {columns}, sleep(0.2) AS _")
-        every = await asyncio.gather(*(engine.select(ask, dict[str, float]) for _ in range(3)))
-        assert [{name: row[name] for name in expected} for (row,) in every] == [expected] * 3
+        query = Statement(f"SELECT {columns}, sleep(0.2) AS _")
+        answers = await asyncio.gather(*(engine.select(query, dict[str, float]) for _ in range(3)))
+        assert [{name: row[name] for name in expected} for (row,) in answers] == [expected] * 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell nothing of threads")
@@ -269,8 +274,8 @@ async def test_merges_come_after_queries(tmp_path: Path) -> None:
                 if (task / "comm").read_text() == "MergeMutate\n"
             ]
             assert threads
-            own = os.getpriority(os.PRIO_PROCESS, 0)
-            assert all(os.getpriority(os.PRIO_PROCESS, thread) > own for thread in threads)
+            own_priority = os.getpriority(os.PRIO_PROCESS, 0)
+            assert all(os.getpriority(os.PRIO_PROCESS, thread) > own_priority for thread in threads)
 
 
 CRASH: Final = """
@@ -294,10 +299,10 @@ def test_fatal_signal_kills_at_once(tmp_path: Path, number: signal.Signals) -> N
     """A crash ends the process, so that it can be restarted; chDB's handler would hang it."""
     command = [sys.executable, "-c", CRASH, str(tmp_path), str(int(number))]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
+    result = subprocess.run(
         command, cwd=ROOT, env=environment, timeout=60, check=False, stdout=subprocess.PIPE
     )
-    assert (ended.returncode, ended.stdout) == (-number, b"open\n")
+    assert (result.returncode, result.stdout) == (-number, b"open\n")
 
 
 SLOW: Final = """
@@ -317,7 +322,7 @@ server._Server(config).run()
 
 
 def test_sigterm_during_a_long_query_ends_cleanly(tmp_path: Path) -> None:
-    """A query that would go on for minutes neither delays the end nor crashes it."""
+    """A query that would run for minutes neither delays the end nor crashes it."""
     command = (sys.executable, "-c", SLOW, HEAVY.text)
     with Process(tmp_path / "data", command, settings={"PYTHONPATH": str(ROOT)}) as service:
         service.await_ready()
@@ -339,7 +344,7 @@ ODD_NAMES: Final = ("a b 'q' \"d\" {a,b} * [x] ünï☃", "a%20b&c=d#e;f:g\\h$HO
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 async def test_any_folder_name_works(tmp_path: Path, name: str) -> None:
-    """Spaces, quotes, patterns, Unicode: the data folder may be called what it likes."""
+    """The data folder's name may have spaces, quotes, patterns and Unicode."""
     async with open_store(tmp_path / name) as store:
         await record(store, "a")
         assert await stored_keys(store) == ["a"]
@@ -349,9 +354,9 @@ async def test_any_folder_name_works(tmp_path: Path, name: str) -> None:
 
 
 async def test_question_mark_in_a_path_is_refused(tmp_path: Path) -> None:
-    """The driver would take what follows for settings, and open another store."""
-    with pytest.raises(EngineError) as refused:
+    """A `?` in the path is rejected: the driver would open another store, with settings."""
+    with pytest.raises(EngineError) as refusal:
         async with open_store(tmp_path / "a?b"):
             pass
     folder = tmp_path / "a?b" / "store"
-    assert str(refused.value) == f"A store's path can't contain a question mark: {folder}"
+    assert str(refusal.value) == f"A store's path can't contain a question mark: {folder}"

@@ -1,4 +1,4 @@
-"""Queries that fail on the engine, and the next ones on their connections."""
+"""Queries that fail on the engine, and the next queries on their connections."""
 
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ SEVEN: Final = Statement("SELECT count() AS rows FROM numbers(7)")
 
 
 async def test_failed_queries_leave_nothing_behind(tmp_path: Path) -> None:
-    """What a query had ready when it failed is in no other answer: whose ever it is."""
+    """The rows that a failed query had ready are in no other answer."""
     async with open_engine(tmp_path, readers=1) as engine:
         for _ in range(15):
             with pytest.raises(EngineError):

@@ -1,4 +1,4 @@
-"""Values on their way through the engine: texts, integers and doubles come back as they were."""
+"""Values through the engine: texts, integers and doubles come back unchanged."""
 
 import asyncio
 from pathlib import Path
@@ -24,8 +24,8 @@ odd_text = st.lists(
 
 
 async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
-    """6,000 odd texts, as single values and in arrays, come back exactly as they went in."""
-    checked = 0
+    """Odd texts, as single values and in arrays, come back unchanged."""
+    value_count = 0
     async with open_engine(tmp_path) as engine:
         loop = asyncio.get_running_loop()
 
@@ -47,20 +47,20 @@ async def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
         )
         @given(st.lists(odd_text, min_size=30, max_size=30))
         def check(texts: list[str]) -> None:
-            nonlocal checked
+            nonlocal value_count
             assert ask(texts) == [{"alone": texts, "together": texts}]
-            checked += len(texts)
+            value_count += len(texts)
 
         await asyncio.to_thread(check)
         assert await asyncio.to_thread(ask, list(ODD)) == [
             {"alone": list(ODD), "together": list(ODD)}
         ]
         assert await asyncio.to_thread(ask, [""]) == [{"alone": [""], "together": [""]}]
-    assert checked >= short_or_long(2000, 6000)
+    assert value_count >= short_or_long(2000, 6000)
 
 
 async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
-    """Arrays of 64-bit integers, empty and long ones too, come back as they went in."""
+    """Arrays of 64-bit integers, empty and long ones too, come back unchanged."""
     async with open_engine(tmp_path) as engine:
         loop = asyncio.get_running_loop()
 
@@ -83,9 +83,9 @@ async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
     "number", [0, -1, 2**63 - 1, -(2**63), 0.1, -1e308, 5e-324, 1.7976931348623157e308]
 )
 async def test_any_number_comes_back_as_it_was(tmp_path: Path, number: float) -> None:
-    """Integers and doubles at their bounds are not rounded on their way in or out."""
+    """Integers and doubles at their bounds come back without rounding."""
     kind = "Int64" if isinstance(number, int) else "Float64"
     async with open_engine(tmp_path, readers=1) as engine:
         statement = Statement(f"SELECT {{n:{kind}}} AS n", {"n": number})
-        found = await engine.select(statement, dict[str, int | float])
-    assert found == [{"n": number}]
+        rows = await engine.select(statement, dict[str, int | float])
+    assert rows == [{"n": number}]

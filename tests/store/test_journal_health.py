@@ -1,4 +1,4 @@
-"""A journal in trouble: it says so, and finds out by itself when the trouble is over."""
+"""The journal's health: it reports a failure, and detects by itself when it is over."""
 
 import asyncio
 import errno
@@ -14,15 +14,15 @@ from tests.harness.stores import journal_lines, open_journal, wait_until
 async def test_failure_ends_without_another_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A load balancer that stays away after a 503 still sees the journal get ready again."""
+    """The journal gets ready again without a write, as a load balancer sends none after a 503."""
     monkeypatch.setattr("store.journal.journal.PROBE_SECONDS", 0.01)
-    full = True
+    is_full = True
 
     def fail(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def probe(path: Path) -> None:
-        if full:
+        if is_full:
             fail()
         path.touch()
         path.unlink()
@@ -35,13 +35,13 @@ async def test_failure_ends_without_another_write(
                 await log.append(journal_lines(["a"]), 1)
             await asyncio.sleep(0.05)
             assert log.failure == "The journal can't write: No space left on device"
-            full = False
+            is_full = False
             await wait_until(lambda: not log.failure)
         await log.append(journal_lines(["b"]), 1)
 
 
 async def test_probe_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written to find out whether writing works is gone afterwards."""
+    """The probe for a writable folder leaves no file."""
     monkeypatch.setattr("store.journal.journal.PROBE_SECONDS", 0.01)
     async with open_journal(tmp_path) as log:
         log.failure = "The journal can't write"
@@ -51,9 +51,9 @@ async def test_probe_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
 
 async def test_closed_journal_refuses(tmp_path: Path) -> None:
-    """A row that comes after the end is refused, not left to wait for ever."""
+    """A row after the close is unavailable at once, and does not wait for ever."""
     async with open_journal(tmp_path) as log:
         await log.close()
-        with pytest.raises(AnalyticsError) as refused:
+        with pytest.raises(AnalyticsError) as refusal:
             await log.append(journal_lines(["late"]), 1)
-    assert refused.value.code == "UNAVAILABLE"
+    assert refusal.value.code == "UNAVAILABLE"

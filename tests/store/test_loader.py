@@ -1,4 +1,4 @@
-"""The loader: a segment is one part, and one that can't be read blocks no other."""
+"""The loader: a segment becomes one part, and an unreadable segment blocks no other."""
 
 import asyncio
 import errno
@@ -50,16 +50,16 @@ POISON: Final = {
 async def test_segment_that_the_engine_refuses_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: bytes
 ) -> None:
-    """What the engine can't read is set aside after three tries; its neighbours are loaded."""
+    """Unreadable rows are set aside after three tries; the other rows are loaded."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
-    spoiled = (poison + journal_lines(["beside"]) + poison + journal_lines(["too"]) + poison, 5)
-    segments = await leave_segments(folder, ["before"], spoiled, ["after"])
+    mixed_lines = (poison + journal_lines(["beside"]) + poison + journal_lines(["too"]) + poison, 5)
+    segments = await leave_segments(folder, ["before"], mixed_lines, ["after"])
     async with open_store(data) as store:
         assert await stored_keys(store) == ["before", "beside", "too", "after"]
-        places = {row.key: row.row for row in await stored_rows(store)}
-        assert (places["beside"], places["too"]) == (2, 4)
+        row_numbers = {row.key: row.row for row in await stored_rows(store)}
+        assert (row_numbers["beside"], row_numbers["too"]) == (2, 4)
         assert (store._loaders["metrics"].failure, store.problems()) == (None, {})
         assert store.set_aside_problems() == {
             "refused.metrics": "3 rows are set aside in the journal"
@@ -67,8 +67,10 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
         await record(store, "more")
         assert await stored_keys(store) == ["before", "beside", "too", "after", "more"]
     assert segment_contents(folder) == {}
-    bad = list(segments)[1]
-    assert segment_contents(folder / "refused") == {folder / "refused" / bad.name: 3 * poison}
+    bad_segment = list(segments)[1]
+    assert segment_contents(folder / "refused") == {
+        folder / "refused" / bad_segment.name: 3 * poison
+    }
     async with open_store(data) as store:
         assert await stored_keys(store) == ["before", "beside", "too", "after", "more"]
         assert store.set_aside_problems() == {
@@ -77,7 +79,7 @@ async def test_segment_that_the_engine_refuses_blocks_nothing(
 
 
 async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> None:
-    """Of a segment whose insert got half-way before a crash every row is stored once."""
+    """Each row of a segment that was half inserted before a crash is stored once."""
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
     (path,) = await leave_segments(folder, ["a", "b", "c"])
@@ -98,7 +100,7 @@ async def test_batch_that_is_partly_stored_is_stored_once(tmp_path: Path) -> Non
 async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When even setting aside fails (the disk is full, say), the loader lives to try again."""
+    """When setting aside fails, on a full disk for example, the loader tries again."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     set_aside, full = Journal.set_aside, iter([True, True])
 
@@ -121,7 +123,7 @@ async def test_segment_that_cant_be_set_aside_yet_is_tried_again(
 async def test_reads_go_on_while_the_engine_cannot_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is loaded is answered, what waits is kept, and nothing that waits can be deleted."""
+    """While the engine can't load, queries answer with loaded rows and deletions get a 503."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     insert, failing = Loader._insert, True
 
@@ -137,24 +139,24 @@ async def test_reads_go_on_while_the_engine_cannot_load(
         await record(store, "waits")
         assert await stored_keys(store) == ["loaded"]
         assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
-        with pytest.raises(AnalyticsError) as refused:
+        with pytest.raises(AnalyticsError) as refusal:
             await store.delete(Statement("DELETE FROM metrics WHERE true", reads=("metrics",)))
-        assert (refused.value.code, refused.value.retry_after) == ("UNAVAILABLE", 5)
+        assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 5)
         failing = False
         await wait_until(lambda: not store.problems())
         assert await stored_keys(store) == ["loaded", "waits"]
 
 
-class Loaded(msgspec.Struct):
-    """What the engine made of a segment: its parts, its rows, and how many are out of place."""
+class LoadedRows(msgspec.Struct):
+    """The parts and rows of a loaded segment, and the rows with a wrong number."""
 
     parts: int
     rows: int
-    misplaced: int
+    misplaced_rows: int
 
 
 async def test_largest_segment_is_one_part(tmp_path: Path) -> None:
-    """However large a segment is, the engine gets all of it or nothing, and in its order."""
+    """The largest segment becomes one part, in its order: it is inserted whole or not at all."""
     data = tmp_path / "data"
     async with open_journal(data / "journal" / "metrics") as log:
         for start in range(0, SEGMENT_ROWS, 50_000):
@@ -163,20 +165,20 @@ async def test_largest_segment_is_one_part(tmp_path: Path) -> None:
     text = """
 WITH toUInt32(simpleJSONExtractString(tags, 'k')) AS place
 SELECT uniqExact(_part) AS parts, count() AS rows,
-  countIf(row != place + 1 + intDiv(place, 50000)) AS misplaced
+  countIf(row != place + 1 + intDiv(place, 50000)) AS misplaced_rows
 FROM metrics"""
     async with open_store(data) as store:
-        (found,) = await store.select(Statement(text, reads=("metrics",)), Loaded)
-    assert found == Loaded(1, SEGMENT_ROWS, 0)
+        (loaded_rows,) = await store.select(Statement(text, reads=("metrics",)), LoadedRows)
+    assert loaded_rows == LoadedRows(1, SEGMENT_ROWS, 0)
 
 
-async def test_refused_segment_is_told_without_its_rows(
+async def test_unreadable_segment_is_reported_without_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the log nor `/readyz` repeats what is in a segment that can't be read."""
+    """Neither the log nor `/readyz` repeats the content of an unreadable segment."""
     data = tmp_path / "data"
     await leave_segments(data / "journal" / "metrics", (b"secret-1 {secret-2}\n", 1))
-    for name in ("analytics", "analytics.loader"):  # whoever configured them before
+    for name in ("analytics", "analytics.loader"):  # another test may have configured them
         monkeypatch.setattr(logging.getLogger(name), "propagate", True)
     problems = []
     async with open_store(data) as store:
@@ -184,9 +186,9 @@ async def test_refused_segment_is_told_without_its_rows(
             while not store.set_aside_problems():
                 problems.append(str(store.problems()))
                 await asyncio.sleep(0.01)
-    told = "".join(problems) + caplog.text
+    messages = "".join(problems) + caplog.text
     assert "CANNOT_PARSE_INPUT_ASSERTION_FAILED" in caplog.text
-    assert "secret" not in told
+    assert "secret" not in messages
 
 
 OLD: Final = b'{"event_name":"old","user_id":"u","properties":{"a":1},"timestamp":1800000000000}\n'
@@ -194,23 +196,23 @@ NEW: Final = OLD.replace(b'"user_id"', b'"session_id":"s","user_id"').replace(b"
 
 
 async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
-    """An old segment loads, its events without a session, and so does a mixed one."""
+    """Segments without sessions load, and so do segments that mix both forms."""
     data = tmp_path / "data"
     await leave_segments(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
     async with open_store(data) as store:
         await append_lines(store, NEW, 1, EVENT_STREAM)
         rows = statements.event_rows("default", EventFilter(user_id=StringFilter(eq="u")))
         answer = await store.answer(events_page(rows, Slice(10)), "TSVRaw")
-        found = sorted(line.split(b"\t")[:4] for line in answer.data.splitlines())
+        events = sorted(line.split(b"\t")[:4] for line in answer.data.splitlines())
         new, old = (
             [b'"new"', b'"u"', b'"s"', b'{"a":1}'],
             [b'"old"', b'"u"', b"null", b'{"a":1}'],
         )
-        assert found == [new, new, old, old]
+        assert events == [new, new, old, old]
 
 
-async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> None:
-    """Of rows from before the start the names are not known, so every question waits for them."""
+async def test_leftover_rows_are_waited_for(tmp_path: Path) -> None:
+    """The names of leftover rows are unknown, so every query waits for these rows."""
     await leave_segments(tmp_path / "data" / "journal" / "metrics", ["a"])
     async with open_store(tmp_path / "data") as store:
         loader = store._loaders["metrics"]
@@ -218,8 +220,10 @@ async def test_what_an_earlier_process_left_is_waited_for(tmp_path: Path) -> Non
         assert store._journals["metrics"].newest_batch == 0
 
 
-async def test_many_names_are_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A segment of very many names is waited for, whatever the question is about."""
+async def test_segment_of_many_names_is_waited_for_by_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query of any metric waits for a segment with too many names."""
     monkeypatch.setattr("store.journal.journal._MAX_NAMES", 3)
     async with open_journal(tmp_path / "data" / "metrics") as log:
         for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):

@@ -1,4 +1,4 @@
-"""Migrations: a store is brought up to date, whatever happened to the last attempt."""
+"""Migrations: a start completes them, also after an interrupted start."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,17 +21,19 @@ MIGRATIONS: Final = {
 }
 
 
-class Applied(msgspec.Struct, frozen=True):
+class AppliedMigration(msgspec.Struct, frozen=True):
     number: int
     name: str
 
 
-async def migrated(engine: Engine) -> tuple[list[Applied], list[str]]:
-    """Return the migrations on record, and the columns of their table."""
+async def migration_state(engine: Engine) -> tuple[list[AppliedMigration], list[str]]:
+    """Return the recorded migrations, and the columns of their table."""
     record_text = "SELECT number, name FROM migrations ORDER BY number"
     columns = "SELECT name FROM system.columns WHERE table = 't' ORDER BY position"
     names = await engine.select(Statement(columns), dict[str, str])
-    return await engine.select(Statement(record_text), Applied), [row["name"] for row in names]
+    return await engine.select(Statement(record_text), AppliedMigration), [
+        row["name"] for row in names
+    ]
 
 
 @pytest.fixture
@@ -44,49 +46,54 @@ def migrations(tmp_path: Path) -> Path:
     return folder
 
 
-DONE: Final = ([Applied(1, "0001_first"), Applied(2, "0002_more")], ["a", "b", "c"])
+FINAL_STATE: Final = (
+    [AppliedMigration(1, "0001_first"), AppliedMigration(2, "0002_more")],
+    ["a", "b", "c"],
+)
 
 
 async def test_migrations_run_once_in_order(tmp_path: Path, migrations: Path) -> None:
-    """A second start changes nothing; a later version only runs what is new."""
+    """A second start changes nothing; a later version runs only its new migrations."""
     later = migrations / "0002_more.sql"
     text = later.read_text()
     later.unlink()
     async with open_engine(tmp_path / "store") as engine:
         await migrate(engine, migrations)
-        assert await migrated(engine) == ([Applied(1, "0001_first")], ["a"])
+        assert await migration_state(engine) == ([AppliedMigration(1, "0001_first")], ["a"])
         later.write_text(text)
         for _ in range(2):
             await migrate(engine, migrations)
-            assert await migrated(engine) == DONE
+            assert await migration_state(engine) == FINAL_STATE
 
 
 async def test_newer_store_is_refused(tmp_path: Path, migrations: Path) -> None:
-    """An older version says that the store is too new, and which migration it does not know."""
+    """An older version rejects the store, and names the migration that it does not know."""
     async with open_engine(tmp_path / "store") as engine:
         await migrate(engine, migrations)
         (migrations / "0002_more.sql").unlink()
-        with pytest.raises(EngineError) as refused:
+        with pytest.raises(EngineError) as refusal:
             await migrate(engine, migrations)
-        assert str(refused.value) == (
+        assert str(refusal.value) == (
             "The store was written by a newer version of this service: it has migration"
             " 0002_more, this version only knows up to 1."
         )
-        assert await migrated(engine) == DONE
+        assert await migration_state(engine) == FINAL_STATE
 
 
-def crashing(engine: Engine, last: int, *, before: bool) -> Callable[[Statement], Awaitable[int]]:
-    """Return the engine's `write`, but ending in a crash before or after its last call."""
-    write, number = engine.write, iter(range(1, 100))
+def crash_at(
+    engine: Engine, crash_call: int, *, before: bool
+) -> Callable[[Statement], Awaitable[int]]:
+    """Return the engine's `write` with a crash before or after the call of a number."""
+    write, numbers = engine.write, iter(range(1, 100))
 
     async def crash(statement: Statement) -> int:
-        at = next(number)
-        if at == last and before:
+        call = next(numbers)
+        if call == crash_call and before:
             raise ConnectionAbortedError
-        written = await write(statement)
-        if at == last:
+        row_count = await write(statement)
+        if call == crash_call:
             raise ConnectionAbortedError
-        return written
+        return row_count
 
     return crash
 
@@ -95,18 +102,18 @@ def crashing(engine: Engine, last: int, *, before: bool) -> Callable[[Statement]
 async def test_interrupted_migration_is_finished_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrations: Path, *, before: bool
 ) -> None:
-    """A crash before or after any statement is no harm: the next start does the rest."""
-    for last in range(1, 7):
-        async with open_engine(tmp_path / f"store {last}") as engine:
-            with monkeypatch.context() as patched:
-                patched.setattr(engine, "write", crashing(engine, last, before=before))
+    """After a crash before or after any statement, the next start completes the migration."""
+    for crash_call in range(1, 7):
+        async with open_engine(tmp_path / f"store {crash_call}") as engine:
+            with monkeypatch.context() as patch:
+                patch.setattr(engine, "write", crash_at(engine, crash_call, before=before))
                 with pytest.raises(ConnectionAbortedError):
                     await migrate(engine, migrations)
             await migrate(engine, migrations)
-            assert await migrated(engine) == DONE
+            assert await migration_state(engine) == FINAL_STATE
 
 
-class Tagged(msgspec.Struct):
+class TagsRow(msgspec.Struct):
     tags: str
     page: str
 
@@ -119,15 +126,15 @@ SELECT 'default', 'm', now64(3), 1,
 FROM numbers(6)"""
 
 
-@pytest.mark.parametrize("interrupted", [2, 3, 4, 5])
-async def test_tags_of_old_rows_become_json(tmp_path: Path, interrupted: int) -> None:
-    """Maps become equal JSON, deleted rows stay deleted, whichever step a crash repeats."""
+@pytest.mark.parametrize("last_number", [2, 3, 4, 5])
+async def test_tags_of_old_rows_become_json(tmp_path: Path, last_number: int) -> None:
+    """Maps become equal JSON and deleted rows stay deleted, also if a crash repeats a step."""
     files = sorted(FOLDER.glob("*.sql"))
     folder = tmp_path / "migrations"
     folder.mkdir()
     async with open_engine(tmp_path / "store") as engine:
-        for number, file in enumerate(files[:interrupted], 1):
-            if number == interrupted:  # done, but not on record
+        for number, file in enumerate(files[:last_number], 1):
+            if number == last_number:  # run, but not recorded
                 for text in file.read_text().split(";\n"):
                     if text.strip():
                         await engine.write(Statement(text))
@@ -140,7 +147,7 @@ async def test_tags_of_old_rows_become_json(tmp_path: Path, interrupted: int) ->
         await migrate(engine)
         await engine.write(Statement("OPTIMIZE TABLE metrics FINAL"))
         text = "SELECT tags, simpleJSONExtractString(tags, 'a/b') AS page FROM metrics ORDER BY row"
-        rows = await engine.select(Statement(text), Tagged)
+        rows = await engine.select(Statement(text), TagsRow)
     maps = [{"a/b": "c\\d'e\"f/\\/", "ключ": "\n\t"}, {}, {"x": ""}]
     assert [msgspec.json.decode(row.tags or "{}") for row in rows] == maps + maps[1:]
     assert rows[0].page == maps[0]["a/b"]

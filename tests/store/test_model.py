@@ -1,4 +1,4 @@
-"""The real store, with everything that can break under it, against a plain dict.
+"""The state machine of the store, run on the real engine.
 
 MODEL_SEED in the environment repeats a run.
 """
@@ -18,7 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from store.journal import journal
 from tests.harness.clock import ManualClock
-from tests.harness.fault_injection import Bench
+from tests.harness.fault_injection import FaultRig
 from tests.harness.run_profile import print_figure, short_or_long
 from tests.store.store_machine import StoreMachine
 
@@ -35,30 +35,30 @@ SETTINGS: Final = settings(
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Put the faults in front of the system calls."""
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultRig]:
+    """Replace the system calls by calls that can fail."""
     with asyncio.Runner() as runner:
-        runner.get_loop().set_exception_handler(lambda *_: None)  # the dead tell no tales
-        made = Bench(runner, tmp_path, ManualClock(monkeypatch))
+        runner.get_loop().set_exception_handler(lambda *_: None)  # killed tasks report errors
+        rig = FaultRig(runner, tmp_path, ManualClock(monkeypatch))
         monkeypatch.setattr(logging.getLogger("analytics"), "disabled", True)
         for part in ("loader", "store", "ids", "journal"):
             monkeypatch.setattr(logging.getLogger(f"analytics.{part}"), "disabled", True)
-        monkeypatch.setattr(journal, "_sync_data", made.faults.sync)
-        monkeypatch.setattr(journal, "sync_folder", made.faults.sync_folder)
-        monkeypatch.setattr(os, "writev", made.faults.writev)
+        monkeypatch.setattr(journal, "_sync_data", rig.faults.sync)
+        monkeypatch.setattr(journal, "sync_folder", rig.faults.sync_folder)
+        monkeypatch.setattr(os, "writev", rig.faults.writev)
         monkeypatch.setattr(journal, "PROBE_SECONDS", 0.001)
         monkeypatch.setattr("store.loader._BACKOFF", (0.001, 0.001, 0.001, 0.02))
         monkeypatch.setattr("store.ingest.client_ids._RETRY_SECONDS", 0.001)
-        yield made
-        made.engine.stays_open = False
-        runner.run(made.engine.close())
+        yield rig
+        rig.engine.stays_open = False
+        runner.run(rig.engine.close())
 
 
 @pytest.mark.slow
-def test_store_does_what_a_dict_does(bench: Bench) -> None:
-    """Whatever is recorded, resent, deleted, broken, stopped and killed, in whatever order."""
+def test_store_does_what_a_dict_does(rig: FaultRig) -> None:
+    """The store agrees with a dict over any order of writes, deletions, faults and crashes."""
     seed = int(os.environ.get("MODEL_SEED") or random.randrange(2**32))
     print_figure(f"MODEL_SEED={seed}")
-    machine: Any = hypothesis.seed(seed)(lambda: StoreMachine(bench))
+    machine: Any = hypothesis.seed(seed)(lambda: StoreMachine(rig))
     run_state_machine_as_test(machine, settings=SETTINGS)
-    print_figure(f"{bench.steps} steps in {bench.runs} runs")
+    print_figure(f"{rig.steps} steps in {rig.runs} runs")

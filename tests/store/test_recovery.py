@@ -1,4 +1,4 @@
-"""What a crash can leave behind, step by step: after the restart all of it is there, once.
+"""Each state that a crash can leave: after the restart every row is stored once.
 
 `faults/test_crashes.py` has the crashes themselves.
 """
@@ -23,25 +23,25 @@ from tests.harness.stores import (
 )
 
 
-def put_back(segments: dict[Path, bytes]) -> None:
+def restore_segments(segments: dict[Path, bytes]) -> None:
     """Undo the deletion of segments, as a crash before it would have left them."""
     for path, content in segments.items():
         path.write_bytes(content)
 
 
-async def forget(store: Store, rows: str) -> None:
-    """Delete rows from the engine behind the store's back."""
+async def delete_from_engine(store: Store, rows: str) -> None:
+    """Delete rows from the engine without the store."""
     await store.engine.write(Statement(f"DELETE FROM metrics WHERE {rows}"))  # noqa: S608
 
 
 async def test_segment_that_was_loaded_before_the_crash_is_dropped(tmp_path: Path) -> None:
-    """Killed between the engine's insert and the segment's deletion: nothing is there twice."""
+    """A crash between the engine's insert and the segment's deletion repeats no row."""
     data = tmp_path / "data"
     segments = await leave_segments(data / "journal" / "metrics", ["a", "b"], ["c"])
     async with open_store(data) as store:
         before = await stored_rows(store)
         assert [row.key for row in before] == ["a", "b", "c"]
-    put_back(segments)
+    restore_segments(segments)
     async with open_store(data) as store:
         assert await stored_rows(store) == before
     assert segment_contents(data / "journal" / "metrics") == {}
@@ -49,13 +49,13 @@ async def test_segment_that_was_loaded_before_the_crash_is_dropped(tmp_path: Pat
 
 @pytest.mark.parametrize("missing", ["row = 1", "row = 2", "row < 3", "1"])
 async def test_segment_that_was_half_loaded_is_loaded_again(tmp_path: Path, missing: str) -> None:
-    """Whatever part of a batch the engine has, after the restart it has all of it, once."""
+    """If the engine has any part of a batch, after the restart it has the batch once."""
     data = tmp_path / "data"
     segments = await leave_segments(data / "journal" / "metrics", ["a", "b", "c"], ["d"])
     async with open_store(data) as store:
         before = await stored_rows(store)
-        await forget(store, missing)
-    put_back(segments)
+        await delete_from_engine(store, missing)
+    restore_segments(segments)
     async with open_store(data) as store:
         assert sorted(await stored_rows(store)) == sorted(before)
 
@@ -63,15 +63,15 @@ async def test_segment_that_was_half_loaded_is_loaded_again(tmp_path: Path, miss
 async def test_interrupted_insert_is_finished_by_the_running_loader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An insert that fails after its rows were written is not repeated blindly."""
+    """An insert that fails after its rows were written is not repeated."""
     async with open_store(tmp_path / "data") as store:
         insert, failures = store.engine.write, iter([True, False, True])
 
         async def write(statement: Statement) -> int:
-            written = await insert(statement)
+            row_count = await insert(statement)
             if statement.text == METRIC_STREAM.load("", 0).text and next(failures, False):
                 raise RuntimeError("the connection broke, or so it seemed")
-            return written
+            return row_count
 
         monkeypatch.setattr(store.engine, "write", write)
         await record(store, "a", "b")
@@ -83,7 +83,7 @@ async def test_interrupted_insert_is_finished_by_the_running_loader(
 async def test_clock_that_steps_back_changes_neither_order_nor_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a restart an hour earlier, new rows still come behind all that were there before."""
+    """After a restart with the clock an hour back, new rows still sort after the stored rows."""
     data = tmp_path / "data"
     async with open_store(data) as store:
         await record(store, "loaded")
@@ -97,31 +97,31 @@ async def test_clock_that_steps_back_changes_neither_order_nor_number(
     monkeypatch.setattr(time, "time_ns", lambda: now - 7_200_000_000_000)
     async with open_store(data) as store:
         await record(store, "newer")
-        found = await stored_rows(store)
-    assert [row.key for row in found] == ["loaded", "waiting", "new", "newer"]
-    assert len({row.batch for row in found}) == 4
+        rows = await stored_rows(store)
+    assert [row.key for row in rows] == ["loaded", "waiting", "new", "newer"]
+    assert len({row.batch for row in rows}) == 4
 
 
 async def test_deletion_finds_what_was_half_loaded(tmp_path: Path) -> None:
-    """A deletion right after a restart also deletes what is still on its way, for good."""
+    """A deletion right after a restart also deletes the rows in the journal, for good."""
     data = tmp_path / "data"
     segments = await leave_segments(data / "journal" / "metrics", ["a", "b"], ["c"])
     async with open_store(data) as store:
         assert await stored_keys(store) == ["a", "b", "c"]
-        await forget(store, "row = 2")
-    put_back(segments)
-    everything = statements.metric_rows("default", "m")
+        await delete_from_engine(store, "row = 2")
+    restore_segments(segments)
+    all_rows = statements.metric_rows("default", "m")
     async with open_store(data) as store:
-        (found,) = await store.select(statements.deletable(everything), statements.DeletableRow)
-        assert found.rows == 3
-        await store.delete(statements.delete(everything, found.newest))
+        (deletable,) = await store.select(statements.deletable(all_rows), statements.DeletableRow)
+        assert deletable.rows == 3
+        await store.delete(statements.delete(all_rows, deletable.newest))
         assert await stored_keys(store) == []
     async with open_store(data) as store:
         assert await stored_keys(store) == []
 
 
 async def test_deleted_rows_stay_deleted_after_a_crash(tmp_path: Path) -> None:
-    """DELETE, then kill -9 at once: nothing of it comes back, and what came later stays."""
+    """After DELETE and kill -9, no deleted row comes back, and later rows stay."""
     data = tmp_path / "data"
     with Process(data) as service:
         service.await_ready()

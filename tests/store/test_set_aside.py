@@ -1,4 +1,4 @@
-"""What the engine could not read is listed, and replayed once."""
+"""Rows that were set aside: they are listed, and replayed once."""
 
 import asyncio
 from pathlib import Path
@@ -19,11 +19,11 @@ from tests.harness.stores import (
 )
 
 POISON: Final = b'{"metric_name":"m","value":"1e","tags":{"k":"bad"},"timestamp":1800000000000}\n'
-MENDED: Final = POISON.replace(b'"1e"', b"1")
+VALID_LINE: Final = POISON.replace(b'"1e"', b"1")
 
 
 async def set_aside(data: Path, ctx: Context) -> list[str]:
-    """List what is set aside; it must be what the files have."""
+    """List the rows set aside; check that the files hold the same rows."""
     rows = ingestion.set_aside(ctx, 100)
     folder = data / "journal" / "metrics" / "refused"
     assert b"".join(segment_contents(folder).values()) == b"".join(
@@ -35,12 +35,12 @@ async def set_aside(data: Path, ctx: Context) -> list[str]:
 async def test_replay_stores_what_can_be_read_by_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mended lines are stored once, though the replay is cut short; the others stay."""
+    """Repaired lines are stored once, even if a replay is interrupted; other lines stay."""
     monkeypatch.setattr("store.loader._BACKOFF", (0.01,))
     data = tmp_path / "data"
     folder = data / "journal" / "metrics"
-    spoiled = journal_lines(["good"]) + POISON + b"garbage\n"
-    await leave_segments(folder, (spoiled, 3))
+    lines = journal_lines(["good"]) + POISON + b"garbage\n"
+    await leave_segments(folder, (lines, 3))
     async with open_store(data) as store:
         ctx = Context(store)
         assert await stored_keys(store) == ["good"]
@@ -48,10 +48,10 @@ async def test_replay_stores_what_can_be_read_by_now(
         assert texts == [POISON.decode().strip(), "garbage"]
         (account,) = (a for a in store.stream_stats() if a.stream == METRIC_STREAM.name)
         assert (account.recovered, account.loaded, account.set_aside) == (3, 1, 2)
-        assert vars_of(await ingestion.replay(ctx)) == (0, 0, 2)
+        assert replay_counts(await ingestion.replay(ctx)) == (0, 0, 2)
         assert await set_aside(data, ctx) == texts
     (file,) = (folder / "refused").iterdir()
-    file.write_bytes(MENDED + b"garbage\n")
+    file.write_bytes(VALID_LINE + b"garbage\n")
     async with open_store(data) as store:
         ctx = Context(store)
         leave = store._journals["metrics"].dead_letters.keep_only
@@ -59,7 +59,7 @@ async def test_replay_stores_what_can_be_read_by_now(
         with pytest.raises(asyncio.CancelledError):
             await ingestion.replay(ctx)
         monkeypatch.setattr(store._journals["metrics"].dead_letters, "keep_only", leave)
-        assert vars_of(await ingestion.replay(ctx)) == (0, 1, 1)
+        assert replay_counts(await ingestion.replay(ctx)) == (0, 1, 1)
         assert await stored_keys(store) == ["good", "bad"]
         assert await set_aside(data, ctx) == ["garbage"]
         assert store.set_aside_problems() == {
@@ -70,10 +70,10 @@ async def test_replay_stores_what_can_be_read_by_now(
 
 
 def interrupt(*_: object) -> None:
-    """End a replay before it forgets what it has recorded."""
+    """Interrupt a replay before it removes its recorded lines."""
     raise asyncio.CancelledError
 
 
-def vars_of(payload: Any) -> tuple[int, int, int]:
-    """Return what became of the rows of a replay: stored, duplicates, left."""
+def replay_counts(payload: Any) -> tuple[int, int, int]:
+    """Return a replay's numbers of rows: stored, duplicates, left."""
     return payload.stored, payload.duplicates, payload.left

@@ -1,4 +1,4 @@
-"""What a question waits for: the rows that it is about, and no others."""
+"""Queries that wait for the rows of their own metrics, and for no other rows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,9 @@ SOON: Final = 0.3
 
 
 @pytest_asyncio.fixture
-async def stopped(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+async def stopped_service(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
     """Stop the loader until the end of the test, with rows of `known` loaded."""
     assert (await service.post("/metrics", {"metric_name": "known", "value": 1})).is_success
     assert (await get(service, metric_path("known")))["count"] >= 1
@@ -33,14 +35,14 @@ async def stopped(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     await get(service, "/dashboard")
 
 
-async def waits(service: Service, name: str) -> bool:
-    """Say whether a question about a metric is not answered at once."""
-    asked = asyncio.create_task(service.http.get(metric_path(name)))
-    done, _ = await asyncio.wait([asked], timeout=SOON)
-    if not done:
-        asked.cancel()
-        await asyncio.wait([asked])
-    return not done
+async def is_waiting(service: Service, name: str) -> bool:
+    """Say whether a query of a metric is not answered at once."""
+    request = asyncio.create_task(service.http.get(metric_path(name)))
+    finished_tasks, _ = await asyncio.wait([request], timeout=SOON)
+    if not finished_tasks:
+        request.cancel()
+        await asyncio.wait([request])
+    return not finished_tasks
 
 
 BODIES: Final[dict[str, tuple[str, Any]]] = {
@@ -55,32 +57,34 @@ BODIES: Final[dict[str, tuple[str, Any]]] = {
 
 
 @pytest.mark.parametrize("form", BODIES)
-async def test_rows_of_other_metrics_are_not_waited_for(stopped: Service, form: str) -> None:
-    """While rows of one metric wait for the engine, another one is answered at once."""
-    for _ in range(2):  # the second body of lines is recognised
-        assert (await stopped.post(*BODIES[form])).is_success
-    assert not await waits(stopped, "known")
-    assert await waits(stopped, "other")
-    assert (await stopped.post("/metrics", {"metric_name": "known", "value": 1})).is_success
-    assert await waits(stopped, "known")
+async def test_rows_of_other_metrics_are_not_waited_for(
+    stopped_service: Service, form: str
+) -> None:
+    """While rows of one metric wait for the engine, another metric is answered at once."""
+    for _ in range(2):  # the second body of lines matches its template
+        assert (await stopped_service.post(*BODIES[form])).is_success
+    assert not await is_waiting(stopped_service, "known")
+    assert await is_waiting(stopped_service, "other")
+    assert (await stopped_service.post("/metrics", {"metric_name": "known", "value": 1})).is_success
+    assert await is_waiting(stopped_service, "known")
 
 
-async def test_bodies_of_several_metrics(stopped: Service) -> None:
-    """Each of the metrics in a recognised body is waited for."""
+async def test_bodies_of_several_metrics(stopped_service: Service) -> None:
+    """A query waits for a body that matched templates if the body has its metric."""
     line = b'{"metric_name":"%b","value":1,"tags":{"a":"b"}}\n'
     body = line % b"one" * 100 + line % b"two"
     for _ in range(2):
-        assert (await stopped.post("/metrics/batch", body)).is_success
-    assert stopped.context.store.templates.match(body, stopped.context.now())
-    assert await waits(stopped, "two")
-    assert not await waits(stopped, "known")
+        assert (await stopped_service.post("/metrics/batch", body)).is_success
+    assert stopped_service.context.store.templates.match(body, stopped_service.context.now())
+    assert await is_waiting(stopped_service, "two")
+    assert not await is_waiting(stopped_service, "known")
 
 
-async def test_deletion_waits_for_everything(stopped: Service) -> None:
-    """What is deleted must not come back, so a deletion waits for all rows of its table."""
-    assert (await stopped.post("/metrics", {"metric_name": "other", "value": 1})).is_success
-    asked = asyncio.create_task(stopped.http.delete(metric_path("known")))
-    _, pending = await asyncio.wait([asked], timeout=SOON)
+async def test_deletion_waits_for_everything(stopped_service: Service) -> None:
+    """A deletion waits for all rows of its table, so that no deleted row comes back."""
+    assert (await stopped_service.post("/metrics", {"metric_name": "other", "value": 1})).is_success
+    request = asyncio.create_task(stopped_service.http.delete(metric_path("known")))
+    _, pending = await asyncio.wait([request], timeout=SOON)
     assert pending
-    asked.cancel()
-    await asyncio.wait([asked])
+    request.cancel()
+    await asyncio.wait([request])
