@@ -44,7 +44,7 @@ def assert_result(panel: Panel, answer: Mapping[str, Any], rows: Sequence[Row], 
     except AssertionError as error:
         sorted_rows = sorted(rows, key=lambda row: (row.time, row.position))
         texts = [f"{rfc3339(Instant(row.time))} {row}" for row in sorted_rows]
-        error.add_note("\n".join([panel.text("asked", "p"), json.dumps(answer), *texts]))
+        error.add_note("\n".join([panel.text("query", "p"), json.dumps(answer), *texts]))
         raise
 
 
