@@ -37,10 +37,10 @@ def error_line(process: Process) -> str:
 
 def test_help_names_every_setting(capfd: pytest.CaptureFixture[str]) -> None:
     """`--help` prints each option with its variable and default on stdout, and exits with 0."""
-    with pytest.raises(SystemExit) as exited:
+    with pytest.raises(SystemExit) as exit_info:
         server.main(["--help"], create_app)
     output = capfd.readouterr()
-    assert (exited.value.code, output.err) == (0, "")
+    assert (exit_info.value.code, output.err) == (0, "")
     text = " ".join(output.out.split())
     for setting in SETTINGS:
         assert f"{setting.option} VALUE" in text
@@ -73,10 +73,10 @@ def test_unknown_options_are_refused(
     argument: str, hint: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """An unknown option ends the start with 2 and one line that suggests a similar option."""
-    with pytest.raises(SystemExit) as exited:
+    with pytest.raises(SystemExit) as exit_info:
         server.main([argument], create_app)
     output = capfd.readouterr()
-    assert (exited.value.code, output.out) == (2, "")
+    assert (exit_info.value.code, output.out) == (2, "")
     (line,) = output.err.splitlines()
     assert line.startswith(f"analytics-service: {hint}")
 

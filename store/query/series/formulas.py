@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from schema.errors import AnalyticsError, bad_input
-from store.query.sql import Value as Bound
+from store.query.sql import Value as SlotValue
 
 MAX_FORMULA: Final = 1000
 MAX_LEVELS: Final = 100
 """Maximum depth of a formula: the engine refuses about 300 levels, and is slow below that."""
 
 Value: TypeAlias = int | float | None
-_Bind: TypeAlias = Callable[[str, Bound], str]
+_Bind: TypeAlias = Callable[[str, SlotValue], str]
 
 _OPERATORS: Final[Mapping[type[ast.operator], tuple[str, Callable[[float, float], float]]]] = {
     ast.Add: ("+", operator.add),
