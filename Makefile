@@ -43,7 +43,7 @@ quick-tests: $(STAMP)
 clients: $(NPM) ## install the JavaScript clients that the tests run
 
 test-faults: $(STAMP) ## the long form of the tests that have one (root and strace for all of them)
-	FAULTS=long $(PY) -m pytest -q -s $$(grep -rlE 'run_profile|strategies|writers|oracle.calendar' tests --include='test_*.py')
+	FAULTS=long $(PY) -m pytest -q -s $$(grep -rlE 'run_profile|harness.strategies|faults.writers|oracle.calendar' tests --include='test_*.py')
 
 lint: $(STAMP) ## ruff, mypy (strict), import rules
 	$(PY) -m ruff check
