@@ -61,7 +61,7 @@ def check_cells(ranges: BucketedRanges, series_count: int) -> None:
     """Raise `AnalyticsError` if the series have more than `MAX_CELLS` cells in a column."""
     range_buckets = ranges.current.buckets
     if series_count * len(range_buckets.starts if range_buckets else ()) > MAX_CELLS:
-        message = f"with so many points a series can give at most {MAX_CELLS} in all"
+        message = f"series times buckets must be at most {MAX_CELLS}; use larger buckets"
         raise bad_input("limit", message, limit=MAX_CELLS)
 
 

@@ -126,6 +126,9 @@ class ClientIds:
             pending.settle_unavailable()
             message = f"The ids of {self._table} are still being read after the start."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from None
+        except asyncio.CancelledError:
+            pending.settle_unavailable()
+            raise
 
     async def _verify(self) -> None:
         try:
@@ -242,7 +245,7 @@ class ClientIds:
 
 
 def _hash_stored_ids(lines: bytes) -> IdHashes:
-    """Return the id hashes of rows of `queries.client_ids`."""
+    """Return the id hashes of rows of `statements.client_ids`."""
     if b"\\" in lines:  # an id has an escape
         return hash_ids([row.id for row in _OWN_IDS.decode_lines(lines)])
     return hash_ids_in_lines(lines, line_ends(lines))

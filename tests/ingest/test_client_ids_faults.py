@@ -256,6 +256,21 @@ async def test_many_ids_are_refused_for_now_if_learning_takes_long(
         await assert_counters_balance(store)
 
 
+async def test_cancelled_wait_for_the_ids_counts_its_rows_as_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is cancelled before the stored ids are read leaves no rows pending."""
+    monkeypatch.setattr(ClientIds, "start", lambda _: None)
+    async with open_store(tmp_path / "data") as store:
+        request = asyncio.create_task(send(store, *(row(f"{n}") for n in range(101))))
+        await wait_until(lambda: store.row_counts["metrics"].pending == 101)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        await assert_counters_balance(store)
+        assert store.row_counts["metrics"].unavailable == 101
+
+
 async def test_ids_of_a_journal_that_was_left_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
