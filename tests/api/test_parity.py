@@ -241,7 +241,7 @@ async def test_bad_rows(
     before = await stored_totals(service)
     rest_refusal = await service.post(f"{path}/batch", bad)
     body = {"query": mutation, "variables": {"rows": [graphql_row(row) for row in bad]}}
-    assert same_refusal(rest_refusal, await service.post("/graphql", body))
+    assert_same_error(rest_refusal, await service.post("/graphql", body))
     assert await stored_totals(service) == before
 
 
@@ -255,19 +255,20 @@ def graphql_error(error: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def same_refusal(rest: httpx.Response, graphql: httpx.Response) -> bool:
-    """Say whether two refusals have the same code, limit, message and rows.
+def assert_same_error(rest: httpx.Response, graphql: httpx.Response) -> None:
+    """Fail unless two errors have the same code, limit, message and rows.
 
     The code decides the status, except for GraphQL's 200 with `data`.
     """
-    ours, theirs = first_error(rest), first_error(graphql)
-    for parts in (ours["extensions"], theirs["extensions"]):
+    rest_error, error = first_error(rest), first_error(graphql)
+    for parts in (rest_error["extensions"], error["extensions"]):
         parts.pop("field", None)
-    ours["extensions"]["rows"] = [graphql_error(row) for row in ours["extensions"].get("rows", ())]
-    theirs["extensions"].setdefault("rows", [])
-    assert ours["extensions"] == theirs["extensions"]
-    assert translate(ours["message"]) == theirs["message"]
-    return True
+    rest_error["extensions"]["rows"] = [
+        graphql_error(row) for row in rest_error["extensions"].get("rows", ())
+    ]
+    error["extensions"].setdefault("rows", [])
+    assert rest_error["extensions"] == error["extensions"]
+    assert translate(rest_error["message"]) == error["message"]
 
 
 @pytest.mark.parametrize("name", ["nobody", "\0", "é" * 300, "'; DROP TABLE metrics"])
@@ -276,15 +277,15 @@ async def test_unknown_metric(service: Service, name: str) -> None:
     path = metric_path(name)
     rest = await service.http.get(path)
     body: dict[str, Any] = {"query": AGGREGATES, "variables": {"name": name, "last": "PT24H"}}
-    assert same_refusal(rest, await service.post("/graphql", body))
+    assert_same_error(rest, await service.post("/graphql", body))
     body = {
         "query": "query($name: String!) {metric(name: $name) {name}}",
         "variables": {"name": name},
     }
-    assert same_refusal(rest, await service.post("/graphql", body))
+    assert_same_error(rest, await service.post("/graphql", body))
     query = "mutation($name: String!) {deleteMetrics(input: {name: $name}) {matchedRows}}"
     deleted = await service.post("/graphql", {"query": query, "variables": {"name": name}})
-    assert same_refusal(await service.http.delete(path), deleted)
+    assert_same_error(await service.http.delete(path), deleted)
     assert first_error(rest)["message"] == first_error(deleted)["message"]
 
 
@@ -352,5 +353,5 @@ async def test_deleting_in_production(service: Service, path: str, mutation: str
     """Deleting is the same 403 on both APIs."""
     rest = await service.http.delete(path)
     query = f"mutation {{{mutation} {{matchedRows}}}}"
-    assert same_refusal(rest, await service.post("/graphql", {"query": query}))
+    assert_same_error(rest, await service.post("/graphql", {"query": query}))
     assert rest.status_code == 403

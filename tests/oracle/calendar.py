@@ -177,29 +177,33 @@ def latest_day(zone: str, moment: int) -> date:
     return max(days)
 
 
-special_places = st.sampled_from(sorted(SPECIAL)).map(SPECIAL.__getitem__)
-random_places = st.tuples(
+special_zone_instants = st.sampled_from(sorted(SPECIAL)).map(SPECIAL.__getitem__)
+random_zone_instants = st.tuples(
     st.sampled_from(ZONES),
     st.datetimes(datetime(1972, 2, 1), datetime(2099, 12, 1)),  # noqa: DTZ001
 )
-places = st.one_of(
-    special_places.map(lambda place: (place[0], int(instant_at(*place)))),
-    random_places.map(lambda place: (place[0], instant(place[1].replace(tzinfo=UTC)))),
+zone_instants = st.one_of(
+    special_zone_instants.map(
+        lambda zone_instant: (zone_instant[0], int(instant_at(*zone_instant)))
+    ),
+    random_zone_instants.map(
+        lambda zone_instant: (zone_instant[0], instant(zone_instant[1].replace(tzinfo=UTC)))
+    ),
 )
 """A zone, and an instant in milliseconds, near which clocks may do something odd."""
 
 _DAY: Final = 86_400_000
 
 
-def _range_around(place: tuple[str, int], length: int, before: float) -> TimeRange:
-    zone, moment = place
+def _range_around(zone_instant: tuple[str, int], length: int, before: float) -> TimeRange:
+    zone, moment = zone_instant
     start = moment - int(length * before)
     return time_range(start, start + length, zone)
 
 
 shares = st.floats(0, 1, exclude_max=True)
 lengths = st.integers(1, 10 * 365 * _DAY) | st.integers(1, _DAY)
-ranges = st.builds(_range_around, places, lengths, shares)
+ranges = st.builds(_range_around, zone_instants, lengths, shares)
 """A range of up to ten years around a zone's instant."""
 
 CALENDAR_SETTINGS = settings(

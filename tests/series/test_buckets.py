@@ -28,11 +28,11 @@ from tests.oracle.calendar import (
     local_text,
     local_time,
     period_key,
-    places,
     ranges,
     shares,
     time_range,
     utc_offset,
+    zone_instants,
 )
 
 HOUR: Final = 3_600_000
@@ -69,21 +69,21 @@ REACH: Final = dict.fromkeys([*STEPS, *DAY_PARTS], 7200) | {
 
 @CALENDAR_SETTINGS
 @given(
-    places,
+    zone_instants,
     st.tuples(st.sampled_from(list(SAMPLING)), st.sampled_from(WeekStart)),
     shares,
     st.floats(0.001, 1),
     st.integers(0, 999),
 )
 def test_buckets_begin_where_the_clocks_say(
-    place: tuple[str, int],
+    zone_instant: tuple[str, int],
     grain: tuple[Granularity, WeekStart],
     before: float,
     length: float,
     ms: int,
 ) -> None:
     """In any zone, buckets begin where a scan of the clocks finds their beginning."""
-    zone, moment = place
+    zone, moment = zone_instant
     granularity, week_start = grain
     sunday = week_start is WeekStart.SUNDAY
     stride, longest = SAMPLING[granularity]

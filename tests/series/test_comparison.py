@@ -18,9 +18,9 @@ from tests.oracle.calendar import (
     latest_day,
     local_range,
     local_time,
-    places,
     range_input,
     ranges,
+    zone_instants,
 )
 
 HOUR: Final = 3_600_000
@@ -303,12 +303,12 @@ def test_comparison_is_earlier_and_never_empty(time_range: TimeRange, mode: Comp
 
 
 @CALENDAR_SETTINGS
-@given(places, st.integers(1, 60), st.sampled_from(list(CompareMode)))
+@given(zone_instants, st.integers(1, 60), st.sampled_from(list(CompareMode)))
 def test_whole_days_are_compared_with_whole_days(
-    place: tuple[str, int], days: int, mode: CompareMode
+    zone_instant: tuple[str, int], days: int, mode: CompareMode
 ) -> None:
     """The comparison range of whole local days is whole local days."""
-    zone, moment = place
+    zone, moment = zone_instant
     today = resolve_range(TODAY, Instant(moment), Zone(zone)).from_
     later = Instant(today + days * DAY + DAY // 2)
     end = resolve_range(TODAY, later, Zone(zone)).from_

@@ -23,9 +23,9 @@ from tests.oracle.calendar import (
     CALENDAR_SETTINGS,
     local_text,
     local_time,
-    places,
     range_input,
     utc_offset,
+    zone_instants,
 )
 from tests.oracle.ranges import PRESETS, comparison_range, expected_range, preset_of
 
@@ -34,7 +34,7 @@ days = st.builds(lambda day, length: (day, length), st.integers(-40, 0), st.inte
 
 @CALENDAR_SETTINGS
 @given(
-    places,
+    zone_instants,
     st.one_of(
         st.sampled_from([f"{{preset: {name}}}" for name in PRESETS]),
         st.sampled_from(["P1D", "PT5H", "PT90S"]).map(lambda text: f'{{last: "{text}"}}'),
@@ -43,10 +43,10 @@ days = st.builds(lambda day, length: (day, length), st.integers(-40, 0), st.inte
     st.sampled_from(list(CompareMode)),
 )
 def test_comparison_is_that_of_the_calendar(
-    place: tuple[str, int], drawn_range: str | tuple[int, int], mode: CompareMode
+    zone_instant: tuple[str, int], drawn_range: str | tuple[int, int], mode: CompareMode
 ) -> None:
     """Presets, `last`, `dates` and `between` in any zone are compared as Python's calendar says."""
-    zone, now = place
+    zone, now = zone_instant
     today = local_time(zone, now // 1000).date()
     texts = (
         [drawn_range] if isinstance(drawn_range, str) else _texts(zone, now, today, *drawn_range)

@@ -31,8 +31,8 @@ from tests.oracle.calendar import (
     instant_at,
     latest_day,
     local_text,
-    places,
     range_input,
+    zone_instants,
 )
 
 HOUR: Final = 3_600_000
@@ -108,10 +108,10 @@ def test_presets_on_odd_days(kind: str) -> None:
 
 
 @CALENDAR_SETTINGS
-@given(places, st.sampled_from(list(P)))
-def test_presets_hold_now_and_begin_with_a_day(place: tuple[str, int], name: P) -> None:
+@given(zone_instants, st.sampled_from(list(P)))
+def test_presets_hold_now_and_begin_with_a_day(zone_instant: tuple[str, int], name: P) -> None:
     """In any zone a preset is not empty, ends now or earlier, and begins with a local day."""
-    zone, now = place
+    zone, now = zone_instant
     time_range = resolve_range(TimeRangeInput(preset=name), Instant(now), Zone(zone))
     assert time_range.from_ < time_range.to
     if name in FOLLOWING_PRESETS:

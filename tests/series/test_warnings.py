@@ -85,7 +85,7 @@ def summaries(answer: Any) -> list[WarningSummary]:
     return [(warning["code"], warning["field"], warning["suggestions"]) for warning in warnings]
 
 
-def has(key: str, **tests: Any) -> dict[str, Any]:
+def on_key(key: str, **tests: Any) -> dict[str, Any]:
     """Return a filter of a property."""
     return {"property": {"key": key, "string": tests or {"eq": "x"}}}
 
@@ -93,36 +93,36 @@ def has(key: str, **tests: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        (has("country"), []),
-        (has("contry"), [("UNKNOWN_KEY", "where.property.key", ["country"])]),
-        (has("Country"), [("UNKNOWN_KEY", "where.property.key", ["country"])]),
-        (has("userType"), [("UNKNOWN_KEY", "where.property.key", ["cart.user_type"])]),
-        (has("total"), [("UNKNOWN_KEY", "where.property.key", ["cart.total"])]),
-        (has("cart.total"), []),
-        (has("cart.totals"), [("UNKNOWN_KEY", "where.property.key", ["cart.total"])]),
-        (has("a.b"), [("UNKNOWN_KEY", "where.property.key", [r"a\.b"])]),
-        (has(r"a\.b"), []),
-        (has(""), []),
-        (has("once"), []),
-        (has("zzz", isSet=False), [("UNKNOWN_KEY", "where.property.key", [])]),
-        ({"NOT": has("zzz", neq="x")}, [("UNKNOWN_KEY", "where.NOT.property.key", [])]),
+        (on_key("country"), []),
+        (on_key("contry"), [("UNKNOWN_KEY", "where.property.key", ["country"])]),
+        (on_key("Country"), [("UNKNOWN_KEY", "where.property.key", ["country"])]),
+        (on_key("userType"), [("UNKNOWN_KEY", "where.property.key", ["cart.user_type"])]),
+        (on_key("total"), [("UNKNOWN_KEY", "where.property.key", ["cart.total"])]),
+        (on_key("cart.total"), []),
+        (on_key("cart.totals"), [("UNKNOWN_KEY", "where.property.key", ["cart.total"])]),
+        (on_key("a.b"), [("UNKNOWN_KEY", "where.property.key", [r"a\.b"])]),
+        (on_key(r"a\.b"), []),
+        (on_key(""), []),
+        (on_key("once"), []),
+        (on_key("zzz", isSet=False), [("UNKNOWN_KEY", "where.property.key", [])]),
+        ({"NOT": on_key("zzz", neq="x")}, [("UNKNOWN_KEY", "where.NOT.property.key", [])]),
         (
-            {"OR": [has("plan"), {"AND": [has("zzz")]}]},
+            {"OR": [on_key("plan"), {"AND": [on_key("zzz")]}]},
             [("UNKNOWN_KEY", "where.OR[1].AND[0].property.key", [])],
         ),
-        ({"name": {"eq": "order"}} | has("plan"), [("UNKNOWN_KEY", "where.property.key", [])]),
-        ({"name": {"eq": "signup"}} | has("plan"), []),
-        ({"AND": [{"name": {"in": ["order"]}}, has("once")]},
+        ({"name": {"eq": "order"}} | on_key("plan"), [("UNKNOWN_KEY", "where.property.key", [])]),
+        ({"name": {"eq": "signup"}} | on_key("plan"), []),
+        ({"AND": [{"name": {"in": ["order"]}}, on_key("once")]},
          [("UNKNOWN_KEY", "where.AND[1].property.key", [])]),
         ({"name": {"eq": "ordr"}}, [("UNKNOWN_EVENT", "where.name.eq", ["order"])]),
         ({"name": {"notIn": ["order", "Signup"]}},
          [("UNKNOWN_EVENT", "where.name.notIn", ["signup"])]),
         ({"name": {"eq": "ORDER", "caseSensitive": False}}, []),
         ({"name": {"contains": "nobody"}}, []),
-        ({"name": {"eq": "ordr"}} | has("zzz"), [("UNKNOWN_EVENT", "where.name.eq", ["order"])]),
-        ({"performed": {"event": "signups", "where": has("pln")}},
+        ({"name": {"eq": "ordr"}} | on_key("zzz"), [("UNKNOWN_EVENT", "where.name.eq", ["order"])]),
+        ({"performed": {"event": "signups", "where": on_key("pln")}},
          [("UNKNOWN_EVENT", "where.performed.event", ["signup"])]),
-        ({"performed": {"event": "signup", "where": has("pln")}},
+        ({"performed": {"event": "signup", "where": on_key("pln")}},
          [("UNKNOWN_KEY", "where.performed.where.property.key", ["plan"])]),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ async def test_values_that_are_no_numbers(service: Service) -> None:
         (warning,) = (await ask(service, query))["eventTrend"]["meta"]["warnings"]
         assert (warning["code"], warning["field"]) == ("NOT_NUMERIC", "property")
         assert "in 2 of 4 events" in warning["message"]
-    assert await event_warnings(service, has("country", eq="DE"), selection=selection) == []
+    assert await event_warnings(service, on_key("country", eq="DE"), selection=selection) == []
     assert await event_warnings(service, selection='total {unique(property: "amount")}') == []
     assert await event_warnings(service, selection='total {sum(property: "cart.total")}') == []
     selection = 'total {sum(property: "amount") q: quantile(q: 0.5, property: "country")}'
@@ -247,13 +247,13 @@ async def test_slow_lookups_give_no_warning(
     """A lookup that exceeds its time leaves the result without its warning."""
     slow = "SETTINGS max_execution_time = 0.001, timeout_before_checking_execution_speed = 0"
     monkeypatch.setattr(evidence, "_LOOKUP", f"WHERE sleep(0.1) = 0 {slow}")
-    assert await event_warnings(service, has("contry")) == []
+    assert await event_warnings(service, on_key("contry")) == []
 
 
 async def test_hostile_names(service: Service) -> None:
     """Any text as an unknown key, name or tag gives its warning."""
     for text in ("'", '"', "\\\\", "\n", "{p0:String}", "a" * 1000, "é" * 300, "%", "…"):
-        warnings = await event_warnings(service, has(text))
+        warnings = await event_warnings(service, on_key(text))
         assert [warning[0] for warning in warnings] == ["UNKNOWN_KEY"]
         warnings = await event_warnings(service, {"name": {"eq": text}})
         assert [warning[0] for warning in warnings] == ["UNKNOWN_EVENT"]
@@ -264,7 +264,7 @@ async def test_hostile_names(service: Service) -> None:
 
 async def test_many_keys(service: Service) -> None:
     """The first 20 keys of a filter are looked up."""
-    warnings = await event_warnings(service, {"OR": [has(f"nothing{n}") for n in range(100)]})
+    warnings = await event_warnings(service, {"OR": [on_key(f"nothing{n}") for n in range(100)]})
     assert [field for _, field, _ in warnings] == [f"where.OR[{n}].property.key" for n in range(20)]
 
 
