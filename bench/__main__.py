@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import bulk, footprint, graphql, query, report, single, sums, sustained
-from bench.client import CheckFailed
+from bench.client import CheckError
 from bench.load import find_wrk
 from bench.report import Section
 from bench.service import ROOT
@@ -33,12 +33,12 @@ def main() -> int:
     began = time.monotonic()
     names = options.sections or list(SECTIONS)
     if not (ROOT / "app.py").exists():
-        return _give_up(f"there is no app.py in {ROOT}")
+        return _print_error(f"there is no app.py in {ROOT}")
     if {"single", "bulk", "sustained"} & set(names):
         try:
             find_wrk()
-        except CheckFailed as problem:
-            return _give_up(str(problem))
+        except CheckError as problem:
+            return _print_error(str(problem))
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         space = Workspace(Path(folder), options.seconds, options.rounds, options.minutes)
         head = report.header(space.folder)
@@ -57,7 +57,7 @@ def _run(space: Workspace, names: list[str]) -> tuple[list[Section], list[str]]:
         sys.stderr.write(f"... {name}\n")
         try:
             result = SECTIONS[name](space)
-        except (CheckFailed, OSError, subprocess.SubprocessError) as problem:
+        except (CheckError, OSError, subprocess.SubprocessError) as problem:
             problems.append(f"{name}: {problem}")
             _print(f"\nFAILED  {name}: {problem}")
         else:
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _give_up(message: str) -> int:
+def _print_error(message: str) -> int:
     sys.stderr.write(f"{message}\n")
     return 1
 

@@ -6,11 +6,11 @@ All formats and programs take turns in every round, so that noise hits all of th
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bench import bodies, data, load, peers
-from bench.lanes import Lane, OwnLane, PeerLane
+from bench import bulk_bodies, data, load, peers
 from bench.load import Load
 from bench.peers import INFLUX, PACKAGES, Peer
 from bench.report import Row, Section
+from bench.scenarios import PeerScenario, Scenario, ServiceScenario
 from bench.service import SERVICE, Service, run_program
 from bench.workspace import Workspace, stored_total, suspend_all
 
@@ -27,7 +27,7 @@ def measure(space: Workspace) -> Section:
     """Measure acknowledged points a second, 1,000 and 10,000 to a request."""
     section = Section("Bulk writes, 4 connections", "service", "other")
     with (
-        run_program(SERVICE, space.fresh("bulk")) as service,
+        run_program(SERVICE, space.new_folder("bulk")) as service,
         peers.run_peers(space) as installed_peers,
     ):
         idle = service.resident_mib()
@@ -60,64 +60,78 @@ class _Size:
 
     def measure(self) -> None:
         """Run the rounds, then report."""
-        plain = self._own_lane("NDJSON", bodies.ndjson(self.size))
-        with_ids = self._own_lane("NDJSON with ids", bodies.ndjson(self.size, ids=True))
-        by_series = self._series_lanes()
-        theirs = [lane for peer in self.peers for lane in self._peer_lanes(peer)]
-        lanes: list[Lane] = [plain, with_ids, *by_series, *theirs]
-        self._in_turns(lanes, lambda lane: lane.warm_up())
-        for _ in range(self.space.rounds):
-            self._in_turns(lanes, lambda lane: lane.turn(self.space.seconds))
-        self._in_turns(
-            lanes,
-            lambda lane: self.section.notes.append(f"{self.size:,} a request, {lane.close()}"),
+        plain = self._service_scenario("NDJSON", bulk_bodies.ndjson(self.size))
+        with_ids = self._service_scenario(
+            "NDJSON with ids", bulk_bodies.ndjson(self.size, ids=True)
         )
-        self._report(plain, with_ids, by_series, theirs)
+        by_series = self._series_scenarios()
+        peer_scenarios = [
+            scenario for peer in self.peers for scenario in self._peer_scenarios(peer)
+        ]
+        scenarios: list[Scenario] = [plain, with_ids, *by_series, *peer_scenarios]
+        self._run_each(scenarios, lambda scenario: scenario.warm_up())
+        for _ in range(self.space.rounds):
+            self._run_each(scenarios, lambda scenario: scenario.run_round(self.space.seconds))
+        self._run_each(
+            scenarios,
+            lambda scenario: self.section.notes.append(
+                f"{self.size:,} a request, {scenario.check_rows()}"
+            ),
+        )
+        self._report(plain, with_ids, by_series, peer_scenarios)
 
-    def _in_turns(self, lanes: list[Lane], act: Callable[[Lane], None]) -> None:
-        """Let each lane act while the programs of the others are suspended."""
+    def _run_each(self, scenarios: list[Scenario], action: Callable[[Scenario], None]) -> None:
+        """Let each scenario action while the programs of the others are suspended."""
         programs = [self.service, *(peer.service for peer in self.peers if peer.service)]
-        for lane in lanes:
-            with suspend_all([program for program in programs if program is not lane.service]):
-                act(lane)
+        for scenario in scenarios:
+            with suspend_all([program for program in programs if program is not scenario.service]):
+                action(scenario)
 
-    def _own_lane(
+    def _service_scenario(
         self,
         name: str,
         request_bodies: list[bytes],
         path: str = _BATCH,
         interleaved_rows: int = data.HOSTS,
-    ) -> OwnLane:
+    ) -> ServiceScenario:
         prepared_load = self._load(path, data.NDJSON, request_bodies, interleaved_rows)
-        return OwnLane(name, self.service, prepared_load, self.size)
+        return ServiceScenario(name, self.service, prepared_load, self.size)
 
-    def _series_lanes(self) -> list[OwnLane]:
-        """Return a lane for each shape."""
+    def _series_scenarios(self) -> list[ServiceScenario]:
+        """Return a scenario for each shape."""
         return [
-            self._own_lane(
-                f"{count:,} series of {points}", bodies.series(count, points), _SERIES, 1
+            self._service_scenario(
+                f"{count:,} series of {points}", bulk_bodies.series(count, points), _SERIES, 1
             )
             for count, points in SHAPES[self.size]
         ]
 
-    def _peer_lanes(self, peer: Peer) -> list[PeerLane]:
+    def _peer_scenarios(self, peer: Peer) -> list[PeerScenario]:
         if peer.service is None:
             return []
         if peer.program == INFLUX:
-            lines = bodies.lines(self.size, always_timed=True)
-            return [self._peer_lane(peer, "cpu_load", self._load(peers.WRITE, data.TEXT, lines))]
-        lines = bodies.lines(self.size, always_timed=False)
-        by_series = bodies.victoria_series(*SHAPES[self.size][0])
+            lines = bulk_bodies.line_protocol(self.size, always_timestamped=True)
+            return [
+                self._peer_scenario(
+                    peer, "cpu_load", self._load(peers.WRITE_PATH, data.TEXT, lines)
+                )
+            ]
+        lines = bulk_bodies.line_protocol(self.size, always_timestamped=False)
+        by_series = bulk_bodies.victoria_series(*SHAPES[self.size][0])
         return [
-            self._peer_lane(peer, "cpu_load_value", self._load(peers.WRITE, data.TEXT, lines)),
-            self._peer_lane(peer, "cpu_load", self._load(peers.IMPORT, data.TEXT, by_series, 1)),
+            self._peer_scenario(
+                peer, "cpu_load_value", self._load(peers.WRITE_PATH, data.TEXT, lines)
+            ),
+            self._peer_scenario(
+                peer, "cpu_load", self._load(peers.IMPORT_PATH, data.TEXT, by_series, 1)
+            ),
         ]
 
-    def _peer_lane(self, peer: Peer, metric: str, peer_load: Load) -> PeerLane:
+    def _peer_scenario(self, peer: Peer, metric: str, peer_load: Load) -> PeerScenario:
         assert peer.service
-        form = "line protocol" if peer_load.path == peers.WRITE else "JSON lines"
+        form = "line protocol" if peer_load.path == peers.WRITE_PATH else "JSON lines"
         name = f"{peer.name}, {form}"
-        return PeerLane(name, peer.service, peer_load, self.size, peer=peer, metric=metric)
+        return PeerScenario(name, peer.service, peer_load, self.size, peer=peer, metric=metric)
 
     def _load(
         self,
@@ -133,10 +147,10 @@ class _Size:
 
     def _report(
         self,
-        plain: OwnLane,
-        with_ids: OwnLane,
-        by_series: list[OwnLane],
-        theirs: list[PeerLane],
+        plain: ServiceScenario,
+        with_ids: ServiceScenario,
+        by_series: list[ServiceScenario],
+        peer_scenarios: list[PeerScenario],
     ) -> None:
         section, size = self.section, f"{self.size:,} points a request"
         section.compare(f"{size}: acknowledged", "points/s", plain.rates)
@@ -146,14 +160,14 @@ class _Size:
         waits = [seconds * 1000 for seconds in plain.waits]
         section.compare("  first read after the burst", "ms", waits)
         section.compare("  with client ids / without", "points/s", with_ids.rates, plain.rates)
-        for lane in by_series:
-            section.compare(f"  {lane.name} / NDJSON", "points/s", lane.rates, plain.rates)
-        for peer_lane in theirs:
-            name = f"  NDJSON / {peer_lane.name}"
-            section.compare(name, "points/s", plain.rates, peer_lane.rates)
-        for peer_lane in theirs if by_series else []:
-            name = f"  {by_series[0].name} / {peer_lane.name}"
-            section.compare(name, "points/s", by_series[0].rates, peer_lane.rates)
+        for scenario in by_series:
+            section.compare(f"  {scenario.name} / NDJSON", "points/s", scenario.rates, plain.rates)
+        for peer_scenario in peer_scenarios:
+            name = f"  NDJSON / {peer_scenario.name}"
+            section.compare(name, "points/s", plain.rates, peer_scenario.rates)
+        for peer_scenario in peer_scenarios if by_series else []:
+            name = f"  {by_series[0].name} / {peer_scenario.name}"
+            section.compare(name, "points/s", by_series[0].rates, peer_scenario.rates)
         for peer in self.peers:
             if peer.service is None:
                 name = f"  NDJSON / {peer.name}"

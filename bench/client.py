@@ -14,7 +14,7 @@ _LENGTH = b"\r\ncontent-length:"
 _RECEIVE = 262_144
 
 
-class CheckFailed(Exception):  # noqa: N818  (it reads as the verdict it is)
+class CheckError(Exception):
     """A figure would be worthless: wrong answers, lost points, refused requests."""
 
 
@@ -60,7 +60,7 @@ class Client:
             return 204, b""
         position = head.find(_LENGTH)
         if position < 0:
-            raise CheckFailed(f"an answer without Content-Length: {head[:200]!r}")
+            raise CheckError(f"an answer without Content-Length: {head[:200]!r}")
         length = int(head[position + len(_LENGTH) :].split(b"\r\n", 1)[0])
         parts = [received[end + len(_END_OF_HEAD) :]]
         missing = length - len(parts[0])
@@ -74,7 +74,7 @@ class Client:
         status, body = self.send(request)
         if status != 200:
             first_line = request.split(b" HTTP/", 1)[0].decode()
-            raise CheckFailed(
+            raise CheckError(
                 f"{first_line} answered {status}: {body[:500].decode(errors='replace')}"
             )
         return json.loads(body)

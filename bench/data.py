@@ -15,13 +15,13 @@ NAMES = tuple(f"cpu_load_{n}" for n in range(10))
 HOSTS = 100
 """Distinct values of the tag ``host``."""
 
-LOADED_POINTS = 1_000_000
+DATASET_POINTS = 1_000_000
 """Points in the loaded folder."""
 
-POINTS_PER_NAME = LOADED_POINTS // len(NAMES)
+POINTS_PER_NAME = DATASET_POINTS // len(NAMES)
 
 _HOUR_MS = 3_600_000
-_LOADED_SPAN_MS = 20 * _HOUR_MS
+_DATASET_SPAN_MS = 20 * _HOUR_MS
 
 
 def metric_bodies(count: int = 64) -> list[bytes]:
@@ -54,15 +54,15 @@ def event_bodies(count: int = 64) -> list[bytes]:
     ]
 
 
-def loaded_bodies(rows: int = 10_000) -> Iterator[bytes]:
+def dataset_bodies(rows: int = 10_000) -> Iterator[bytes]:
     """Yield the NDJSON bodies of the loaded folder: every name and host, the last 20 hours.
 
     Values have at most one decimal and small totals, so that sums are exact in any order.
     """
     source = random.Random(3)
     end = time.time_ns() // 1_000_000 - 60_000
-    step = _LOADED_SPAN_MS / LOADED_POINTS
-    for start in range(0, LOADED_POINTS, rows):
+    step = _DATASET_SPAN_MS / DATASET_POINTS
+    for start in range(0, DATASET_POINTS, rows):
         yield "\n".join(
             f'{{"metric_name":"{NAMES[n % len(NAMES)]}","value":{source.randrange(200) / 2},'
             f'"tags":{{"host":"h{n // len(NAMES) % HOSTS}","dc":"eu"}},'

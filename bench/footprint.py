@@ -14,9 +14,9 @@ _REST_SECONDS = 2
 
 def measure(space: Workspace) -> Section:
     """Measure milliseconds from spawn to ready (median of five), and resident memory idle."""
-    loaded = space.loaded()
-    naive_times, naive_memory = _starts(NAIVE, lambda: space.fresh("naive"))
-    empty_times, empty_memory = _starts(SERVICE, lambda: space.fresh("empty"))
+    loaded = space.dataset()
+    naive_times, naive_memory = _starts(NAIVE, lambda: space.new_folder("naive"))
+    empty_times, empty_memory = _starts(SERVICE, lambda: space.new_folder("empty"))
     full_times, full_memory = _starts(SERVICE, lambda: loaded)
     section = Section("Footprint", "service", "naive")
     section.compare("start to ready, empty", "ms", empty_times, naive_times)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.bodies import fill_marks
-from bench.client import CheckFailed, Client, post
+from bench.bulk_bodies import fill_placeholders
+from bench.client import CheckError, Client, post
 from bench.data import HOSTS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SCRIPT = Path(__file__).with_name("post.lua")
 _TOTALS = "TOTALS "
-_SO_FAR = "SO FAR "
+_PROGRESS = "PROGRESS "
 
 QUIET_SECONDS = 1
 """A paced run sends nothing in its last second, so that every answer is in when it ends."""
@@ -47,7 +47,7 @@ class Load:
     def request(self, number: int = 0) -> bytes:
         """Return one of the requests, with ids and times of its own."""
         body = self.bodies[number % len(self.bodies)].read_bytes()
-        return post(self.path, fill_marks(body), self.content_type)
+        return post(self.path, fill_placeholders(body), self.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Totals:
     second while 64 connections open at the start is counted as thirty, so p99 is an upper bound.
     """
 
-    answers: int
+    responses: int
     failures: int
     broken_connections: int
-    late_answers: int
+    late_responses: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -69,7 +69,7 @@ class Totals:
 
     @property
     def rate(self) -> float:
-        return self.answers / self.seconds
+        return self.responses / self.seconds
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def find_wrk() -> str:
     """Return the path of wrk, or say how to get it."""
     path = shutil.which("wrk")
     if path is None:
-        raise CheckFailed(
+        raise CheckError(
             "wrk is not installed, and the sections 'single', 'bulk' and 'sustained' need it "
             "(Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)"
         )
@@ -106,27 +106,29 @@ def prepare(
     return Load(path, content_type, tuple(files), connections)
 
 
-def try_once(service: "Service", load: Load) -> None:
+def check_response(service: "Service", load: Load) -> None:
     """Send one body and fail unless the answer is 200 or 204: wrk itself lets 3xx pass."""
     with Client(service.port) as client:
         status, body = client.send(load.request())
     if status not in {200, 204}:
         text = body[:500].decode(errors="replace")
-        raise CheckFailed(f"POST {load.path} on {service.name} answered {status}: {text}")
+        raise CheckError(f"POST {load.path} on {service.name} answered {status}: {text}")
 
 
 class Run:
     """A run of wrk under way."""
 
-    def __init__(self, service: "Service", load: Load, seconds: int, telling: float = 0) -> None:
-        """Start it; every `telling` seconds it says how many answers were 200, 0: never."""
+    def __init__(
+        self, service: "Service", load: Load, seconds: int, progress_interval: float = 0
+    ) -> None:
+        """Start it; every `progress_interval` seconds it counts the answers 200; 0: never."""
         self._service, self._load, self._seconds = service, load, seconds
         self._output = Path(tempfile.mkdtemp(prefix="wrk-", dir=load.bodies[0].parent)) / "out"
         settings = (
             load.content_type,
             load.rate,
             seconds - QUIET_SECONDS,
-            telling,
+            progress_interval,
             time.time_ns() // 1_000_000,
             load.interleaved_rows,
             _ROWS.sent_rows,
@@ -148,14 +150,14 @@ class Run:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
     @property
-    def answer_count(self) -> int:
+    def response_count(self) -> int:
         """How many answers were 200, by wrk's last line of progress."""
         progress_lines = [
             line
             for line in self._output.read_text().splitlines(keepends=True)
-            if line.startswith(_SO_FAR) and line.endswith("\n")
+            if line.startswith(_PROGRESS) and line.endswith("\n")
         ]
-        return int(progress_lines[-1].removeprefix(_SO_FAR)) if progress_lines else 0
+        return int(progress_lines[-1].removeprefix(_PROGRESS)) if progress_lines else 0
 
     def kill(self) -> None:
         """End it at once, if it still runs."""
@@ -171,20 +173,20 @@ class Run:
         lines = self._output.read_text(errors="replace").splitlines()
         results = [line for line in lines if line.startswith(_TOTALS)]
         if status or not results:
-            raise CheckFailed("\n".join([f"wrk ended with {status}", *lines[-20:]]))
+            raise CheckError("\n".join([f"wrk ended with {status}", *lines[-20:]]))
         totals = Totals(**json.loads(results[0].removeprefix(_TOTALS)))
         _ROWS.sent_rows = totals.next_row
         if (
             totals.failures
             or totals.broken_connections
-            or totals.late_answers
-            or not totals.answers
+            or totals.late_responses
+            or not totals.responses
         ):
-            raise CheckFailed(
-                f"POST {self._load.path} on {self._service.name}: {totals.answers} answers in "
+            raise CheckError(
+                f"POST {self._load.path} on {self._service.name}: {totals.responses} answers in "
                 f"{totals.seconds:.1f} s, of them {totals.failures} with status 4xx or 5xx; "
                 f"{totals.broken_connections} broken connections, "
-                f"{totals.late_answers} answers after 20 s\n"
+                f"{totals.late_responses} answers after 20 s\n"
                 f"{self._service.log_tail()}"
             )
         return totals
@@ -195,7 +197,7 @@ def run(service: "Service", load: Load, seconds: int) -> Totals:
     return Run(service, load, seconds).totals()
 
 
-def run_probed(
+def run_with_probe(
     service: "Service", load: Load, seconds: int, probe_rate: float = 0
 ) -> tuple[Totals, list[float]]:
     """Run wrk, and time the answers to one more connection beside it.

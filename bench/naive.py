@@ -25,7 +25,7 @@ class MetricBody(BaseModel):
     tags: dict[str, str] = Field(default_factory=dict)
 
 
-class MetricAnswer(BaseModel):
+class MetricResponse(BaseModel):
     success: bool
     metric_id: str
     metric_name: str
@@ -40,7 +40,7 @@ class EventBody(BaseModel):
     properties: dict[str, Any] = Field(default_factory=dict)
 
 
-class EventAnswer(BaseModel):
+class EventResponse(BaseModel):
     success: bool
     event_id: str
     event_name: str
@@ -49,13 +49,13 @@ class EventAnswer(BaseModel):
 
 
 @app.post("/metrics")
-async def track_metric(body: MetricBody) -> MetricAnswer:
+async def track_metric(body: MetricBody) -> MetricResponse:
     metric_id = f"metric_{uuid4()}"
     now = datetime.now(UTC)
     metrics[body.metric_name].append(
         {"id": metric_id, "value": body.value, "tags": body.tags, "timestamp": now}
     )
-    return MetricAnswer(
+    return MetricResponse(
         success=True,
         metric_id=metric_id,
         metric_name=body.metric_name,
@@ -66,7 +66,7 @@ async def track_metric(body: MetricBody) -> MetricAnswer:
 
 
 @app.post("/events")
-async def track_event(body: EventBody) -> EventAnswer:
+async def track_event(body: EventBody) -> EventResponse:
     event_id = f"event_{uuid4()}"
     now = datetime.now(UTC)
     events[body.event_name].append(
@@ -77,7 +77,7 @@ async def track_event(body: EventBody) -> EventAnswer:
             "timestamp": now,
         }
     )
-    return EventAnswer(
+    return EventResponse(
         success=True,
         event_id=event_id,
         event_name=body.event_name,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-from bench.client import CheckFailed
+from bench.client import CheckError
 from bench.service import HOST, Program, Service, run_program
 from bench.workspace import Workspace
 
@@ -69,14 +69,14 @@ class Peer:
         """Return how many points of a metric it finds."""
         if self.service is None:
             return 0
-        find = _in_victoria if self.program == VICTORIA else _in_influx
-        return find(self.service.port, metric)
+        count_points = _count_in_victoria if self.program == VICTORIA else _count_in_influx
+        return count_points(self.service.port, metric)
 
 
-WRITE = f"/write?{urlencode({'db': _DATABASE, 'precision': 'ms'})}"
+WRITE_PATH = f"/write?{urlencode({'db': _DATABASE, 'precision': 'ms'})}"
 """Where both take line protocol."""
 
-IMPORT = "/api/v1/import"
+IMPORT_PATH = "/api/v1/import"
 """Where VictoriaMetrics takes its JSON lines."""
 
 
@@ -88,38 +88,38 @@ def run_peers(space: Workspace) -> Iterator[list[Peer]]:
         for program in _PROGRAMS:
             service = None
             if shutil.which(program.name):
-                service = stack.enter_context(run_program(program, space.fresh(program.name)))
+                service = stack.enter_context(run_program(program, space.new_folder(program.name)))
                 if program.name == INFLUX:
-                    _ask(service.port, "/query", q=f"CREATE DATABASE {_DATABASE}")
+                    _post(service.port, "/query", q=f"CREATE DATABASE {_DATABASE}")
             peers.append(Peer(program.name, service))
         yield peers
 
 
-def _in_victoria(port: int, metric: str) -> int:
+def _count_in_victoria(port: int, metric: str) -> int:
     """Ask as of the next hour: as of now, it leaves the newest points out."""
-    _ask(port, "/internal/force_flush")
+    _post(port, "/internal/force_flush")
     query = f"sum(count_over_time({metric}[1d]))"
     as_of = str(int(time.time()) + 3600)
-    answer = json.loads(_ask(port, "/api/v1/query", query=query, nocache="1", time=as_of))
-    results: list[dict[str, Any]] = answer["data"]["result"]
+    response = json.loads(_post(port, "/api/v1/query", query=query, nocache="1", time=as_of))
+    results: list[dict[str, Any]] = response["data"]["result"]
     return int(results[0]["value"][1]) if results else 0
 
 
-def _in_influx(port: int, metric: str) -> int:
+def _count_in_influx(port: int, metric: str) -> int:
     query = f'SELECT count("value") FROM "{metric}"'  # noqa: S608  (our own name)
-    answer = json.loads(_ask(port, "/query", db=_DATABASE, q=query))
-    series: list[dict[str, Any]] = answer["results"][0].get("series", [])
+    response = json.loads(_post(port, "/query", db=_DATABASE, q=query))
+    series: list[dict[str, Any]] = response["results"][0].get("series", [])
     return int(series[0]["values"][0][1]) if series else 0
 
 
-def _ask(port: int, path: str, **fields: str) -> bytes:
+def _post(port: int, path: str, **fields: str) -> bytes:
     form = urlencode(fields, quote_via=quote).encode()
     request = Request(f"http://{HOST}:{port}{path}", form, method="POST")
     try:
-        with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-            content: bytes = answer.read()
+        with urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+            content: bytes = response.read()
     except OSError as error:
-        raise CheckFailed(f"POST {path} on port {port}: {error}") from error
+        raise CheckError(f"POST {path} on port {port}: {error}") from error
     return content
 
 

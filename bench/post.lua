@@ -1,4 +1,4 @@
--- wrk script: POST prepared bodies in turn, then print one line of totals for bench/load.py.
+-- wrk script: POST prepared bodies in turn, then print one line of totals for load.py.
 -- Arguments after the URL: see `settings` below, then one file per body.
 --
 -- Marks in a body are replaced in every request, so that no two rows are the same: 20 x "@" by an
@@ -19,9 +19,9 @@ local STRIDE = 1299709   -- a prime: its multiples visit every millisecond of th
 
 local settings = {}
 local requests = {}
-local turn = 0
+local request_number = 0
 local slot, last_slot    -- when the next request is due, and from when on none is
-local acknowledged, told = 0, 0
+local acknowledged, progress_time = 0, 0
 local threads = {}
 
 row = 0                  -- number of the next row; global, so that done() can read it
@@ -71,36 +71,36 @@ local function put_time(at, ms)
    ffi.copy(at, time_text, 13)
 end
 
-local function scattered(n)
-   return settings.now - math.floor(n / settings.interleaved) % HOUR * STRIDE % HOUR
+local function scattered_time(n)
+   return settings.now - math.floor(n / settings.interleaved_rows) % HOUR * STRIDE % HOUR
 end
 
-local function rising(n)
-   return settings.now - 2 * HOUR + math.floor(n / settings.interleaved) % HOUR
+local function rising_time(n)
+   return settings.now - 2 * HOUR + math.floor(n / settings.interleaved_rows) % HOUR
 end
 
-local function places(text, mark)
-   local found, from = {}, 1
+local function placeholder_offsets(text, mark)
+   local offsets, from = {}, 1
    while true do
       local at = text:find(mark, from, true)
       if not at then
-         return ffi.new("int32_t[?]", #found, found), #found
+         return ffi.new("int32_t[?]", #offsets, offsets), #offsets
       end
-      found[#found + 1] = at - 1
+      offsets[#offsets + 1] = at - 1
       from = at + #mark
    end
 end
 
-local function prepared(text)
-   local it = { text = text }
-   it.ids, it.id_count = places(text, ("@"):rep(20))
-   it.scattered, it.scattered_count = places(text, ("#"):rep(13))
-   it.rising, it.rising_count = places(text, ("%"):rep(13))
-   it.rows = math.max(it.id_count, it.scattered_count, it.rising_count)
+local function prepare_request(text)
+   local template = { text = text }
+   template.ids, template.id_count = placeholder_offsets(text, ("@"):rep(20))
+   template.scattered, template.scattered_count = placeholder_offsets(text, ("#"):rep(13))
+   template.rising, template.rising_count = placeholder_offsets(text, ("%"):rep(13))
+   template.rows = math.max(template.id_count, template.scattered_count, template.rising_count)
    -- The text is changed in place, against the rules for strings of Lua: wrk copies it at once, and
    -- a new one for each request, up to a megabyte, costs more than all the rest.
-   it.buffer = ffi.cast("uint8_t *", text)
-   return it
+   template.buffer = ffi.cast("uint8_t *", text)
+   return template
 end
 
 function setup(thread)
@@ -110,42 +110,42 @@ end
 function init(args)
    settings.content_type = args[1]
    settings.rate = tonumber(args[2])         -- requests a second; 0: as fast as answers come
-   settings.sending = tonumber(args[3])      -- seconds after which a paced run sends no more
-   settings.telling = tonumber(args[4])      -- seconds between lines of progress; 0: none
+   settings.sending_seconds = tonumber(args[3])   -- seconds after which a paced run sends no more
+   settings.progress_interval = tonumber(args[4]) -- seconds between lines of progress; 0: none
    settings.now = tonumber(args[5])          -- milliseconds
-   settings.interleaved = tonumber(args[6])  -- consecutive rows of as many series share a time
+   settings.interleaved_rows = tonumber(args[6])  -- consecutive rows of as many series share a time
    row = tonumber(args[7])
    local headers = { ["Content-Type"] = settings.content_type }
    for i = 8, #args do
       local file = assert(io.open(args[i], "rb"))
-      requests[#requests + 1] = prepared(wrk.format("POST", nil, headers, file:read("*a")))
+      requests[#requests + 1] = prepare_request(wrk.format("POST", nil, headers, file:read("*a")))
       file:close()
    end
    if settings.rate > 0 then
       delay = wait_for_slot
    end
-   if settings.telling > 0 then
-      response = tell
+   if settings.progress_interval > 0 then
+      response = print_progress
    end
 end
 
 function request()
-   turn = turn % #requests + 1
-   local it = requests[turn]
-   local buffer, first = it.buffer, row
+   request_number = request_number % #requests + 1
+   local template = requests[request_number]
+   local buffer, first = template.buffer, row
    local state = (first + 0ULL) * STEP
-   for i = 0, it.id_count - 1 do
-      put_id(buffer + it.ids[i], state)
+   for i = 0, template.id_count - 1 do
+      put_id(buffer + template.ids[i], state)
       state = state + STEP
    end
-   for i = 0, it.scattered_count - 1 do
-      put_time(buffer + it.scattered[i], scattered(first + i))
+   for i = 0, template.scattered_count - 1 do
+      put_time(buffer + template.scattered[i], scattered_time(first + i))
    end
-   for i = 0, it.rising_count - 1 do
-      put_time(buffer + it.rising[i], rising(first + i))
+   for i = 0, template.rising_count - 1 do
+      put_time(buffer + template.rising[i], rising_time(first + i))
    end
-   row = first + it.rows
-   return it.text
+   row = first + template.rows
+   return template.text
 end
 
 -- Milliseconds until the next request is due. The connections share one schedule, and what one
@@ -153,21 +153,21 @@ end
 function wait_for_slot()
    local time = now()
    slot = (slot or time) + 1 / settings.rate
-   last_slot = last_slot or time + settings.sending
+   last_slot = last_slot or time + settings.sending_seconds
    if math.max(slot, time) > last_slot then
       return 1e8
    end
    return math.max(0, math.floor((slot - time) * 1000 + 0.5))
 end
 
-function tell(status)
+function print_progress(status)
    if status == 200 then
       acknowledged = acknowledged + 1
    end
    local time = now()
-   if time - told >= settings.telling then
-      told = time
-      io.write(string.format("SO FAR %d\n", acknowledged))
+   if time - progress_time >= settings.progress_interval then
+      progress_time = time
+      io.write(string.format("PROGRESS %d\n", acknowledged))
       io.flush()
    end
 end
@@ -175,7 +175,7 @@ end
 function done(summary, latency, _)
    local errors = summary.errors
    io.write(string.format(
-      'TOTALS {"answers": %d, "failures": %d, "broken_connections": %d, "late_answers": %d, ' ..
+      'TOTALS {"responses": %d, "failures": %d, "broken_connections": %d, "late_responses": %d, ' ..
       '"seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "next_row": %.0f}\n',
       summary.requests, errors.status, errors.connect + errors.read + errors.write,
       errors.timeout, summary.duration / 1e6,

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench import data
-from bench.client import CheckFailed, Client, get, post
+from bench.client import CheckError, Client, get, post
 from bench.report import Section, quantile, ratio
 from bench.service import SERVICE, run_program
 from bench.workspace import Workspace
@@ -26,7 +26,7 @@ query ($n: String!) {
 _WARM_UP = 30
 _REQUESTS = 400
 _SLICE = 50
-_SECONDS_AT_MOST = 20
+_MAX_SECONDS = 20
 
 
 def measure(space: Workspace) -> Section:
@@ -35,8 +35,8 @@ def measure(space: Workspace) -> Section:
     Both must give the right count and the same sum, or there is nothing to compare.
     """
     section = Section("One metric, last 24 h, at 1,000,000 points", "GraphQL", "REST")
-    with run_program(SERVICE, space.loaded()) as service, Client(service.port) as client:
-        _check_answers(client)
+    with run_program(SERVICE, space.dataset()) as service, Client(service.port) as client:
+        _check_apis_agree(client)
         apis: tuple[Iterator[float], Iterator[float]] = (
             _latencies(client, [_graphql(name) for name in data.NAMES]),
             _latencies(client, [_rest(name) for name in data.NAMES]),
@@ -44,7 +44,7 @@ def measure(space: Workspace) -> Section:
         slices: tuple[list[list[float]], list[list[float]]] = ([], [])
         for api in apis:
             list(islice(api, _WARM_UP))
-        deadline = time.monotonic() + _SECONDS_AT_MOST
+        deadline = time.monotonic() + _MAX_SECONDS
         while len(slices[0]) < _REQUESTS // _SLICE and time.monotonic() < deadline:
             latencies: tuple[list[float], list[float]] = ([], [])
             for _ in range(_SLICE):
@@ -91,14 +91,14 @@ def _latencies(client: Client, requests: list[bytes]) -> Iterator[float]:
         status, body = client.send(request)
         latency = (time.perf_counter() - began) * 1000
         if status != 200 or b'"errors"' in body:
-            raise CheckFailed(f"a read answered {status}: {body[:500].decode(errors='replace')}")
+            raise CheckError(f"a read answered {status}: {body[:500].decode(errors='replace')}")
         yield latency
 
 
-def _check_answers(client: Client) -> None:
+def _check_apis_agree(client: Client) -> None:
     for name in data.NAMES:
         rest = client.get_json(_rest(name))
-        graphql = _total(client.get_json(_graphql(name)))
+        graphql = _single_total(client.get_json(_graphql(name)))
         pairs = [
             (rest["count"], data.POINTS_PER_NAME),
             (graphql["count"], data.POINTS_PER_NAME),
@@ -108,17 +108,15 @@ def _check_answers(client: Client) -> None:
             (graphql["max"], rest["max"]),
         ]
         if not all(math.isclose(float(a), float(b), rel_tol=1e-12) for a, b in pairs):
-            raise CheckFailed(
-                f"the two doors disagree about {name}: REST {rest}, GraphQL {graphql}"
-            )
+            raise CheckError(f"the two doors disagree about {name}: REST {rest}, GraphQL {graphql}")
 
 
-def _total(answer: dict[str, Any]) -> dict[str, Any]:
+def _single_total(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the one total in a GraphQL answer."""
     try:
         series = answer["data"]["metric"]["query"]["series"]
         first_series = series[0] if isinstance(series, list) else series
         total: dict[str, Any] = first_series["total"]
     except (KeyError, TypeError, IndexError):
-        raise CheckFailed(f"an unexpected GraphQL answer: {json.dumps(answer)[:500]}") from None
+        raise CheckError(f"an unexpected GraphQL answer: {json.dumps(answer)[:500]}") from None
     return total

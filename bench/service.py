@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.client import CheckFailed, Client, get
+from bench.client import CheckError, Client, get
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -50,9 +50,18 @@ NAIVE = Program(
 
 # The service itself, with a few routes more.
 INSTRUMENTED_SERVICE = Program(
-    "watched",
+    "instrumented service",
     (
-        *(sys.executable, "-m", "uvicorn", "bench.watched:app", "--host", HOST, "--port", "{port}"),
+        *(
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "bench.instrumented_app:app",
+            "--host",
+            HOST,
+            "--port",
+            "{port}",
+        ),
         *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
     ),
     "/readyz",
@@ -103,7 +112,7 @@ class Service:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 problem = f"{self.name} ended with {self._process.returncode} before it was ready"
-                raise CheckFailed(f"{problem}\n{self.log_tail()}")
+                raise CheckError(f"{problem}\n{self.log_tail()}")
             try:
                 with Client(self.port, timeout=5) as client:
                     status, _ = client.send(get(program.ready_path))
@@ -114,7 +123,7 @@ class Service:
                     return
                 answer = f"status {status}"
             time.sleep(0.005)
-        raise CheckFailed(
+        raise CheckError(
             f"{self.name} was not ready after {_READY_WITHIN_SECONDS} s "
             f"(GET {program.ready_path}: {answer})\n{self.log_tail()}"
         )
@@ -146,7 +155,7 @@ class Service:
         """Ask the process to end, and insist after half a minute; fail if it ended badly."""
         exit_code = self._process.poll()
         if exit_code is not None:
-            raise CheckFailed(f"{self.name} ended by itself with {exit_code}\n{self.log_tail()}")
+            raise CheckError(f"{self.name} ended by itself with {exit_code}\n{self.log_tail()}")
         self._process.send_signal(signal.SIGTERM)
         try:
             status = self._process.wait(_STOPPED_WITHIN_SECONDS)
@@ -156,7 +165,7 @@ class Service:
             status = None
         if status not in {0, -signal.SIGTERM, 128 + signal.SIGTERM}:
             outcome = "had to be killed" if status is None else f"ended with {status}"
-            raise CheckFailed(f"{self.name} {outcome} after SIGTERM\n{self.log_tail()}")
+            raise CheckError(f"{self.name} {outcome} after SIGTERM\n{self.log_tail()}")
 
 
 @contextmanager

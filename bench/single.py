@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from bench import data, load
-from bench.client import CheckFailed
+from bench.client import CheckError
 from bench.load import Load
 from bench.report import Section, quantile
 from bench.service import NAIVE, SERVICE, Service, run_program
@@ -46,10 +46,10 @@ class _Rounds:
     def run(self, service: Service, request_load: Load, seconds: int) -> int:
         """Run one round and return how many requests were acknowledged."""
         probe_rate = _PROBE_RATE if request_load.rate else 0
-        totals, latencies = load.run_probed(service, request_load, seconds, probe_rate)
+        totals, latencies = load.run_with_probe(service, request_load, seconds, probe_rate)
         self.rates.append(totals.rate)
         self.latencies += latencies
-        return totals.answers + len(latencies)
+        return totals.responses + len(latencies)
 
 
 def measure(space: Workspace) -> Section:
@@ -63,8 +63,8 @@ def measure(space: Workspace) -> Section:
         _Endpoint("/events", data.event_bodies(), EVENTS),
     )
     with (
-        run_program(SERVICE, space.fresh("single")) as service,
-        run_program(NAIVE, space.fresh("naive")) as naive,
+        run_program(SERVICE, space.new_folder("single")) as service,
+        run_program(NAIVE, space.new_folder("naive")) as naive,
     ):
         for endpoint in endpoints:
             _compare(space, section, endpoint, service, naive)
@@ -83,26 +83,28 @@ def _compare(
     )
     for measured_service, paused_service in ((service, naive), (naive, service)):
         with suspend_all([paused_service]):
-            load.try_once(measured_service, request_load)
+            load.check_response(measured_service, request_load)
             load.run(measured_service, request_load, _WARM_UP_SECONDS)
-    ours, theirs = _Rounds(), _Rounds()
+    service_rounds, naive_rounds = _Rounds(), _Rounds()
     counts = []
     for _ in range(space.rounds):
         with suspend_all([naive]):
-            counts.append(_run_counted_round(endpoint, service, ours, request_load, space.seconds))
+            counts.append(
+                _run_counted_round(endpoint, service, service_rounds, request_load, space.seconds)
+            )
         with suspend_all([service]):
-            theirs.run(naive, request_load, space.seconds)
+            naive_rounds.run(naive, request_load, space.seconds)
     with suspend_all([naive]):
-        target_rate = statistics.median(ours.rates) / 2
+        target_rate = statistics.median(service_rounds.rates) / 2
         half, rate_reached = _half_load(space, endpoint, service, request_load, target_rate)
     name = f"POST {endpoint.path}"
-    section.compare(name, "requests/s", ours.rates, theirs.rates)
+    section.compare(name, "requests/s", service_rounds.rates, naive_rounds.rates)
     for share in (50, 99):
         section.add(
             f"  latency p{share} of one more connection",
             "ms",
-            quantile(ours.latencies, share / 100),
-            quantile(theirs.latencies, share / 100),
+            quantile(service_rounds.latencies, share / 100),
+            quantile(naive_rounds.latencies, share / 100),
         )
     section.add("  at half of that rate", "requests/s", rate_reached)
     for share in (50, 99):
@@ -113,7 +115,7 @@ def _compare(
         )
     acknowledged_rows, found_rows = (
         sum(count.acknowledged_rows for count in counts),
-        sum(count.found_at_last for count in counts),
+        sum(count.settled_rows for count in counts),
     )
     section.notes.append(
         f"{name}: {acknowledged_rows:,} acknowledged, {found_rows:,} found, "
@@ -138,7 +140,7 @@ def _half_load(
         if 0.9 < rates_reached[-1] / target_rate < 1.1:
             return half, rates_reached[-1]
     rates = ", ".join(f"{rate:,.0f}" for rate in rates_reached)
-    raise CheckFailed(
+    raise CheckError(
         f"POST {endpoint.path}: half load is {target_rate:,.0f}/s, but {rates}/s went through"
     )
 
@@ -149,8 +151,8 @@ def _run_counted_round(
     """Run one round of the service and check that all it acknowledged is there."""
     before = settled_total(service, endpoint.total)
     count = rounds.run(service, request_load, seconds)
-    at_once = stored_total(service, endpoint.total) - before
+    first_read = stored_total(service, endpoint.total) - before
     after = settled_total(service, endpoint.total) - before
-    account = RowCheck(count, at_once, after, 0 if request_load.rate else CONNECTIONS)
-    account.check(f"POST {endpoint.path}")
-    return account
+    row_check = RowCheck(count, first_read, after, 0 if request_load.rate else CONNECTIONS)
+    row_check.check(f"POST {endpoint.path}")
+    return row_check

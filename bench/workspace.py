@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import data
-from bench.client import CheckFailed, Client, get, post
+from bench.client import CheckError, Client, get, post
 from bench.service import ROOT, SERVICE, Service, run_program
 
 POINTS = "total_metrics_tracked"
@@ -26,32 +26,32 @@ class Workspace:
     seconds: int
     rounds: int
     minutes: float
-    _loaded: Path | None = field(default=None)
-    _large: Path | None = field(default=None)
+    _dataset: Path | None = field(default=None)
+    _large_dataset: Path | None = field(default=None)
     _folders: int = field(default=0)
 
-    def fresh(self, name: str) -> Path:
+    def new_folder(self, name: str) -> Path:
         """Return a folder that does not exist yet."""
         self._folders += 1
         return self.folder / f"{name}-{self._folders}"
 
-    def loaded(self) -> Path:
+    def dataset(self) -> Path:
         """Return the data folder of a stopped service that holds a million points."""
-        if self._loaded is None:
-            folder = self.fresh("loaded")
+        if self._dataset is None:
+            folder = self.new_folder("dataset")
             with run_program(SERVICE, folder) as service:
-                load_million(service)
-            self._loaded = folder
-        return self._loaded
+                load_dataset(service)
+            self._dataset = folder
+        return self._dataset
 
-    def large(self) -> Path:
+    def large_dataset(self) -> Path:
         """Return a data folder that holds ten million points and two million events."""
-        if self._large is None:
-            folder = self.fresh("large")
-            command = (sys.executable, "-m", "bench.large", str(folder))
+        if self._large_dataset is None:
+            folder = self.new_folder("large")
+            command = (sys.executable, "-m", "bench.large_dataset", str(folder))
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-            self._large = folder
-        return self._large
+            self._large_dataset = folder
+        return self._large_dataset
 
 
 def stored_total(service: Service, field: str = POINTS) -> int:
@@ -76,7 +76,7 @@ def settled_count(count: Callable[[], int], name: str, pause: float = 0.2) -> in
         if now == last:
             return now
         last = now
-    raise CheckFailed(f"{name} still changes {_SETTLE_SECONDS} s after the load ended")
+    raise CheckError(f"{name} still changes {_SETTLE_SECONDS} s after the load ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +84,23 @@ class RowCheck:
     """Rows acknowledged and rows found afterwards; rows of cut-off requests may be found too."""
 
     acknowledged_rows: int
-    found_at_once: int
-    found_at_last: int
-    cut_off_at_most: int
+    first_read_rows: int
+    settled_rows: int
+    max_cut_off_rows: int
 
     def check(self, name: str) -> None:
         """Fail if an acknowledged row is missing, or a row is there that nobody sent."""
         text = (
             f"{name}: {self.acknowledged_rows:,} rows acknowledged, "
-            f"{self.found_at_once:,} in the first "
-            f"answer after the load, {self.found_at_last:,} at last"
+            f"{self.first_read_rows:,} in the first "
+            f"answer after the load, {self.settled_rows:,} at last"
         )
-        if self.found_at_last < self.acknowledged_rows:
-            raise CheckFailed(f"{text}: acknowledged rows are lost")
-        if self.found_at_once < self.acknowledged_rows:
-            raise CheckFailed(f"{text}: a read did not see what had been acknowledged")
-        if self.found_at_last > self.acknowledged_rows + self.cut_off_at_most:
-            raise CheckFailed(f"{text}: more than was sent")
+        if self.settled_rows < self.acknowledged_rows:
+            raise CheckError(f"{text}: acknowledged rows are lost")
+        if self.first_read_rows < self.acknowledged_rows:
+            raise CheckError(f"{text}: a read did not see what had been acknowledged")
+        if self.settled_rows > self.acknowledged_rows + self.max_cut_off_rows:
+            raise CheckError(f"{text}: more than was sent")
 
 
 @contextmanager
@@ -113,11 +113,11 @@ def suspend_all(services: list[Service]) -> Iterator[None]:
         yield
 
 
-def load_million(service: Service) -> None:
+def load_dataset(service: Service) -> None:
     """Send a million points, of ten metrics, and check that they are there."""
     with Client(service.port) as client:
-        for body in data.loaded_bodies():
+        for body in data.dataset_bodies():
             client.get_json(post("/metrics/batch", body, data.NDJSON))
     total = stored_total(service)
-    if total != data.LOADED_POINTS:
-        raise CheckFailed(f"{data.LOADED_POINTS:,} points were acknowledged, {total:,} are there")
+    if total != data.DATASET_POINTS:
+        raise CheckError(f"{data.DATASET_POINTS:,} points were acknowledged, {total:,} are there")

@@ -1,8 +1,8 @@
 """The service with three more routes, which tell what its parts take by themselves.
 
-They run in its process, on its engine, with its settings: ``/bench/bare`` runs the statements of a
-GraphQL request and nothing else, ``/bench/beyond`` runs all but the statements. The routes behind
-them come last, so that the service's own are as fast as ever.
+They run in its process, on its engine, with its settings: ``/bench/statements`` runs the
+statements of a GraphQL request and nothing else, ``/bench/without-engine`` runs all but the
+statements. The routes come last, so that the service's own are as fast as ever.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from store import Store
 from store.engine import Answer
 from store.query.sql import Statement
 
-_Query = tuple[Statement, str]
+_StatementOutput = tuple[Statement, str]
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class _ReplayStore:
 
     store: Store
     replays: bool = False
-    queries: list[_Query] = field(default_factory=list)
+    statements: list[_StatementOutput] = field(default_factory=list)
     _answers: dict[str, Answer] = field(default_factory=dict)
 
     async def select(self, statement: Statement, row: type[Any]) -> list[Any]:
@@ -43,7 +43,7 @@ class _ReplayStore:
         if self.replays:
             return self._answers[statement.text]
         answer = await self.store.answer(statement, output)
-        self.queries.append((statement, output))
+        self.statements.append((statement, output))
         self._answers[statement.text] = answer
         return answer
 
@@ -51,7 +51,7 @@ class _ReplayStore:
         return self.store.problems()
 
 
-async def bare(request: Request) -> JSONResponse:
+async def time_statements(request: Request) -> JSONResponse:
     """Run the statements of each of some requests ``rounds`` times; their times together, in ms."""
     arguments = await request.json()
     replay_store = _ReplayStore(app.state.context.store)
@@ -59,25 +59,25 @@ async def bare(request: Request) -> JSONResponse:
     times = []
     for _ in range(arguments["rounds"]):
         began = time.perf_counter()
-        for statement, output in replay_store.queries:
+        for statement, output in replay_store.statements:
             await replay_store.store.engine.answer(statement, output)
         times.append((time.perf_counter() - began) * 1000)
-    return JSONResponse({"ms": times, "statements": len(replay_store.queries)})
+    return JSONResponse({"ms": times, "statements": len(replay_store.statements)})
 
 
-async def without_engine(request: Request) -> JSONResponse:
+async def time_without_engine(request: Request) -> JSONResponse:
     """Answer a request ``rounds`` times from what the engine said once; dump the same by orjson.
 
     ``service`` is all that a request costs but for the engine and the socket: the middleware, the
-    router, the resolvers, reading what the engine said, writing the answer. ``dumped`` is orjson
-    writing the same data from objects that are there, ``read`` is orjson reading them before.
+    router, the resolvers, reading what the engine said, writing the answer. ``dump`` is orjson
+    writing the same data from objects that are there, ``parse`` is orjson reading them before.
     """
     arguments = await request.json()
     replay_store = _ReplayStore(app.state.context.store)
     content = await _run_request(replay_store, arguments["body"])
     data = orjson.loads(content)["data"]
     encoded_data = orjson.dumps(data)
-    times: dict[str, list[float]] = {"service": [], "dumped": [], "read": []}
+    times: dict[str, list[float]] = {"service": [], "dump": [], "parse": []}
     replay_store.replays = True
     for _ in range(arguments["rounds"]):
         began = time.perf_counter()
@@ -86,11 +86,11 @@ async def without_engine(request: Request) -> JSONResponse:
         orjson.dumps(data)
         dumped_at = time.perf_counter()
         times["service"].append((served_at - began) * 1000)
-        times["dumped"].append((dumped_at - served_at) * 1000)
+        times["dump"].append((dumped_at - served_at) * 1000)
     for _ in range(arguments["rounds"]):  # in between it would push the data out of the caches
         began = time.perf_counter()
         orjson.loads(encoded_data)
-        times["read"].append((time.perf_counter() - began) * 1000)
+        times["parse"].append((time.perf_counter() - began) * 1000)
     assert orjson.loads(second_content)["data"] == data
     medians = {name: statistics.median(durations) for name, durations in times.items()}
     return JSONResponse(medians | {"bytes": len(encoded_data)})
@@ -101,9 +101,9 @@ async def _run_request(replay_store: _ReplayStore, body: str) -> bytes:
 
     It needs the application for itself: who asks meanwhile is answered from what was kept.
     """
-    before: Context = app.state.context
-    now = app.state.bench_now = getattr(app.state, "bench_now", before.now())
-    app.state.context = replace(before, store=cast("Store", replay_store), now=lambda: now)
+    context: Context = app.state.context
+    now = app.state.bench_now = getattr(app.state, "bench_now", context.now())
+    app.state.context = replace(context, store=cast("Store", replay_store), now=lambda: now)
     messages: list[Message] = []
 
     async def receive() -> Message:
@@ -117,7 +117,7 @@ async def _run_request(replay_store: _ReplayStore, body: str) -> bytes:
     try:
         await app({**_SCOPE, "state": {}}, receive, send)
     finally:
-        app.state.context = before
+        app.state.context = context
     content = b"".join(message.get("body", b"") for message in messages)
     if messages[0]["status"] != 200 or b'"errors"' in content[:20]:
         raise RuntimeError(content[:500].decode(errors="replace"))
@@ -143,5 +143,5 @@ _SCOPE: Scope = {
     "server": ("127.0.0.1", 2),
 }
 
-app.add_route("/bench/bare", bare, methods=["POST"])
-app.add_route("/bench/beyond", without_engine, methods=["POST"])
+app.add_route("/bench/statements", time_statements, methods=["POST"])
+app.add_route("/bench/without-engine", time_without_engine, methods=["POST"])

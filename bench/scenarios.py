@@ -15,7 +15,7 @@ _PEER_PAUSE_SECONDS = 1.5
 
 
 @dataclass(slots=True)
-class Lane:
+class Scenario:
     """A load, and what became of it in each round."""
 
     name: str
@@ -23,7 +23,7 @@ class Lane:
     load: Load
     points: int
     totals: list[Totals] = field(default_factory=list)
-    warm: int = 0
+    warm_up_points: int = 0
     """Points acknowledged before the first round."""
 
     @property
@@ -34,31 +34,31 @@ class Lane:
     @property
     def acknowledged_points(self) -> int:
         """Points acknowledged in all rounds."""
-        return sum(totals.answers for totals in self.totals) * self.points
+        return sum(totals.responses for totals in self.totals) * self.points
 
     def warm_up(self) -> None:
         """Run it for a moment that counts for nothing."""
-        load.try_once(self.service, self.load)
+        load.check_response(self.service, self.load)
         totals = load.run(self.service, self.load, _WARM_UP_SECONDS)
-        self.warm = (1 + totals.answers) * self.points
+        self.warm_up_points = (1 + totals.responses) * self.points
 
-    def turn(self, seconds: int) -> None:
+    def run_round(self, seconds: int) -> None:
         """Run it once."""
         self.totals.append(load.run(self.service, self.load, seconds))
 
-    def close(self) -> str:
+    def check_rows(self) -> str:
         """Fail unless all that was acknowledged is there; return the numbers."""
         raise NotImplementedError
 
-    def _cut_off(self, runs: int) -> int:
+    def _max_cut_off_points(self, runs: int) -> int:
         return runs * self.load.connections * self.points
 
 
 @dataclass(slots=True)
-class OwnLane(Lane):
+class ServiceScenario(Scenario):
     """One of this service's formats: what is acknowledged must be in the next answer."""
 
-    accounts: list[RowCheck] = field(default_factory=list)
+    row_checks: list[RowCheck] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     """Seconds to the first answer after each round."""
 
@@ -66,47 +66,54 @@ class OwnLane(Lane):
     def readable_rates(self) -> list[float]:
         """Points a second from the first byte sent until all of them could be read."""
         return [
-            account.acknowledged_rows / (totals.seconds + wait)
-            for account, totals, wait in zip(self.accounts, self.totals, self.waits, strict=True)
+            row_check.acknowledged_rows / (totals.seconds + wait)
+            for row_check, totals, wait in zip(
+                self.row_checks, self.totals, self.waits, strict=True
+            )
         ]
 
-    def turn(self, seconds: int) -> None:
+    def run_round(self, seconds: int) -> None:
         """Run it once, and count before and after."""
         before = settled_total(self.service)
         totals = load.run(self.service, self.load, seconds)
         began = time.perf_counter()
-        at_once = stored_total(self.service) - before
+        first_read = stored_total(self.service) - before
         self.waits.append(time.perf_counter() - began)
         after = settled_total(self.service) - before
-        account = RowCheck(totals.answers * self.points, at_once, after, self._cut_off(1))
-        account.check(f"{self.name}, {self.points:,} points a request")
+        row_check = RowCheck(
+            totals.responses * self.points, first_read, after, self._max_cut_off_points(1)
+        )
+        row_check.check(f"{self.name}, {self.points:,} points a request")
         self.totals.append(totals)
-        self.accounts.append(account)
+        self.row_checks.append(row_check)
 
-    def close(self) -> str:
+    def check_rows(self) -> str:
         """Return the numbers of all rounds, each of which was checked."""
         return (
             f"{self.name}: {self.acknowledged_points:,} points acknowledged, "
-            f"{sum(a.found_at_once for a in self.accounts):,} in the first answer, "
-            f"{sum(a.found_at_last for a in self.accounts):,} at last"
+            f"{sum(a.first_read_rows for a in self.row_checks):,} in the first answer, "
+            f"{sum(a.settled_rows for a in self.row_checks):,} at last"
         )
 
 
 @dataclass(slots=True)
-class PeerLane(Lane):
+class PeerScenario(Scenario):
     """One of a peer's formats, with a metric of its own."""
 
     peer: Peer = field(kw_only=True)
     metric: str = field(kw_only=True)
 
-    def close(self) -> str:
+    def check_rows(self) -> str:
         """Count the points after all rounds: each must be there, and once."""
         total = settled_count(lambda: self.peer.count(self.metric), self.name, _PEER_PAUSE_SECONDS)
         found_points = total - self.peer.last_counts.get(self.metric, 0)
         self.peer.last_counts[self.metric] = total
-        acknowledged_points = self.warm + self.acknowledged_points
-        account = RowCheck(
-            acknowledged_points, found_points, found_points, self._cut_off(len(self.totals) + 1)
+        acknowledged_points = self.warm_up_points + self.acknowledged_points
+        row_check = RowCheck(
+            acknowledged_points,
+            found_points,
+            found_points,
+            self._max_cut_off_points(len(self.totals) + 1),
         )
-        account.check(f"{self.name}, {self.points:,} points a request")
+        row_check.check(f"{self.name}, {self.points:,} points a request")
         return f"{self.name}: {acknowledged_points:,} points acknowledged, {found_points:,} found"

@@ -1,7 +1,7 @@
 """Ten million points and two million events, put straight into the tables by the engine.
 
-Run as ``python -m bench.large FOLDER``: a process of its own, because the engine ends with it. The
-same rows in every run, but for their times, which end a minute before it.
+Run as ``python -m bench.large_dataset FOLDER``: a process of its own, because the engine ends
+with it. The same rows in every run, but for their times, which end a minute before it.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""The chart of `granularity: AUTO` in docs/graphql.md: `python -m bench.auto_sizes` draws it."""
+"""The chart of `granularity: AUTO` in docs/graphql.md.
+
+`python -m bench.auto_granularity` draws it.
+"""
 
 import math
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from bench.auto_sizes import CHART, FEW_POINTS, MAX_POINTS, NOW, chart, samples
+from bench.auto_granularity import CHART, FEW_POINTS, MAX_POINTS, NOW, chart, samples
 from schema.buckets import Granularity
 from schema.ranges import TimeRangeInput, TimeRangePreset
 from schema.scalars import UTC_ZONE
@@ -41,7 +41,7 @@ def test_the_table_is_found() -> None:
 
 
 def test_the_chart_is_what_auto_does() -> None:
-    """`python -m bench.auto_sizes` draws the chart of the documentation."""
+    """`python -m bench.auto_granularity` draws the chart of the documentation."""
     assert CHART.read_text() == chart()
 
 

@@ -27,13 +27,13 @@ def ndjson(rows: int, *, ids: bool = False) -> list[bytes]:
     ]
 
 
-def lines(rows: int, *, always_timed: bool) -> list[bytes]:
+def line_protocol(rows: int, *, always_timestamped: bool) -> list[bytes]:
     """Return line protocol, in milliseconds.
 
     InfluxDB keeps one point of a series and a time, and gives all lines without a time the same:
-    with `always_timed`, the bodies that would leave the timestamps out have rising ones.
+    with `always_timestamped`, the bodies that would leave the timestamps out have rising ones.
     """
-    missing_time = f" {RISING_TIME.decode()}" if always_timed else ""
+    missing_time = f" {RISING_TIME.decode()}" if always_timestamped else ""
     return [
         "\n".join(
             f"cpu_load,host={host},dc=eu value={value}"
@@ -54,7 +54,7 @@ def victoria_series(count: int, points: int) -> list[bytes]:
     return _by_series(count, points, '"metric":{{"__name__":"cpu_load","host":"{}","dc":"eu"}}')
 
 
-def fill_marks(body: bytes) -> bytes:
+def fill_placeholders(body: bytes) -> bytes:
     """Return a body as post.lua would send it, with ids and times that it never uses."""
     parts = body.split(ID)
     body = parts[0] + b"".join(secrets.token_hex(10).encode() + part for part in parts[1:])

@@ -2,18 +2,18 @@
 
 import json
 
-from bench.large import NAMES
+from bench.large_dataset import NAMES
 
-NUMBERS = "count sum avg min max"
-SMALL = """query ($n: String!) {
+AGGREGATES = "count sum avg min max"
+METRIC_TOTAL = """query ($n: String!) {
   metric(name: $n) {query(range: {last: "24h"}) {series {total {count sum avg min max}}}}
 }"""
 
 _DAY = 'range: {last: "24h"}'
 _MONTH = 'range: {last: "30d"}'
 _WEEK = "range: {preset: LAST_7_DAYS}"
-_FEW_MINUTES = 'range: {last: "PT9M"}, granularity: MINUTE, maxPoints: 10000'
-_LAST_MINUTES = 'range: {last: "PT9999M"}, granularity: MINUTE, maxPoints: 10000'
+_NINE_MINUTES = 'range: {last: "PT9M"}, granularity: MINUTE, maxPoints: 10000'
+_9999_MINUTES = 'range: {last: "PT9999M"}, granularity: MINUTE, maxPoints: 10000'
 
 
 def body(query: str, **variables: object) -> str:
@@ -29,9 +29,9 @@ def _events(arguments: str, selection: str) -> str:
     return f"{{eventTrend({arguments}) {{{selection}}}}}"
 
 
-QUESTIONS = {
-    "totals of a metric, 24 h": _metric(_DAY, f"series {{total {{{NUMBERS}}}}}"),
-    "300 buckets, 30 d, columns": _metric(_MONTH, f"times series {{columns {{{NUMBERS}}}}}"),
+ENGINE_QUERIES = {
+    "totals of a metric, 24 h": _metric(_DAY, f"series {{total {{{AGGREGATES}}}}}"),
+    "300 buckets, 30 d, columns": _metric(_MONTH, f"times series {{columns {{{AGGREGATES}}}}}"),
     "20 hosts, limit 10 + other, 24 h": _metric(
         f'{_DAY}, groupBy: ["host"], limit: 10', "series {label isOther total {count avg}}"
     ),
@@ -55,8 +55,8 @@ QUESTIONS = {
 }
 """What each whole answer is compared with the bare engine for."""
 
-LARGE = {
-    name: (_metric(_LAST_MINUTES, selection), _metric(_FEW_MINUTES, selection))
+LARGE_RESPONSES = {
+    name: (_metric(_9999_MINUTES, selection), _metric(_NINE_MINUTES, selection))
     for name, selection in {
         "10,000 points as columns {avg count} + times": "times series {columns {avg count}}",
         "10,000 points as points {time values {avg count}}": (
@@ -71,26 +71,26 @@ LARGE = {
 }
 """Large answers, and the same requests for hardly anything."""
 
-_BEFORE = "compare: {mode: PREVIOUS_PERIOD}"
-_TOP = "otherGroup: false, limit: 10) {series {label total {count}}}"
+_PREVIOUS_PERIOD = "compare: {mode: PREVIOUS_PERIOD}"
+_TOP_TEN = "otherGroup: false, limit: 10) {series {label total {count}}}"
 
 DASHBOARD = f"""{{
-  cpu: metric(name: "m01") {{query({_WEEK}, {_BEFORE}) {{
+  cpu: metric(name: "m01") {{query({_WEEK}, {_PREVIOUS_PERIOD}) {{
     series {{total {{avg}} previousTotal {{avg}} change {{ratio}}}}}}}}
-  p95: metric(name: "m02") {{query({_WEEK}, {_BEFORE}) {{
+  p95: metric(name: "m02") {{query({_WEEK}, {_PREVIOUS_PERIOD}) {{
     series {{total {{quantile(q: 0.95)}} previousTotal {{quantile(q: 0.95)}}}}}}}}
-  events: eventTrend({_WEEK}, {_BEFORE}) {{
+  events: eventTrend({_WEEK}, {_PREVIOUS_PERIOD}) {{
     series {{total {{count}} previousTotal {{count}} change {{ratio}}}}}}
-  users: eventTrend({_WEEK}, {_BEFORE}) {{
+  users: eventTrend({_WEEK}, {_PREVIOUS_PERIOD}) {{
     series {{total {{uniqueUsers}} previousTotal {{uniqueUsers}}}}}}
-  revenue: eventTrend({_WEEK}, {_BEFORE}) {{
+  revenue: eventTrend({_WEEK}, {_PREVIOUS_PERIOD}) {{
     series {{total {{sum(property: "amount")}} previousTotal {{sum(property: "amount")}}}}}}
   load: metric(name: "m03") {{query({_WEEK}, granularity: HOUR) {{
     times series {{columns {{avg max}}}}}}}}
   traffic: eventTrend({_WEEK}, granularity: HOUR) {{times series {{columns {{count}}}}}}
-  paths: eventTrend({_WEEK}, groupBy: [{{property: "path"}}], {_TOP}
-  plans: eventTrend({_WEEK}, groupBy: [{{property: "plan"}}], {_TOP}
-  names: eventTrend({_WEEK}, groupBy: [{{field: NAME}}], {_TOP}
+  paths: eventTrend({_WEEK}, groupBy: [{{property: "path"}}], {_TOP_TEN}
+  plans: eventTrend({_WEEK}, groupBy: [{{property: "plan"}}], {_TOP_TEN}
+  names: eventTrend({_WEEK}, groupBy: [{{field: NAME}}], {_TOP_TEN}
 }}"""
 """Five numbers that are compared with the week before, two charts, three tables."""
 
