@@ -1,1 +1,1 @@
-"""The benchmark: ``python -m bench`` measures this service and prints one table."""
+"""Benchmarks of the service: ``python -m bench`` runs them and prints their tables."""

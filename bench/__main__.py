@@ -1,4 +1,7 @@
-"""``python -m bench [single] [bulk] [query] [graphql] …``: measure, print, clean up."""
+"""Command line of the benchmarks: ``python -m bench [SECTION ...]``.
+
+Each section starts the service, measures it, and prints a table. The temporary data is removed.
+"""
 
 import argparse
 import json
@@ -28,7 +31,7 @@ SECTIONS: dict[str, Callable[[Workspace], Section | list[Section]]] = {
 
 
 def main() -> int:
-    """Run the chosen sections; return 1 if any of them could not vouch for its figures."""
+    """Run the chosen sections; return 1 if a section failed its checks."""
     options = _options()
     began = time.monotonic()
     names = options.sections or list(SECTIONS)
@@ -44,7 +47,7 @@ def main() -> int:
         head = report.header(space.folder)
         _print("\n".join(head))
         sections, problems = _run(space, names)
-    _print(f"\n{time.monotonic() - began:,.0f} s in all")
+    _print(f"\n{time.monotonic() - began:,.0f} s in total")
     if options.json:
         content = {"header": head, "sections": [s.data() for s in sections], "problems": problems}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
@@ -69,18 +72,27 @@ def _run(space: Workspace, names: list[str]) -> tuple[list[Section], list[str]]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default: all")
-    parser.add_argument("--seconds", type=int, default=3, help="length of a round (default 3)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (default 3)")
     parser.add_argument(
-        "--minutes", type=float, default=0.5, help="length of the sustained load (default 0.5)"
+        "sections", nargs="*", help=f"sections to run: {', '.join(SECTIONS)} (default: all)"
     )
-    parser.add_argument("--folder", type=Path, help="where the temporary data goes")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument(
+        "--seconds", type=int, default=3, help="length of a round, in seconds (default 3)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds for each load (default 3)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=0.5,
+        help="length of the sustained load, in minutes (default 0.5)",
+    )
+    parser.add_argument("--folder", type=Path, help="parent folder of the temporary data")
+    parser.add_argument("--json", type=Path, help="file for the figures as JSON")
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown or min(options.seconds, options.rounds) < 1 or options.minutes <= 0:
-        parser.error(f"unknown section {unknown[0]}" if unknown else "too small")
+        parser.error(
+            f"unknown section {unknown[0]}" if unknown else "seconds, rounds or minutes too small"
+        )
     return options
 
 

@@ -1,6 +1,6 @@
-"""The chart of `granularity: AUTO` in docs/graphql.md.
+"""The chart of `granularity: AUTO` for docs/graphql.md.
 
-`python -m bench.auto_granularity` draws it.
+`python -m bench.auto_granularity` writes the chart.
 """
 
 import math
@@ -57,7 +57,7 @@ _SAMPLES: Final = 800
 
 
 class Sample(NamedTuple):
-    """A length of a range, and the buckets that AUTO makes of it."""
+    """The length of a range in milliseconds, and its granularity and points under AUTO."""
 
     length: int
     granularity: Granularity
@@ -65,21 +65,21 @@ class Sample(NamedTuple):
 
 
 def sample(length: int) -> Sample:
-    """Cut a range of a length up to now as AUTO does."""
+    """Cut the range of this length that ends now into the buckets of AUTO."""
     span = TimeRange(from_=Instant(NOW + 1 - length), to=Instant(NOW + 1))
     cut = buckets(span, Granularity.AUTO, MAX_POINTS, UTC_ZONE)
     return Sample(length, cut.granularity, len(cut.starts))
 
 
 def samples() -> list[Sample]:
-    """Sample the lengths from a minute to ten years, evenly on a logarithmic scale."""
+    """Sample lengths from a minute to ten years, evenly on a logarithmic scale."""
     first, last = _TICKS["1 min"], _TICKS["10 years"]
     ratio = math.log(last / first)
     return [sample(round(first * math.exp(ratio * n / _SAMPLES))) for n in range(_SAMPLES + 1)]
 
 
 def chart() -> str:
-    """Draw the points of each length, a stripe for each granularity."""
+    """Draw the points by the length of the range, with one stripe for each granularity."""
     all_samples = samples()
     stripes = [
         list(group) for _, group in groupby(all_samples, key=lambda sample: sample.granularity)

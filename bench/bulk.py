@@ -1,6 +1,6 @@
-"""Bulk writes: points a second, in every format and beside the peers; and when they are readable.
+"""The benchmark of bulk writes: throughput in every format, readability, and the peers.
 
-All formats and programs take turns in every round, so that noise hits all of them.
+All formats and programs take turns in every round, so that noise affects all of them.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from bench.workspace import Workspace, stored_total, suspend_all
 CONNECTIONS = 4
 
 SHAPES = {1_000: ((100, 10), (10, 100), (1_000, 1)), 10_000: ((100, 100),)}
-"""Points a request, and as how many series of how many points the format by series has them."""
+"""Points per request, and the (series, points per series) pairs of the series format."""
 
 _BATCH = "/metrics/batch"
 _SERIES = "/metrics/series"
 
 
 def measure(space: Workspace) -> Section:
-    """Measure acknowledged points a second, 1,000 and 10,000 to a request."""
+    """Measure acknowledged points per second, with 1,000 and 10,000 points per request."""
     section = Section("Bulk writes, 4 connections", "service", "other")
     with (
         run_program(SERVICE, space.new_folder("bulk")) as service,
@@ -33,24 +33,25 @@ def measure(space: Workspace) -> Section:
         idle = service.resident_mib()
         for size in SHAPES:
             _Size(space, section, service, installed_peers, size).measure()
-        section.add("memory before it", "MiB RSS", idle)
-        section.add("memory after it", "MiB RSS", service.resident_mib())
+        section.add("memory before the load", "MiB RSS", idle)
+        section.add("memory after the load", "MiB RSS", service.resident_mib())
         section.add("points in the store", "points", stored_total(service))
     if not all(peer.service for peer in installed_peers):
         packages = " ".join(PACKAGES[peer.program] for peer in installed_peers if not peer.service)
-        section.notes.append(f"to measure those that are not installed: apt-get install {packages}")
+        section.notes.append(f"to measure the missing peers: apt-get install {packages}")
     section.notes += [
-        "(requests cut off at the end of a round are stored, not acknowledged)",
-        "timestamps in every second body; in InfluxDB's in all: without, it keeps one of a series",
-        "before it answers, the service syncs to the disk, so does InfluxDB (its default);",
-        "VictoriaMetrics: not fsynced, it holds new points in memory for a second or more",
+        "a request cut off at the end of a round is stored, but not acknowledged",
+        "every second body has timestamps; for InfluxDB, every body has timestamps",
+        "(without timestamps InfluxDB keeps one point of each series)",
+        "the service syncs to disk before each response, and so does InfluxDB by default",
+        "VictoriaMetrics does not sync: it holds new points in memory for a second or more",
     ]
     return section
 
 
 @dataclass(slots=True)
 class _Size:
-    """All that is measured with one number of points a request."""
+    """The measurements with one number of points per request."""
 
     space: Workspace
     section: Section
@@ -59,7 +60,7 @@ class _Size:
     size: int
 
     def measure(self) -> None:
-        """Run the rounds, then report."""
+        """Run the rounds, then add the figures to the section."""
         plain = self._service_scenario("NDJSON", bulk_bodies.ndjson(self.size))
         with_ids = self._service_scenario(
             "NDJSON with ids", bulk_bodies.ndjson(self.size, ids=True)
@@ -75,13 +76,13 @@ class _Size:
         self._run_each(
             scenarios,
             lambda scenario: self.section.notes.append(
-                f"{self.size:,} a request, {scenario.check_rows()}"
+                f"{self.size:,} per request, {scenario.check_rows()}"
             ),
         )
         self._report(plain, with_ids, by_series, peer_scenarios)
 
     def _run_each(self, scenarios: list[Scenario], action: Callable[[Scenario], None]) -> None:
-        """Let each scenario action while the programs of the others are suspended."""
+        """Run the action for each scenario while the other programs are suspended."""
         programs = [self.service, *(peer.service for peer in self.peers if peer.service)]
         for scenario in scenarios:
             with suspend_all([program for program in programs if program is not scenario.service]):
@@ -98,7 +99,7 @@ class _Size:
         return ServiceScenario(name, self.service, prepared_load, self.size)
 
     def _series_scenarios(self) -> list[ServiceScenario]:
-        """Return a scenario for each shape."""
+        """Return a scenario of the series format for each shape."""
         return [
             self._service_scenario(
                 f"{count:,} series of {points}", bulk_bodies.series(count, points), _SERIES, 1
@@ -152,9 +153,9 @@ class _Size:
         by_series: list[ServiceScenario],
         peer_scenarios: list[PeerScenario],
     ) -> None:
-        section, size = self.section, f"{self.size:,} points a request"
+        section, size = self.section, f"{self.size:,} points per request"
         section.compare(f"{size}: acknowledged", "points/s", plain.rates)
-        section.compare("  until all are readable", "points/s", plain.readable_rates)
+        section.compare("  until all points are readable", "points/s", plain.readable_rates)
         section.compare("  latency p50", "ms", [totals.p50_ms for totals in plain.totals])
         section.compare("  latency p99", "ms", [totals.p99_ms for totals in plain.totals])
         waits = [seconds * 1000 for seconds in plain.waits]

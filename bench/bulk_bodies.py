@@ -1,4 +1,7 @@
-"""Bodies of bulk writes, the same points in each format; post.lua fills in what is marked."""
+"""Bodies of bulk writes, with the same points in each format.
+
+post.lua replaces the placeholders for ids and times in every request.
+"""
 
 import random
 import secrets
@@ -15,7 +18,7 @@ _HOUR_MS = 3_600_000
 
 
 def ndjson(rows: int, *, ids: bool = False) -> list[bytes]:
-    """Return this service's rows; every second body leaves the timestamps out."""
+    """Return NDJSON bodies for this service; every second body has timestamps."""
     own_id = f'"id":"{ID.decode()}",' if ids else ""
     return [
         "\n".join(
@@ -28,10 +31,10 @@ def ndjson(rows: int, *, ids: bool = False) -> list[bytes]:
 
 
 def line_protocol(rows: int, *, always_timestamped: bool) -> list[bytes]:
-    """Return line protocol, in milliseconds.
+    """Return bodies of line protocol, with timestamps in milliseconds in every second body.
 
-    InfluxDB keeps one point of a series and a time, and gives all lines without a time the same:
-    with `always_timestamped`, the bodies that would leave the timestamps out have rising ones.
+    InfluxDB keeps one point for each series and time. It gives the same time to all lines
+    without a timestamp. `always_timestamped` therefore puts rising times into those bodies.
     """
     missing_time = f" {RISING_TIME.decode()}" if always_timestamped else ""
     return [
@@ -45,17 +48,17 @@ def line_protocol(rows: int, *, always_timestamped: bool) -> list[bytes]:
 
 
 def series(count: int, points: int) -> list[bytes]:
-    """Return `count` series of `points` points, each a line with arrays of times and values."""
+    """Return bodies of `count` lines, each a series with arrays of `points` times and values."""
     return _by_series(count, points, '"metric_name":"cpu_load","tags":{{"host":"{}","dc":"eu"}}')
 
 
 def victoria_series(count: int, points: int) -> list[bytes]:
-    """Return the same in VictoriaMetrics' JSON lines."""
+    """Return bodies with the points of `series` as JSON lines for VictoriaMetrics."""
     return _by_series(count, points, '"metric":{{"__name__":"cpu_load","host":"{}","dc":"eu"}}')
 
 
 def fill_placeholders(body: bytes) -> bytes:
-    """Return a body as post.lua would send it, with ids and times that it never uses."""
+    """Fill a body as post.lua does, with ids and times that post.lua never uses."""
     parts = body.split(ID)
     body = parts[0] + b"".join(secrets.token_hex(10).encode() + part for part in parts[1:])
     start = time.time_ns() // 1_000_000 - 4 * _HOUR_MS + random.randrange(_HOUR_MS)
@@ -66,7 +69,7 @@ def fill_placeholders(body: bytes) -> bytes:
 
 
 def _points(rows: int, seed: int) -> list[tuple[str, float]]:
-    """Return hosts in turn, with values of at most two decimals."""
+    """Return points of rotating hosts, with values of at most two decimals."""
     source = random.Random(rows + seed)
     return [(f"h{row % HOSTS}", source.randrange(2000) / 20) for row in range(rows)]
 

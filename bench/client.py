@@ -1,7 +1,7 @@
-"""A keep-alive HTTP/1.1 client small enough not to show up in a latency it measures.
+"""A minimal keep-alive HTTP/1.1 client, which adds little to a measured latency.
 
-``http.client`` spends about 0.1 ms on the headers of one answer; this one sends bytes that were
-built before and reads up to ``Content-Length``.
+``http.client`` spends about 0.1 ms on the headers of one response. This client sends prebuilt
+bytes and reads up to ``Content-Length``.
 """
 
 import json
@@ -15,7 +15,7 @@ _RECEIVE = 262_144
 
 
 class CheckError(Exception):
-    """A figure would be worthless: wrong answers, lost points, refused requests."""
+    """A failed check: a wrong response, lost points or a refused request invalidate a figure."""
 
 
 def get(path: str) -> bytes:
@@ -31,10 +31,10 @@ def post(path: str, body: bytes, content_type: str = "application/json") -> byte
 
 
 class Client:
-    """One TCP connection to 127.0.0.1."""
+    """A client with one TCP connection to 127.0.0.1."""
 
     def __init__(self, port: int, timeout: float = 60.0) -> None:
-        """Connect, or raise ``OSError``."""
+        """Connect to the port, or raise ``OSError``."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -50,7 +50,7 @@ class Client:
         self._socket.close()
 
     def send(self, request: bytes) -> tuple[int, bytes]:
-        """Send one request and return the status and the body of its answer."""
+        """Send one request; return the status and the body of the response."""
         self._socket.sendall(request)
         received = b""
         while (end := received.find(_END_OF_HEAD)) < 0:
@@ -60,7 +60,7 @@ class Client:
             return 204, b""
         position = head.find(_LENGTH)
         if position < 0:
-            raise CheckError(f"an answer without Content-Length: {head[:200]!r}")
+            raise CheckError(f"a response has no Content-Length: {head[:200]!r}")
         length = int(head[position + len(_LENGTH) :].split(b"\r\n", 1)[0])
         parts = [received[end + len(_END_OF_HEAD) :]]
         missing = length - len(parts[0])
@@ -70,17 +70,17 @@ class Client:
         return int(head[9:12]), b"".join(parts)
 
     def get_json(self, request: bytes) -> Any:  # noqa: ANN401  (JSON)
-        """Send one request that must answer 200 with JSON; return the JSON."""
+        """Send one request; fail unless the status is 200, and return the JSON of the response."""
         status, body = self.send(request)
         if status != 200:
             first_line = request.split(b" HTTP/", 1)[0].decode()
             raise CheckError(
-                f"{first_line} answered {status}: {body[:500].decode(errors='replace')}"
+                f"{first_line} returned {status}: {body[:500].decode(errors='replace')}"
             )
         return json.loads(body)
 
     def _receive(self) -> bytes:
         received = self._socket.recv(_RECEIVE)
         if not received:
-            raise ConnectionError("the connection was closed in the middle of an answer")
+            raise ConnectionError("the connection closed in the middle of a response")
         return received

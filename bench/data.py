@@ -1,4 +1,7 @@
-"""Request bodies: made before the clock starts, the same ones in every run."""
+"""Request bodies of single writes and of the dataset of a million points.
+
+The bodies are built before the clock starts, and are the same in every run.
+"""
 
 import json
 import random
@@ -10,13 +13,13 @@ NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 
 NAMES = tuple(f"cpu_load_{n}" for n in range(10))
-"""The metrics of the loaded folder."""
+"""Names of the metrics in the dataset."""
 
 HOSTS = 100
-"""Distinct values of the tag ``host``."""
+"""Number of distinct values of the tag ``host``."""
 
 DATASET_POINTS = 1_000_000
-"""Points in the loaded folder."""
+"""Number of points in the dataset."""
 
 POINTS_PER_NAME = DATASET_POINTS // len(NAMES)
 
@@ -55,7 +58,7 @@ def event_bodies(count: int = 64) -> list[bytes]:
 
 
 def dataset_bodies(rows: int = 10_000) -> Iterator[bytes]:
-    """Yield the NDJSON bodies of the loaded folder: every name and host, the last 20 hours.
+    """Yield the NDJSON bodies of the dataset: every name and host, over the last 20 hours.
 
     Values have at most one decimal and small totals, so that sums are exact in any order.
     """

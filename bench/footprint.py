@@ -1,4 +1,4 @@
-"""What the service costs before anybody uses it: time to start, and memory at rest."""
+"""The benchmark of the idle service: time to start, and resident memory."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _REST_SECONDS = 2
 
 
 def measure(space: Workspace) -> Section:
-    """Measure milliseconds from spawn to ready (median of five), and resident memory idle."""
+    """Measure the median of five start times in milliseconds, and the idle memory."""
     loaded = space.dataset()
     naive_times, naive_memory = _starts(NAIVE, lambda: space.new_folder("naive"))
     empty_times, empty_memory = _starts(SERVICE, lambda: space.new_folder("empty"))
@@ -21,13 +21,16 @@ def measure(space: Workspace) -> Section:
     section = Section("Footprint", "service", "naive")
     section.compare("start to ready, empty", "ms", empty_times, naive_times)
     section.compare("start to ready, 1,000,000 points", "ms", full_times, naive_times)
-    section.add("memory idle, empty", "MiB RSS", empty_memory, naive_memory)
-    section.add("memory idle, 1,000,000 points", "MiB RSS", full_memory, naive_memory)
+    section.add("idle memory, empty", "MiB RSS", empty_memory, naive_memory)
+    section.add("idle memory, 1,000,000 points", "MiB RSS", full_memory, naive_memory)
     return section
 
 
 def _starts(program: Program, folder: Callable[[], Path]) -> tuple[list[float], float | None]:
-    """Return the times of five starts, after one that warms the caches, and the idle memory."""
+    """Return the times of five starts, and the idle memory after the last one.
+
+    A first start warms the caches and is not counted.
+    """
     times = []
     memory = None
     for n in range(_STARTS + 1):

@@ -1,4 +1,7 @@
-"""GraphQL at 10 M points and 2 M events: against REST, the bare engine, and plain JSON."""
+"""The benchmark of GraphQL at 10 M points and 2 M events.
+
+It compares GraphQL with REST, with the engine alone, and with orjson.
+"""
 
 import json
 import math
@@ -35,25 +38,25 @@ _GOAL_MS = 3.0
 
 
 def measure(space: Workspace) -> list[Section]:
-    """Measure four tables on one service, whatever is compared always in turns."""
+    """Measure four tables on one service; the two sides of each comparison take turns."""
     with (
         run_program(INSTRUMENTED_SERVICE, space.large_dataset()) as service,
         Client(service.port) as client,
     ):
-        load = f"load of the machine before it: {os.getloadavg()[0]:.1f}"
+        load_note = f"load average of the machine before the run: {os.getloadavg()[0]:.1f}"
         sections = [
             _compare_apis(service),
             _compare_http_and_engine(client),
             _compare_with_orjson(client),
             _measure_screens(client),
         ]
-        sections[-1].add("memory after it", "MiB RSS", service.resident_mib())
-        sections[-1].notes.append(load)
+        sections[-1].add("memory after the run", "MiB RSS", service.resident_mib())
+        sections[-1].notes.append(load_note)
     return sections
 
 
 def _compare_apis(service: Service) -> Section:
-    """Compare the doors on one connection, and on several at once."""
+    """Compare the two APIs on one connection, and on several connections at once."""
     section = Section("One metric of 50, last 24 h, at 10,000,000 points", "GraphQL", "REST")
     request_lists = [_graphql(name) for name in NAMES], [_rest(name) for name in NAMES]
     for connections in (1, _CONNECTIONS):
@@ -74,12 +77,12 @@ def _compare_apis(service: Service) -> Section:
             ]
             section.add(f"{label}, {name}", "ms", *figures)
         spread = ratio(*([statistics.median(part) for part in api_slices] for api_slices in slices))
-        section.notes.append(f"{label}: p50 ratio over {_SLICES} slices in turns: {spread}")
+        section.notes.append(f"{label}: p50 ratio over {_SLICES} alternating slices: {spread}")
     return section
 
 
 def _time_slice(client: Client, requests: Sequence[bytes], count: int) -> list[float]:
-    """Time some requests on a connection, the first ones of a slice unkept."""
+    """Return the latencies of the requests on one connection, without the warm-up turns."""
     latencies = []
     for turn in range(count):
         began = time.perf_counter()
@@ -90,25 +93,25 @@ def _time_slice(client: Client, requests: Sequence[bytes], count: int) -> list[f
 
 
 def _compare_http_and_engine(client: Client) -> Section:
-    """Compare an answer over HTTP with its statements, run by themselves in the same process."""
-    section = Section("Responses over HTTP, and their statements alone", "HTTP", "engine")
+    """Compare each response over HTTP with the statements alone, in the same process."""
+    section = Section("Responses over HTTP, and the engine alone", "HTTP", "engine")
     for name, query in ENGINE_QUERIES.items():
         http_times, engine_times = _time_http_and_engine(client, body(query))
         section.compare(name, "ms", http_times, engine_times)
         goal_ms = _GOAL_RATIO * statistics.median(engine_times) + _GOAL_MS
         if goal_ms < statistics.median(http_times):
             section.notes.append(
-                f"above {_GOAL_RATIO:.0f} x + {_GOAL_MS:.0f} ms ({goal_ms:.1f}): {name}"
+                f"above {_GOAL_RATIO:.0f} x engine + {_GOAL_MS:.0f} ms ({goal_ms:.1f} ms): {name}"
             )
     section.notes += [
-        f"medians of up to {_TURNS} in turns; ratios are of one turn with the next",
-        "engine: the same statements one after another through the engine's pool, in the service",
+        f"medians of up to {_TURNS} alternating turns; a ratio compares two adjacent turns",
+        "engine: the same statements, one by one, through the engine's pool in the service",
     ]
     return section
 
 
 def _time_http_and_engine(client: Client, request_body: str) -> tuple[list[float], list[float]]:
-    """Time an answer and its statements in turns, in ms, the first turn unkept."""
+    """Return the times of a response and of its statements, in ms, after one warm-up turn."""
     request = post("/graphql", request_body.encode())
     engine_request = post(
         "/bench/statements", json.dumps({"body": request_body, "rounds": 1}).encode()
@@ -126,8 +129,8 @@ def _time_http_and_engine(client: Client, request_body: str) -> tuple[list[float
 
 
 def _compare_with_orjson(client: Client) -> Section:
-    """Compare what an answer costs without its statements with orjson dumping the same data."""
-    section = Section("A response without its statements, and dumped", "service", "orjson")
+    """Compare the cost of a response without its statements with orjson dumping the data."""
+    section = Section("Responses without their statements, and orjson alone", "service", "orjson")
     for name, queries in LARGE_RESPONSES.items():
         large, small = (
             post("/bench/without-engine", json.dumps({"body": body(query), "rounds": 10}).encode())
@@ -140,21 +143,23 @@ def _compare_with_orjson(client: Client) -> Section:
         extra_times = [
             large_times["service"] - small_times["service"] for large_times, small_times in rounds
         ]
-        section.compare("  more than the same request for one", "ms", extra_times, dump_times)
+        section.compare(
+            "  extra time over the same request for few rows", "ms", extra_times, dump_times
+        )
         section.notes.append(
-            f"{name}: {rounds[0][0]['bytes']:,} bytes; orjson reads them in "
+            f"{name}: {rounds[0][0]['bytes']:,} bytes; orjson parses them in "
             f"{statistics.median(large_times['parse'] for large_times, _ in rounds):.2f} ms"
         )
     section.notes += [
-        "service: from the first middleware to the last byte of the body, statements replayed;",
-        "any request takes a while in middleware, router and GraphQL; `more` is without that",
+        "service: from the first middleware to the last byte, with replayed statement results",
+        "extra time: excludes the fixed cost of a request in middleware, router and GraphQL",
     ]
     return section
 
 
 def _measure_screens(client: Client) -> Section:
-    """Measure whole screens: what they take, and in how many statements."""
-    section = Section("Whole screens", "HTTP", "engine")
+    """Measure the times, the statements and the rows read of complete screens."""
+    section = Section("Complete screens", "HTTP", "engine")
     screens = {"dashboard of ten panels": DASHBOARD, "list of 50 metrics": METRIC_LIST}
     for name, query in screens.items():
         http_times, engine_times = _time_http_and_engine(client, body(query))
@@ -175,15 +180,18 @@ def _graphql(name: str) -> bytes:
 
 def _check_response(status: int, response: bytes) -> None:
     if status != 200 or b'"errors"' in response[:20]:
-        raise CheckError(f"a read answered {status}: {response[:500].decode(errors='replace')}")
+        raise CheckError(f"a read returned {status}: {response[:500].decode(errors='replace')}")
 
 
 def _check_apis_agree(client: Client) -> None:
-    """Fail unless both doors say the same; the range moves on by a point or two in between."""
+    """Fail unless both APIs return the same figures, within 0.1 %.
+
+    The range ends now, so one or two points leave it between the requests.
+    """
     for name in NAMES[:5]:
         rest = client.get_json(_rest(name))
         (series,) = client.get_json(_graphql(name))["data"]["metric"]["query"]["series"]
         total = series["total"]
         pairs = [(total["count"], rest["count"]), (total["avg"], rest["average"])]
         if not rest["count"] or not all(math.isclose(a, b, rel_tol=1e-3) for a, b in pairs):
-            raise CheckError(f"the two doors disagree about {name}: {rest}, {series}")
+            raise CheckError(f"the two APIs disagree about {name}: {rest}, {series}")

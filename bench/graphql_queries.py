@@ -1,4 +1,4 @@
-"""The GraphQL requests of the bench, as bodies."""
+"""GraphQL queries of the benchmarks, and the bodies of their requests."""
 
 import json
 
@@ -17,7 +17,7 @@ _9999_MINUTES = 'range: {last: "PT9999M"}, granularity: MINUTE, maxPoints: 10000
 
 
 def body(query: str, **variables: object) -> str:
-    """Return the body of a request."""
+    """Return the JSON body of a request."""
     return json.dumps({"query": query, "variables": variables})
 
 
@@ -53,7 +53,7 @@ ENGINE_QUERIES = {
     ),
     "events: the newest 100": "{events {nodes {id name time userId properties}}}",
 }
-"""What each whole answer is compared with the bare engine for."""
+"""Queries whose responses over HTTP are compared with the engine alone."""
 
 LARGE_RESPONSES = {
     name: (_metric(_9999_MINUTES, selection), _metric(_NINE_MINUTES, selection))
@@ -69,7 +69,7 @@ LARGE_RESPONSES = {
         "{events(first: 1) {nodes {id name time userId properties}}}",
     ),
 }
-"""Large answers, and the same requests for hardly anything."""
+"""Pairs of queries: one with a large response, and the same query for few rows."""
 
 _PREVIOUS_PERIOD = "compare: {mode: PREVIOUS_PERIOD}"
 _TOP_TEN = "otherGroup: false, limit: 10) {series {label total {count}}}"
@@ -92,7 +92,7 @@ DASHBOARD = f"""{{
   plans: eventTrend({_WEEK}, groupBy: [{{property: "plan"}}], {_TOP_TEN}
   names: eventTrend({_WEEK}, groupBy: [{{field: NAME}}], {_TOP_TEN}
 }}"""
-"""Five numbers that are compared with the week before, two charts, three tables."""
+"""A screen of five numbers with the change from the week before, two charts, three tables."""
 
 METRIC_LIST = f"""{{
   metrics(first: 50) {{nodes {{name query({_DAY}) {{series {{total {{count avg max}}}}}}}}}}

@@ -1,8 +1,8 @@
-"""The service with three more routes, which tell what its parts take by themselves.
+"""The service with two more routes, which measure its parts in its own process.
 
-They run in its process, on its engine, with its settings: ``/bench/statements`` runs the
-statements of a GraphQL request and nothing else, ``/bench/without-engine`` runs all but the
-statements. The routes come last, so that the service's own are as fast as ever.
+``/bench/statements`` runs only the statements of a GraphQL request. ``/bench/without-engine`` runs
+a request with recorded results instead of statements. Both use the engine and the settings of the
+service. The router tries them last, so that they do not slow down the other routes.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _StatementOutput = tuple[Statement, str]
 
 @dataclass(slots=True)
 class _ReplayStore:
-    """A store that keeps each answer of its engine, and gives it again if ``replays``."""
+    """A store that records the results of the engine, and returns them if ``replays`` is set."""
 
     store: Store
     replays: bool = False
@@ -52,7 +52,7 @@ class _ReplayStore:
 
 
 async def time_statements(request: Request) -> JSONResponse:
-    """Run the statements of each of some requests ``rounds`` times; their times together, in ms."""
+    """Run the statements of a request ``rounds`` times; return the time of each round in ms."""
     arguments = await request.json()
     replay_store = _ReplayStore(app.state.context.store)
     await _run_request(replay_store, arguments["body"])
@@ -66,11 +66,11 @@ async def time_statements(request: Request) -> JSONResponse:
 
 
 async def time_without_engine(request: Request) -> JSONResponse:
-    """Answer a request ``rounds`` times from what the engine said once; dump the same by orjson.
+    """Time a request ``rounds`` times with recorded results; return the medians in ms.
 
-    ``service`` is all that a request costs but for the engine and the socket: the middleware, the
-    router, the resolvers, reading what the engine said, writing the answer. ``dump`` is orjson
-    writing the same data from objects that are there, ``parse`` is orjson reading them before.
+    ``service`` is the request without the engine and the socket. It includes the middleware, the
+    router, the resolvers, the decoding of the results and the encoding of the response. ``dump``
+    is orjson encoding the data of the response, and ``parse`` is orjson decoding it.
     """
     arguments = await request.json()
     replay_store = _ReplayStore(app.state.context.store)
@@ -87,7 +87,9 @@ async def time_without_engine(request: Request) -> JSONResponse:
         dumped_at = time.perf_counter()
         times["service"].append((served_at - began) * 1000)
         times["dump"].append((dumped_at - served_at) * 1000)
-    for _ in range(arguments["rounds"]):  # in between it would push the data out of the caches
+    for _ in range(
+        arguments["rounds"]
+    ):  # a loop of its own: parsing evicts the data from the caches
         began = time.perf_counter()
         orjson.loads(encoded_data)
         times["parse"].append((time.perf_counter() - began) * 1000)
@@ -97,9 +99,9 @@ async def time_without_engine(request: Request) -> JSONResponse:
 
 
 async def _run_request(replay_store: _ReplayStore, body: str) -> bytes:
-    """Send a request through the whole application, as a server would; its clock stands still.
+    """Send a request through the whole application, as a server does, with a fixed clock.
 
-    It needs the application for itself: who asks meanwhile is answered from what was kept.
+    No other request may run meanwhile: it would get the recorded results.
     """
     context: Context = app.state.context
     now = app.state.bench_now = getattr(app.state, "bench_now", context.now())

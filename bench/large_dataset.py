@@ -1,7 +1,8 @@
-"""Ten million points and two million events, put straight into the tables by the engine.
+"""The large dataset: ten million points and two million events.
 
-Run as ``python -m bench.large_dataset FOLDER``: a process of its own, because the engine ends
-with it. The same rows in every run, but for their times, which end a minute before it.
+``python -m bench.large_dataset FOLDER`` inserts the rows with the engine, without the API. It is a
+separate process, because the engine lives as long as its process. The rows are the same in every
+run, except for their times. The times end one minute before the run.
 """
 
 import asyncio
@@ -18,14 +19,14 @@ from store.query.sql import Statement
 POINTS = 10_000_000
 EVENTS = 2_000_000
 NAMES = tuple(f"m{n:02}" for n in range(50))
-"""The metrics, each with as many points, evenly over the days."""
+"""Names of the metrics. Each has the same number of points, spread evenly over the days."""
 
 DAYS = 30
 
 _DAY_MS = 86_400_000
 _SLOTS = {"points": POINTS, "names": len(NAMES), "events": EVENTS, "span": DAYS * _DAY_MS}
 
-# Batches of 100,000 rows, as if they had come yesterday. Values have one decimal.
+# Each batch has 100,000 rows and a number from yesterday. Values have one decimal.
 _METRICS = """
 INSERT INTO metrics (project, name, time, value, tags, client_id, batch, row)
 SELECT 'default', 'm' || leftPad(toString(number % {names:UInt32}), 2, '0'),
@@ -52,7 +53,7 @@ FROM numbers({events:UInt64})"""
 
 
 async def load(folder: Path) -> None:
-    """Fill a data folder that is empty."""
+    """Insert the dataset into an empty data folder."""
     settings = Settings(data=folder, store=folder / "store")
     limits = Limits.of_this_machine()
     store = Store(settings.data, settings.store, limits, settings.journal_bytes)

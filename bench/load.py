@@ -1,4 +1,4 @@
-"""wrk as the load generator: one thread, prepared bodies, exact counts."""
+"""The load generator: wrk with one thread, prepared bodies and exact counts."""
 
 import json
 import shutil
@@ -22,15 +22,16 @@ _TOTALS = "TOTALS "
 _PROGRESS = "PROGRESS "
 
 QUIET_SECONDS = 1
-"""A paced run sends nothing in its last second, so that every answer is in when it ends."""
+"""Seconds without requests at the end of a paced run, so that every response arrives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run sends: the bodies in turn, on every connection.
+    """The requests of one run: the bodies in turn, on every connection.
 
-    As fast as answers come, or `rate` requests a second on a schedule that all connections share.
-    `interleaved` rows in a row belong to as many series and may have the same time.
+    With `rate` 0, each connection sends its next request as soon as a response arrives. Otherwise
+    all connections share a schedule of `rate` requests per second. `interleaved_rows` consecutive
+    rows belong to different series and may have the same time.
     """
 
     path: str
@@ -41,21 +42,21 @@ class Load:
     rate: float = 0
 
     def at_rate(self, rate: float) -> "Load":
-        """Return the same load at `rate` requests a second."""
+        """Return this load at `rate` requests per second."""
         return replace(self, rate=rate)
 
     def request(self, number: int = 0) -> bytes:
-        """Return one of the requests, with ids and times of its own."""
+        """Return the request of one body, with new ids and times."""
         body = self.bodies[number % len(self.bodies)].read_bytes()
         return post(self.path, fill_placeholders(body), self.content_type)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one run of wrk counted.
+    """The counts and latencies of one run of wrk.
 
-    Latencies are wrk's, in milliseconds, "corrected" for coordinated omission: one stall of half a
-    second while 64 connections open at the start is counted as thirty, so p99 is an upper bound.
+    wrk corrects the latencies, in milliseconds, for coordinated omission. It counts one stall of
+    half a second, while 64 connections open at the start, as thirty. p99 is thus an upper bound.
     """
 
     responses: int
@@ -74,7 +75,7 @@ class Totals:
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows with ids or times sent so far: each run goes on where the last one stopped."""
+    """The count of rows sent with ids or times; each run continues from it."""
 
     sent_rows: int = 0
 
@@ -83,11 +84,11 @@ _ROWS = _Rows()
 
 
 def find_wrk() -> str:
-    """Return the path of wrk, or say how to get it."""
+    """Return the path of wrk, or fail with the command that installs it."""
     path = shutil.which("wrk")
     if path is None:
         raise CheckError(
-            "wrk is not installed, and the sections 'single', 'bulk' and 'sustained' need it "
+            "the sections 'single', 'bulk' and 'sustained' need wrk, which is not installed "
             "(Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)"
         )
     return path
@@ -96,7 +97,7 @@ def find_wrk() -> str:
 def prepare(
     folder: Path, path: str, content_type: str, bodies: list[bytes], connections: int
 ) -> Load:
-    """Write the bodies where wrk's script reads them."""
+    """Write the bodies into files for the script of wrk, and return the load."""
     body_folder = Path(tempfile.mkdtemp(prefix="bodies-", dir=folder))
     files = []
     for n, body in enumerate(bodies):
@@ -107,21 +108,27 @@ def prepare(
 
 
 def check_response(service: "Service", load: Load) -> None:
-    """Send one body and fail unless the answer is 200 or 204: wrk itself lets 3xx pass."""
+    """Send one request; fail unless the status is 200 or 204.
+
+    wrk counts a status 3xx as a success.
+    """
     with Client(service.port) as client:
         status, body = client.send(load.request())
     if status not in {200, 204}:
         text = body[:500].decode(errors="replace")
-        raise CheckError(f"POST {load.path} on {service.name} answered {status}: {text}")
+        raise CheckError(f"POST {load.path} on {service.name} returned {status}: {text}")
 
 
 class Run:
-    """A run of wrk under way."""
+    """A process of wrk that runs a load."""
 
     def __init__(
         self, service: "Service", load: Load, seconds: int, progress_interval: float = 0
     ) -> None:
-        """Start it; every `progress_interval` seconds it counts the answers 200; 0: never."""
+        """Start wrk.
+
+        Every ``progress_interval`` seconds wrk prints its number of responses 200; 0: never.
+        """
         self._service, self._load, self._seconds = service, load, seconds
         self._output = Path(tempfile.mkdtemp(prefix="wrk-", dir=load.bodies[0].parent)) / "out"
         settings = (
@@ -151,7 +158,7 @@ class Run:
 
     @property
     def response_count(self) -> int:
-        """How many answers were 200, by wrk's last line of progress."""
+        """The number of responses with status 200, in the last progress line of wrk."""
         progress_lines = [
             line
             for line in self._output.read_text().splitlines(keepends=True)
@@ -160,12 +167,12 @@ class Run:
         return int(progress_lines[-1].removeprefix(_PROGRESS)) if progress_lines else 0
 
     def kill(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill the process if it still runs."""
         self._process.kill()
         self._process.wait()
 
     def totals(self) -> Totals:
-        """Wait for its end; fail unless every request was answered with success."""
+        """Wait for the end of the run; fail unless every request succeeded."""
         try:
             status = self._process.wait(self._seconds + 60)
         finally:
@@ -183,28 +190,28 @@ class Run:
             or not totals.responses
         ):
             raise CheckError(
-                f"POST {self._load.path} on {self._service.name}: {totals.responses} answers in "
-                f"{totals.seconds:.1f} s, of them {totals.failures} with status 4xx or 5xx; "
+                f"POST {self._load.path} on {self._service.name}: {totals.responses} responses in "
+                f"{totals.seconds:.1f} s, {totals.failures} with status 4xx or 5xx; "
                 f"{totals.broken_connections} broken connections, "
-                f"{totals.late_responses} answers after 20 s\n"
+                f"{totals.late_responses} responses after 20 s\n"
                 f"{self._service.log_tail()}"
             )
         return totals
 
 
 def run(service: "Service", load: Load, seconds: int) -> Totals:
-    """Run wrk for ``seconds``; fail unless every request was answered with success."""
+    """Run a load for ``seconds``; fail unless every request succeeded."""
     return Run(service, load, seconds).totals()
 
 
 def run_with_probe(
     service: "Service", load: Load, seconds: int, probe_rate: float = 0
 ) -> tuple[Totals, list[float]]:
-    """Run wrk, and time the answers to one more connection beside it.
+    """Run a load, and measure the latencies of one more connection meanwhile.
 
-    The milliseconds are what a client sees that is not itself the load: no correction, and the
-    first fifth of the run, when wrk opens its connections, is left out. The client sends at most
-    ``probe_rate`` requests a second, 0: each as soon as the last one is answered.
+    The latencies, in milliseconds, are uncorrected. The first fifth of the run, when wrk opens
+    its connections, is not measured. The extra connection sends at most ``probe_rate`` requests
+    per second. With ``probe_rate`` 0 it sends each request after the previous response.
     """
     with ThreadPoolExecutor(1) as pool:
         quiet = QUIET_SECONDS if load.rate else 0

@@ -1,4 +1,4 @@
-"""What can be seen of a running service from outside: its gauges and its part folders."""
+"""Gauges and part folders of a running service, read from outside its process."""
 
 import re
 from collections import defaultdict
@@ -15,7 +15,7 @@ _TABLE = "store/data/default/metrics"
 
 
 def gauges(service: Service) -> dict[str, float]:
-    """Return the sum of each metric at ``/internal/metrics``, or nothing if there is none."""
+    """Return the sum of each metric at ``/internal/metrics``, empty if the path is missing."""
     with Client(service.port) as client:
         status, body = client.send(get("/internal/metrics"))
     sums: defaultdict[str, float] = defaultdict(float)
@@ -28,9 +28,9 @@ def gauges(service: Service) -> dict[str, float]:
 
 
 def parts(data: Path) -> tuple[int, int]:
-    """Return how many part folders of the metrics there are, and how many of them are active.
+    """Return the number of part folders of the metrics, and the number of active parts.
 
-    Active is a part that no other covers: the engine keeps those that it merged for a while.
+    A part is active if no other part covers it. The engine keeps merged parts for a while.
     """
     by_partition: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for folder in (data / _TABLE).iterdir():

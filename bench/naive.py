@@ -1,8 +1,8 @@
-"""The yardstick: the two write endpoints as a first FastAPI version would have them.
+"""The baseline: the two write endpoints in a simple FastAPI service.
 
-A pydantic model per body and answer, lists in memory, a random UUID and the clock: nothing is
-written to disk and nothing survives the process. It leaves out what would slow it down (CORS,
-logging), and of the usual ways to answer it takes the one that measured fastest.
+Each body and response has a pydantic model. Ids are random UUIDs, and times come from the clock.
+The rows stay in lists in memory and end with the process. The service omits CORS and logging,
+which would slow it down. It uses the fastest of the usual ways to return a response.
 """
 
 from collections import defaultdict

@@ -1,4 +1,7 @@
-"""The peers that Debian packages, each on a free port, with its defaults and its own folder."""
+"""The peers: databases packaged by Debian, for comparison with this service.
+
+Each peer runs with its default settings, on a free port, in its own folder.
+"""
 
 import json
 import shutil
@@ -52,21 +55,21 @@ _PROGRAMS = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer that runs, or that is not installed."""
+    """A peer, with its running service if it is installed."""
 
     program: str
     service: Service | None = None
     last_counts: dict[str, int] = field(default_factory=dict)
-    """Points of a metric when they were last counted."""
+    """Number of points by metric, at the last count."""
 
     @property
     def name(self) -> str:
-        """Its name, and its version if Debian's package manager knows it."""
+        """The name, with the version if the package manager of Debian knows it."""
         version = _version(PACKAGES[self.program]) if self.service else ""
         return f"{NAMES[self.program]} {version}".rstrip()
 
     def count(self, metric: str) -> int:
-        """Return how many points of a metric it finds."""
+        """Return the number of points of a metric in the peer."""
         if self.service is None:
             return 0
         count_points = _count_in_victoria if self.program == VICTORIA else _count_in_influx
@@ -74,15 +77,15 @@ class Peer:
 
 
 WRITE_PATH = f"/write?{urlencode({'db': _DATABASE, 'precision': 'ms'})}"
-"""Where both take line protocol."""
+"""Path of both peers for line protocol."""
 
 IMPORT_PATH = "/api/v1/import"
-"""Where VictoriaMetrics takes its JSON lines."""
+"""Path of VictoriaMetrics for JSON lines."""
 
 
 @contextmanager
 def run_peers(space: Workspace) -> Iterator[list[Peer]]:
-    """Start those that are installed, and stop them at the end of the block."""
+    """Start the installed peers, and stop them at the end of the block."""
     with ExitStack() as stack:
         peers = []
         for program in _PROGRAMS:
@@ -96,7 +99,10 @@ def run_peers(space: Workspace) -> Iterator[list[Peer]]:
 
 
 def _count_in_victoria(port: int, metric: str) -> int:
-    """Ask as of the next hour: as of now, it leaves the newest points out."""
+    """Count the points as of one hour from now.
+
+    As of now, VictoriaMetrics omits the newest points.
+    """
     _post(port, "/internal/force_flush")
     query = f"sum(count_over_time({metric}[1d]))"
     as_of = str(int(time.time()) + 3600)
@@ -106,7 +112,7 @@ def _count_in_victoria(port: int, metric: str) -> int:
 
 
 def _count_in_influx(port: int, metric: str) -> int:
-    query = f'SELECT count("value") FROM "{metric}"'  # noqa: S608  (our own name)
+    query = f'SELECT count("value") FROM "{metric}"'  # noqa: S608  (the metric is a constant of the benchmark)
     response = json.loads(_post(port, "/query", db=_DATABASE, q=query))
     series: list[dict[str, Any]] = response["results"][0].get("series", [])
     return int(series[0]["values"][0][1]) if series else 0
@@ -124,7 +130,7 @@ def _post(port: int, path: str, **fields: str) -> bytes:
 
 
 def _version(package: str) -> str:
-    """Return the version of an installed package, without what Debian added to it."""
+    """Return the version of an installed package, without the suffix of Debian."""
     dpkg = shutil.which("dpkg-query")
     if dpkg is None:
         return ""

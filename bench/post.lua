@@ -1,10 +1,12 @@
--- wrk script: POST prepared bodies in turn, then print one line of totals for load.py.
--- Arguments after the URL: see `settings` below, then one file per body.
+-- Script for wrk: it posts prepared bodies in turn, and prints one line of totals for load.py.
+-- Arguments after the URL: the settings in the order of init(), then one file for each body.
 --
--- Marks in a body are replaced in every request, so that no two rows are the same: 20 x "@" by an
--- id, 13 x "#" by a time scattered over the last hour, 13 x "%" by a time that rises through the
--- hour before that. The n-th mark of a kind belongs to the n-th row of its body. All of it is
--- compiled by LuaJIT and costs 10 to 40 ns a row.
+-- Every request replaces the placeholders of its body, so that no two rows are the same:
+--   20 x "@"  an id
+--   13 x "#"  a time scattered over the last hour
+--   13 x "%"  a time that rises through the hour before the last hour
+-- The n-th placeholder of a kind belongs to the n-th row of the body. LuaJIT compiles the
+-- replacement, which costs 10 to 40 ns per row.
 
 local ffi = require("ffi")
 local bit = require("bit")
@@ -15,16 +17,16 @@ ffi.cdef[[
 ]]
 
 local HOUR = 3600000     -- milliseconds
-local STRIDE = 1299709   -- a prime: its multiples visit every millisecond of the hour once
+local STRIDE = 1299709   -- a prime: its multiples reach every millisecond of the hour once
 
 local settings = {}
 local requests = {}
 local request_number = 0
-local slot, last_slot    -- when the next request is due, and from when on none is
+local slot, last_slot    -- times of the next request and of the last possible request
 local acknowledged, progress_time = 0, 0
 local threads = {}
 
-row = 0                  -- number of the next row; global, so that done() can read it
+row = 0                  -- number of the next row; global, because done() reads it
 
 local clock = ffi.new("struct bench_time")
 local function now()
@@ -39,8 +41,8 @@ end
 
 local word = ffi.new("union { uint64_t all; uint8_t bytes[8]; }")
 
--- 16 random-looking hex digits for each number (splitmix64: every number gives another one), and
--- 4 more; `state` is the number times the step.
+-- Write 16 hex digits by splitmix64, which maps each number to a different value. Then repeat 4
+-- of the digits. `state` is the number times STEP.
 local STEP = 0x9E3779B97F4A7C15ULL
 local function put_id(at, state)
    local z = bit.bxor(state, bit.rshift(state, 30)) * 0xBF58476D1CE4E5B9ULL
@@ -97,8 +99,8 @@ local function prepare_request(text)
    template.scattered, template.scattered_count = placeholder_offsets(text, ("#"):rep(13))
    template.rising, template.rising_count = placeholder_offsets(text, ("%"):rep(13))
    template.rows = math.max(template.id_count, template.scattered_count, template.rising_count)
-   -- The text is changed in place, against the rules for strings of Lua: wrk copies it at once, and
-   -- a new one for each request, up to a megabyte, costs more than all the rest.
+   -- request() changes the string in place, although strings of Lua are immutable. wrk copies it
+   -- immediately. A new string per request, up to a megabyte, costs more than all other steps.
    template.buffer = ffi.cast("uint8_t *", text)
    return template
 end
@@ -109,11 +111,11 @@ end
 
 function init(args)
    settings.content_type = args[1]
-   settings.rate = tonumber(args[2])         -- requests a second; 0: as fast as answers come
-   settings.sending_seconds = tonumber(args[3])   -- seconds after which a paced run sends no more
-   settings.progress_interval = tonumber(args[4]) -- seconds between lines of progress; 0: none
-   settings.now = tonumber(args[5])          -- milliseconds
-   settings.interleaved_rows = tonumber(args[6])  -- consecutive rows of as many series share a time
+   settings.rate = tonumber(args[2])               -- requests per second; 0: no schedule
+   settings.sending_seconds = tonumber(args[3])    -- sending time of a paced run
+   settings.progress_interval = tonumber(args[4])  -- seconds between progress lines; 0: none
+   settings.now = tonumber(args[5])                -- milliseconds
+   settings.interleaved_rows = tonumber(args[6])   -- consecutive rows that share a time
    row = tonumber(args[7])
    local headers = { ["Content-Type"] = settings.content_type }
    for i = 8, #args do
@@ -148,8 +150,8 @@ function request()
    return template.text
 end
 
--- Milliseconds until the next request is due. The connections share one schedule, and what one
--- answer delayed is made up for.
+-- Return the milliseconds until the next request is due. All connections share one schedule.
+-- Requests that a slow response delayed follow immediately.
 function wait_for_slot()
    local time = now()
    slot = (slot or time) + 1 / settings.rate

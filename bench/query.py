@@ -1,4 +1,4 @@
-"""Reads: the same question over REST and GraphQL at a million points, one request at a time."""
+"""The benchmark of reads: the same query over REST and GraphQL, at a million points."""
 
 import json
 import math
@@ -30,9 +30,9 @@ _MAX_SECONDS = 20
 
 
 def measure(space: Workspace) -> Section:
-    """Measure p50 and p95 in milliseconds over one keep-alive connection, the two doors in turns.
+    """Measure p50 and p95 in milliseconds, one request at a time, on one keep-alive connection.
 
-    Both must give the right count and the same sum, or there is nothing to compare.
+    The two APIs take turns. The run fails unless both return the right count and the same sum.
     """
     section = Section("One metric, last 24 h, at 1,000,000 points", "GraphQL", "REST")
     with run_program(SERVICE, space.dataset()) as service, Client(service.port) as client:
@@ -53,7 +53,7 @@ def measure(space: Workspace) -> Section:
             for api_latencies, api_slices in zip(latencies, slices, strict=True):
                 api_slices.append(api_latencies)
         _report(section, slices[0], slices[1])
-        section.add("memory after it", "MiB RSS", service.resident_mib())
+        section.add("memory after the run", "MiB RSS", service.resident_mib())
     return section
 
 
@@ -67,7 +67,7 @@ def _report(section: Section, graphql: list[list[float]], rest: list[list[float]
         )
     spread = ratio([statistics.median(p) for p in graphql], [statistics.median(p) for p in rest])
     section.notes.append(
-        f"{sum(map(len, rest)):,} requests a door, one by one in turns, over "
+        f"{sum(map(len, rest)):,} alternating requests per API, one at a time, over "
         f"{len(data.NAMES)} metrics of {data.POINTS_PER_NAME:,} points; "
         f"p50 ratio over slices: {spread}"
     )
@@ -82,7 +82,7 @@ def _graphql(name: str) -> bytes:
 
 
 def _latencies(client: Client, requests: list[bytes]) -> Iterator[float]:
-    """Yield the time of one answer after another, in milliseconds."""
+    """Send the requests in turn; yield the latency of each response, in milliseconds."""
     turn = 0
     while True:
         request = requests[turn % len(requests)]
@@ -91,7 +91,7 @@ def _latencies(client: Client, requests: list[bytes]) -> Iterator[float]:
         status, body = client.send(request)
         latency = (time.perf_counter() - began) * 1000
         if status != 200 or b'"errors"' in body:
-            raise CheckError(f"a read answered {status}: {body[:500].decode(errors='replace')}")
+            raise CheckError(f"a read returned {status}: {body[:500].decode(errors='replace')}")
         yield latency
 
 
@@ -108,15 +108,15 @@ def _check_apis_agree(client: Client) -> None:
             (graphql["max"], rest["max"]),
         ]
         if not all(math.isclose(float(a), float(b), rel_tol=1e-12) for a, b in pairs):
-            raise CheckError(f"the two doors disagree about {name}: REST {rest}, GraphQL {graphql}")
+            raise CheckError(f"the two APIs disagree about {name}: REST {rest}, GraphQL {graphql}")
 
 
-def _single_total(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the one total in a GraphQL answer."""
+def _single_total(response: dict[str, Any]) -> dict[str, Any]:
+    """Return the only total in a GraphQL response."""
     try:
-        series = answer["data"]["metric"]["query"]["series"]
+        series = response["data"]["metric"]["query"]["series"]
         first_series = series[0] if isinstance(series, list) else series
         total: dict[str, Any] = first_series["total"]
     except (KeyError, TypeError, IndexError):
-        raise CheckError(f"an unexpected GraphQL answer: {json.dumps(answer)[:500]}") from None
+        raise CheckError(f"unexpected GraphQL response: {json.dumps(response)[:500]}") from None
     return total

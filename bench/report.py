@@ -1,4 +1,4 @@
-"""What the bench prints: facts about the machine, then one table."""
+"""The printed report: facts about the machine, then one table for each section."""
 
 import math
 import os
@@ -16,7 +16,7 @@ _WIDTHS = (60, 12, 12, 12)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: a figure, the figure it is compared with, and their ratio."""
+    """A line of a table: a figure, the baseline, and their ratio."""
 
     name: str
     unit: str
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(slots=True)
 class Section:
-    """Rows under one heading; the heading says which two things its columns hold."""
+    """A table: rows under a heading that names the two columns of figures."""
 
     title: str
     ours: str = "service"
@@ -39,12 +39,12 @@ class Section:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     samples: list[dict[str, float | None]] = field(default_factory=list)
-    """Figures over time, the same keys in each."""
+    """Figures over time, with the same keys in each sample."""
 
     def compare(
         self, name: str, unit: str, ours: Sequence[float], baseline: Sequence[float] | None = None
     ) -> None:
-        """Add the medians over rounds, and the ratio with its range over the rounds."""
+        """Add a row with the medians of the rounds, and the median and range of their ratios."""
         self.rows.append(
             Row(
                 name,
@@ -56,7 +56,7 @@ class Section:
         )
 
     def add(self, name: str, unit: str, ours: float | None, baseline: float | None = None) -> None:
-        """Add single figures."""
+        """Add a row with single figures."""
         ratio_text = ratio([ours], [baseline]) if ours is not None and baseline is not None else ""
         self.rows.append(Row(name, unit, ours, baseline, ratio_text))
 
@@ -78,7 +78,7 @@ class Section:
 
 
 def ratio(ours: Sequence[float], baseline: Sequence[float]) -> str:
-    """Return the median of the ratios round by round, with the smallest and the largest."""
+    """Return the median, the smallest and the largest of the ratios of the rounds."""
     ratios = sorted(a / b for a, b in zip(ours, baseline, strict=True) if b)
     if not ratios:
         return ""
@@ -93,7 +93,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def number(value: float | None) -> str:
-    """Return a figure with about three significant digits, or a dash."""
+    """Return a figure with about three significant digits, or a dash for no figure."""
     if value is None:
         return "-"
     if value == int(value) or abs(value) >= 100:
@@ -108,13 +108,13 @@ def header(folder: Path) -> list[str]:
         f"analytics-service bench, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}",
         f"machine     {os.cpu_count()} cores, {_cpu_model()}, {platform.system()}",
         f"software    Python {platform.python_version()}, {versions}",
-        "durability  service: fsync before every acknowledgement: yes; naive: memory only",
+        "durability  service: fsync before every acknowledgement; naive: memory only",
         f"disk        {fsync:,.0f} us for a 4 KiB append and fdatasync (median of 100)",
-        "reading     one machine, load and service share it: read ratios, not absolute figures",
+        "reading     load and service share the machine: trust ratios, not absolute figures",
     ]
     if fsync < 20:
         lines.append(
-            "            this looks like a file system in memory; choose another with --folder"
+            "            this is probably a file system in memory; choose a disk with --folder"
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""What takes its turn in a round of bulk writes: one format, sent to one program."""
+"""Scenarios of bulk writes: one format sent to one program, with the results by round."""
 
 import time
 from dataclasses import dataclass, field
@@ -11,12 +11,15 @@ from bench.workspace import RowCheck, settled_count, settled_total, stored_total
 
 _WARM_UP_SECONDS = 1
 _PEER_PAUSE_SECONDS = 1.5
-"""VictoriaMetrics shows new points a second late."""
+"""Pause between two counts: VictoriaMetrics returns new points one second late."""
 
 
 @dataclass(slots=True)
 class Scenario:
-    """A load, and what became of it in each round."""
+    """A load on a program, with the totals of each round.
+
+    `points` is the number of points per request.
+    """
 
     name: str
     service: Service
@@ -24,30 +27,30 @@ class Scenario:
     points: int
     totals: list[Totals] = field(default_factory=list)
     warm_up_points: int = 0
-    """Points acknowledged before the first round."""
+    """Number of points acknowledged before the first round."""
 
     @property
     def rates(self) -> list[float]:
-        """Points acknowledged a second, in each round."""
+        """Acknowledged points per second, for each round."""
         return [totals.rate * self.points for totals in self.totals]
 
     @property
     def acknowledged_points(self) -> int:
-        """Points acknowledged in all rounds."""
+        """Number of acknowledged points in all rounds."""
         return sum(totals.responses for totals in self.totals) * self.points
 
     def warm_up(self) -> None:
-        """Run it for a moment that counts for nothing."""
+        """Run the load for one second, without a measurement."""
         load.check_response(self.service, self.load)
         totals = load.run(self.service, self.load, _WARM_UP_SECONDS)
         self.warm_up_points = (1 + totals.responses) * self.points
 
     def run_round(self, seconds: int) -> None:
-        """Run it once."""
+        """Run the load once."""
         self.totals.append(load.run(self.service, self.load, seconds))
 
     def check_rows(self) -> str:
-        """Fail unless all that was acknowledged is there; return the numbers."""
+        """Fail unless the program has every acknowledged point; return the counts as text."""
         raise NotImplementedError
 
     def _max_cut_off_points(self, runs: int) -> int:
@@ -56,15 +59,15 @@ class Scenario:
 
 @dataclass(slots=True)
 class ServiceScenario(Scenario):
-    """One of this service's formats: what is acknowledged must be in the next answer."""
+    """A format of this service: the next read must return all acknowledged points."""
 
     row_checks: list[RowCheck] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
-    """Seconds to the first answer after each round."""
+    """Seconds of the first read after each round."""
 
     @property
     def readable_rates(self) -> list[float]:
-        """Points a second from the first byte sent until all of them could be read."""
+        """Points per second, from the first byte of the load to the end of the first read."""
         return [
             row_check.acknowledged_rows / (totals.seconds + wait)
             for row_check, totals, wait in zip(
@@ -73,7 +76,7 @@ class ServiceScenario(Scenario):
         ]
 
     def run_round(self, seconds: int) -> None:
-        """Run it once, and count before and after."""
+        """Run the load once; count the points before and after."""
         before = settled_total(self.service)
         totals = load.run(self.service, self.load, seconds)
         began = time.perf_counter()
@@ -83,37 +86,39 @@ class ServiceScenario(Scenario):
         row_check = RowCheck(
             totals.responses * self.points, first_read, after, self._max_cut_off_points(1)
         )
-        row_check.check(f"{self.name}, {self.points:,} points a request")
+        row_check.check(f"{self.name}, {self.points:,} points per request")
         self.totals.append(totals)
         self.row_checks.append(row_check)
 
     def check_rows(self) -> str:
-        """Return the numbers of all rounds, each of which was checked."""
+        """Return the counts of all rounds as text; each round was checked at its end."""
+        first_read = sum(row_check.first_read_rows for row_check in self.row_checks)
+        settled_points = sum(row_check.settled_rows for row_check in self.row_checks)
         return (
             f"{self.name}: {self.acknowledged_points:,} points acknowledged, "
-            f"{sum(a.first_read_rows for a in self.row_checks):,} in the first answer, "
-            f"{sum(a.settled_rows for a in self.row_checks):,} at last"
+            f"{first_read:,} in the first read, "
+            f"{settled_points:,} in the last read"
         )
 
 
 @dataclass(slots=True)
 class PeerScenario(Scenario):
-    """One of a peer's formats, with a metric of its own."""
+    """A format of a peer; the points go into a metric of this scenario."""
 
     peer: Peer = field(kw_only=True)
     metric: str = field(kw_only=True)
 
     def check_rows(self) -> str:
-        """Count the points after all rounds: each must be there, and once."""
+        """Fail unless the peer has each acknowledged point exactly once; return the counts."""
         total = settled_count(lambda: self.peer.count(self.metric), self.name, _PEER_PAUSE_SECONDS)
-        found_points = total - self.peer.last_counts.get(self.metric, 0)
+        stored_points = total - self.peer.last_counts.get(self.metric, 0)
         self.peer.last_counts[self.metric] = total
         acknowledged_points = self.warm_up_points + self.acknowledged_points
         row_check = RowCheck(
             acknowledged_points,
-            found_points,
-            found_points,
+            stored_points,
+            stored_points,
             self._max_cut_off_points(len(self.totals) + 1),
         )
-        row_check.check(f"{self.name}, {self.points:,} points a request")
-        return f"{self.name}: {acknowledged_points:,} points acknowledged, {found_points:,} found"
+        row_check.check(f"{self.name}, {self.points:,} points per request")
+        return f"{self.name}: {acknowledged_points:,} points acknowledged, {stored_points:,} stored"

@@ -1,4 +1,4 @@
-"""A process under test: started, watched, suspended while another is measured, stopped."""
+"""Processes under test: their start, memory, suspension and stop."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ from bench.client import CheckError, Client, get
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 
-_READY_WITHIN_SECONDS = 60
-_STOPPED_WITHIN_SECONDS = 30
+_READY_TIMEOUT_SECONDS = 60
+_STOP_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How to start a program, and which answer says that it is up.
+    """The command of a program, and the path and the status that show that it is ready.
 
-    In the command and the variables, ``{port}`` and ``{folder}`` stand for its own.
+    In the command and the variables, ``{port}`` and ``{folder}`` are placeholders.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Program:
 
 SERVICE = Program("service", (sys.executable, "app.py"), "/readyz", 200)
 
-# The naive service has nothing but its two POST paths: its first 404 says that it is up.
+# The naive service has only its two POST paths: its first status 404 shows that it is ready.
 NAIVE = Program(
     "naive",
     (
@@ -48,20 +48,11 @@ NAIVE = Program(
     404,
 )
 
-# The service itself, with a few routes more.
 INSTRUMENTED_SERVICE = Program(
     "instrumented service",
     (
-        *(
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "bench.instrumented_app:app",
-            "--host",
-            HOST,
-            "--port",
-            "{port}",
-        ),
+        *(sys.executable, "-m", "uvicorn", "bench.instrumented_app:app"),
+        *("--host", HOST, "--port", "{port}"),
         *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
     ),
     "/readyz",
@@ -70,7 +61,7 @@ INSTRUMENTED_SERVICE = Program(
 
 
 class Service:
-    """A running process of a program, with its data and log in a folder of its own."""
+    """A running process of a program, with its own data folder and log file."""
 
     def __init__(self, program: Program, folder: Path) -> None:
         self.name = program.name
@@ -100,15 +91,15 @@ class Service:
             self._process.wait()
             raise
         self.seconds_to_start = time.perf_counter() - began
-        """From the start of the process to the first answer that says it is ready."""
+        """Seconds from the start of the process to the first response that shows it is ready."""
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def _wait_until_ready(self, program: Program) -> None:
-        deadline = time.monotonic() + _READY_WITHIN_SECONDS
-        answer = "no answer"
+        deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
+        outcome = "no response"
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 problem = f"{self.name} ended with {self._process.returncode} before it was ready"
@@ -117,23 +108,23 @@ class Service:
                 with Client(self.port, timeout=5) as client:
                     status, _ = client.send(get(program.ready_path))
             except OSError as error:
-                answer = str(error)
+                outcome = str(error)
             else:
                 if status == program.ready_status:
                     return
-                answer = f"status {status}"
+                outcome = f"status {status}"
             time.sleep(0.005)
         raise CheckError(
-            f"{self.name} was not ready after {_READY_WITHIN_SECONDS} s "
-            f"(GET {program.ready_path}: {answer})\n{self.log_tail()}"
+            f"{self.name} was not ready after {_READY_TIMEOUT_SECONDS} s "
+            f"(GET {program.ready_path}: {outcome})\n{self.log_tail()}"
         )
 
     def log_tail(self, lines: int = 20) -> str:
         text = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join([f"-- the last lines of {self.name}'s log --", *text])
+        return "\n".join([f"-- last lines of the log of {self.name} --", *text])
 
     def resident_mib(self) -> float | None:
-        """Return the resident memory of the process and its children, MiB (Linux only)."""
+        """Return the resident memory of the process and its children in MiB (Linux only)."""
         try:
             return sum(map(_resident_kib, _family(self.pid))) / 1024
         except OSError:
@@ -141,9 +132,9 @@ class Service:
 
     @contextmanager
     def suspend(self) -> Iterator[None]:
-        """Stop the process for a while, so that its background work cannot disturb another's turn.
+        """Suspend the process for the block, so that its background work disturbs no other turn.
 
-        What it owes it pays in its own turn.
+        The process catches up on this work in its own turn.
         """
         os.kill(self.pid, signal.SIGSTOP)
         try:
@@ -152,13 +143,13 @@ class Service:
             os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Ask the process to end, and insist after half a minute; fail if it ended badly."""
+        """Send SIGTERM, and SIGKILL after 30 s; fail unless the process ended cleanly."""
         exit_code = self._process.poll()
         if exit_code is not None:
             raise CheckError(f"{self.name} ended by itself with {exit_code}\n{self.log_tail()}")
         self._process.send_signal(signal.SIGTERM)
         try:
-            status = self._process.wait(_STOPPED_WITHIN_SECONDS)
+            status = self._process.wait(_STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -170,7 +161,7 @@ class Service:
 
 @contextmanager
 def run_program(program: Program, folder: Path) -> Iterator[Service]:
-    """Start a program, and stop it at the end of the block."""
+    """Start a program; stop it at the end of the block."""
     service = Service(program, folder)
     try:
         yield service
@@ -179,7 +170,7 @@ def run_program(program: Program, folder: Path) -> Iterator[Service]:
 
 
 def _environment(port: int, folder: Path) -> dict[str, str]:
-    """Return this environment without its settings for the service, plus ours."""
+    """Return the environment of a program, with no setting except address and data folder."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("ANALYTICS_")}
     return {**variables, "HOST": HOST, "PORT": str(port), "ANALYTICS_DATA": str(folder)}
 

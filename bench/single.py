@@ -1,6 +1,7 @@
-"""Single writes: one point or event a request over 64 connections, against the naive service.
+"""The benchmark of single writes: one row per request, on 64 connections.
 
-Then the latency at half of the rate that the service has just reached.
+It compares the service with the naive service. It then measures the latency at half of the
+throughput that the service reached.
 """
 
 import statistics
@@ -38,13 +39,13 @@ class _Endpoint:
 
 @dataclass(slots=True)
 class _Rounds:
-    """The figures of one side: requests a second of each round, latencies (ms) of all of them."""
+    """The requests per second of each round, and the latencies (ms) of all rounds together."""
 
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
     def run(self, service: Service, request_load: Load, seconds: int) -> int:
-        """Run one round and return how many requests were acknowledged."""
+        """Run one round; return the number of acknowledged requests."""
         probe_rate = _PROBE_RATE if request_load.rate else 0
         totals, latencies = load.run_with_probe(service, request_load, seconds, probe_rate)
         self.rates.append(totals.rate)
@@ -53,9 +54,9 @@ class _Rounds:
 
 
 def measure(space: Workspace) -> Section:
-    """Measure requests a second and latency, in turns: service, naive, service, naive, ...
+    """Measure throughput and latency in alternating turns: service, naive, service, naive, ...
 
-    The one whose turn it is not is suspended. Every row the service acknowledged is counted.
+    The other program is suspended meanwhile. The run fails if an acknowledged row is missing.
     """
     section = Section("Single writes, 64 connections", "service", "naive")
     endpoints = (
@@ -69,9 +70,9 @@ def measure(space: Workspace) -> Section:
         for endpoint in endpoints:
             _compare(space, section, endpoint, service, naive)
         section.notes.append(
-            "naive: FastAPI and pydantic on lists in memory; uvicorn, uvloop and httptools on both"
+            "naive: FastAPI, pydantic, lists in memory; both run on uvicorn, uvloop and httptools"
         )
-        section.add("memory after it", "MiB RSS", service.resident_mib(), naive.resident_mib())
+        section.add("memory after the run", "MiB RSS", service.resident_mib(), naive.resident_mib())
     return section
 
 
@@ -101,33 +102,36 @@ def _compare(
     section.compare(name, "requests/s", service_rounds.rates, naive_rounds.rates)
     for share in (50, 99):
         section.add(
-            f"  latency p{share} of one more connection",
+            f"  latency p{share} of an extra connection",
             "ms",
             quantile(service_rounds.latencies, share / 100),
             quantile(naive_rounds.latencies, share / 100),
         )
-    section.add("  at half of that rate", "requests/s", rate_reached)
+    section.add("  at half of this rate", "requests/s", rate_reached)
     for share in (50, 99):
         section.add(
-            f"    latency p{share} of one more connection",
+            f"    latency p{share} of an extra connection",
             "ms",
             quantile(half.latencies, share / 100),
         )
-    acknowledged_rows, found_rows = (
+    acknowledged_rows, stored_rows = (
         sum(count.acknowledged_rows for count in counts),
         sum(count.settled_rows for count in counts),
     )
     section.notes.append(
-        f"{name}: {acknowledged_rows:,} acknowledged, {found_rows:,} found, "
-        "every answer a success; "
-        f"half load: {len(half.latencies):,} latencies, {_PROBE_RATE} a second at most"
+        f"{name}: {acknowledged_rows:,} acknowledged, {stored_rows:,} stored, "
+        "every request succeeded; "
+        f"half load: {len(half.latencies):,} latencies, at most {_PROBE_RATE} per second"
     )
 
 
 def _half_load(
     space: Workspace, endpoint: _Endpoint, service: Service, peak_load: Load, target_rate: float
 ) -> tuple[_Rounds, float]:
-    """Send ``wanted`` requests a second, the probe's included; fail if they do not go through."""
+    """Run a round at ``target_rate``, which includes the requests of the extra connection.
+
+    Fail unless one of three tries reaches the target rate within 10 %.
+    """
     paced_load = peak_load.at_rate(max(1, target_rate - _PROBE_RATE))
     seconds = max(space.seconds, _HALF_LOAD_SECONDS)
     rates_reached = []
@@ -141,14 +145,14 @@ def _half_load(
             return half, rates_reached[-1]
     rates = ", ".join(f"{rate:,.0f}" for rate in rates_reached)
     raise CheckError(
-        f"POST {endpoint.path}: half load is {target_rate:,.0f}/s, but {rates}/s went through"
+        f"POST {endpoint.path}: half load is {target_rate:,.0f}/s, but the tries reached {rates}/s"
     )
 
 
 def _run_counted_round(
     endpoint: _Endpoint, service: Service, rounds: _Rounds, request_load: Load, seconds: int
 ) -> RowCheck:
-    """Run one round of the service and check that all it acknowledged is there."""
+    """Run one round of the service; fail if an acknowledged row is missing."""
     before = settled_total(service, endpoint.total)
     count = rounds.run(service, request_load, seconds)
     first_read = stored_total(service, endpoint.total) - before

@@ -1,4 +1,4 @@
-"""Exact sums by themselves: the same question about a sum and about the largest value."""
+"""The benchmark of exact sums: the same query with a sum and with a maximum."""
 
 import time
 
@@ -20,15 +20,15 @@ _SELECTIONS = {
 
 
 def measure(space: Workspace) -> Section:
-    """Measure what a sum costs more than a maximum, in turns."""
-    section = Section("Exact sums, and the largest value", "sum", "max")
+    """Measure the cost of exact sums over a maximum, in alternating turns."""
+    section = Section("Exact sums, and the maximum", "sum", "max")
     with run_program(SERVICE, space.large_dataset()) as service, Client(service.port) as client:
         for selection, text in _SELECTIONS.items():
             for field in ("sum", "avg", "stddev", "increase"):
                 query = f'{{metric(name: "{NAMES[3]}") {{query({text}}}}}'
                 sum_times, max_times = _time_queries(client, query % field, query % "max")
                 section.compare(f"{field}: {selection}", "ms", sum_times, max_times)
-    section.notes.append(f"medians of {_TURNS} in turns, whole answers over HTTP")
+    section.notes.append(f"medians of {_TURNS} alternating turns; complete responses over HTTP")
     return section
 
 
@@ -41,5 +41,5 @@ def _time_queries(client: Client, *queries: str) -> tuple[list[float], ...]:
             status, response = client.send(request)
             request_latencies.append((time.perf_counter() - began) * 1000)
             if status != 200 or b'"errors"' in response[:20]:
-                raise CheckError(f"a read answered {status}: {response[:500]!r}")
+                raise CheckError(f"a read returned {status}: {response[:500]!r}")
     return tuple(request_latencies[_WARM_UP:] for request_latencies in latencies)

@@ -1,4 +1,4 @@
-"""Bulk writes for minutes at 70 % of the peak, and queries beside them."""
+"""The benchmark of a sustained load: bulk writes at 70 % of the peak, with queries."""
 
 import sys
 import time
@@ -28,13 +28,13 @@ _ACTIVE = "active parts"
 
 @dataclass(slots=True)
 class _QueryClient:
-    """One client that asks for one of ten metrics, which the load leaves alone."""
+    """A client that queries ten metrics in turn. The load writes to other metrics."""
 
     port: int
     latencies: list[float] = field(default_factory=list)
 
     def idle_p95(self) -> float:
-        """Ask for a while and return the 95th percentile; it counts for nothing else."""
+        """Send 100 queries without a load; return the 95th percentile of their latencies in ms."""
         with Client(self.port) as client:
             latencies = []
             for turn in range(_IDLE_QUERIES):
@@ -43,7 +43,7 @@ class _QueryClient:
         return quantile(latencies, 0.95)
 
     def query_until(self, end: float) -> list[float]:
-        """Ask every half second, and return what it took."""
+        """Send a query every half second until ``end``; return the latencies in ms."""
         first = len(self.latencies)
         with Client(self.port) as client:
             while (due := time.monotonic() + _QUERY_SECONDS) <= end:
@@ -54,7 +54,7 @@ class _QueryClient:
 
 
 def _time_query(client: Client, turn: int) -> float:
-    """Ask once and return the milliseconds; all points of the metric must be there."""
+    """Send one query and return its latency in ms; fail if a point of the metric is missing."""
     name = data.NAMES[turn % len(data.NAMES)]
     began = time.perf_counter()
     count = client.get_json(get(f"/metrics/{name}?hours=24"))["count"]
@@ -65,7 +65,7 @@ def _time_query(client: Client, turn: int) -> float:
 
 
 def measure(space: Workspace) -> Section:
-    """Measure whether memory, parts, and what waits stay bounded, and what a query takes."""
+    """Measure memory, parts, waiting rows and query latency over the time of the load."""
     section = Section("Sustained bulk writes, NDJSON, 4 connections", "service", "other")
     folder = space.new_folder("sustained")
     with run_program(SERVICE, folder) as service:
@@ -75,7 +75,7 @@ def measure(space: Workspace) -> Section:
         )
         load.check_response(service, request_load)
         query_client = _QueryClient(service.port)
-        query_client.idle_p95()  # a warm_up_points-up, and time for the merges of what was loaded
+        query_client.idle_p95()  # a warm-up, and time for merges
         idle = query_client.idle_p95()
         peak = load.run(service, request_load, _PEAK_SECONDS).rate
         before = settled_total(service)
@@ -105,21 +105,25 @@ def measure(space: Workspace) -> Section:
         after = query_client.idle_p95()
     rate = row_check.acknowledged_rows / seconds
     section.add("rate / peak in the first seconds", "rows/s", rate, peak * ROWS)
-    section.add("query p95 / idle before it", "ms", quantile(query_client.latencies, 0.95), idle)
-    section.add("query p95 idle after it / before it", "ms", after, idle)
+    section.add(
+        "query p95 / idle before the load", "ms", quantile(query_client.latencies, 0.95), idle
+    )
+    section.add("query p95 idle after the load / before it", "ms", after, idle)
     first, last = section.samples[1], section.samples[-1]
     for name in (_RSS, _ACTIVE):
         section.add(f"{name} at 100 % / at 20 %", "", last[name], first[name])
     section.notes.append(
         f"{row_check.acknowledged_rows:,} rows acknowledged in {seconds} s, "
-        f"{first_read:,} found at once, "
-        f"{row_check.settled_rows:,} at last; aimed at {peak * SHARE * ROWS:,.0f} rows/s"
+        f"{first_read:,} in the first read, "
+        f"{row_check.settled_rows:,} in the last read; target {peak * SHARE * ROWS:,.0f} rows/s"
     )
     section.notes.append(
-        f"{len(query_client.latencies):,} queries, of ten metrics with "
-        f"{data.POINTS_PER_NAME:,} points, which the load leaves alone; each saw all of them"
+        f"{len(query_client.latencies):,} queries of ten metrics, outside the load; "
+        f"each query read all {data.POINTS_PER_NAME:,} points of its metric"
     )
-    section.notes.append("part folders: of the metrics; active: those that no other covers")
+    section.notes.append(
+        "part folders: of the table of metrics; active parts: covered by no other part"
+    )
     return section
 
 

@@ -1,4 +1,4 @@
-"""What the sections share: the options of the run, fresh folders, the loaded folder."""
+"""The workspace of a run: options, new folders, datasets and checks of row counts."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ _SETTLE_SECONDS = 60
 
 @dataclass(slots=True)
 class Workspace:
-    """The options of one run and the temporary folder everything is in."""
+    """The options of a run, and its temporary folder."""
 
     folder: Path
     seconds: int
@@ -31,12 +31,12 @@ class Workspace:
     _folders: int = field(default=0)
 
     def new_folder(self, name: str) -> Path:
-        """Return a folder that does not exist yet."""
+        """Return the path of a folder that does not exist yet."""
         self._folders += 1
         return self.folder / f"{name}-{self._folders}"
 
     def dataset(self) -> Path:
-        """Return the data folder of a stopped service that holds a million points."""
+        """Return a data folder with the dataset of a million points."""
         if self._dataset is None:
             folder = self.new_folder("dataset")
             with run_program(SERVICE, folder) as service:
@@ -45,7 +45,7 @@ class Workspace:
         return self._dataset
 
     def large_dataset(self) -> Path:
-        """Return a data folder that holds ten million points and two million events."""
+        """Return a data folder with ten million points and two million events."""
         if self._large_dataset is None:
             folder = self.new_folder("large")
             command = (sys.executable, "-m", "bench.large_dataset", str(folder))
@@ -55,19 +55,19 @@ class Workspace:
 
 
 def stored_total(service: Service, field: str = POINTS) -> int:
-    """Return how many points or events the service says it has."""
+    """Return the total of points or events on the dashboard of the service."""
     with Client(service.port) as client:
         total: int = client.get_json(get("/dashboard"))[field]
         return total
 
 
 def settled_total(service: Service, field: str = POINTS) -> int:
-    """Return the total once requests that were cut off are through."""
+    """Return the total after the service has finished all cut-off requests."""
     return settled_count(lambda: stored_total(service, field), f"{field} of {service.name}")
 
 
 def settled_count(count: Callable[[], int], name: str, pause: float = 0.2) -> int:
-    """Return what ``count`` returns once it is the same twice, ``pause`` seconds apart."""
+    """Count until two results, ``pause`` seconds apart, are equal; return the result."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     last = count()
     while time.monotonic() < deadline:
@@ -81,7 +81,10 @@ def settled_count(count: Callable[[], int], name: str, pause: float = 0.2) -> in
 
 @dataclass(frozen=True, slots=True)
 class RowCheck:
-    """Rows acknowledged and rows found afterwards; rows of cut-off requests may be found too."""
+    """Counts of acknowledged and readable rows.
+
+    Rows of cut-off requests are not acknowledged, but may be readable.
+    """
 
     acknowledged_rows: int
     first_read_rows: int
@@ -89,23 +92,23 @@ class RowCheck:
     max_cut_off_rows: int
 
     def check(self, name: str) -> None:
-        """Fail if an acknowledged row is missing, or a row is there that nobody sent."""
+        """Fail if an acknowledged row is missing, or if there are more rows than were sent."""
         text = (
             f"{name}: {self.acknowledged_rows:,} rows acknowledged, "
-            f"{self.first_read_rows:,} in the first "
-            f"answer after the load, {self.settled_rows:,} at last"
+            f"{self.first_read_rows:,} in the first read after the load, "
+            f"{self.settled_rows:,} in the last read"
         )
         if self.settled_rows < self.acknowledged_rows:
             raise CheckError(f"{text}: acknowledged rows are lost")
         if self.first_read_rows < self.acknowledged_rows:
-            raise CheckError(f"{text}: a read did not see what had been acknowledged")
+            raise CheckError(f"{text}: the first read missed acknowledged rows")
         if self.settled_rows > self.acknowledged_rows + self.max_cut_off_rows:
-            raise CheckError(f"{text}: more than was sent")
+            raise CheckError(f"{text}: more rows than were sent")
 
 
 @contextmanager
 def suspend_all(services: list[Service]) -> Iterator[None]:
-    """Suspend the other services for the length of the block."""
+    """Suspend the services for the length of the block."""
     if not services:
         yield
         return
@@ -114,10 +117,12 @@ def suspend_all(services: list[Service]) -> Iterator[None]:
 
 
 def load_dataset(service: Service) -> None:
-    """Send a million points, of ten metrics, and check that they are there."""
+    """Send a million points of ten metrics; fail unless the service has them all."""
     with Client(service.port) as client:
         for body in data.dataset_bodies():
             client.get_json(post("/metrics/batch", body, data.NDJSON))
     total = stored_total(service)
     if total != data.DATASET_POINTS:
-        raise CheckError(f"{data.DATASET_POINTS:,} points were acknowledged, {total:,} are there")
+        raise CheckError(
+            f"{data.DATASET_POINTS:,} points were acknowledged, but {total:,} are stored"
+        )
