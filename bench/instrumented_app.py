@@ -47,8 +47,8 @@ class _ReplayStore:
         self._answers[statement.text] = answer
         return answer
 
-    def problems(self) -> dict[str, str]:
-        return self.store.problems()
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the store
+        return getattr(self.store, name)
 
 
 async def time_statements(request: Request) -> JSONResponse:
