@@ -32,7 +32,7 @@ dev: setup ## start the service and reload it on change
 	@exec $(PY) app.py --reload
 
 test: lint pages $(NPM) ## lint, then all tests
-	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+	$(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=10
 
 check: $(STAMP) ## lint, and the rules and tests that need no service: within a minute
 	@$(MAKE) --no-print-directory -j 2 lint quick-tests
