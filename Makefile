@@ -38,7 +38,7 @@ check: $(STAMP) ## lint, and the rules and tests that need no service: within a 
 	@$(MAKE) --no-print-directory -j 2 lint quick-tests
 
 quick-tests: $(STAMP)
-	$(PY) -m pytest -q -m check --durations=10
+	$(PY) -m pytest -q -m check -n 2 --dist worksteal --durations=10
 
 clients: $(NPM) ## install the JavaScript clients that the tests run
 
