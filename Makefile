@@ -9,7 +9,7 @@ UV    := uv==0.13.9
 PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-# The tests start 200 processes; without compiled files each of them compiles the service.
+# The tests execute the service some dozen times; without compiled files each start compiles it.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -11,12 +11,14 @@ import pytest_asyncio
 from settings import Settings
 from store.engine import Engine
 from tests.harness.clock import ManualClock
+from tests.harness.forked_service import ForkedService
 from tests.harness.service import NOON, Service, run_service, stop_clock
 
 _STARTERS: Final = {
     "subprocess",
     "tests.harness.browser",
     "tests.harness.fault_injection",
+    "tests.harness.forked_service",
     "tests.harness.javascript",
     "tests.harness.process",
     "tests.harness.stores",
@@ -55,6 +57,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "open", refuse)
         patch.setattr(subprocess.Popen, "__init__", refuse)
+        patch.setattr(ForkedService, "__init__", refuse)
         return (yield)
 
 

@@ -157,15 +157,6 @@ def await_true(condition: Callable[[], object], seconds: float, description: str
         time.sleep(0.01)
 
 
-def write_for(
-    service: Process, seconds: float, dice: random.Random, name: str = "w"
-) -> dict[str, SentBatch]:
-    """Let four writers write for some seconds; return their batches."""
-    with Writers(service.port, dice, name) as writers:
-        time.sleep(seconds)
-    return writers.batches
-
-
 STREAM_STATS: Final = """
 { ingestion {
   stream received stored duplicates rejected unavailable pending recovered loaded waiting setAside

@@ -33,15 +33,15 @@ class ForkedService:
 
     def __init__(self, log: Path, environment: Mapping[str, str], options: Sequence[str]) -> None:
         """Start the service with an environment and options; append its output to `log`."""
-        is_leader, tell_leader = _FORKS.Pipe(duplex=False)
-        with is_leader, tell_leader:
+        receiver, sender = _FORKS.Pipe(duplex=False)
+        with receiver, sender:
             self._process = _FORKS.Process(
-                target=_serve, args=(log, dict(environment), options, tell_leader), daemon=True
+                target=_serve, args=(log, dict(environment), options, sender), daemon=True
             )
             self._process.start()
-            tell_leader.close()
-            with contextlib.suppress(EOFError):
-                is_leader.recv()
+            sender.close()
+            with contextlib.suppress(EOFError):  # a signal to the group needs the group
+                receiver.recv()
         assert self._process.pid
         self.pid = self._process.pid
 
@@ -64,12 +64,12 @@ class ForkedService:
 
 
 def _serve(
-    log: Path, environment: dict[str, str], options: Sequence[str], tell_leader: Connection
+    log: Path, environment: dict[str, str], options: Sequence[str], sender: Connection
 ) -> None:
-    """Do what `python app.py` does after its imports."""
+    """Do what `python app.py` does after its imports; send None once the process group exists."""
     os.setsid()
-    tell_leader.send(None)
-    tell_leader.close()
+    sender.send(None)
+    sender.close()
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

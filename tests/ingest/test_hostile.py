@@ -129,7 +129,6 @@ PROPERTIES: list[object] = [
     *({"a": ["x" * 1000] * 40}, {"a": "é" * 16_384}, {"a": "\0" * 6000}),
     {"n" * 100 + str(n): "v" * 100 for n in range(200)},
 ]
-DEEP = [b"[" * depth + b"]" * depth for depth in (65, 500, 5000, 100_000)]
 FIELDS: list[tuple[str, str, list[object]]] = [
     ("/metrics", "metric_name", NAMES),
     ("/events", "event_name", NAMES),

@@ -37,7 +37,6 @@ from tests.oracle.calendar import (
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-TEN_YEARS_AND_MORE: Final = DurationMs(MAX_HOURS * HOUR + 1)
 P: TypeAlias = TimeRangePreset
 
 
