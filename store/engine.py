@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,8 +196,7 @@ class Engine:
 
     async def close(self) -> None:
         """Stop all queries, wait for them, close: an exit during a query crashes the process."""
-        for connection in self._connections:
-            await self._kill(connection)
+        await self._kill(self._connections)
         await asyncio.to_thread(self._threads.shutdown)
         for connection in self._connections:
             connection.driver.close()
@@ -231,8 +230,8 @@ class Engine:
             settings = {"log_comment": f"'{name}'"} | _QUERY_SIZE_LIMITS
             if name.startswith("reader"):
                 settings |= self._reader_settings()
-            for key, value in settings.items():
-                connection.run(Statement(f"SET {key} = {value}"), "Null")
+            values = ", ".join(f"{key} = {value}" for key, value in settings.items())
+            connection.run(Statement(f"SET {values}"), "Null")
 
     def _reader_settings(self) -> dict[str, str]:
         limits = self.limits
@@ -285,19 +284,21 @@ class Engine:
             # the query ends: its next user would get this query's result.
             while not work.done():
                 with contextlib.suppress(asyncio.CancelledError, AnalyticsError):
-                    await self._kill(connection)
+                    await self._kill([connection])
                     await asyncio.wait([work], timeout=0.2)
             await _await_end(self._in_thread(connection.drain))
             work.exception()
             raise
 
-    async def _kill(self, target: _Connection) -> None:
-        if target.name == "control":
+    async def _kill(self, connections: Sequence[_Connection]) -> None:
+        """Stop the running statements of connections, but for that which would stop them."""
+        names = [connection.name for connection in connections if connection.name != "control"]
+        if not names:
             return
-        text = "KILL QUERY WHERE Settings['log_comment'] = {name:String} ASYNC"
+        text = "KILL QUERY WHERE has({names:Array(String)}, Settings['log_comment']) ASYNC"
         async with self._checkout(self._control) as control:
             killing = self._in_thread(
-                lambda: control.run(Statement(text, {"name": target.name}), "Null")
+                lambda: control.run(Statement(text, {"names": names}), "Null")
             )
             await _await_end(killing)
             with contextlib.suppress(EngineError):

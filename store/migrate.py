@@ -1,5 +1,6 @@
 """Migrations: brings a store's tables up to date by the numbered SQL files it has not run yet."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,13 +11,29 @@ from store.query.sql import Statement
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 
-_CREATE_TABLE: Final = Statement(
-    "CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String)"
+_ALL_TABLES: Final = "tables.sql"
+"""The file with the tables as all migrations leave them; a folder may have none."""
+
+# A start does not depend on the limits of users' queries.
+_SELECT_TABLES: Final = Statement(
+    "SELECT name, ifNull(total_rows, 0) AS rows FROM system.tables"
+    " WHERE database = currentDatabase() SETTINGS max_rows_to_read = 0"
+)
+_SELECT_MIGRATIONS: Final = Statement(
+    "SELECT number, name FROM migrations ORDER BY number SETTINGS max_rows_to_read = 0"
+)
+
+_NEW_RECORD: Final = "new_migrations"
+_CREATE_RECORD: Final = (
+    f"CREATE TABLE {_NEW_RECORD} (number UInt32, name String)"
     " ENGINE = MergeTree ORDER BY number"
     " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
 )
-_SELECT_MIGRATIONS: Final = Statement("SELECT number, name FROM migrations ORDER BY number")
-_INSERT_MIGRATION: Final = "INSERT INTO migrations SELECT {number:UInt32}, {name:String}"
+
+
+class _Table(msgspec.Struct):
+    name: str
+    rows: int
 
 
 class _Migration(msgspec.Struct):
@@ -25,13 +42,16 @@ class _Migration(msgspec.Struct):
 
 
 async def migrate(engine: Engine, folder: Path = FOLDER) -> None:
-    """Run the missing migrations in order. A file can be run again after a crash in its middle.
+    """Run the missing migrations in order; give a new store the tables that all of them make.
 
-    Raises `EngineError` when the store was written by a newer version of the service.
+    A start after a crash in the middle completes either. Raises `EngineError` when the store was
+    written by a newer version of the service.
     """
-    await engine.write(_CREATE_TABLE)
-    names = {row.number: row.name for row in await engine.select(_SELECT_MIGRATIONS, _Migration)}
     files = _files_by_number(folder)
+    tables = await engine.select(_SELECT_TABLES, _Table)
+    if not any(table.name == "migrations" for table in tables):
+        await _create_tables(engine, tables, _statements(folder / _ALL_TABLES), files)
+    names = {row.number: row.name for row in await engine.select(_SELECT_MIGRATIONS, _Migration)}
     newer = sorted(set(names) - set(files))
     if newer:
         raise EngineError(
@@ -41,11 +61,50 @@ async def migrate(engine: Engine, folder: Path = FOLDER) -> None:
     for number, file in files.items():
         if number in names:
             continue
-        for text in file.read_text().split(";\n"):
-            if text.strip():
-                await engine.write(Statement(text))
-        await engine.write(Statement(_INSERT_MIGRATION, {"number": number, "name": file.stem}))
+        for statement in _statements(file):
+            await engine.write(statement)
+        await engine.write(_insert("migrations", {number: file}))
+
+
+async def _create_tables(
+    engine: Engine,
+    tables: Sequence[_Table],
+    statements: Sequence[Statement],
+    files: Mapping[int, Path],
+) -> None:
+    """Create all tables, and last the table `migrations`, which then lists all migrations.
+
+    `tables` are those that exist. Without rows, an interrupted start left them. With rows, the
+    store has lost its table `migrations`: a new one is empty, and each migration runs again.
+    """
+    is_new = statements and not any(table.rows for table in tables if table.name != _NEW_RECORD)
+    for table in tables:
+        if is_new or table.name == _NEW_RECORD:
+            condition = "" if table.name == _NEW_RECORD else "IF EMPTY"
+            text = f"DROP TABLE {condition} {{name:Identifier}} SYNC"
+            await engine.write(Statement(text, {"name": table.name}))
+    await engine.write(Statement(_CREATE_RECORD))
+    if is_new:
+        for statement in statements:
+            await engine.write(statement)
+        await engine.write(_insert(_NEW_RECORD, files))
+    await engine.write(Statement(f"RENAME TABLE {_NEW_RECORD} TO migrations"))
 
 
 def _files_by_number(folder: Path) -> dict[int, Path]:
-    return {int(file.name[:4]): file for file in sorted(folder.glob("*.sql"))}
+    return {int(file.name[:4]): file for file in sorted(folder.glob("[0-9]*.sql"))}
+
+
+def _statements(file: Path) -> list[Statement]:
+    """Return the statements of a file, none if it does not exist."""
+    texts = file.read_text().split(";\n") if file.exists() else []
+    return [Statement(text) for text in texts if text.strip()]
+
+
+def _insert(table: str, files: Mapping[int, Path]) -> Statement:
+    """Return the statement that records migrations in a table."""
+    return Statement(
+        "INSERT INTO {table:Identifier} SELECT record.1, record.2 FROM (SELECT arrayJoin("
+        "arrayZip({numbers:Array(UInt32)}, {names:Array(String)})) AS record)",
+        {"table": table, "numbers": list(files), "names": [file.stem for file in files.values()]},
+    )

@@ -1,5 +1,6 @@
 """Migrations: a start completes them, also after an interrupted start."""
 
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ MIGRATIONS: Final = {
         "\nALTER TABLE t ADD COLUMN IF NOT EXISTS c UInt8;\n"
     ),
 }
+
+
+TABLES: Final = "CREATE TABLE t (a UInt8, b UInt8, c UInt8)\nENGINE = MergeTree ORDER BY a;\n"
 
 
 class AppliedMigration(msgspec.Struct, frozen=True):
@@ -99,11 +103,20 @@ def crash_at(
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(("tables", "writes"), [("", 7), (TABLES, 4)], ids=["old", "new"])
 async def test_interrupted_migration_is_finished_by_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrations: Path, *, before: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    migrations: Path,
+    tables: str,
+    writes: int,
+    *,
+    before: bool,
 ) -> None:
-    """After a crash before or after any statement, the next start completes the migration."""
-    for crash_call in range(1, 7):
+    """After a crash before or after any statement, the next start completes the tables."""
+    if tables:
+        (migrations / "tables.sql").write_text(tables)
+    for crash_call in range(1, writes + 1):
         async with open_engine(tmp_path / f"store {crash_call}") as engine:
             with monkeypatch.context() as patch:
                 patch.setattr(engine, "write", crash_at(engine, crash_call, before=before))
@@ -111,6 +124,52 @@ async def test_interrupted_migration_is_finished_by_the_next_start(
                     await migrate(engine, migrations)
             await migrate(engine, migrations)
             assert await migration_state(engine) == FINAL_STATE
+
+
+async def test_an_interrupted_start_of_an_older_version_is_finished(
+    tmp_path: Path, migrations: Path
+) -> None:
+    """Empty tables of a first form do not stay when the list of migrations is missing."""
+    (migrations / "tables.sql").write_text(TABLES)
+    async with open_engine(tmp_path / "store") as engine:
+        await engine.write(Statement("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"))
+        await migrate(engine, migrations)
+        assert await migration_state(engine) == FINAL_STATE
+
+
+async def test_rows_survive_a_lost_list_of_migrations(tmp_path: Path, migrations: Path) -> None:
+    """A store with rows runs all migrations again when its list of them is missing."""
+    (migrations / "tables.sql").write_text(TABLES)
+    async with open_engine(tmp_path / "store") as engine:
+        await engine.write(Statement("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"))
+        await engine.write(Statement("INSERT INTO t VALUES (7)"))
+        await migrate(engine, migrations)
+        assert await migration_state(engine) == FINAL_STATE
+        (row,) = await engine.select(Statement("SELECT a, b, c FROM t"), dict[str, int])
+        assert row == {"a": 7, "b": 0, "c": 0}
+
+
+async def _definitions(engine: Engine) -> dict[str, str]:
+    """Return the definition of each table of the store."""
+    text = (
+        "SELECT name, create_table_query AS definition FROM system.tables"
+        " WHERE database = currentDatabase()"
+    )
+    rows = await engine.select(Statement(text), dict[str, str])
+    return {row["name"]: row["definition"] for row in rows}
+
+
+async def test_new_store_has_the_tables_of_all_migrations(tmp_path: Path) -> None:
+    """A new store has the tables, and the list, that the migrations make one by one."""
+    shutil.copytree(FOLDER, tmp_path / "steps", ignore=shutil.ignore_patterns("tables.sql"))
+    states = []
+    for name, folder in (("new", FOLDER), ("migrated", tmp_path / "steps")):
+        async with open_engine(tmp_path / name) as engine:
+            await migrate(engine, folder)
+            states.append((await _definitions(engine), await migration_state(engine)))
+    assert states[0] == states[1]
+    assert states[0][0].keys() == {"metrics", "events", "metric_descriptions", "migrations"}
+    assert len(states[0][1][0]) == len(list(FOLDER.glob("0*.sql")))
 
 
 class TagsRow(msgspec.Struct):
@@ -129,7 +188,7 @@ FROM numbers(6)"""
 @pytest.mark.parametrize("last_number", [2, 3, 4, 5])
 async def test_tags_of_old_rows_become_json(tmp_path: Path, last_number: int) -> None:
     """Maps become equal JSON and deleted rows stay deleted, also if a crash repeats a step."""
-    files = sorted(FOLDER.glob("*.sql"))
+    files = sorted(FOLDER.glob("0*.sql"))
     folder = tmp_path / "migrations"
     folder.mkdir()
     async with open_engine(tmp_path / "store") as engine:
