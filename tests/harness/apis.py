@@ -8,6 +8,8 @@ from urllib.parse import quote
 import httpx
 
 from schema.errors import STATUS
+from store.ingest.streams import TABLES
+from store.query.sql import Statement
 from tests.harness.service import Service
 
 METRICS = "mutation($rows: [MetricInput!]!) {recordMetrics(input: {metrics: $rows}) {accepted}}"
@@ -85,7 +87,7 @@ async def stored_totals(service: Service) -> Counter[str]:
 
 
 async def delete_all(service: Service) -> None:
-    """Delete everything that is stored."""
-    for name in (await get(service, "/metrics"))["metrics"]:
-        assert (await service.http.delete(metric_path(name))).status_code == 200
-    assert (await service.http.delete("/events")).status_code == 200
+    """Empty the tables, as a deletion of every row does, in a tenth of its time."""
+    for table in TABLES:
+        statement = Statement("TRUNCATE TABLE {table:Identifier}", {"table": table}, (table,))
+        await service.context.store.delete(statement)
