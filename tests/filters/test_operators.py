@@ -19,7 +19,12 @@ from schema.filters import (
 )
 from schema.scalars import Instant, rfc3339
 from tests.harness.apis import ask, record
-from tests.harness.filter_queries import field_names, passing_events, passing_metrics
+from tests.harness.filter_queries import (
+    field_names,
+    listed_events,
+    passing_events,
+    passing_metrics,
+)
 from tests.harness.run_profile import LONG, short_or_long
 from tests.harness.service import Service
 from tests.oracle import filters
@@ -134,6 +139,12 @@ async def check_events(service: Service, where: dict[str, Any]) -> None:
     assert await passing_events(service, where) == expected, where
 
 
+async def check_listed_events(service: Service, where: dict[str, Any]) -> None:
+    """Compare the events that the GraphQL API lists with the oracle's."""
+    expected = {row["time"] for row in EVENTS if filters.passes(where, row, EVENTS)}
+    assert await listed_events(service, where) == expected, where
+
+
 async def check_metrics(service: Service, where: dict[str, Any]) -> None:
     """Compare the points that pass a filter with the oracle's."""
     expected = {row["time"] for row in METRICS if filters.passes(where, row)}
@@ -206,7 +217,7 @@ KEYS: Final = ("p", "a.b")
 async def test_texts_of_columns(service: Service, field: str) -> None:
     """Tests of texts agree with Python, also for events without user or session."""
     for tests in share(string_tests(), field, COLUMNS):
-        await check_events(service, {field: tests})
+        await check_listed_events(service, {field: tests})
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -222,7 +233,7 @@ async def test_numbers_and_booleans_of_properties(service: Service, key: str) ->
     for tests in share(number_tests(), key, KEYS):
         await check_events(service, {"property": {"key": key, "number": tests}})
     for tests in boolean_tests():
-        await check_events(service, {"property": {"key": key, "boolean": tests}})
+        await check_listed_events(service, {"property": {"key": key, "boolean": tests}})
 
 
 @pytest.mark.parametrize("key", ["", "a.", ".", ".b"])
@@ -321,7 +332,8 @@ async def test_performed(service: Service) -> None:
                 arguments = {"count": count, "where": inner}
                 tests = {"event": event} | {k: v for k, v in arguments.items() if v is not None}
                 await check_events(service, {"performed": tests})
-                await check_events(service, {"NOT": {"performed": tests}})
+                if LONG or event == "e":
+                    await check_events(service, {"NOT": {"performed": tests}})
 
 
 async def test_performed_within_performed(service: Service) -> None:
@@ -394,4 +406,4 @@ def trees() -> st.SearchStrategy[dict[str, Any]]:
 @given(where=trees())
 async def test_trees(service: Service, where: dict[str, Any]) -> None:
     """Nested AND, OR and NOT agree with Python; no test has a third value."""
-    await check_events(service, where)
+    await check_listed_events(service, where)

@@ -8,9 +8,9 @@ import msgspec
 from strawberry.utils.str_converters import to_camel_case
 
 from schema import filters
-from schema.filters import MetricFilter
+from schema.filters import EventFilter, MetricFilter
 from schema.scalars import Instant, parse_instant, rfc3339
-from store.query.filters.conditions import metric_condition
+from store.query.filters.conditions import event_condition, metric_condition
 from store.query.filters.row_set import RowSet
 from tests.harness.service import Service
 
@@ -64,11 +64,18 @@ def _with_time_texts(where: Any) -> Any:
     return parts | ({"time": times} if times else {})
 
 
-async def passing_events(service: Service, where: dict[str, Any]) -> set[int]:
+async def listed_events(service: Service, where: dict[str, Any]) -> set[int]:
     """Return the times of the events that pass a filter, from the GraphQL API."""
     answer = await service.graphql(_QUERY, where=_with_time_texts(where))
     assert "errors" not in answer, (where, answer)
     return {parse_instant(node["time"]) for node in answer["data"]["events"]["nodes"]}
+
+
+async def passing_events(service: Service, where: dict[str, Any]) -> set[int]:
+    """Return the times of the events that pass a filter, from the store: a third of the cost."""
+    rows = RowSet("events", "default")
+    rows.conditions.append(event_condition(make_input(EventFilter, where), rows, None))
+    return await _times(service, rows)
 
 
 async def passing_metrics(service: Service, where: dict[str, Any]) -> set[int]:
