@@ -1,7 +1,7 @@
 """The pages in a browser, in a network with only the service."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -73,35 +73,45 @@ async def _answer_of(visit: Visit, key: str = "Control+Enter") -> Any:
     return await (await response.value).json()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "schemes"),
+    [(DESKTOP, ("light", "dark")), (PHONE, ("dark", "light"))],
+    ids=["desktop", "phone"],
+)
 @pytest.mark.parametrize("path", READY)
 async def test_page(
     browser: Browser,
     process: Process,
     path: str,
     size: ViewportSize,
-    scheme: Literal["light", "dark"],
+    schemes: Sequence[Literal["light", "dark"]],
 ) -> None:
     """Each page appears without another host and without an error, at any width.
 
-    Axe finds nothing serious in our elements.
+    It follows a change of the color scheme. Axe finds nothing serious in our elements.
     """
-    context = await browser.new_context(viewport=size, color_scheme=scheme)
+    context = await browser.new_context(viewport=size, color_scheme=schemes[0])
     async with context:
         visit = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
         visit.watch()
         await visit.open(path, READY[path])
-        if path != "/redoc":  # its own width, not ours
-            fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-            assert await visit.page.evaluate(fits), "it scrolls sideways"
-        if SCREENSHOTS:
-            await visit.page.wait_for_timeout(1000)
-            name = f"{path.strip('/') or 'start'}-{size['width']}-{scheme}.png"
-            await visit.page.screenshot(path=Path(SCREENSHOTS) / name)
+        for scheme in schemes:
+            await visit.page.emulate_media(color_scheme=scheme)
+            await _assert_shown(visit, path, f"{size['width']}-{scheme}")
         visit.assert_clean()
-        if path != "/graphql":  # GraphiQL draws all of it
-            await _assert_accessible(visit.page, path)
+
+
+async def _assert_shown(visit: Visit, path: str, form: str) -> None:
+    """Check the width of a page and its elements; take a picture if that is wanted."""
+    if path != "/redoc":  # its own width, not ours
+        fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        assert await visit.page.evaluate(fits), "it scrolls sideways"
+    if SCREENSHOTS:
+        await visit.page.wait_for_timeout(1000)
+        name = f"{path.strip('/') or 'start'}-{form}.png"
+        await visit.page.screenshot(path=Path(SCREENSHOTS) / name)
+    if path != "/graphql":  # GraphiQL draws all of it
+        await _assert_accessible(visit.page, path)
 
 
 async def _assert_accessible(page: Page, path: str) -> None:
