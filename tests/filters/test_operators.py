@@ -50,20 +50,8 @@ NUMBERS: Final = [
 OTHER_VALUES: Final = [True, False, None, [], ["a"], [1], {}, {"a": 1}, {"p": "a"}]
 PATTERNS: Final = ["a", "^a", "b$", "a.b", "", "a|é", "[ab]+$", r"\.", r"^\d+$", r"\\", "x{0}"]
 LIKES: Final = [
-    "a",
-    "a%",
-    "%b",
-    "a_b",
-    "%",
-    "_",
-    "",
-    r"a\%b",
-    r"a\_b",
-    r"a\\b",
-    r"a\b",
-    "%é%",
-    "%.%",
-]
+    "a", "a%", "%b", "a_b", "%", "_", "", r"a\%b", r"a\_b", r"a\\b", r"a\b", "%é%", "%.%",
+]  # fmt: skip
 
 MISLEADING: Final[list[dict[str, Any]]] = [
     {"z": {"p": "a"}},
