@@ -22,7 +22,7 @@ GROUPS: Final = Path("/sys/fs/cgroup/memory")
 MEMORY: Final = 2**30
 CLIENTS: Final = 64
 ROWS: Final = 30_000
-SECONDS: Final = short_or_long(3, 60)
+SECONDS: Final = short_or_long(6, 60)
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not (GROUPS / "memory.limit_in_bytes").exists(),
