@@ -291,7 +291,7 @@ class Engine:
             raise
 
     async def _kill(self, connections: Sequence[_Connection]) -> None:
-        """Stop the running statements of connections, but for that which would stop them."""
+        """Stop the statements that run on connections; the control connection sends this itself."""
         names = [connection.name for connection in connections if connection.name != "control"]
         if not names:
             return

@@ -23,9 +23,9 @@ _SELECT_MIGRATIONS: Final = Statement(
     "SELECT number, name FROM migrations ORDER BY number SETTINGS max_rows_to_read = 0"
 )
 
-_NEW_RECORD: Final = "new_migrations"
-_CREATE_RECORD: Final = (
-    f"CREATE TABLE {_NEW_RECORD} (number UInt32, name String)"
+_NEW_LIST: Final = "new_migrations"
+_CREATE_LIST: Final = (
+    f"CREATE TABLE {_NEW_LIST} (number UInt32, name String)"
     " ENGINE = MergeTree ORDER BY number"
     " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
 )
@@ -45,7 +45,7 @@ async def migrate(engine: Engine, folder: Path = FOLDER) -> None:
     """Run the missing migrations in order; give a new store the tables that all of them make.
 
     A start after a crash in the middle completes either. Raises `EngineError` when the store was
-    written by a newer version of the service.
+    written by a newer version of the service, or has rows but no list of its migrations.
     """
     files = _files_by_number(folder)
     tables = await engine.select(_SELECT_TABLES, _Table)
@@ -74,21 +74,25 @@ async def _create_tables(
 ) -> None:
     """Create all tables, and last the table `migrations`, which then lists all migrations.
 
-    `tables` are those that exist. Without rows, an interrupted start left them. With rows, the
-    store has lost its table `migrations`: a new one is empty, and each migration runs again.
+    An interrupted start left the existing `tables`, without rows: they are replaced. Raises
+    `EngineError` when they have rows, because nothing says which migrations these rows need.
     """
-    is_new = statements and not any(table.rows for table in tables if table.name != _NEW_RECORD)
+    if any(table.rows for table in tables if table.name != _NEW_LIST):
+        raise EngineError(
+            "The store has rows, but no list of its migrations (its table `migrations` is missing):"
+            " it is no whole copy. Stop the service that it was copied from, and copy the whole"
+            " folder again (rsync -a, cp -a, tar)."
+        )
     for table in tables:
-        if is_new or table.name == _NEW_RECORD:
-            condition = "" if table.name == _NEW_RECORD else "IF EMPTY"
-            text = f"DROP TABLE {condition} {{name:Identifier}} SYNC"
-            await engine.write(Statement(text, {"name": table.name}))
-    await engine.write(Statement(_CREATE_RECORD))
-    if is_new:
+        condition = "" if table.name == _NEW_LIST else "IF EMPTY"  # the engine checks it, too
+        text = f"DROP TABLE {condition} {{name:Identifier}} SYNC"
+        await engine.write(Statement(text, {"name": table.name}))
+    await engine.write(Statement(_CREATE_LIST))
+    if statements:
         for statement in statements:
             await engine.write(statement)
-        await engine.write(_insert(_NEW_RECORD, files))
-    await engine.write(Statement(f"RENAME TABLE {_NEW_RECORD} TO migrations"))
+        await engine.write(_insert(_NEW_LIST, files))
+    await engine.write(Statement(f"RENAME TABLE {_NEW_LIST} TO migrations"))
 
 
 def _files_by_number(folder: Path) -> dict[int, Path]:
@@ -102,9 +106,9 @@ def _statements(file: Path) -> list[Statement]:
 
 
 def _insert(table: str, files: Mapping[int, Path]) -> Statement:
-    """Return the statement that records migrations in a table."""
+    """Return the statement that adds migrations to a list of them."""
     return Statement(
-        "INSERT INTO {table:Identifier} SELECT record.1, record.2 FROM (SELECT arrayJoin("
-        "arrayZip({numbers:Array(UInt32)}, {names:Array(String)})) AS record)",
+        "INSERT INTO {table:Identifier} SELECT migration.1, migration.2 FROM (SELECT arrayJoin("
+        "arrayZip({numbers:Array(UInt32)}, {names:Array(String)})) AS migration)",
         {"table": table, "numbers": list(files), "names": [file.stem for file in files.values()]},
     )

@@ -87,7 +87,7 @@ async def stored_totals(service: Service) -> Counter[str]:
 
 
 async def delete_all(service: Service) -> None:
-    """Empty the tables, as a deletion of every row does, in a tenth of its time."""
+    """Empty the tables; a deletion of every row would wait 0.25 s for its mutation."""
     for table in TABLES:
         statement = Statement("TRUNCATE TABLE {table:Identifier}", {"table": table}, (table,))
         await service.context.store.delete(statement)

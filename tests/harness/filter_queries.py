@@ -72,7 +72,10 @@ async def listed_events(service: Service, where: dict[str, Any]) -> set[int]:
 
 
 async def passing_events(service: Service, where: dict[str, Any]) -> set[int]:
-    """Return the times of the events that pass a filter, from the store: a third of the cost."""
+    """Return the times of the events that pass a filter, from the store.
+
+    It takes half of the time of `listed_events`. Instants in filters of properties are numbers.
+    """
     rows = RowSet("events", "default")
     rows.conditions.append(event_condition(make_input(EventFilter, where), rows, None))
     return await _times(service, rows)

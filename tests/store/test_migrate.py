@@ -137,16 +137,27 @@ async def test_an_interrupted_start_of_an_older_version_is_finished(
         assert await migration_state(engine) == FINAL_STATE
 
 
-async def test_rows_survive_a_lost_list_of_migrations(tmp_path: Path, migrations: Path) -> None:
-    """A store with rows runs all migrations again when its list of them is missing."""
-    (migrations / "tables.sql").write_text(TABLES)
+async def test_rows_without_a_list_of_migrations_are_refused(tmp_path: Path) -> None:
+    """A store with rows whose list of migrations is missing is left as it is, and said so."""
+    insert = (
+        "INSERT INTO metrics (project, name, time, value, tags, batch, row)"
+        """ SELECT 'default', 'm', now64(3), 1, '{"a":"b"}', 1, 1"""
+    )
     async with open_engine(tmp_path / "store") as engine:
-        await engine.write(Statement("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"))
-        await engine.write(Statement("INSERT INTO t VALUES (7)"))
-        await migrate(engine, migrations)
-        assert await migration_state(engine) == FINAL_STATE
-        (row,) = await engine.select(Statement("SELECT a, b, c FROM t"), dict[str, int])
-        assert row == {"a": 7, "b": 0, "c": 0}
+        await migrate(engine)
+        await engine.write(Statement(insert))
+        await engine.write(Statement("DROP TABLE migrations SYNC"))
+        with pytest.raises(EngineError, match="has rows, but no list of its migrations"):
+            await migrate(engine)
+        (row,) = await engine.select(Statement("SELECT tags FROM metrics"), dict[str, str])
+        assert row == {"tags": '{"a":"b"}'}
+
+
+async def test_limits_of_queries_do_not_stop_a_start(tmp_path: Path) -> None:
+    """A start reads its lists also when queries may read very few rows."""
+    async with open_engine(tmp_path / "store", rows_to_read=1) as engine:
+        for _ in range(2):
+            await migrate(engine)
 
 
 async def _definitions(engine: Engine) -> dict[str, str]:
