@@ -60,9 +60,14 @@ class StoreFolderError(RuntimeError):
 class EngineFolder:
     """The folder that the engine works in, checked before the engine opens it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `folder`, which need not exist."""
+    def __init__(self, folder: Path, owner_file: Path) -> None:
+        """Use `folder`, which need not exist.
+
+        `owner_file` is the file in the data folder with the database's UUID. The first start writes
+        it when the tables exist.
+        """
         self._folder = folder
+        self._owner_file = owner_file
         self._link = folder / "metadata" / "default"
 
     @property
@@ -87,10 +92,24 @@ class EngineFolder:
             if any(self._entries("metadata")) or any(self._entries("data")):
                 raise self._incomplete_error(f"{self._folder / 'store'} is missing or empty")
             return
+        if self._is_unfinished(uuid_folders):
+            if self._link.is_symlink():
+                self._link.unlink()
+            return
         database = self._find_database(uuid_folders)
         yield from self._repair_link(self._link, database)
         for definition in sorted(database.glob("*.sql")):
             yield from self._repair_table(definition)
+
+    def _is_unfinished(self, uuid_folders: Iterable[Path]) -> bool:
+        """Return whether a power cut interrupted the first start: no list of migrations, no row.
+
+        The engine then makes a new database. What is left of the other one has no use.
+        """
+        return not self._owner_file.exists() and not any(
+            (folder / _MIGRATIONS_TABLE).is_file() or any(self._checksum_files(folder))
+            for folder in uuid_folders
+        )
 
     def _repair_table(self, definition: Path) -> Iterator[str]:
         match = _DEFINITION.match(definition.read_text())
@@ -210,27 +229,24 @@ class EngineFolder:
                 " To go on without these rows, delete that folder.",
             )
 
-    def check_owner(self, owner_file: Path) -> None:
-        """Raise `StoreFolderError` if the data folder was used with another store before.
-
-        `owner_file` is the file in the data folder with the database's UUID.
-        """
-        if not owner_file.exists():
+    def check_owner(self) -> None:
+        """Raise `StoreFolderError` if the data folder was used with another store before."""
+        if not self._owner_file.exists():
             return
-        expected = owner_file.read_text().strip()
+        expected = self._owner_file.read_text().strip()
         if expected in {"", self.database}:
             return
         state = "has other tables" if self.database else "is empty or missing"
         raise StoreFolderError(
-            f"The data folder {owner_file.parent} was used with a store that {self._folder} is not:"
-            f" that folder {state}. Set ANALYTICS_STORE to the right one, or copy it there."
-            f" To begin with the store as it is, delete {owner_file}."
+            f"The data folder {self._owner_file.parent} was used with a store that {self._folder}"
+            f" is not: that folder {state}. Set ANALYTICS_STORE to the right one, or copy it there."
+            f" To begin with the store as it is, delete {self._owner_file}."
         )
 
-    def note_owner(self, owner_file: Path) -> None:
+    def note_owner(self) -> None:
         """Write the database's UUID into the data folder, once."""
-        if not owner_file.exists() and self.database:
-            write_durably(owner_file, f"{self.database}\n".encode())
+        if not self._owner_file.exists() and self.database:
+            write_durably(self._owner_file, f"{self.database}\n".encode())
 
     def _incomplete_error(self, reason: str, other_way: str = "") -> StoreFolderError:
         return StoreFolderError(

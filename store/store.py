@@ -135,15 +135,14 @@ class Store:
 
     async def _open_engine(self) -> None:
         """Repair and check the engine's folder, open the engine, bring its tables up to date."""
-        folder = EngineFolder(self.engine.folder)
-        owner_file = self._data / "store.uuid"
+        folder = EngineFolder(self.engine.folder, self._data / "store.uuid")
         for link in await asyncio.to_thread(folder.repair):
             _LOG.warning("a link of the store was missing or wrong, and is repaired: %s", link)
-        folder.check_owner(owner_file)
+        folder.check_owner()
         await self.engine.open()
         folder.check_parts()
         await migrate(self.engine)
-        folder.note_owner(owner_file)  # the engine creates the database with its first table
+        folder.note_owner()  # the engine creates the database with its first table
 
     def _lock(self) -> None:
         """Lock the data folder; the lock ends with the process, however it ends."""

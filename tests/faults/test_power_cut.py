@@ -61,7 +61,7 @@ def test_power_cut_at_the_first_start_is_survived(tmp_path: Path) -> None:
     for n in range(short_or_long(1, 15)):
         disk = Disk(tmp_path / f"image-{n}", tmp_path / "data")
         with disk.mount() as data, Process(data) as service:
-            seconds = dice.uniform(0.3, 1.3)
+            seconds = dice.uniform(0.05, 1)
             time.sleep(seconds)
             disk.cut_power(service)
         with disk.mount() as data, Process(data) as service:

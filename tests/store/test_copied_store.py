@@ -106,7 +106,7 @@ async def test_copied_store_is_whole(tmp_path: Path, method: str) -> None:
             assert await stored_keys(store) == expected
             if expected[-1] == "c":
                 await record(store, "d")
-    assert EngineFolder(copy / "store").repair() == []
+    assert EngineFolder(copy / "store", copy / "store.uuid").repair() == []
 
 
 async def test_original_is_not_opened_through_a_copy(tmp_path: Path) -> None:
