@@ -22,7 +22,9 @@ from playwright.async_api import (
 
 from tests.harness.process import SERVE, Process
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome")
+# Without windows it takes a sixth less time.
+_PROGRAMS: Final = ("chromium-headless-shell", "chromium", "google-chrome")
+CHROMIUM: Final = next(filter(None, map(shutil.which, _PROGRAMS)), None)
 needs_chromium: Final = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ,
     reason="Chromium is not installed (apt-get install chromium); in CI this is a failure",
