@@ -36,10 +36,12 @@ class Function(NamedTuple):
 
     In the template `number` and `group` are expressions of the property. `nullable` is the number
     if it can be null, else empty. `exact_sums` explains `never_null`, `alias` and `window`.
+    `input_text` is the template by which an answer has the result as an input of `compute`.
     """
 
     name: str
     argument: str
+    input_text: str = "{}"
 
 
 class Recipe(NamedTuple):
@@ -63,7 +65,12 @@ _WINDOW: Final = (Function(*exact_sums.WHOLE_PART), Function(*exact_sums.FRACTIO
 _NARROW_SUM: Final = Recipe(
     (*_WINDOW, Function(*exact_sums.OUTSIDE)), exact_sums.SUM, exact_sums.rounded_sum, 3
 )
-_WIDE_SUM: Final = Recipe((*_WINDOW, Function(*exact_sums.OUTSIDE_WINDOW)), exact_sums.WIDE_SUM)
+_WIDE_SUM: Final = Recipe(
+    (*_WINDOW, Function(*exact_sums.OUTSIDE_WINDOW, exact_sums.OUTSIDE_WINDOW_TEXT)),
+    exact_sums.WIDE_SUM,
+    exact_sums.long_sum,
+    3,
+)
 
 
 def _single_function(name: str, argument: str) -> Recipe:
@@ -106,7 +113,9 @@ RECIPES: Final = {
 
 LONG_NUMBER_RECIPES: Final = {
     AggregateKind.SUM: _WIDE_SUM,
-    AggregateKind.AVG: Recipe((*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG),
+    AggregateKind.AVG: Recipe(
+        (*_WIDE_SUM.functions, _COUNT, _MIN, _MAX), exact_sums.WIDE_AVG, exact_sums.long_mean, 4
+    ),
     AggregateKind.INCREASE: _WIDE_SUM,
 }
 """Recipes of sums of any numbers, for a second attempt after `THROW_IF_CODE`."""

@@ -83,7 +83,7 @@ def _draft(
         plan=plan(
             aggregates,
             property_expressions(slots, long_numbers=True),
-            in_sql=aggregates,
+            in_sql=(),
             long_numbers=True,
         ),
         total_aggregates=tuple(

@@ -8,7 +8,7 @@ import msgspec
 from schema.series.aggregates import COUNTS, Aggregate, AggregateKind
 from store.query.series.aggregates import FIRST_PARAMETERS, Recipe, in_engine, recipe_of
 
-_INTEGERS: Final = msgspec.json.Decoder(list[int])
+_INPUTS: Final = msgspec.json.Decoder(list[int | str])
 _JSON: Final = msgspec.json.Encoder()
 
 
@@ -88,7 +88,7 @@ class Result(NamedTuple):
         inputs = [arrays[index] for index in self.expression_indexes]
         if not self.compute:
             return inputs[0]
-        return _JSON.encode(list(map(self.compute, *map(_INTEGERS.decode, inputs))))
+        return _JSON.encode(list(map(self.compute, *map(_INPUTS.decode, inputs))))
 
 
 class Results(NamedTuple):
@@ -144,22 +144,25 @@ class Plan(NamedTuple):
         result_sql: Callable[[int], str],
         in_sql: frozenset[Aggregate] = frozenset(),
     ) -> Results:
-        indexes: dict[str, int] = {}
+        index_by_text: dict[str, int] = {}
         results = []
         for aggregate in aggregates:
             value = self.values[aggregate]
             compute = None if aggregate in in_sql else value.recipe.compute
             if compute:
+                inputs = slice(value.recipe.computed_from)
+                functions, indexes = value.recipe.functions[inputs], value.state_indexes[inputs]
                 expressions = [
-                    result_sql(n) for n in value.state_indexes[: value.recipe.computed_from]
+                    function.input_text.format(result_sql(n))
+                    for function, n in zip(functions, indexes, strict=True)
                 ]
             else:
                 expressions = [value.sql(result_sql)]
             expression_indexes = tuple(
-                indexes.setdefault(text, len(indexes)) for text in expressions
+                index_by_text.setdefault(text, len(index_by_text)) for text in expressions
             )
             results.append(Result(aggregate, expression_indexes, compute))
-        return Results(tuple(indexes), tuple(results))
+        return Results(tuple(index_by_text), tuple(results))
 
 
 def _finished_state_sql(index: int) -> str:
@@ -197,8 +200,12 @@ def plan(
         if recipe.compute and aggregate not in sql_aggregates:
             functions = functions[: recipe.computed_from]
         recipe_states = [
-            State(name, _parameters(name, recipe_levels), argument.format_map(names))
-            for name, argument in functions
+            State(
+                function.name,
+                _parameters(function.name, recipe_levels),
+                function.argument.format_map(names),
+            )
+            for function in functions
         ]
         expression = recipe.value
         if aggregate.q is not None:
