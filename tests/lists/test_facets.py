@@ -268,7 +268,7 @@ async def test_too_expensive(service: Service, monkeypatch: pytest.MonkeyPatch) 
     await delete_all(service)
     rows = [{"event_name": "e", "properties": {"p": "x" * 900 + str(n)}} for n in range(200)]
     await record(service, "/events", *rows)
-    monkeypatch.setattr(sql, "_BYTES", "SETTINGS max_result_bytes = 1000")
+    monkeypatch.setattr(sql, "_SETTINGS", "SETTINGS max_result_bytes = 1000")
     answer = await service.post("/graphql", {"query": PROPERTIES})
     assert error_summary(answer)[:2] == (422, "QUERY_TOO_EXPENSIVE")
     assert (await ask(service, "{eventTypes {name count}}"))["eventTypes"][0]["count"] == 200
