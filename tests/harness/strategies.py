@@ -19,7 +19,7 @@ from tests.oracle.ranges import PRESETS
 
 SERIES_SETTINGS: Final = settings(
     deadline=None,
-    max_examples=short_or_long(10, 500),
+    max_examples=short_or_long(7, 500),
     derandomize=not LONG,
     suppress_health_check=list(HealthCheck),
     database=None,

@@ -30,7 +30,7 @@ from tests.harness.run_profile import short_or_long
 from tests.harness.service import NOON, Service
 from tests.harness.stores import assert_counters_balance, wait_until
 
-SETTINGS = settings(deadline=None, max_examples=short_or_long(8, 25), print_blob=True)
+SETTINGS = settings(deadline=None, max_examples=short_or_long(6, 25), print_blob=True)
 HOSTILE: Final = [
     *(
         "'",

@@ -16,7 +16,7 @@ from tests.harness.apis import EVENTS, METRICS, ask, canonical_json, get, metric
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=short_or_long(14, 40))
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=short_or_long(10, 40))
 CONTROLS = "".join(map(chr, [*range(32), 127]))
 ODD = [
     *("a b", " a", "a ", "a/b", "100%", "%41", "it's", '"', "\\", "\\n", "C:\\temp", "{p0:String}"),
@@ -216,7 +216,7 @@ def bits(value: float) -> bytes:
     batch=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=12),
     by_rest=st.booleans(),
 )
-@settings(derandomize=True, deadline=None, max_examples=short_or_long(10, 25))
+@settings(derandomize=True, deadline=None, max_examples=short_or_long(7, 25))
 async def test_any_finite_value(service: Service, batch: list[float], by_rest: bool) -> None:
     """A value that is recorded alone is bit by bit its own sum, minimum and maximum."""
     await check_values(service, batch, by_rest=by_rest)

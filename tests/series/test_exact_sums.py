@@ -158,7 +158,7 @@ async def test_examples(service: Service, example: str) -> None:
 
 @settings(
     deadline=None,
-    max_examples=short_or_long(8, 25),
+    max_examples=short_or_long(5, 25),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(LISTS)

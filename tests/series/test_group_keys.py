@@ -38,7 +38,7 @@ KINDS: Final = {
     str: "STRING", bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", list: "ARRAY", dict: "OBJECT",
 }  # fmt: skip
 FEW_EXAMPLES: Final = settings(
-    max_examples=short_or_long(8, 25),
+    max_examples=short_or_long(5, 25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
