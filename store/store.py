@@ -10,8 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-import msgspec
-
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.clock import Arrivals, is_plausible, wrong_clock
@@ -51,10 +49,6 @@ _ALL_NAMES: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 class StoreInUseError(RuntimeError):
     """Another process uses the data folder."""
-
-
-class _NewestBatch(msgspec.Struct):
-    batch: int
 
 
 class Store:
@@ -101,9 +95,11 @@ class Store:
         numbers = BatchNumbers(self._data / "node")
         await self._open_engine()
         self.engine.lower_merge_priority()
+        for table in TABLES:
+            newest_batch = statements.newest_batch(table)
+            (newest,) = await self.engine.select(newest_batch, statements.NewestBatchRow)
+            numbers.reserve(newest.batch)
         for stream in STREAMS:
-            newest = await self.engine.select(stream.newest_batch(), _NewestBatch)
-            numbers.reserve(newest[0].batch)
             folder = self._data / "journal" / stream.name
             make_folder(folder, root=self._data)
             journal = Journal(folder, numbers, self._journal_bytes)

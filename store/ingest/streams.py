@@ -125,10 +125,6 @@ class Stream(Generic[Row]):
         text = f"DELETE FROM {self.table} WHERE batch = {{batch:UInt64}}"
         return Statement(text, {"batch": batch})
 
-    def newest_batch(self) -> Statement:
-        """Return a query of the table's highest batch number, as `batch`; 0 when it is empty."""
-        return Statement(f"SELECT max(batch) AS batch FROM {self.table}")
-
 
 METRIC_STREAM: Final[Stream[MetricRow]] = Stream(
     "metrics", METRIC, METRICS.name, _METRIC_COLUMNS, _METRICS

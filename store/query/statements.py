@@ -43,6 +43,10 @@ class HourRow(msgspec.Struct):
     hour: int
 
 
+class NewestBatchRow(msgspec.Struct):
+    batch: int
+
+
 class NewestTimeRow(msgspec.Struct, rename={"time_ms": "at"}):
     time_ms: int | None
 
@@ -191,6 +195,11 @@ def hours(table: str, project: str, first_batch: int, limit: int) -> Statement:
         f"SELECT DISTINCT intDiv(bitShiftRight(batch, 12), {MS_PER_HOUR}) AS hour",
         f"ORDER BY hour DESC\nLIMIT {rows.bind('UInt32', limit)}\nSETTINGS max_execution_time = 0",
     )
+
+
+def newest_batch(table: str) -> Statement:
+    """Find the highest batch number in a table, 0 when it is empty; one `NewestBatchRow`."""
+    return Statement(f"SELECT max(batch) AS batch FROM {table}")
 
 
 def newest_time(table: str, project: str, first_batch: int, latest_ms: int) -> Statement:

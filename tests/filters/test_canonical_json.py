@@ -97,7 +97,7 @@ async def test_edges(service: Service) -> None:
 
 
 @settings(
-    max_examples=short_or_long(60, 200),
+    max_examples=short_or_long(45, 200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

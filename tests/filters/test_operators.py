@@ -390,7 +390,7 @@ def trees() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @settings(
-    max_examples=short_or_long(50, 150),
+    max_examples=short_or_long(35, 150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

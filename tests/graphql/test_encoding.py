@@ -149,7 +149,7 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @settings(
-    max_examples=short_or_long(30, 100),
+    max_examples=short_or_long(20, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -12,7 +12,7 @@ from tests.harness.run_profile import short_or_long
 
 WORDS: Final = 2**14
 MEMORY: Final = WORDS * 32  # four filters of eight bytes a word
-SETTINGS = settings(deadline=None, max_examples=short_or_long(70, 200), print_blob=True)
+SETTINGS = settings(deadline=None, max_examples=short_or_long(50, 200), print_blob=True)
 
 ids = st.lists(st.one_of(st.integers(0, 40).map(str), st.text(max_size=3)), max_size=30)
 pauses = st.sampled_from([0, 1, 3_600_000, WINDOW_MS // 2, WINDOW_MS, WINDOW_MS + 1, 3 * WINDOW_MS])

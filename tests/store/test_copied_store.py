@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import pytest_asyncio
 
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.query.sql import Statement
@@ -94,10 +95,18 @@ async def fill_store(data: Path) -> None:
     await leave_segments(data / "journal" / "metrics", ["c"])
 
 
+@pytest_asyncio.fixture(scope="module")
+async def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fill a store, of which tests take copies."""
+    data = tmp_path_factory.mktemp("filled") / "data"
+    await fill_store(data)
+    return data
+
+
 @pytest.mark.parametrize("method", COPIES)
-async def test_copied_store_is_whole(tmp_path: Path, method: str) -> None:
+async def test_copied_store_is_whole(tmp_path: Path, filled_store: Path, method: str) -> None:
     """A copy by any tool has all rows, and stores new rows after them."""
-    await fill_store(tmp_path / "data")
+    shutil.copytree(filled_store, tmp_path / "data", symlinks=True)
     copy = tmp_path / "copy"
     COPIES[method](tmp_path / "data", copy)
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
@@ -232,10 +241,12 @@ DAMAGES: Final = (
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_incomplete_copy_is_refused(tmp_path: Path, damage: Callable[[Path], str]) -> None:
+async def test_incomplete_copy_is_refused(
+    tmp_path: Path, filled_store: Path, damage: Callable[[Path], str]
+) -> None:
     """A copy that can't be repaired is rejected with one line at each start."""
     data = tmp_path / "data"
-    await fill_store(data)
+    shutil.copytree(filled_store, data, symlinks=True)
     reason = damage(data)
     for _ in range(2):
         with pytest.raises(StoreFolderError, match=reason) as error:

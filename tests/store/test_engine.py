@@ -185,7 +185,7 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
     async with open_engine(tmp_path, readers=3) as engine:
-        for _ in range(short_or_long(100, 8000)):
+        for _ in range(short_or_long(40, 8000)):
             tasks = [
                 asyncio.create_task(assert_query_works() if n else stream_pieces())
                 for n in range(4)

@@ -23,7 +23,7 @@ from tests.harness.run_profile import print_figure, short_or_long
 from tests.store.store_machine import StoreMachine
 
 STEPS: Final = 40
-RUNS: Final = short_or_long(5, 600)
+RUNS: Final = short_or_long(3, 600)
 SETTINGS: Final = settings(
     max_examples=RUNS,
     stateful_step_count=STEPS,
