@@ -80,8 +80,7 @@ async def _create_tables(
     if any(table.rows for table in tables if table.name != _NEW_LIST):
         raise EngineError(
             "The store has rows, but no list of its migrations (its table `migrations` is missing):"
-            " it is no whole copy. Stop the service that it was copied from, and copy the whole"
-            " folder again (rsync -a, cp -a, tar)."
+            " it is no whole copy. Copy the whole folder again, from a service that is stopped."
         )
     for table in tables:
         condition = "" if table.name == _NEW_LIST else "IF EMPTY"  # the engine checks it, too

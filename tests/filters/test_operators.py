@@ -190,7 +190,7 @@ def boolean_tests() -> Iterator[dict[str, Any]]:
 
 
 TURN: Final = random.randrange(2)
-"""The half of the tests in the short form. A pair is a test of a text with and without case."""
+"""The half of the pairs that the short form has, by chance. A text has two tests: by case."""
 
 
 def share(tests: Iterator[dict[str, Any]], field: str, fields: Sequence[str]) -> Iterator[Any]:

@@ -47,13 +47,16 @@ OUTSIDE_WINDOW: Final = (
         " {window} != {alias} * 1024"
     ),
 )
-OUTSIDE_WINDOW_TEXT: Final = "translate(toString({}), '[]', '()')"
-"""The state of `OUTSIDE_WINDOW` as a text without the brackets that end a column of an answer."""
-
 OUTSIDE: Final = ("countIf", "{window} != {alias} * 1024")
 """Functions and their arguments. `never_null` is the number, or 0 for null, and defines `alias`.
 
 `window` is an alias, too: 1024 times the number, or 0 outside the window.
+"""
+
+OUTSIDE_WINDOW_TEXT: Final = "translate(toString({}), '[]', '()')"
+"""The map of `OUTSIDE_WINDOW` as a text for Python, such as `((1189,1355),(48,51))`.
+
+A bracket in it would end the column of an answer.
 """
 
 # Fold the pieces, highest exponent first, into one integer of at most 250 bits and its exponent.
@@ -146,8 +149,8 @@ def _subnormal_units(whole: int, fraction: int, outside_window: str) -> int:
     if bits_text:
         pairs = zip(bits_text.split(","), significands_text.split(","), strict=True)
         for bits, significands in ((int(bits), int(value)) for bits, value in pairs):
-            sign = -1 if bits & _SIGN_BIT else 1
-            total += sign * significands << max(bits & ~_SIGN_BIT, 1) - 1
+            units = significands << (max(bits & ~_SIGN_BIT, 1) - 1)
+            total += -units if bits & _SIGN_BIT else units
     return total
 
 
