@@ -230,7 +230,9 @@ class Loader:
         fd = os.open(segment.path, os.O_RDONLY)
         try:
             # By descriptor: in a path the engine would expand * ? { }.
-            load = self._stream.load(f"/dev/fd/{fd}", segment.batch, leftover=segment.leftover)
+            load = self._stream.load(
+                f"/dev/fd/{fd}", segment.batch, has_sorted_tags=segment.has_sorted_tags
+            )
             inserted_rows = await self._engine.write(load)
         finally:
             os.close(fd)

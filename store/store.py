@@ -17,7 +17,7 @@ from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.ingest.client_ids import ClientIds
-from store.ingest.decoder import Batch, encode_rows, read_batch, read_one
+from store.ingest.decoder import Batch, encode_rows, read_one
 from store.ingest.line_templates import TemplateCache
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
@@ -187,9 +187,7 @@ class Store:
         body is no list of rows or has too many, and UNAVAILABLE as `record` does.
         """
         body = rows if isinstance(rows, bytes) else encode_rows(rows)
-        # Rows that match a template are decoded on demand, which an implausible time would break.
-        read = self.templates.read_batch if is_plausible(now) else read_batch
-        batch = read(stream.row_type, body, now, field_names, unit)
+        batch = self.templates.read_batch(stream.row_type, body, now, field_names, unit)
         outcome = await self.record(stream, batch, now)
         return IngestedBatch(outcome.points, batch.points - outcome.points, batch.errors)
 
@@ -226,7 +224,7 @@ class Store:
         if not batch.points:
             return RecordOutcome(None, 0)
         if now is not None:
-            if not is_plausible(now) and any(getattr(r, "timestamp", 0) == now for r in batch.rows):
+            if batch.has_arrival_times and not is_plausible(now):
                 pending.settle_unavailable()
                 raise wrong_clock(now)
             self.arrivals.add(now)

@@ -101,13 +101,13 @@ class ClientIds:
     ) -> RecordOutcome:
         """Append the rows with new ids; return when all rows or their originals are durable."""
         if batch.id_hashes is None:
-            position = await journal.append(batch.lines, batch.points, batch.names, pending)
+            position = await _append(batch, journal, pending)
             return RecordOutcome(position, batch.points)
         if len(batch.id_hashes) > _MAX_LOOKUP_IDS and not self.is_ready:
             await self._await_stored_ids(pending)
         repeat_indexes = self._recent.add(batch.id_hashes, self._now_ms())
         if not repeat_indexes and self.is_ready and not has_repeats(batch.id_hashes):
-            position = await journal.append(batch.lines, batch.points, batch.names, pending)
+            position = await _append(batch, journal, pending)
             return RecordOutcome(position, batch.points)
         ids = batch.ids
         unverified_ids = [ids[index] for index in repeat_indexes] if self.is_ready else ids
@@ -255,4 +255,10 @@ async def _append(batch: Batch[Any], journal: Journal, pending: PendingRows) -> 
     if not batch.points:
         pending.settle(stored=0)
         return None
-    return await journal.append(batch.lines, batch.points, batch.names, pending)
+    return await journal.append(
+        batch.lines,
+        batch.points,
+        batch.names,
+        pending,
+        has_sorted_tags=batch.has_sorted_tags,
+    )

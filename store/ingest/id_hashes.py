@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 IdHashes: TypeAlias = npt.NDArray[np.uint64]
-_Offsets: TypeAlias = npt.NDArray[np.intp]
+Offsets: TypeAlias = npt.NDArray[np.intp]
 
 _ID_KEY: Final = b'"id"'
 _COLON: Final = ord(":")
 _LINE_FEED: Final = ord("\n")
-_LINE_START: Final = np.uint64(int.from_bytes(b'{"id":"', "little"))
-_SEVEN_BYTES: Final = np.uint64(2**56 - 1)  # the lower seven bytes of a word
 
 _WORD: Final = 8
 _BIT: Final = np.uint64(1)
@@ -43,31 +41,50 @@ def hash_ids(ids: Sequence[str]) -> IdHashes:
     return _hash_words(_words_at_each_byte(b'"'.join(texts) + b'"'), starts)
 
 
-def line_ends(lines: bytes) -> _Offsets:
+def line_ends(lines: bytes) -> Offsets:
     """Return the offset of each line feed."""
     return np.flatnonzero(np.frombuffer(lines, np.uint8) == _LINE_FEED)
 
 
-def hash_ids_in_lines(lines: bytes, ends: _Offsets) -> IdHashes:
+def hash_ids_in_lines(lines: bytes, ends: Offsets) -> IdHashes:
     """Return the hash of the id in each compact JSON line without escapes.
 
     `ends` are the offsets of the line feeds. Each line has exactly one `"id":`.
     """
+    starts = starts_after(lines, ends, b'{"id":"')
+    return hash_texts(lines, _id_offsets(lines) if starts is None else starts)
+
+
+def hash_texts(lines: bytes, starts: Offsets) -> IdHashes:
+    """Return the hash of the text from each offset to the next quote."""
+    return _hash_words(_words_at_each_byte(lines), starts)
+
+
+def starts_after(lines: bytes, ends: Offsets, prefix: bytes) -> Offsets | None:
+    """Return the offset after a prefix in each line; None if a line does not begin with it.
+
+    `ends` are the offsets of the line feeds.
+    """
     words = _words_at_each_byte(lines)
-    begins = np.concatenate(([0], ends[:-1] + 1))
-    if ((words[begins] & _SEVEN_BYTES) == _LINE_START).all():
-        return _hash_words(words, begins + len(b'{"id":"'))
-    return _hash_words(words, _id_offsets(lines))
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    for offset in range(0, len(prefix), _WORD):
+        part = prefix[offset : offset + _WORD]
+        mask = np.uint64(2 ** (8 * len(part)) - 1)
+        word = np.uint64(int.from_bytes(part, "little"))
+        # The end of the last line is within the last word of the text.
+        if ((words[np.minimum(starts + offset, len(lines))] & mask) != word).any():
+            return None
+    return starts + len(prefix)
 
 
-def _id_offsets(lines: bytes) -> _Offsets:
+def _id_offsets(lines: bytes) -> Offsets:
     """Return the offset of the first byte of each id."""
     characters = np.frombuffer(lines, np.uint8)
     matches = characters[: -len(_ID_KEY)] == _ID_KEY[0]
     for index, character in enumerate(_ID_KEY[1:], 1):
         matches &= characters[index : index - len(_ID_KEY)] == character
     ends = np.flatnonzero(matches) + len(_ID_KEY)
-    begins: _Offsets = ends[characters[ends] == _COLON] + len(b':"')
+    begins: Offsets = ends[characters[ends] == _COLON] + len(b':"')
     return begins
 
 
@@ -93,10 +110,10 @@ def _words_at_each_byte(text: bytes) -> IdHashes:
     return np.ndarray((len(text) + 1,), "<u8", text + bytes(_WORD), strides=(1,))
 
 
-def _hash_words(words: IdHashes, starts: _Offsets) -> IdHashes:
+def _hash_words(words: IdHashes, starts: Offsets) -> IdHashes:
     """Hash the bytes from each start to the next quote, one word of all ids at a time."""
     hashes = np.zeros(len(starts), np.uint64)
-    open_ids: _Offsets | None = None  # indexes of ids without a quote so far; None: all
+    open_ids: Offsets | None = None  # indexes of ids without a quote so far; None: all
     while True:
         word = words[starts]
         # Mycroft's test for a zero byte sets the highest bit of each byte that is a quote; it is

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from schema.errors import AnalyticsError, bad_input
 from schema.scalars import Instant, instant
+from store.ingest.id_hashes import line_ends
 from store.timestamps import (
     MAX_TIME,
     MILLISECONDS,
@@ -125,6 +127,17 @@ def _check_event(row: EventRow, *, may_have_controls: bool) -> None:
     brackets = json_text.count(b"{") + json_text.count(b"[")  # at least the depth, and cheap
     if brackets > MAX_DEPTH and _depth(row.properties) > MAX_DEPTH:
         raise bad_input("properties", f"must be at most {MAX_DEPTH} deep", limit=MAX_DEPTH)
+
+
+def _may_break_event_limits(lines: bytes) -> bool:
+    """Return whether properties in journal lines may be too long or too deep."""
+    ends = line_ends(lines)
+    if int(np.diff(ends, prepend=-1).max()) > MAX_PROPERTIES_BYTES:
+        return True
+    characters = np.frombuffer(lines, np.uint8)
+    is_bracket = (characters | 0x20) == ord("{")  # "[" is 0x5b, and 0x5b | 0x20 is "{"
+    brackets = np.add.reduceat(is_bracket, np.append(0, ends[:-1] + 1), dtype=np.intp)
+    return int(brackets.max()) > MAX_DEPTH
 
 
 _PLAIN_TIMES_DECODER: Final = msgspec.json.Decoder(list[PlainInteger])
@@ -242,7 +255,8 @@ class RowType(Generic[Row]):
     `plain` decodes the usual timestamps at once: numbers that can only be milliseconds, and strings
     with at most six digits after the point; msgspec rounds further digits. `any_time` leaves all
     timestamps to `stamp`. `check` raises for an invalid row; its argument `may_have_controls` is
-    false if no string of the JSON can have control characters. `stamp` converts a row's timestamp
+    false if no string of the JSON can have control characters. `may_break_limits` is false if no
+    row of some journal lines can fail the other checks. `stamp` converts a row's timestamp
     to milliseconds, or sets it to now, and returns it. Rows have one timestamp only if
     `has_timestamp` is true. `points` counts the rows of the table for some rows. `encoder` writes
     journal lines.
@@ -250,7 +264,7 @@ class RowType(Generic[Row]):
 
     row: type[Row]
     check: Callable[..., None]
-    always_check: bool
+    may_break_limits: Callable[[bytes], bool]
     plain: Decoders[Row]
     any_time: Decoders[Row]
     stamp: Callable[[Any, Instant, Unit | None], Instant] = _stamp
@@ -265,14 +279,14 @@ _SERIES_DECODERS: Final = Decoders.of_type(SeriesRow)
 METRIC: Final = RowType(
     MetricRow,
     _check_metric,
-    always_check=False,
+    may_break_limits=lambda _: False,
     plain=Decoders.of_type(MetricRow),
     any_time=Decoders[MetricRow].of_type(_AnyTimeMetricRow),
 )
 METRIC_SERIES: Final = RowType(
     SeriesRow,
     _check_series,
-    always_check=True,
+    may_break_limits=lambda _: True,
     plain=_SERIES_DECODERS,
     any_time=_SERIES_DECODERS,
     stamp=_stamp_series,
@@ -282,7 +296,7 @@ METRIC_SERIES: Final = RowType(
 EVENT: Final = RowType(
     EventRow,
     _check_event,
-    always_check=True,
+    may_break_limits=_may_break_event_limits,
     encoder=msgspec.json.Encoder(),  # properties keep their order
     plain=Decoders.of_type(EventRow),
     any_time=Decoders[EventRow].of_type(_AnyTimeEventRow),

@@ -51,6 +51,7 @@ class _OpenSegment:
     lines: int = 0
     rows: int = 0
     names: set[str] | None = field(default_factory=set)
+    has_sorted_tags: bool = True
 
     def add_names(self, names: AbstractSet[str] | None) -> None:
         """Add names of rows, up to `_MAX_NAMES`."""
@@ -68,6 +69,7 @@ class _Append:
     rows: int
     names: AbstractSet[str] | None
     pending: PendingRows
+    has_sorted_tags: bool
     position: asyncio.Future[Position]
 
 
@@ -154,13 +156,16 @@ class Journal:
         rows: int,
         names: AbstractSet[str] | None = None,
         pending: PendingRows | None = None,
+        *,
+        has_sorted_tags: bool = True,
     ) -> Position:
         """Write rows durably; return the position of the first one.
 
         `names` are the rows' metrics or events. `pending` are the accepted rows of the request: the
-        rows that are not in `lines` are duplicates. By default they are the rows in `lines`. Raises
-        `AnalyticsError` (503) when the write fails; none of the rows is kept then. The outcome is
-        counted in both cases, even if the caller goes away meanwhile.
+        rows that are not in `lines` are duplicates. By default they are the rows in `lines`. The
+        loader sorts tags that are not sorted. Raises `AnalyticsError` (503) when the write fails;
+        none of the rows is kept then. The outcome is counted in both cases, even if the caller goes
+        away meanwhile.
         """
         pending = pending or self.counts.receive(rows, 0)
         is_full = self.bytes + self._queued_bytes + len(lines) > self._max_bytes
@@ -168,7 +173,7 @@ class Journal:
             pending.settle_unavailable()
             raise self._refusal()
         position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Append(lines, rows, names, pending, position))
+        self._waiting.append(_Append(lines, rows, names, pending, has_sorted_tags, position))
         self._taken_count += 1
         self._queued_bytes += len(lines)
         if self._writer is None:
@@ -233,6 +238,7 @@ class Journal:
         for waiting in group:
             waiting.pending.settle(waiting.rows)
             current.add_names(waiting.names)
+            current.has_sorted_tags &= waiting.has_sorted_tags
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
             position += (
@@ -293,7 +299,12 @@ class Journal:
             return
         if current.rows:
             segment = Segment(
-                current.path, current.batch, current.rows, current.bytes, names=current.names
+                current.path,
+                current.batch,
+                current.rows,
+                current.bytes,
+                names=current.names,
+                has_sorted_tags=current.has_sorted_tags,
             )
             self.sealed_segments.append(segment)
         with contextlib.suppress(OSError):  # all acknowledged rows are on the disk

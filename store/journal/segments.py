@@ -19,7 +19,8 @@ _DIGIT: Final = "[0-9]"
 class Segment:
     """A sealed segment. An earlier process may have loaded a `leftover` segment already.
 
-    `names` are the metrics or events of its rows, None if unknown.
+    `names` are the metrics or events of its rows, None if unknown. If `has_sorted_tags` is false,
+    the loader sorts the tags.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Segment:
     bytes: int
     leftover: bool = False
     names: AbstractSet[str] | None = None
+    has_sorted_tags: bool = False
 
 
 def segment_path(folder: Path, batch: int) -> Path:

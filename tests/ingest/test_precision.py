@@ -193,7 +193,7 @@ EDGES: Final = st.sampled_from([0, 1, 10**11 - 1, 10**11, NOON, MAX_TIME, MAX_TI
 def test_fast_path_holds_the_rule(moments: list[int], unit: Any) -> None:
     """Matched and decoded bodies accept and reject times by the same rule."""
     templates = TemplateCache()
-    templates.learn((LINE * 100 % ((NOON,) * 100)).encode())
+    templates.learn(METRIC, (LINE * 100 % ((NOON,) * 100)).encode())
     body = "".join(LINE % moments[n % len(moments)] for n in range(150)).encode()
 
     def outcome(read: Any) -> object:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.ingest.rows import TAGS_SORTED
+from store.ingest.rows import METRIC, TAGS_SORTED
 from store.query.sql import Statement
 from tests.harness.apis import METRICS as RECORD_METRICS
 from tests.harness.apis import ask, record
@@ -51,7 +51,7 @@ async def record_spellings(service: Service, name: str, path: str, tags: list[st
         await service.post("/metrics/batch", "\n".join(lines).encode())
     elif path == "known templates":
         body = "".join(f"{text}\n" for text in lines * 100).encode()
-        service.context.store.templates.learn(body)
+        service.context.store.templates.learn(METRIC, body)
         await service.post("/metrics/batch", body)
     else:
         series = [

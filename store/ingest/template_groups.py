@@ -1,0 +1,171 @@
+"""Groups of line templates: matching, and the batch of matching lines."""
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import re2
+
+from schema.scalars import Instant
+from store.ingest.body_lines import compact
+from store.ingest.decoder import Batch
+from store.ingest.id_hashes import (
+    Offsets,
+    hash_ids_in_lines,
+    hash_texts,
+    line_ends,
+    starts_after,
+)
+from store.ingest.line_patterns import SPACED, LineTemplate, Spelling, compile_lines
+from store.ingest.rows import MAX_NAME, MAX_PROPERTIES_BYTES, MAX_TAG_VALUE, METRIC, RowType
+
+_ODD_LINE_COST: Final = 8
+"""Time to find a line that does not match, in matching lines."""
+
+_MIN_ODD_LINES: Final = 8
+
+_SPARE_CLASSES: Final = (0, 2, 5, 9, 20)
+_MAX_TRIAL_SECONDS: Final = 0.002
+_TRIAL_BYTES: Final = 65_536
+
+_NAME: Final = re.compile(rb'"(?:metric|event)_name":"([^"]*)"')
+_NAME_KEYS: Final = tuple(
+    b'"%b":"' % key for key in (b"metric_name", b"event_name", b"user_id", b"session_id", b"id")
+)
+_LONGEST_KEY: Final = max(map(len, _NAME_KEYS))
+_QUOTE: Final = ord('"')
+
+
+@dataclass(slots=True)
+class TemplateGroup:
+    """Templates of one spelling that are matched together.
+
+    A line of at most `max_plain_bytes` bytes has no name that is too long. Each line has `spaces`
+    spaces outside of texts, None if that varies. `used_at` is a time of the steady clock.
+    """
+
+    spelling: Spelling
+    templates: frozenset[LineTemplate]
+    pattern: Any
+    max_plain_bytes: int
+    spaces: int | None
+    has_sorted_tags: bool
+    used_at: float
+
+    @classmethod
+    def compile(cls, templates: Iterable[LineTemplate], sample: bytes) -> "TemplateGroup":
+        """Compile templates of one spelling; `sample` has matching lines."""
+        templates = frozenset(templates)
+        space_counts = {template.spaces for template in templates}
+        return cls(
+            spelling=next(iter(templates)).spelling,
+            templates=templates,
+            pattern=_compile_fastest([template.pattern for template in templates], sample),
+            max_plain_bytes=MAX_NAME + min(template.min_bytes for template in templates),
+            spaces=space_counts.pop() if len(space_counts) == 1 else None,
+            has_sorted_tags=all(template.has_sorted_tags for template in templates),
+            used_at=time.monotonic(),
+        )
+
+    def odd_lines(self, lines: bytes, rows: int) -> dict[int, int] | None:
+        """Return the start and end of each line that does not match; None if there are many."""
+        odd: dict[int, int] = {}
+        position = 0
+        while True:
+            match = self.pattern.match(lines, position)
+            if match:
+                position = match.end()
+            if position == len(lines):
+                return odd
+            end = lines.index(b"\n", position) + 1
+            odd[position] = end
+            lines_so_far = rows * end // len(lines)
+            if len(odd) > _MIN_ODD_LINES + lines_so_far // _ODD_LINE_COST:
+                return None
+            position = end
+
+    def batch_of(self, lines: bytes, now: Instant) -> Batch[Any] | None:
+        """Return matching lines as a batch; None if a text is not UTF-8 or may be too long."""
+        row_type, spacing, has_timestamp, has_id = self.spelling
+        try:
+            lines.decode()
+        except UnicodeDecodeError:
+            return None
+        if spacing is SPACED:
+            spaces = None if self.spaces is None else self.spaces * lines.count(b"\n")
+            compact_lines = compact(lines, spaces)
+            if compact_lines is None:
+                return None
+            lines = compact_lines
+        ends = line_ends(lines)
+        longest = int(np.diff(ends, prepend=-1).max(initial=0))
+        if longest > MAX_PROPERTIES_BYTES or (
+            longest > self.max_plain_bytes and _has_long_texts(row_type, lines)
+        ):
+            return None
+        self.used_at = time.monotonic()
+        ids = hash_ids_in_lines(lines, ends) if has_id else None
+        names = _names(lines, ends)
+        if not has_timestamp:  # "}\n" ends a line: strings have no line feed
+            lines = (b',"timestamp":%d}\n' % now).join(lines.split(b"}\n"))
+        return Batch(
+            row_type,
+            None,
+            lines,
+            len(ends),
+            id_hashes=ids,
+            names=names,
+            has_arrival_times=not has_timestamp,
+            has_sorted_tags=self.has_sorted_tags,
+        )
+
+
+def _compile_fastest(patterns: list[bytes], sample: bytes) -> Any:  # noqa: ANN401 - re2 has no types
+    """Compile patterns with the number of spare classes that is fastest for a sample.
+
+    RE2's automaton is up to twice as slow if its states fall into few sets of the processor's
+    cache. Their size, which depends on the number of classes of bytes, decides that. Many patterns
+    take long to compile, and are compiled once.
+    """
+    sample = sample[: sample.rfind(b"\n", 0, _TRIAL_BYTES) + 1]
+    trials = []
+    for spare_classes in _SPARE_CLASSES:
+        start = time.perf_counter()
+        pattern = compile_lines(patterns, spare_classes)
+        compile_seconds = time.perf_counter() - start
+        pattern.match(sample)  # builds the automaton
+        start = time.perf_counter()
+        pattern.match(sample)
+        trials.append((time.perf_counter() - start, spare_classes, pattern))
+        if compile_seconds > _MAX_TRIAL_SECONDS:
+            break
+    re2.purge()  # re2 keeps the last 128 patterns
+    return min(trials)[2]
+
+
+def _has_long_texts(row_type: RowType[Any], lines: bytes) -> bool:
+    """Return whether a name or the value of a tag may be too long in matching lines."""
+    quotes = np.flatnonzero(np.frombuffer(lines, np.uint8) == _QUOTE)
+    lengths = np.diff(quotes) - 1
+    if row_type is METRIC and int(lengths.max()) > MAX_TAG_VALUE:
+        return True
+    starts = quotes[:-1][lengths > MAX_NAME].tolist()
+    return any(lines[start - _LONGEST_KEY : start + 1].endswith(_NAME_KEYS) for start in starts)
+
+
+def _names(lines: bytes, ends: Offsets) -> frozenset[str]:
+    """Return the names in matching lines."""
+    name = _NAME.search(lines)
+    if name is None:
+        return frozenset()
+    if lines.count(name[0]) == len(ends):
+        return frozenset((name[1].decode(),))
+    starts = starts_after(lines, ends, b"{" + name[0][: name.start(1) - name.start()])
+    if starts is None:
+        return frozenset(text.decode() for text in set(_NAME.findall(lines)))
+    _, first_rows = np.unique(hash_texts(lines, starts), return_index=True)
+    names = [lines[start : lines.index(b'"', start)] for start in starts[first_rows].tolist()]
+    return frozenset(name.decode() for name in names)

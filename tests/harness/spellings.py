@@ -1,0 +1,71 @@
+"""Spellings of a batch: the same rows as senders in several languages write them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from schema.scalars import Instant
+from store.ingest.body_lines import lines_of
+from store.ingest.decoder import Batch
+from store.ingest.line_templates import TemplateCache
+from store.ingest.rows import METRIC, RowType
+
+NOW: Final = Instant(1_800_000_000_000)
+SPELLINGS: Final = (
+    *("compact", "spaced", "array", "spaced array", "indented array", "windows"),
+    *("compact text times", "spaced array text times"),
+)
+
+
+def learn_body(templates: TemplateCache, body: bytes, row_type: RowType[Any] = METRIC) -> None:
+    """Learn templates from a body, however much time learning took before."""
+    if lines := lines_of(body):
+        templates.learn(row_type, lines.text)
+
+
+def match_body(
+    templates: TemplateCache, body: bytes, row_type: RowType[Any] = METRIC
+) -> Batch[Any] | None:
+    """Return a body as a batch if nearly all its lines match learned templates."""
+    lines = lines_of(body)
+    return templates.match(row_type, lines, NOW) if lines else None
+
+
+def repeat_lines(*lines: str, rows: int = 200) -> bytes:
+    """Return NDJSON of `rows` rows that repeats the lines in turn."""
+    return "".join(f"{lines[n % len(lines)]}\n" for n in range(rows)).encode()
+
+
+def body_of(rows: Sequence[Mapping[str, Any]], spelling: str) -> bytes:
+    """Return a body of rows; times in milliseconds become texts if the spelling says so."""
+    if spelling.endswith(" text times"):
+        rows = [_with_text_time(row) for row in rows]
+        spelling = spelling.removesuffix(" text times")
+    match spelling:
+        case "compact":
+            text = "\n".join(map(_compact, rows))
+        case "windows":
+            text = "\r\n".join(map(_compact, rows))
+        case "spaced":
+            text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        case "array":
+            text = "[" + ",".join(map(_compact, rows)) + "]"
+        case "spaced array":
+            text = json.dumps(rows, ensure_ascii=False)
+        case "indented array":
+            text = json.dumps(rows, ensure_ascii=False, indent=2)
+        case _:
+            raise ValueError(spelling)
+    return text.encode()
+
+
+def _compact(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+
+
+def _with_text_time(row: Mapping[str, Any]) -> dict[str, Any]:
+    time = row.get("timestamp")
+    if not isinstance(time, int) or time > 4_102_444_799_999:
+        return dict(row)
+    return {**row, "timestamp": datetime.fromtimestamp(time / 1000, UTC).isoformat()}
