@@ -73,7 +73,7 @@ def is_json(text: bytes) -> bool:
     return True
 
 
-def without(lines: bytes, spans: dict[int, int]) -> bytes:
+def remove_spans(lines: bytes, spans: dict[int, int]) -> bytes:
     """Return lines without those with these starts and ends."""
     starts = [0, *spans.values()]
     ends = [*spans, len(lines)]

@@ -153,7 +153,7 @@ def read_lines(
     unit: Unit | None,
 ) -> Batch[Row]:
     """Parse some lines of NDJSON, by their indexes in the request, as `read_batch` does."""
-    batch = _read_valid(row_type, b"".join(lines.values()), now, unit)
+    batch = _read_valid(row_type, b"\n".join(lines.values()), now, unit)
     return batch or _read_row_by_row(row_type, lines.items(), now, field_names, unit)
 
 

@@ -56,7 +56,7 @@ class Spacing(NamedTuple):
 
 
 COMPACT: Final = Spacing(b",", b":")
-SPACED: Final = Spacing(b", ", b": ")
+ONE_SPACE: Final = Spacing(b", ", b": ")
 """The spacing of Python's `json.dumps`."""
 
 
@@ -125,7 +125,7 @@ def template_of(row_type: RowType[Any], line: bytes) -> LineTemplate | None:
     try:
         _check_row(row_type, line)
         fields = _ANY_ROW_DECODER.decode(line)
-        spacing = SPACED if b'": ' in line else COMPACT
+        spacing = ONE_SPACE if b'": ' in line else COMPACT
         part = _row_part(fields, spacing)
     except (msgspec.MsgspecError, ValueError, RecursionError, AnalyticsError, _NoTemplateError):
         return None
@@ -168,11 +168,11 @@ def _check_row(row_type: RowType[Any], line: bytes) -> None:
 def _row_part(fields: dict[str, Any], spacing: Spacing) -> _Part:
     """Return the pattern of a row's line."""
     parts = {name: _field_part(name, value, spacing) for name, value in fields.items()}
-    nested = [fields.get("tags"), fields.get("properties")]
+    objects = [fields.get("tags"), fields.get("properties")]
     # A nested key would be mistaken for the field of this name.
-    if _has_key(nested, "metric_name") or _has_key(nested, "event_name"):
+    if _has_key(objects, "metric_name") or _has_key(objects, "event_name"):
         raise _NoTemplateError
-    if fields.get("id") is not None and _has_key(nested, "id"):
+    if fields.get("id") is not None and _has_key(objects, "id"):
         raise _NoTemplateError
     return _object_part(parts, spacing)
 

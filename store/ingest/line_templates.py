@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from schema.scalars import Instant
-from store.ingest.body_lines import Lines, is_json, lines_of, without
+from store.ingest.body_lines import Lines, is_json, lines_of, remove_spans
 from store.ingest.decoder import Batch, read_batch, read_lines
 from store.ingest.id_hashes import IdHashes, line_ends
 from store.ingest.line_patterns import (
@@ -104,17 +104,17 @@ class TemplateCache:
         if not spans:
             return group.batch_of(lines.text, now)
         indexes = np.searchsorted(ends, list(spans)).tolist()
-        odd_lines = {
-            index: lines.text[start:end]
+        odd_lines: dict[int, bytes] = {
+            index: lines.text[start : end - 1]
             for index, (start, end) in zip(indexes, spans.items(), strict=True)
         }
         if not all(map(is_json if lines.is_array else bytes.strip, odd_lines.values())):
             return None  # a cut in a value of the array, or a blank line, which has no index
-        batch = group.batch_of(without(lines.text, spans), now)
+        batch = group.batch_of(remove_spans(lines.text, spans), now)
         if batch:
             odd_batch = read_lines(row_type, odd_lines, now, field_names, unit)
             batch = _insert(batch, odd_batch, list(odd_lines))
-            self._learn_at_times(row_type, b"".join(odd_lines.values()), group)
+            self._learn_at_times(row_type, b"\n".join([*odd_lines.values(), b""]), group)
         return batch
 
     def _matching_groups(self, row_type: RowType[Any], lines: bytes) -> Iterator[TemplateGroup]:
@@ -128,7 +128,7 @@ class TemplateCache:
             groups = [
                 group
                 for group in self._groups
-                if group.spelling.row_type is row_type and group.pattern.fullmatch(first_line)
+                if group.spelling.row_type is row_type and group.pattern.match(first_line)
             ]
             if groups:
                 yield from groups
@@ -180,17 +180,16 @@ class TemplateCache:
         while not _fit_together(templates):
             templates.pop()
         new_group = TemplateGroup.compile(templates, b"".join(sample))
-        kept_groups = sorted(
-            (kept for kept in self._groups if kept is not group), key=_used_at, reverse=True
-        )
-        self._groups = (new_group, *kept_groups[: MAX_GROUPS - 1])
+        other_groups = [old_group for old_group in self._groups if old_group is not group]
+        other_groups.sort(key=_used_at, reverse=True)
+        self._groups = (new_group, *other_groups[: MAX_GROUPS - 1])
 
     def _nearest_group(self, row_type: RowType[Any], lines: list[bytes]) -> TemplateGroup | None:
         """Return the group that most of some lines match, if any does."""
         groups = [group for group in self._groups if group.spelling.row_type is row_type]
         counts = [sum(bool(group.pattern.match(line)) for line in lines) for group in groups]
-        most = max(counts, default=0)
-        return groups[counts.index(most)] if most else None
+        highest_count = max(counts, default=0)
+        return groups[counts.index(highest_count)] if highest_count else None
 
 
 def _templates_of(row_type: RowType[Any], lines: list[bytes]) -> list[LineTemplate]:

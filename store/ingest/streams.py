@@ -48,7 +48,7 @@ _TAGS: Final = "{{tags}}"
 # Milliseconds, at most 13 digits, or RFC 3339, at least 20 characters. The engine drops decimals
 # after the third. A column of type DateTime64 would take numbers as seconds.
 _TIME: Final = """if(length(timestamp) < 14,
-        fromUnixTimestamp64Milli(toInt64OrZero(timestamp), 'UTC'),
+        fromUnixTimestamp64Milli(toInt64(timestamp), 'UTC'),
         parseDateTime64BestEffort(timestamp, 3, 'UTC')) AS time"""
 
 _METRICS: Final = f"""

@@ -19,7 +19,7 @@ from store.ingest.id_hashes import (
     line_ends,
     starts_after,
 )
-from store.ingest.line_patterns import SPACED, LineTemplate, Spelling, compile_lines
+from store.ingest.line_patterns import ONE_SPACE, LineTemplate, Spelling, compile_lines
 from store.ingest.rows import MAX_NAME, MAX_PROPERTIES_BYTES, MAX_TAG_VALUE, METRIC, RowType
 
 _ODD_LINE_COST: Final = 8
@@ -94,7 +94,7 @@ class TemplateGroup:
             lines.decode()
         except UnicodeDecodeError:
             return None
-        if spacing is SPACED:
+        if spacing is ONE_SPACE:
             spaces = None if self.spaces is None else self.spaces * lines.count(b"\n")
             compact_lines = compact(lines, spaces)
             if compact_lines is None:

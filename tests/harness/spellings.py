@@ -1,13 +1,16 @@
 """Spellings of a batch: the same rows as senders in several languages write them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
+from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.ingest.body_lines import lines_of
-from store.ingest.decoder import Batch
+from store.ingest.decoder import Batch, read_batch
 from store.ingest.line_templates import TemplateCache
 from store.ingest.rows import METRIC, RowType
 
@@ -16,6 +19,14 @@ SPELLINGS: Final = (
     *("compact", "spaced", "array", "spaced array", "indented array", "windows"),
     *("compact text times", "spaced array text times"),
 )
+
+
+TIMES: Final = [
+    *("2023-11-14T22:13:20Z", "2023-11-14T22:13:20.1Z", "2023-11-14T22:13:20.123456+00:00"),
+    *("2024-02-29T00:00:00-23:59", "2000-02-29T23:59:59.999999999+23:59", "1971-01-01T00:00:00Z"),
+    *("2098-12-31T23:59:59.999-23:59", "2023-11-14T22:13:20.9999999Z"),
+]
+"""Unusual but valid times, which templates take."""
 
 
 def learn_body(templates: TemplateCache, body: bytes, row_type: RowType[Any] = METRIC) -> None:
@@ -30,6 +41,38 @@ def match_body(
     """Return a body as a batch if nearly all its lines match learned templates."""
     lines = lines_of(body)
     return templates.match(row_type, lines, NOW) if lines else None
+
+
+def outcome(read: Callable[[], Batch[Any]]) -> object:
+    """Return all of a batch that its sender or a query can see, or its error."""
+    try:
+        batch = read()
+    except AnalyticsError as error:
+        return error.code, error.message
+    for row in batch.rows:
+        tags = getattr(row, "tags", None) or ()
+        assert not batch.has_sorted_tags or list(tags) == sorted(tags)
+    assert batch.lines.count(b"\n") == batch.points
+    hashes = None if batch.id_hashes is None else batch.id_hashes.tolist()
+    return (
+        [msgspec.to_builtins(row) for row in batch.rows],
+        batch.errors,
+        batch.ids,
+        hashes,
+        batch.points,
+        batch.names,
+        batch.has_arrival_times,
+    )
+
+
+def assert_same(
+    templates: TemplateCache, body: bytes, row_type: RowType[Any] = METRIC
+) -> Batch[Any] | None:
+    """Check that a body has the rows and errors of its decoding; return the batch if it matches."""
+    assert outcome(lambda: templates.read_batch(row_type, body, NOW)) == outcome(
+        lambda: read_batch(row_type, body, NOW)
+    )
+    return match_body(templates, body, row_type)
 
 
 def repeat_lines(*lines: str, rows: int = 200) -> bytes:

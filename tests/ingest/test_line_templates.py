@@ -1,22 +1,22 @@
 """Bodies that match line templates have the rows that decoding gives."""
 
 import json
-import random
-from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-from schema.errors import AnalyticsError
-from store.ingest.decoder import Batch, read_batch
 from store.ingest.line_patterns import template_of
 from store.ingest.line_templates import MAX_GROUPS, MAX_TEMPLATES, TemplateCache
 from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC, METRIC_SERIES, RowType
-from tests.harness.run_profile import short_or_long
-from tests.harness.spellings import NOW, SPELLINGS, body_of, learn_body, match_body, repeat_lines
+from tests.harness.spellings import (
+    NOW,
+    SPELLINGS,
+    TIMES,
+    assert_same,
+    body_of,
+    match_body,
+    repeat_lines,
+)
 
 LINE: Final = '{"metric_name":"cpu","value":1.5,"tags":{"host":"a","dc":"eu"}}'
 WITH_TIME: Final = LINE[:-1] + ',"timestamp":1700000000000}'
@@ -33,11 +33,6 @@ NUMBERS: Final = [
     *("1e5", "1E+5", "12.5e-3", "-0e0", "123456789012345.12345678901234567", "5e-99", "9e99"),
     "0.30000000000000004",
 ]
-TIMES: Final = [
-    *("2023-11-14T22:13:20Z", "2023-11-14T22:13:20.1Z", "2023-11-14T22:13:20.123456+00:00"),
-    *("2024-02-29T00:00:00-23:59", "2000-02-29T23:59:59.999999999+23:59", "1971-01-01T00:00:00Z"),
-    *("2098-12-31T23:59:59.999-23:59", "2023-11-14T22:13:20.9999999Z"),
-]
 
 
 def learned_templates(*lines: str, row_type: RowType[Any] = METRIC) -> TemplateCache:
@@ -46,38 +41,6 @@ def learned_templates(*lines: str, row_type: RowType[Any] = METRIC) -> TemplateC
     for line in lines:
         templates.learn(row_type, repeat_lines(line))
     return templates
-
-
-def outcome(read: Callable[[], Batch[Any]]) -> object:
-    """Return all of a batch that its sender or a query can see, or its error."""
-    try:
-        batch = read()
-    except AnalyticsError as error:
-        return error.code, error.message
-    for row in batch.rows:
-        tags = getattr(row, "tags", None) or ()
-        assert not batch.has_sorted_tags or list(tags) == sorted(tags)
-    assert batch.lines.count(b"\n") == batch.points
-    hashes = None if batch.id_hashes is None else batch.id_hashes.tolist()
-    return (
-        [msgspec.to_builtins(row) for row in batch.rows],
-        batch.errors,
-        batch.ids,
-        hashes,
-        batch.points,
-        batch.names,
-        batch.has_arrival_times,
-    )
-
-
-def assert_same(
-    templates: TemplateCache, body: bytes, row_type: RowType[Any] = METRIC
-) -> Batch[Any] | None:
-    """Check that a body has the rows and errors of its decoding; return the batch if it matches."""
-    assert outcome(lambda: templates.read_batch(row_type, body, NOW)) == outcome(
-        lambda: read_batch(row_type, body, NOW)
-    )
-    return match_body(templates, body, row_type)
 
 
 @pytest.mark.parametrize(
@@ -284,10 +247,10 @@ def test_property_keys_like_fields() -> None:
     for key in ("id", "event_name", "user_id", "timestamp", "a.b", "é", ": x"):
         for line in (EVENT_LINE, '{"id":"1",' + EVENT_LINE[1:]):
             odd = line.replace('"page"', f'"{key}"').replace('"lat"', f'"{key}"')
-            for spelled in (odd, json.dumps(json.loads(odd))):
-                templates = learned_templates(spelled, row_type=EVENT)
-                other = spelled.replace("view", "other").replace("/a", "view")
-                assert_same(templates, repeat_lines(spelled, other), EVENT)
+            for key_line in (odd, json.dumps(json.loads(odd))):
+                templates = learned_templates(key_line, row_type=EVENT)
+                value_line = key_line.replace("view", "other").replace("/a", "view")
+                assert_same(templates, repeat_lines(key_line, value_line), EVENT)
 
 
 def test_cache_of_templates_is_bounded() -> None:
@@ -322,107 +285,6 @@ def test_many_forms_and_senders_match() -> None:
             batch = assert_same(templates, body, EVENT)
             assert batch
             assert not batch.errors
-
-
-NAMES: Final = st.sampled_from(["cpu", "a b", "é", "}\n", '"', "\\", "x" * 200, "x" * 201, ""])
-KEYS: Final = st.sampled_from(
-    ["metric_name", "host", "dc", "id", "timestamp", "value", "a.b", "[", "\\d", "", ": "]
-)
-TEXTS: Final = st.sampled_from(
-    ["", "a", "eu-1", "},{", '","', "漢", "\x7f", "\n", "b" * 300, ": ", "x, ", "a b"]
-)
-NUMBER_VALUES: Final = st.one_of(
-    st.integers(-(2**54), 2**54), st.floats(allow_nan=False), st.sampled_from([0, -0.0, True, "1"])
-)
-OPTIONAL_FIELDS: Final = {
-    "timestamp": st.one_of(
-        st.sampled_from([0, 1_700_000_000_000, 4_102_444_799_999, 2**53, "2024", None]),
-        st.sampled_from(TIMES),
-    ),
-    "id": st.one_of(st.none(), NAMES),
-}
-METRIC_ROWS: Final = st.fixed_dictionaries(
-    {"metric_name": NAMES, "value": NUMBER_VALUES},
-    optional={"tags": st.dictionaries(KEYS, TEXTS, max_size=3), **OPTIONAL_FIELDS},
-)
-PROPERTY_VALUES: Final = st.recursive(
-    st.one_of(st.none(), st.booleans(), NUMBER_VALUES, TEXTS),
-    lambda values: st.one_of(
-        st.lists(values, max_size=3), st.dictionaries(KEYS, values, max_size=3)
-    ),
-    max_leaves=6,
-)
-EVENT_ROWS: Final = st.fixed_dictionaries(
-    {"event_name": NAMES},
-    optional={
-        "user_id": st.one_of(st.none(), NAMES),
-        "session_id": st.one_of(st.none(), NAMES),
-        "properties": st.one_of(st.none(), st.dictionaries(KEYS, PROPERTY_VALUES, max_size=4)),
-        **OPTIONAL_FIELDS,
-    },
-)
-EDITS: Final = st.lists(
-    st.tuples(
-        st.integers(0, 10**6),
-        st.integers(0, 2),
-        st.sampled_from(
-            [
-                b"",
-                b"0",
-                b"-",
-                b'"',
-                b"}",
-                b"\n",
-                b",",
-                b"\\",
-                b"\xff",
-                b"e",
-                b" ",
-                b"{",
-                b"},{",
-                b":",
-            ]
-        ),
-    ),
-    max_size=3,
-)
-
-
-@given(
-    scene=st.one_of(
-        st.tuples(st.just(METRIC), st.lists(METRIC_ROWS, min_size=1, max_size=4)),
-        st.tuples(st.just(EVENT), st.lists(EVENT_ROWS, min_size=1, max_size=4)),
-    ),
-    edits=EDITS,
-    spelling=st.sampled_from(SPELLINGS),
-    seed=st.integers(0, 10**6),
-)
-@example(scene=(METRIC, [{"metric_name": "cpu", "value": 1}]), edits=[], spelling="compact", seed=0)
-@settings(
-    max_examples=short_or_long(400, 5_000), deadline=None, suppress_health_check=list(HealthCheck)
-)
-def test_any_body(
-    scene: tuple[RowType[Any], list[dict[str, Any]]],
-    edits: list[Any],
-    spelling: str,
-    seed: int,
-) -> None:
-    """After any learned body, a body has the rows, ids and errors of its decoding."""
-    row_type, rows = scene
-    dice = random.Random(seed)
-    shuffled_rows = []
-    for row in rows:
-        fields = list(row.items())
-        dice.shuffle(fields)
-        shuffled_rows.append(dict(fields))
-    body = body_of(shuffled_rows * (4_500 // len(rows) // 20), spelling)
-    templates = TemplateCache()
-    learn_body(templates, body, row_type)
-    assert_same(templates, body, row_type)
-    for position, length, insert in edits:
-        start = position % len(body)
-        body = body[:start] + insert + body[start + length :]
-    assert_same(templates, body, row_type)
 
 
 def test_small_bodies_and_series_are_decoded() -> None:
