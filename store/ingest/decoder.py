@@ -5,25 +5,20 @@ import json
 import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from types import NoneType
 from typing import Any, Final, Generic
 
 import msgspec
-import re2
 
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RowError
 from schema.scalars import Instant
 from store.ingest.id_hashes import IdHashes, hash_ids
 from store.ingest.row_errors import REST_NAMES, explain, rename_field, row_error
+from store.ingest.row_times import complete_times, lacks_times
 from store.ingest.rows import MAX_POINTS, MAX_ROWS, Decoders, Row, RowType
 from store.timestamps import MILLISECONDS, Unit
 
 _id_of: Final = operator.attrgetter("id")
-_timestamp_of: Final = operator.attrgetter("timestamp")
-_FIRST_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_END_MOMENT: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _ENCODER: Final = msgspec.json.Encoder()
 _RAW_ROWS_DECODER: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODE_ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -53,7 +48,7 @@ class Batch(Generic[Row]):
     def rows(self) -> Sequence[Row]:
         """The rows with their times as instants, decoded from the lines at the first access."""
         if self._rows is None:
-            self._rows = self.row_type.any_time.row.decode_lines(self.lines)
+            self._rows = self.row_type.decoders.row.decode_lines(self.lines)
             for row in self._rows:
                 self.row_type.stamp(row, Instant(0), MILLISECONDS)  # each line has its time
         return self._rows
@@ -103,10 +98,10 @@ def read_one(
     Raises `AnalyticsError` with the field and the limit.
     """
     try:
-        row = row_type.any_time.row.decode(body)
-        has_arrival_time = _lacks_times(row_type, (row,))
+        row = row_type.decoders.row.decode(body)
+        has_arrival_time = lacks_times(row_type, (row,))
         time = row_type.stamp(row, now, unit)
-        row_type.check(row, may_have_controls=_may_have_control_characters(body))
+        row_type.check(row)
         hashes = hash_ids((row.id,)) if row.id else None
         names = frozenset((row_type.name_of(row),))
         line = row_type.encoder.encode(row) + b"\n"
@@ -174,44 +169,20 @@ def _read_valid(
     row_type: RowType[Row], body: bytes, now: Instant, unit: Unit | None
 ) -> Batch[Row] | None:
     """Return a batch if all rows are valid, else None."""
-    batch = None
-    if unit is None and not _UNUSUAL_TIME.search(body[:_SAMPLE_BYTES]):
-        batch = _read_plain(row_type, body, now)
-    return batch or _read_any_time(row_type, body, now, unit)
-
-
-def _read_plain(row_type: RowType[Row], body: bytes, now: Instant) -> Batch[Row] | None:
-    """Return a batch if all rows are valid and their timestamps have a usual form, else None."""
     try:
-        rows = _decode_rows(row_type.plain, body)
-        has_arrival_times = False
-        if row_type.has_timestamp:
-            has_arrival_times = _complete_times(row_type, rows, now, body)
-        else:
+        rows = _decode_rows(row_type.decoders, body)
+        has_arrival_times = complete_times(row_type, rows, now, unit)
+        batch = batch_of(row_type, rows)
+        if _may_have_control_characters(batch.lines):
             for row in rows:
-                row_type.stamp(row, now, None)
-        return _check_rows(row_type, rows, body, has_arrival_times=has_arrival_times)
+                row_type.check_texts(row)
+        if row_type.may_break_limits(batch.lines):
+            for row in rows:
+                row_type.check_limits(row)
     except (*_DECODE_ERRORS, AnalyticsError):
         return None
-
-
-def _read_any_time(
-    row_type: RowType[Row], body: bytes, now: Instant, unit: Unit | None
-) -> Batch[Row] | None:
-    """Return a batch if all rows are valid, else None."""
-    try:
-        rows = _decode_rows(row_type.any_time, body)
-        has_arrival_times = _lacks_times(row_type, rows)
-        for row in rows:
-            row_type.stamp(row, now, unit)
-        return _check_rows(row_type, rows, body, has_arrival_times=has_arrival_times)
-    except (*_DECODE_ERRORS, AnalyticsError):
-        return None
-
-
-def _lacks_times(row_type: RowType[Row], rows: Sequence[Row]) -> bool:
-    """Return whether a row has no time of its own."""
-    return row_type.has_timestamp and None in map(_timestamp_of, rows)
+    batch.has_arrival_times = has_arrival_times
+    return batch
 
 
 def _decode_rows(decoders: Decoders[Row], body: bytes) -> list[Row]:
@@ -219,59 +190,6 @@ def _decode_rows(decoders: Decoders[Row], body: bytes) -> list[Row]:
     rows = decoders.rows.decode(body) if _is_array(body) else _decode_lines(decoders, body)
     _check_count("rows", len(rows), MAX_ROWS)
     return rows
-
-
-def _latin1() -> Any:  # noqa: ANN401 - re2 has no types
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # byte by byte, whatever the bytes
-    return options
-
-
-# Timestamps that msgspec decodes otherwise than RFC 3339: it rounds at the seventh digit, and
-# accepts an offset without a colon. Each character of them can be an escape.
-_UNUSUAL_TIME: Final = re2.compile(
-    rb':[0-9]{2}(?:\.[0-9]{7}|(?:\.[0-9]+)?[-+][0-9]{4}")|\\u00(?:3[0-9aA]|2[bdeBDE])',
-    options=_latin1(),
-)
-
-
-_SAMPLE_BYTES: Final = 2_000
-"""Bytes at the beginning of a body that are searched for unusual timestamps before decoding."""
-
-
-def _complete_times(row_type: RowType[Row], rows: list[Row], now: Instant, body: bytes) -> bool:
-    """Set missing times to now, and check the others; return whether any was missing.
-
-    Times that came as texts remain datetimes, because the engine reads RFC 3339. To convert them
-    takes 0.3 us for each row.
-    """
-    times = list(map(_timestamp_of, rows))
-    types = set(map(type, times))
-    if datetime in types:
-        if _UNUSUAL_TIME.search(body):
-            raise ValueError("a timestamp is for the exact parser")
-        moments = times if len(types) == 1 else [t for t in times if t.__class__ is datetime]
-        if None in {moment.tzinfo for moment in moments}:
-            raise ValueError("a timestamp has no offset")
-        if min(moments) < _FIRST_MOMENT or max(moments) >= _END_MOMENT:
-            raise ValueError("a timestamp is out of range")
-    if types - {int, datetime}:
-        for row, time in zip(rows, times, strict=True):
-            if time.__class__ is not int and time.__class__ is not datetime:
-                row_type.stamp(row, now, None)
-    return NoneType in types
-
-
-def _check_rows(
-    row_type: RowType[Row], rows: list[Row], body: bytes, *, has_arrival_times: bool
-) -> Batch[Row]:
-    batch = batch_of(row_type, rows)
-    may_have_controls = _may_have_control_characters(body)
-    if may_have_controls or row_type.may_break_limits(batch.lines):
-        for row in rows:
-            row_type.check(row, may_have_controls=may_have_controls)
-    batch.has_arrival_times = has_arrival_times
-    return batch
 
 
 def _read_row_by_row(
@@ -290,9 +208,9 @@ def _read_row_by_row(
         try:
             if isinstance(row, _UndecodableRow):
                 raise row.error
-            has_own_time = not _lacks_times(row_type, (row,))
+            has_own_time = not lacks_times(row_type, (row,))
             row_type.stamp(row, now, unit)
-            row_type.check(row, may_have_controls=True)
+            row_type.check(row)
             good.append(row)
             has_arrival_times |= not has_own_time
         except _DECODE_ERRORS as error:
@@ -308,9 +226,9 @@ def _is_array(body: bytes) -> bool:
     return body.lstrip()[:1] == b"["
 
 
-def _may_have_control_characters(body: bytes) -> bool:
-    """Return whether strings of a JSON body may contain any; JSON must escape all but DEL."""
-    return b"\\" in body or b"\x7f" in body
+def _may_have_control_characters(lines: bytes) -> bool:
+    """Return whether strings of JSON may contain any; JSON must escape all but DEL."""
+    return b"\\" in lines or b"\x7f" in lines
 
 
 def _decode_lines(decoders: Decoders[Row], body: bytes) -> list[Row]:
@@ -355,7 +273,7 @@ def _decode_row(
     row_type: RowType[Row], text: bytes | msgspec.Raw, field_names: Mapping[str, str]
 ) -> Row | _UndecodableRow:
     try:
-        return row_type.any_time.row.decode(text)
+        return row_type.decoders.row.decode(text)
     except _DECODE_ERRORS as error:
         own_id = None
         with contextlib.suppress(*_DECODE_ERRORS):

@@ -13,6 +13,7 @@ import re2
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
+from store.ingest.row_times import MILLISECONDS_PATTERN, RFC_3339
 from store.ingest.rows import EVENT, METRIC, RowType
 from store.timestamps import MILLISECONDS
 
@@ -29,21 +30,6 @@ _INTEGER: Final = rb"(?:-?[1-9][0-9]{0,14}|0)"
 _NUMBER: Final = b"(?:" + _INTEGER + _FRACTION + b"?|-0" + _FRACTION + b")"
 
 _SCALAR: Final = b"(?:" + _TEXT + b"|" + _NUMBER + b"|true|false|null)"
-
-# Times are milliseconds from 10^11 to 2099, or RFC 3339 in the years 1971 to 2098, so that no
-# offset leaves the valid years. Years with a 29 February follow the calendar.
-_MILLISECONDS: Final = rb"(?:[1-9][0-9]{11}|[1-3][0-9]{12}|40[0-9]{11})"
-_YEAR: Final = rb"(?:197[1-9]|19[89][0-9]|20[0-8][0-9]|209[0-8])"
-_LEAP_YEAR: Final = rb"(?:197[26]|198[048]|199[26]|20[02468][048]|20[13579][26])"
-_DAY: Final = (
-    rb"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    rb"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
-_HOUR_MINUTE: Final = rb"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_RFC_3339: Final = (
-    rb'"(?:' + _YEAR + b"-" + _DAY + b"|" + _LEAP_YEAR + b"-02-29)T" + _HOUR_MINUTE
-    + rb":[0-5][0-9](?:\.[0-9]{1,9})?(?:Z|[-+]" + _HOUR_MINUTE + rb')"'
-)  # fmt: skip
 
 _ANY_ROW_DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -99,8 +85,8 @@ _FIELD_PARTS: Final = {
     ("event_name", str): _NAME_PART,
     ("value", int): _NUMBER_PART,
     ("value", float): _NUMBER_PART,
-    ("timestamp", int): _Part(_MILLISECONDS, 12),
-    ("timestamp", str): _Part(_RFC_3339, 22),
+    ("timestamp", int): _Part(MILLISECONDS_PATTERN, 12),
+    ("timestamp", str): _Part(b'"' + RFC_3339 + b'"', 22),
     ("id", str): _NAME_PART,
     ("id", NoneType): _NULL_PART,
     ("user_id", str): _OPTIONAL_NAME_PART,
@@ -160,9 +146,9 @@ def compile_lines(patterns: Iterable[bytes], spare_classes: int = 0) -> Any:  # 
 
 def _check_row(row_type: RowType[Any], line: bytes) -> None:
     """Raise an error if a line is no valid row."""
-    row = row_type.any_time.row.decode(line)
+    row = row_type.decoders.row.decode(line)
     row_type.stamp(row, Instant(0), MILLISECONDS)
-    row_type.check(row, may_have_controls=True)
+    row_type.check(row)
 
 
 def _row_part(fields: dict[str, Any], spacing: Spacing) -> _Part:

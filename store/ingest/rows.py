@@ -7,7 +7,6 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 
 from schema.errors import AnalyticsError, bad_input
-from schema.scalars import Instant, instant
+from schema.scalars import Instant
 from store.ingest.id_hashes import line_ends
 from store.timestamps import (
     MAX_TIME,
@@ -23,7 +22,6 @@ from store.timestamps import (
     MIN_BARE_NUMBER,
     Unit,
     instant_of,
-    time_out_of_range,
 )
 
 MAX_NAME: Final = 200
@@ -42,9 +40,7 @@ TagValue = Annotated[str, Meta(max_length=MAX_TAG_VALUE)]
 Tags = Annotated[dict[Key, TagValue], Meta(max_length=MAX_TAGS)]
 Properties = Annotated[dict[str, Any], Meta(max_length=MAX_PROPERTIES)]
 Number = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
-PlainInteger = Annotated[int, Meta(ge=MIN_BARE_NUMBER, le=MAX_TIME)]
-PlainTime = datetime | PlainInteger | float | None
-AnyTime = str | int | float | None
+Time = str | int | float | None
 
 
 TAGS_SORTED: Final = msgspec.json.Encoder(order="deterministic")
@@ -61,7 +57,7 @@ class MetricRow(
     metric_name: Name
     value: Number
     tags: Tags | None = None
-    timestamp: PlainTime = None
+    timestamp: Time = None
     id: Name | None = None
 
 
@@ -89,35 +85,28 @@ class EventRow(
     user_id: Name | None = None
     session_id: Name | None = None
     properties: Properties | None = None
-    timestamp: PlainTime = None
+    timestamp: Time = None
     id: Name | None = None
-
-
-class _AnyTimeMetricRow(
-    MetricRow, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
-):
-    timestamp: AnyTime = None  # type: ignore[assignment]  # `stamp` makes it an instant before any other use
-
-
-class _AnyTimeEventRow(
-    EventRow, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
-):
-    timestamp: AnyTime = None  # type: ignore[assignment]  # `stamp` makes it an instant before any other use
 
 
 Row = TypeVar("Row", MetricRow, SeriesRow, EventRow)
 
 
-def _check_metric(row: MetricRow, *, may_have_controls: bool) -> None:
-    if may_have_controls:
-        _reject_control_characters("metric_name", row.metric_name)
-        for key in row.tags or ():
-            _reject_control_characters("tags", key)
+def _check_metric_texts(row: MetricRow | SeriesRow) -> None:
+    _reject_control_characters("metric_name", row.metric_name)
+    for key in row.tags or ():
+        _reject_control_characters("tags", key)
 
 
-def _check_event(row: EventRow, *, may_have_controls: bool) -> None:
-    if may_have_controls:
-        _reject_control_characters("event_name", row.event_name)
+def _check_event_texts(row: EventRow) -> None:
+    _reject_control_characters("event_name", row.event_name)
+
+
+def _check_nothing(_: MetricRow) -> None:
+    """Check nothing: a point has no limits beyond those of its struct."""
+
+
+def _check_properties(row: EventRow) -> None:
     if not row.properties:
         return
     json_text = msgspec.json.encode(row.properties)
@@ -130,26 +119,28 @@ def _check_event(row: EventRow, *, may_have_controls: bool) -> None:
 
 
 def _may_break_event_limits(lines: bytes) -> bool:
-    """Return whether properties in journal lines may be too long or too deep."""
-    ends = line_ends(lines)
-    if int(np.diff(ends, prepend=-1).max()) > MAX_PROPERTIES_BYTES:
+    """Return whether properties in journal lines may be too long or too deep.
+
+    No line has more than `MAX_DEPTH` brackets if that many brackets are never as close to each
+    other as the length of a line.
+    """
+    longest = int(np.diff(line_ends(lines), prepend=-1).max())
+    if longest > MAX_PROPERTIES_BYTES:
         return True
     characters = np.frombuffer(lines, np.uint8)
-    is_bracket = (characters | 0x20) == ord("{")  # "[" is 0x5b, and 0x5b | 0x20 is "{"
-    brackets = np.add.reduceat(is_bracket, np.append(0, ends[:-1] + 1), dtype=np.intp)
-    return int(brackets.max()) > MAX_DEPTH
+    brackets = np.flatnonzero((characters | 0x20) == ord("{"))  # "[" | 0x20 is "{"
+    distances = brackets[MAX_DEPTH:] - brackets[:-MAX_DEPTH]
+    return bool(len(distances)) and int(distances.min()) < longest
 
 
-_PLAIN_TIMES_DECODER: Final = msgspec.json.Decoder(list[PlainInteger])
+_PLAIN_TIMES_DECODER: Final = msgspec.json.Decoder(
+    list[Annotated[int, Meta(ge=MIN_BARE_NUMBER, le=MAX_TIME)]]
+)
 _ANY_TIMES_DECODER: Final = msgspec.json.Decoder(list[str | int | float])
 _VALUES_DECODER: Final = msgspec.json.Decoder(list[Number])
 
 
-def _check_series(row: SeriesRow, *, may_have_controls: bool) -> None:
-    if may_have_controls:
-        _reject_control_characters("metric_name", row.metric_name)
-        for key in row.tags or ():
-            _reject_control_characters("tags", key)
+def _check_arrays(row: SeriesRow) -> None:
     try:
         values = len(_VALUES_DECODER.decode(row.values))
     except (msgspec.MsgspecError, ValueError) as error:
@@ -191,16 +182,7 @@ def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
 def _stamp(row: MetricRow | EventRow, now: Instant, unit: Unit | None) -> Instant:
     """Convert the row's timestamp to milliseconds, or set it to `now`; return it."""
     time = row.timestamp
-    if time is None:
-        moment = now
-    elif isinstance(time, datetime):
-        if time.tzinfo is None:
-            raise bad_input("timestamp", "must have an offset, like 2025-10-30T12:34:56.789Z")
-        moment = instant(time)
-        if not 0 <= moment <= MAX_TIME:
-            raise time_out_of_range("timestamp")
-    else:
-        moment = instant_of("timestamp", time, unit)
+    moment = now if time is None else instant_of("timestamp", time, unit)
     row.timestamp = moment
     return moment
 
@@ -252,53 +234,53 @@ class Decoders(Generic[Row]):
 class RowType(Generic[Row]):
     """A type of row: its struct, its decoders, and the checks beyond the struct's limits.
 
-    `plain` decodes the usual timestamps at once: numbers that can only be milliseconds, and strings
-    with at most six digits after the point; msgspec rounds further digits. `any_time` leaves all
-    timestamps to `stamp`. `check` raises for an invalid row; its argument `may_have_controls` is
-    false if no string of the JSON can have control characters. `may_break_limits` is false if no
-    row of some journal lines can fail the other checks. `stamp` converts a row's timestamp
-    to milliseconds, or sets it to now, and returns it. Rows have one timestamp only if
-    `has_timestamp` is true. `points` counts the rows of the table for some rows. `encoder` writes
-    journal lines.
+    `check_texts` raises for a control character in a name or a key, `check_limits` for all else.
+    `may_break_limits` is false if no row of some journal lines can fail `check_limits`. `stamp`
+    converts a row's timestamp to milliseconds, or sets it to now, and returns it. Rows have one
+    timestamp only if `has_timestamp` is true. `points` counts the rows of the table for some rows.
+    `encoder` writes journal lines.
     """
 
     row: type[Row]
-    check: Callable[..., None]
+    decoders: Decoders[Row]
+    check_texts: Callable[[Any], None]
+    check_limits: Callable[[Any], None]
     may_break_limits: Callable[[bytes], bool]
-    plain: Decoders[Row]
-    any_time: Decoders[Row]
     stamp: Callable[[Any, Instant, Unit | None], Instant] = _stamp
     has_timestamp: bool = True
     points: Callable[[Sequence[Row]], int] = len
     encoder: msgspec.json.Encoder = TAGS_SORTED
     name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
 
+    def check(self, row: Row) -> None:
+        """Raise `AnalyticsError` for a row that breaks a limit beyond those of its struct."""
+        self.check_texts(row)
+        self.check_limits(row)
 
-_SERIES_DECODERS: Final = Decoders.of_type(SeriesRow)
 
 METRIC: Final = RowType(
     MetricRow,
-    _check_metric,
+    Decoders.of_type(MetricRow),
+    check_texts=_check_metric_texts,
+    check_limits=_check_nothing,
     may_break_limits=lambda _: False,
-    plain=Decoders.of_type(MetricRow),
-    any_time=Decoders[MetricRow].of_type(_AnyTimeMetricRow),
 )
 METRIC_SERIES: Final = RowType(
     SeriesRow,
-    _check_series,
+    Decoders.of_type(SeriesRow),
+    check_texts=_check_metric_texts,
+    check_limits=_check_arrays,
     may_break_limits=lambda _: True,
-    plain=_SERIES_DECODERS,
-    any_time=_SERIES_DECODERS,
     stamp=_stamp_series,
     has_timestamp=False,
     points=_count_points,
 )
 EVENT: Final = RowType(
     EventRow,
-    _check_event,
+    Decoders.of_type(EventRow),
+    check_texts=_check_event_texts,
+    check_limits=_check_properties,
     may_break_limits=_may_break_event_limits,
     encoder=msgspec.json.Encoder(),  # properties keep their order
-    plain=Decoders.of_type(EventRow),
-    any_time=Decoders[EventRow].of_type(_AnyTimeEventRow),
     name_of=operator.attrgetter("event_name"),
 )
