@@ -153,7 +153,9 @@ def _has_long_texts(row_type: RowType[Any], lines: bytes) -> bool:
     if row_type is METRIC and int(lengths.max()) > MAX_TAG_VALUE:
         return True
     starts = quotes[:-1][lengths > MAX_NAME].tolist()
-    return any(lines[start - _LONGEST_KEY : start + 1].endswith(_NAME_KEYS) for start in starts)
+    return any(
+        lines.endswith(_NAME_KEYS, max(start - _LONGEST_KEY, 0), start + 1) for start in starts
+    )
 
 
 def _names(lines: bytes, ends: Offsets) -> frozenset[str]:

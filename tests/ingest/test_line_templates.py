@@ -222,6 +222,18 @@ def test_limits_hold() -> None:
     assert assert_same(templates, repeat_lines(LINE.replace('"a"', f'"{"t" * 1000}"')))
     assert match_body(templates, repeat_lines(LINE, rows=MAX_ROWS))
     assert match_body(templates, repeat_lines(LINE, rows=MAX_ROWS + 1)) is None
+    for short, row_type in (
+        ('{"metric_name":"x","value":1}', METRIC),
+        ('{"value":1,"id":"x","metric_name":"m"}', METRIC),
+        ('{"event_name":"x"}', EVENT),
+    ):
+        templates = learned_templates(short, row_type=row_type)
+        longest, too_long = (short.replace("x", "x" * size) for size in (MAX_NAME, MAX_NAME + 1))
+        assert assert_same(templates, repeat_lines(longest, rows=50), row_type)
+        for place in (0, 1, 49):
+            lines = [longest] * 50
+            lines[place] = too_long
+            assert not assert_same(templates, "\n".join(lines).encode(), row_type)
     events = learned_templates(EVENT_LINE, row_type=EVENT)
     for field in ("view", "u1"):
         line = EVENT_LINE.replace(field, "x" * (MAX_NAME + 1))
