@@ -5,11 +5,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import bulk_bodies, data, load, monitoring
+from bench import data, load, monitoring
 from bench.client import CheckError, Client, get
 from bench.load import Run
 from bench.report import Section, number, quantile
 from bench.service import SERVICE, Service, run_program
+from bench.spellings import COMPACT_MS, bodies
 from bench.workspace import RowCheck, Workspace, load_dataset, settled_total, stored_total
 
 CONNECTIONS = 4
@@ -71,7 +72,7 @@ def measure(space: Workspace) -> Section:
     with run_program(SERVICE, folder) as service:
         load_dataset(service)
         request_load = load.prepare(
-            space.folder, "/metrics/batch", data.NDJSON, bulk_bodies.ndjson(ROWS), CONNECTIONS
+            space.folder, "/metrics/batch", data.NDJSON, bodies(COMPACT_MS, ROWS), CONNECTIONS
         )
         load.check_response(service, request_load)
         query_client = _QueryClient(service.port)
