@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import bulk, footprint, graphql, query, report, single, sums, sustained
+from bench import bulk, footprint, graphql, query, report, single, soak, sums, sustained
 from bench.client import CheckError
 from bench.load import find_wrk
 from bench.report import Section, Table
 from bench.scenarios import SENDERS
 from bench.service import ROOT
 from bench.spellings import COMPACT_MS, SIZES, SPELLINGS, VICTORIA_LINES
-from bench.workspace import BulkOptions, Workspace
+from bench.workspace import BulkOptions, SoakOptions, Workspace
 
 SECTIONS: dict[str, Callable[[Workspace], Section | Iterable[Section | Table]]] = {
     "single": single.measure,
@@ -29,7 +29,10 @@ SECTIONS: dict[str, Callable[[Workspace], Section | Iterable[Section | Table]]] 
     "sums": sums.measure,
     "footprint": footprint.measure,
     "sustained": sustained.measure,
+    "soak": soak.measure,
 }
+ON_REQUEST = {"soak"}
+"""Sections that run only if they are named."""
 
 _SECONDS = 3
 _BULK_SECONDS = 2
@@ -39,7 +42,7 @@ def main() -> int:
     """Run the chosen sections; return 1 if a section failed its checks."""
     options = _options()
     began = time.monotonic()
-    names = options.sections or list(SECTIONS)
+    names = options.sections or [name for name in SECTIONS if name not in ON_REQUEST]
     if not (ROOT / "app.py").exists():
         return _print_error(f"there is no app.py in {ROOT}")
     if {"single", "sustained"} & set(names) or ("bulk" in names and "wrk" in options.senders):
@@ -72,6 +75,7 @@ def _workspace(folder: Path, options: argparse.Namespace) -> Workspace:
             options.senders,
             tuple(map(int, options.sizes)),
         ),
+        SoakOptions(options.soak_seconds, options.soak_rate),
     )
 
 
@@ -96,7 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "sections",
         nargs="*",
-        help=f"sections to run: {', '.join(SECTIONS)} (default: all)",
+        help=f"sections to run: {', '.join(SECTIONS)} (default: all but {', '.join(ON_REQUEST)})",
     )
     parser.add_argument(
         "--seconds",
@@ -113,6 +117,15 @@ def _options() -> argparse.Namespace:
         help="length of the sustained load, in minutes (default 0.5)",
     )
     _add_bulk_options(parser)
+    parser.add_argument(
+        "--soak-seconds", type=_positive, default=600, help="length of the soak (default 600)"
+    )
+    parser.add_argument(
+        "--soak-rate",
+        type=float,
+        default=100_000,
+        help="rows per second of the soak; 0: no limit (default 100,000)",
+    )
     parser.add_argument("--folder", type=Path, help="parent folder of the temporary data")
     parser.add_argument("--json", type=Path, help="file for the figures as JSON")
     options = parser.parse_args()
@@ -132,12 +145,13 @@ def _add_bulk_options(parser: argparse.ArgumentParser) -> None:
         ("--senders", senders, ""),
         ("--sizes", sizes, " (rows per request)"),
     ):
+        scope = " and soak" if option == "--spellings" else ""
         parser.add_argument(
             option,
             type=_names_among(names),
             default=() if option == "--spellings" else ",".join(names),
             metavar="NAME[,NAME...]",
-            help=f"{option[2:]} of bulk: {', '.join(names)}{addition} (default: all)",
+            help=f"{option[2:]} of bulk{scope}: {', '.join(names)}{addition} (default: all)",
         )
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -135,6 +136,12 @@ def number(value: float | None) -> str:
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def print_sample(section: str, sample: dict[str, float | None]) -> None:
+    """Print a sample while its section runs."""
+    figures = ", ".join(f"{name} {number(value)}" for name, value in sample.items())
+    sys.stderr.write(f"... {section} {figures}\n")
 
 
 def header(folder: Path) -> list[str]:

@@ -32,6 +32,14 @@ class BulkOptions:
         return not self.spellings or not self.spellings.isdisjoint(spellings)
 
 
+@dataclass(frozen=True, slots=True)
+class SoakOptions:
+    """The length of a soak, and its rate in rows per second; 0: no limit."""
+
+    seconds: float
+    rate: float
+
+
 @dataclass(slots=True)
 class Workspace:
     """The options of a run, and its temporary folder."""
@@ -41,6 +49,7 @@ class Workspace:
     rounds: int
     minutes: float
     bulk: BulkOptions
+    soak: SoakOptions
     _dataset: Path | None = field(default=None)
     _large_dataset: Path | None = field(default=None)
     _folders: int = field(default=0)
