@@ -5,6 +5,7 @@ Each section starts the service, measures it, and prints a table. The temporary 
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ _BULK_SECONDS = 2
 def main() -> int:
     """Run the chosen sections; return 1 if a section failed its checks."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # stops the programs
     began = time.monotonic()
     names = options.sections or [name for name in SECTIONS if name not in ON_REQUEST]
     if not (ROOT / "app.py").exists():
