@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("post.lua")
 _TOTALS = "TOTALS "
 _PROGRESS = "PROGRESS "
+_TIMEOUT_SECONDS = 60
 _PROBLEMS = ("failures", "broken_connections", "late_responses")
 
 QUIET_SECONDS = 1
@@ -148,7 +149,7 @@ class Run:
             "--threads=1",
             f"--connections={load.connections}",
             f"--duration={seconds}s",
-            "--timeout=20s",
+            f"--timeout={_TIMEOUT_SECONDS}s",
             f"--script={_SCRIPT}",
             f"http://127.0.0.1:{service.port}{load.path}",
             "--",
@@ -191,7 +192,7 @@ class Run:
                 f"POST {self._load.path} on {self._service.name}: {counts['responses']} responses "
                 f"in {counts['seconds']:.1f} s, {counts['failures']} with status 4xx or 5xx; "
                 f"{counts['broken_connections']} broken connections, "
-                f"{counts['late_responses']} responses after 20 s\n"
+                f"{counts['late_responses']} responses after {_TIMEOUT_SECONDS} s\n"
                 f"{self._service.log_tail()}"
             )
         return Totals(
