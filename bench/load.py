@@ -1,5 +1,6 @@
-"""The load generator: wrk with one thread, prepared bodies and exact counts."""
+"""Loads, and the load generator wrk: one thread, prepared bodies and exact counts."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -10,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.bulk_bodies import fill_placeholders
 from bench.client import CheckError, Client, post
 from bench.data import HOSTS
+from bench.outcomes import Outcome, read_outcome
+from bench.placeholders import RequestTemplate, RowNumbers
 
 if TYPE_CHECKING:
     from bench.service import Service
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("post.lua")
 _TOTALS = "TOTALS "
 _PROGRESS = "PROGRESS "
+_TIMEOUT_SECONDS = 60
+_PROBLEMS = ("failures", "broken_connections", "late_responses")
 
 QUIET_SECONDS = 1
 """Seconds without requests at the end of a paced run, so that every response arrives."""
@@ -31,7 +35,8 @@ class Load:
 
     With `rate` 0, each connection sends its next request as soon as a response arrives. Otherwise
     all connections share a schedule of `rate` requests per second. `interleaved_rows` consecutive
-    rows belong to different series and may have the same time.
+    rows belong to different series and may have the same time. `outcome` has the counts that the
+    response to a batch must have.
     """
 
     path: str
@@ -40,6 +45,8 @@ class Load:
     connections: int
     interleaved_rows: int = HOSTS
     rate: float = 0
+    rows: int = 1
+    outcome: Outcome | None = None
 
     def at_rate(self, rate: float) -> "Load":
         """Return this load at `rate` requests per second."""
@@ -48,39 +55,34 @@ class Load:
     def request(self, number: int = 0) -> bytes:
         """Return the request of one body, with new ids and times."""
         body = self.bodies[number % len(self.bodies)].read_bytes()
-        return post(self.path, fill_placeholders(body), self.content_type)
+        template = RequestTemplate(
+            post(self.path, body, self.content_type), row_numbers().base_ms, self.interleaved_rows
+        )
+        return template.fill(row_numbers().take(self.rows))
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The counts and latencies of one run of wrk.
+    """The count and the latencies of one run, in which every request succeeded.
 
     wrk corrects the latencies, in milliseconds, for coordinated omission. It counts one stall of
     half a second, while 64 connections open at the start, as thirty. p99 is thus an upper bound.
     """
 
     responses: int
-    failures: int
-    broken_connections: int
-    late_responses: int
     seconds: float
     p50_ms: float
     p99_ms: float
-    next_row: int
 
     @property
     def rate(self) -> float:
         return self.responses / self.seconds
 
 
-@dataclass(slots=True)
-class _Rows:
-    """The count of rows sent with ids or times; each run continues from it."""
-
-    sent_rows: int = 0
-
-
-_ROWS = _Rows()
+@functools.cache
+def row_numbers() -> RowNumbers:
+    """Return the numbers of the rows that have ids or times; each load continues from them."""
+    return RowNumbers()
 
 
 def find_wrk() -> str:
@@ -108,15 +110,17 @@ def prepare(
 
 
 def check_response(service: "Service", load: Load) -> None:
-    """Send one request; fail unless the status is 200 or 204.
+    """Send one request; fail unless the status is 200 or 204, and the outcome as promised.
 
-    wrk counts a status 3xx as a success.
+    wrk counts a status 3xx as a success, and it does not read the outcome.
     """
     with Client(service.port) as client:
         status, body = client.send(load.request())
     if status not in {200, 204}:
         text = body[:500].decode(errors="replace")
         raise CheckError(f"POST {load.path} on {service.name} returned {status}: {text}")
+    if load.outcome and (outcome := read_outcome(body)) != load.outcome:
+        raise CheckError(f"POST {load.path}: {outcome}, not {load.outcome}")
 
 
 class Run:
@@ -136,16 +140,16 @@ class Run:
             load.rate,
             seconds - QUIET_SECONDS,
             progress_interval,
-            time.time_ns() // 1_000_000,
+            row_numbers().base_ms,
             load.interleaved_rows,
-            _ROWS.sent_rows,
+            row_numbers().take(0),
         )
         command = [
             find_wrk(),
             "--threads=1",
             f"--connections={load.connections}",
             f"--duration={seconds}s",
-            "--timeout=20s",
+            f"--timeout={_TIMEOUT_SECONDS}s",
             f"--script={_SCRIPT}",
             f"http://127.0.0.1:{service.port}{load.path}",
             "--",
@@ -181,22 +185,19 @@ class Run:
         results = [line for line in lines if line.startswith(_TOTALS)]
         if status or not results:
             raise CheckError("\n".join([f"wrk ended with {status}", *lines[-20:]]))
-        totals = Totals(**json.loads(results[0].removeprefix(_TOTALS)))
-        _ROWS.sent_rows = totals.next_row
-        if (
-            totals.failures
-            or totals.broken_connections
-            or totals.late_responses
-            or not totals.responses
-        ):
+        counts: dict[str, int | float] = json.loads(results[0].removeprefix(_TOTALS))
+        row_numbers().next_row = int(counts["next_row"])
+        if any(counts[problem] for problem in _PROBLEMS) or not counts["responses"]:
             raise CheckError(
-                f"POST {self._load.path} on {self._service.name}: {totals.responses} responses in "
-                f"{totals.seconds:.1f} s, {totals.failures} with status 4xx or 5xx; "
-                f"{totals.broken_connections} broken connections, "
-                f"{totals.late_responses} responses after 20 s\n"
+                f"POST {self._load.path} on {self._service.name}: {counts['responses']} responses "
+                f"in {counts['seconds']:.1f} s, {counts['failures']} with status 4xx or 5xx; "
+                f"{counts['broken_connections']} broken connections, "
+                f"{counts['late_responses']} responses after {_TIMEOUT_SECONDS} s\n"
                 f"{self._service.log_tail()}"
             )
-        return totals
+        return Totals(
+            int(counts["responses"]), counts["seconds"], counts["p50_ms"], counts["p99_ms"]
+        )
 
 
 def run(service: "Service", load: Load, seconds: int) -> Totals:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
@@ -59,8 +59,6 @@ class Peer:
 
     program: str
     service: Service | None = None
-    last_counts: dict[str, int] = field(default_factory=dict)
-    """Number of points by metric, at the last count."""
 
     @property
     def name(self) -> str:

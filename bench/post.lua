@@ -1,9 +1,11 @@
 -- Script for wrk: it posts prepared bodies in turn, and prints one line of totals for load.py.
 -- Arguments after the URL: the settings in the order of init(), then one file for each body.
 --
--- Every request replaces the placeholders of its body, so that no two rows are the same:
+-- Every request replaces the placeholders of its body, so that no two rows are the same.
+-- placeholders.py has their list:
 --   20 x "@"  an id
---   13 x "#"  a time scattered over the last hour
+--   13 x "#"  a time scattered over the last hour, in milliseconds
+--   23 x "~"  the same time in RFC 3339, without its offset
 --   13 x "%"  a time that rises through the hour before the last hour
 -- The n-th placeholder of a kind belongs to the n-th row of the body. LuaJIT compiles the
 -- replacement, which costs 10 to 40 ns per row.
@@ -73,6 +75,33 @@ local function put_time(at, ms)
    ffi.copy(at, time_text, 13)
 end
 
+local MINUTE = 60000
+local minute_texts, first_minute   -- "2026-06-17T15:20:" for each minute of the hour before now
+local function prepare_minutes()
+   first_minute = math.floor((settings.now - HOUR) / MINUTE)
+   local texts = {}
+   for minute = first_minute, math.floor(settings.now / MINUTE) do
+      texts[#texts + 1] = os.date("!%Y-%m-%dT%H:%M:", minute * 60)
+   end
+   minute_texts = table.concat(texts)
+   minute_texts = ffi.new("uint8_t[?]", #minute_texts, minute_texts)
+end
+
+local date_text, date_ms = ffi.new("uint8_t[23]"), 0
+local function put_date(at, ms)
+   if ms ~= date_ms then
+      date_ms = ms
+      local minute = math.floor(ms / MINUTE)
+      local rest = ms - minute * MINUTE
+      local second = math.floor(rest / 1000)
+      ffi.copy(date_text, minute_texts + 17 * (minute - first_minute), 17)
+      ffi.copy(date_text + 17, decimal + 3 * second + 1, 2)
+      date_text[19] = 46   -- the point
+      ffi.copy(date_text + 20, decimal + 3 * (rest - second * 1000), 3)
+   end
+   ffi.copy(at, date_text, 23)
+end
+
 local function scattered_time(n)
    return settings.now - math.floor(n / settings.interleaved_rows) % HOUR * STRIDE % HOUR
 end
@@ -97,8 +126,10 @@ local function prepare_request(text)
    local template = { text = text }
    template.ids, template.id_count = placeholder_offsets(text, ("@"):rep(20))
    template.scattered, template.scattered_count = placeholder_offsets(text, ("#"):rep(13))
+   template.dates, template.date_count = placeholder_offsets(text, ("~"):rep(23))
    template.rising, template.rising_count = placeholder_offsets(text, ("%"):rep(13))
-   template.rows = math.max(template.id_count, template.scattered_count, template.rising_count)
+   template.rows = math.max(
+      template.id_count, template.scattered_count, template.date_count, template.rising_count)
    -- request() changes the string in place, although strings of Lua are immutable. wrk copies it
    -- immediately. A new string per request, up to a megabyte, costs more than all other steps.
    template.buffer = ffi.cast("uint8_t *", text)
@@ -117,6 +148,7 @@ function init(args)
    settings.now = tonumber(args[5])                -- milliseconds
    settings.interleaved_rows = tonumber(args[6])   -- consecutive rows that share a time
    row = tonumber(args[7])
+   prepare_minutes()
    local headers = { ["Content-Type"] = settings.content_type }
    for i = 8, #args do
       local file = assert(io.open(args[i], "rb"))
@@ -142,6 +174,9 @@ function request()
    end
    for i = 0, template.scattered_count - 1 do
       put_time(buffer + template.scattered[i], scattered_time(first + i))
+   end
+   for i = 0, template.date_count - 1 do
+      put_date(buffer + template.dates[i], scattered_time(first + i))
    end
    for i = 0, template.rising_count - 1 do
       put_time(buffer + template.rising[i], rising_time(first + i))

@@ -1,9 +1,10 @@
-"""The printed report: facts about the machine, then one table for each section."""
+"""The printed report: facts about the machine, then the tables of each section."""
 
 import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -77,6 +78,38 @@ class Section:
         return asdict(self)
 
 
+@dataclass(slots=True)
+class Table:
+    """A table of any columns: the cells as text, and the figures of each row for programs."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        columns = [
+            _align_column([heading, *cells])
+            for heading, cells in zip(self.headings, zip(*self.rows, strict=True), strict=True)
+            if any(cells)
+        ]
+        lines = ["  ".join(row) for row in zip(*columns, strict=True)]
+        lines.insert(1, "-" * len(lines[0]))
+        lines += [f"  {note}" for note in self.notes]
+        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+
+    def data(self) -> dict[str, Any]:
+        return {"title": self.title, "rows": self.figures, "notes": self.notes}
+
+
+def _align_column(cells: list[str]) -> list[str]:
+    """Pad the cells of a column: numbers on the left, text on the right."""
+    width = max(map(len, cells))
+    are_numbers = all(cell.replace(",", "").replace(".", "").isdigit() for cell in cells[1:])
+    return [cell.rjust(width) if are_numbers else cell.ljust(width) for cell in cells]
+
+
 def ratio(ours: Sequence[float], baseline: Sequence[float]) -> str:
     """Return the median, the smallest and the largest of the ratios of the rounds."""
     ratios = sorted(a / b for a, b in zip(ours, baseline, strict=True) if b)
@@ -84,6 +117,10 @@ def ratio(ours: Sequence[float], baseline: Sequence[float]) -> str:
         return ""
     middle = f"{statistics.median(ratios):.2f}"
     return middle if len(ratios) == 1 else f"{middle} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+
+
+def median_ratio(ours: Sequence[float], baseline: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, baseline, strict=True))
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -99,6 +136,12 @@ def number(value: float | None) -> str:
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def print_sample(section: str, sample: dict[str, float | None]) -> None:
+    """Print a sample while its section runs."""
+    figures = ", ".join(f"{name} {number(value)}" for name, value in sample.items())
+    sys.stderr.write(f"... {section} {figures}\n")
 
 
 def header(folder: Path) -> list[str]:

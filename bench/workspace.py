@@ -18,6 +18,28 @@ EVENTS = "total_events_tracked"
 _SETTLE_SECONDS = 60
 
 
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """The options of bulk writes; no spelling means all of them."""
+
+    seconds: int
+    spellings: frozenset[str]
+    senders: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def has_any(self, *spellings: str) -> bool:
+        """Say whether one of the spellings is measured."""
+        return not self.spellings or not self.spellings.isdisjoint(spellings)
+
+
+@dataclass(frozen=True, slots=True)
+class SoakOptions:
+    """The length of a soak, and its rate in rows per second; 0: no limit."""
+
+    seconds: float
+    rate: float
+
+
 @dataclass(slots=True)
 class Workspace:
     """The options of a run, and its temporary folder."""
@@ -26,6 +48,8 @@ class Workspace:
     seconds: int
     rounds: int
     minutes: float
+    bulk: BulkOptions
+    soak: SoakOptions
     _dataset: Path | None = field(default=None)
     _large_dataset: Path | None = field(default=None)
     _folders: int = field(default=0)
