@@ -230,9 +230,7 @@ class Loader:
         fd = os.open(segment.path, os.O_RDONLY)
         try:
             # By descriptor: in a path the engine would expand * ? { }.
-            load = self._stream.load(
-                f"/dev/fd/{fd}", segment.batch, has_sorted_tags=segment.has_sorted_tags
-            )
+            load = self._stream.load(f"/dev/fd/{fd}", segment.batch, segment.conversions)
             inserted_rows = await self._engine.write(load)
         finally:
             os.close(fd)

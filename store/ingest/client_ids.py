@@ -260,5 +260,5 @@ async def _append(batch: Batch[Any], journal: Journal, pending: PendingRows) -> 
         batch.points,
         batch.names,
         pending,
-        has_sorted_tags=batch.has_sorted_tags,
+        conversions=batch.conversions,
     )

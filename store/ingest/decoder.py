@@ -14,8 +14,9 @@ from schema.recording import RowError
 from schema.scalars import Instant
 from store.ingest.id_hashes import IdHashes, hash_ids
 from store.ingest.row_errors import REST_NAMES, explain, rename_field, row_error
-from store.ingest.row_times import complete_times, lacks_times
+from store.ingest.row_times import complete_times, form_of_times, lacks_times
 from store.ingest.rows import MAX_POINTS, MAX_ROWS, Decoders, Row, RowType
+from store.journal.conversions import STORED, Conversions
 from store.timestamps import MILLISECONDS, Unit
 
 _id_of: Final = operator.attrgetter("id")
@@ -31,7 +32,8 @@ class Batch(Generic[Row]):
     `points` counts the rows of the table: one for each row, more for a series. `id_hashes` are the
     hashes of the client ids, in the order of the rows with an id; None without ids. `names` are
     the names of the metrics or events, None if unknown. If `has_arrival_times` is true, a row came
-    without a time, and has the time of its arrival.
+    without a time, and has the time of its arrival. The lines need `conversions` as they are
+    loaded.
     """
 
     row_type: RowType[Row]
@@ -42,7 +44,7 @@ class Batch(Generic[Row]):
     id_hashes: IdHashes | None = None
     names: frozenset[str] | None = None
     has_arrival_times: bool = False
-    has_sorted_tags: bool = True
+    conversions: Conversions = STORED
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -72,7 +74,17 @@ def batch_of(
     names = frozenset(map(row_type.name_of, rows))
     lines = row_type.encoder.encode_lines(rows)
     hashes = hash_ids(ids) if ids else None
-    return Batch(row_type, None, lines, row_type.points(rows), errors, hashes, names)
+    conversions = Conversions(form_of_times(row_type, rows))
+    return Batch(
+        row_type,
+        None,
+        lines,
+        row_type.points(rows),
+        errors,
+        hashes,
+        names,
+        conversions=conversions,
+    )
 
 
 class _RowId(msgspec.Struct):
@@ -105,7 +117,11 @@ def read_one(
         hashes = hash_ids((row.id,)) if row.id else None
         names = frozenset((row_type.name_of(row),))
         line = row_type.encoder.encode(row) + b"\n"
-        return Batch(row_type, [row], line, 1, (), hashes, names, has_arrival_time), time
+        conversions = Conversions(form_of_times(row_type, (row,)))
+        return (
+            Batch(row_type, [row], line, 1, (), hashes, names, has_arrival_time, conversions),
+            time,
+        )
     except _DECODE_ERRORS as error:
         raise explain(error, REST_NAMES, body) from None
 

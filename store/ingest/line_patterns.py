@@ -15,6 +15,7 @@ from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.ingest.row_times import MILLISECONDS_PATTERN, RFC_3339
 from store.ingest.rows import EVENT, METRIC, RowType
+from store.journal.conversions import TagOrder
 from store.timestamps import MILLISECONDS
 
 MAX_TEMPLATE_BYTES: Final = 8_000
@@ -58,15 +59,15 @@ class Spelling(NamedTuple):
 class LineTemplate(NamedTuple):
     """A pattern of lines. Each line has at least `min_bytes` bytes, without white space.
 
-    `spaces` is the number of spaces outside of texts, None if it varies. `has_sorted_tags` is true
-    if the tags are in the order of storage.
+    `spaces` is the number of spaces outside of texts, None if it varies. `tag_order` are the keys
+    of its tags.
     """
 
     pattern: bytes
     spelling: Spelling
     min_bytes: int
     spaces: int | None
-    has_sorted_tags: bool
+    tag_order: TagOrder
 
 
 class _Part(NamedTuple):
@@ -119,13 +120,12 @@ def template_of(row_type: RowType[Any], line: bytes) -> LineTemplate | None:
         return None
     compact_line = msgspec.json.format(line, indent=-1)
     spaces = None if rb"\[" in part.pattern else len(line) - len(compact_line) - len(b"\n")
-    keys = list(fields.get("tags") or ())
     return LineTemplate(
         part.pattern,
         Spelling(row_type, spacing, "timestamp" in fields, fields.get("id") is not None),
         part.min_bytes,
         spaces,
-        has_sorted_tags=keys == sorted(keys),
+        tag_order=tuple(fields.get("tags") or ()),
     )
 
 

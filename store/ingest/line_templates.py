@@ -235,7 +235,7 @@ def _insert(batch: Batch[Any], odd_batch: Batch[Any], odd_indexes: list[int]) ->
         _merge_hashes(batch, odd_batch, accepted),
         (batch.names or frozenset()) | (odd_batch.names or frozenset()),
         has_arrival_times=batch.has_arrival_times or odd_batch.has_arrival_times,
-        has_sorted_tags=batch.has_sorted_tags,
+        conversions=batch.conversions.join(odd_batch.conversions),
     )
 
 

@@ -9,6 +9,7 @@ import re2
 
 from schema.scalars import Instant
 from store.ingest.rows import RowType
+from store.journal.conversions import NUMBERS, Times
 from store.timestamps import MAX_TIME, MIN_BARE_NUMBER, Unit
 
 # RFC 3339 in the years 1971 to 2098, so that no offset leaves the valid years. Years with a 29
@@ -64,3 +65,18 @@ def complete_times(
             if time.__class__ not in usual_types:
                 row_type.stamp(row, now, unit)
     return NoneType in types
+
+
+def form_of_times(row_type: RowType[Any], rows: Sequence[Any]) -> Times:
+    """Return the unusual forms of the completed times of rows."""
+    if not row_type.has_timestamp:
+        return NUMBERS
+    times = list(map(_timestamp_of, rows))
+    numbers = [time for time in times if time.__class__ is int]
+    texts = Times.TEXTS if len(numbers) < len(times) else NUMBERS
+    return texts | form_of_instant(min(numbers, default=MIN_BARE_NUMBER))
+
+
+def form_of_instant(moment: int) -> Times:
+    """Return the form of a time in milliseconds."""
+    return Times.SMALL_NUMBERS if moment < MIN_BARE_NUMBER else NUMBERS

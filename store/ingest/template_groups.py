@@ -20,7 +20,9 @@ from store.ingest.id_hashes import (
     starts_after,
 )
 from store.ingest.line_patterns import ONE_SPACE, LineTemplate, Spelling, compile_lines
+from store.ingest.row_times import RFC_3339, form_of_instant
 from store.ingest.rows import MAX_NAME, MAX_PROPERTIES_BYTES, MAX_TAG_VALUE, METRIC, RowType
+from store.journal.conversions import NUMBERS, STORED, Conversions, Times
 
 _ODD_LINE_COST: Final = 8
 """Time to find a line that does not match, in matching lines."""
@@ -52,7 +54,7 @@ class TemplateGroup:
     pattern: Any
     max_plain_bytes: int
     spaces: int | None
-    has_sorted_tags: bool
+    conversions: Conversions
     used_at: float
 
     @classmethod
@@ -66,7 +68,7 @@ class TemplateGroup:
             pattern=_compile_fastest([template.pattern for template in templates], sample),
             max_plain_bytes=MAX_NAME + min(template.min_bytes for template in templates),
             spaces=space_counts.pop() if len(space_counts) == 1 else None,
-            has_sorted_tags=all(template.has_sorted_tags for template in templates),
+            conversions=_conversions_of(templates),
             used_at=time.monotonic(),
         )
 
@@ -109,8 +111,10 @@ class TemplateGroup:
         self.used_at = time.monotonic()
         ids = hash_ids_in_lines(lines, ends) if has_id else None
         names = _names(lines, ends)
+        conversions = self.conversions
         if not has_timestamp:  # "}\n" ends a line: strings have no line feed
             lines = (b',"timestamp":%d}\n' % now).join(lines.split(b"}\n"))
+            conversions = conversions.join(Conversions(form_of_instant(now)))
         return Batch(
             row_type,
             None,
@@ -119,8 +123,20 @@ class TemplateGroup:
             id_hashes=ids,
             names=names,
             has_arrival_times=not has_timestamp,
-            has_sorted_tags=self.has_sorted_tags,
+            conversions=conversions,
         )
+
+
+def _conversions_of(templates: Iterable[LineTemplate]) -> Conversions:
+    """Return the conversions that lines of these templates need."""
+    conversions = STORED
+    for template in templates:
+        order = template.tag_order
+        is_sorted = list(order) == sorted(order)
+        times = Times.TEXTS if RFC_3339 in template.pattern else NUMBERS
+        own_conversions = Conversions(times, frozenset() if is_sorted else frozenset((order,)))
+        conversions = conversions.join(own_conversions)
+    return conversions
 
 
 def _compile_fastest(patterns: list[bytes], sample: bytes) -> Any:  # noqa: ANN401 - re2 has no types

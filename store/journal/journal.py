@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
+from store.journal.conversions import STORED, Conversions
 from store.journal.recovery import recover_segments
 from store.journal.row_counts import PendingRows, RowCounts
 from store.journal.row_ids import BatchNumbers, Position
@@ -51,7 +52,7 @@ class _OpenSegment:
     lines: int = 0
     rows: int = 0
     names: set[str] | None = field(default_factory=set)
-    has_sorted_tags: bool = True
+    conversions: Conversions = STORED
 
     def add_names(self, names: AbstractSet[str] | None) -> None:
         """Add names of rows, up to `_MAX_NAMES`."""
@@ -69,7 +70,7 @@ class _Append:
     rows: int
     names: AbstractSet[str] | None
     pending: PendingRows
-    has_sorted_tags: bool
+    conversions: Conversions
     position: asyncio.Future[Position]
 
 
@@ -157,13 +158,13 @@ class Journal:
         names: AbstractSet[str] | None = None,
         pending: PendingRows | None = None,
         *,
-        has_sorted_tags: bool = True,
+        conversions: Conversions = STORED,
     ) -> Position:
         """Write rows durably; return the position of the first one.
 
         `names` are the rows' metrics or events. `pending` are the accepted rows of the request: the
         rows that are not in `lines` are duplicates. By default they are the rows in `lines`. The
-        loader sorts tags that are not sorted. Raises `AnalyticsError` (503) when the write fails;
+        loader needs `conversions` of the lines. Raises `AnalyticsError` (503) when the write fails;
         none of the rows is kept then. The outcome is counted in both cases, even if the caller goes
         away meanwhile.
         """
@@ -173,7 +174,7 @@ class Journal:
             pending.settle_unavailable()
             raise self._refusal()
         position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Append(lines, rows, names, pending, has_sorted_tags, position))
+        self._waiting.append(_Append(lines, rows, names, pending, conversions, position))
         self._taken_count += 1
         self._queued_bytes += len(lines)
         if self._writer is None:
@@ -238,12 +239,11 @@ class Journal:
         for waiting in group:
             waiting.pending.settle(waiting.rows)
             current.add_names(waiting.names)
-            current.has_sorted_tags &= waiting.has_sorted_tags
+            current.conversions = current.conversions.join(waiting.conversions)
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
-            position += (
-                waiting.rows
-            )  # right only where a line is a row; points of a series have no position
+            # Right only where a line is a row; points of a series have no position.
+            position += waiting.rows
         current.lines += rows + 1
         current.rows += rows
         current.bytes += size
@@ -304,7 +304,7 @@ class Journal:
                 current.rows,
                 current.bytes,
                 names=current.names,
-                has_sorted_tags=current.has_sorted_tags,
+                conversions=current.conversions,
             )
             self.sealed_segments.append(segment)
         with contextlib.suppress(OSError):  # all acknowledged rows are on the disk

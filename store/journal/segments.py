@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from store.durable_files import write_durably
+from store.journal.conversions import UNKNOWN, Conversions
 
 _SUFFIX: Final = ".ndjson"
 _DIGIT: Final = "[0-9]"
@@ -19,8 +20,7 @@ _DIGIT: Final = "[0-9]"
 class Segment:
     """A sealed segment. An earlier process may have loaded a `leftover` segment already.
 
-    `names` are the metrics or events of its rows, None if unknown. If `has_sorted_tags` is false,
-    the loader sorts the tags.
+    `names` are the metrics or events of its rows, None if unknown.
     """
 
     path: Path
@@ -29,7 +29,7 @@ class Segment:
     bytes: int
     leftover: bool = False
     names: AbstractSet[str] | None = None
-    has_sorted_tags: bool = False
+    conversions: Conversions = UNKNOWN
 
 
 def segment_path(folder: Path, batch: int) -> Path:

@@ -1,4 +1,4 @@
-"""Tags of an earlier version, stored or in its journal, which become sorted."""
+"""Tags become sorted: those of an earlier version, and those in the order of their sender."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +9,7 @@ from store.ingest.streams import METRIC_STREAM
 from store.migrate import FOLDER, migrate
 from store.query.sql import Statement
 from tests.harness.service import NOON
+from tests.harness.spellings import learn_body
 from tests.harness.stores import leave_segments, open_engine, open_store
 
 
@@ -78,3 +79,39 @@ async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
         statement = Statement("SELECT tags FROM metrics ORDER BY row", reads=("metrics",))
         stored_rows = await store.select(statement, _Tags)
     assert [row.tags for row in stored_rows] == [sorted_text(tags) for tags in ODD]
+
+
+ORDERS: Final[list[tuple[str, ...]]] = [
+    ("b", "a"),
+    ("z", "é", "a.b"),
+    ("(", "'", "$", "b"),
+    tuple("987654321"),
+    tuple("ba9876543210"),
+]
+
+
+async def test_tags_of_any_order_are_stored_sorted(tmp_path: Path) -> None:
+    """Tags of lines that keep their sender's order are stored sorted, beside sorted ones."""
+    rows: list[dict[str, Any]] = [
+        {
+            "metric_name": "m",
+            "value": 1,
+            "tags": dict.fromkeys(order, f"{n} x"),
+            "timestamp": NOON,
+        }
+        for order in ORDERS
+        for n in range(60)
+    ]
+    lines = [line + b"\n" for line in map(msgspec.json.encode, rows)]
+    async with open_store(tmp_path / "data") as store:
+        for start in range(0, len(lines), 60):
+            body = b"".join(lines[start : start + 60])
+            for _ in range(2):
+                batch = store.templates.read_batch(METRIC_STREAM.row_type, body, NOON)
+                await store.record(METRIC_STREAM, batch)
+                learn_body(store.templates, body)
+            assert batch.conversions.tag_orders == frozenset((ORDERS[start // 60],))
+        statement = Statement("SELECT tags FROM metrics", reads=("metrics",))
+        stored_rows = await store.select(statement, _Tags)
+    expected = [sorted_text(row["tags"]) for row in rows]
+    assert sorted(row.tags for row in stored_rows) == sorted(expected * 2)

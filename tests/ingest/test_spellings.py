@@ -18,6 +18,9 @@ NUMBERS: Final = [
 ]
 
 
+NOON_TEXT: Final = "2025-10-09 09:00:00.000"
+
+
 class _Point(msgspec.Struct):
     name: str
     time: str
@@ -156,3 +159,22 @@ async def test_ids_of_matched_bodies_count_once(service: Service) -> None:
     second = (await service.post("/metrics/batch", body)).json()
     assert (second["accepted"], second["duplicates"]) == (0, 200)
     assert (await get(service, metric_path("own"), hours=1))["sum"] == 100
+
+
+async def test_small_numbers_and_texts_in_a_segment(service: Service) -> None:
+    """Milliseconds soon after 1970 keep their value beside RFC 3339 in the same segment."""
+    for times in ([5, NOON], ["2025-10-09T09:00:00Z", NOON], ["1970-01-01T00:00:00.005Z", NOON]):
+        await delete_all(service)
+        rows = [{"metric_name": "m", "value": 1, "timestamp": time} for time in times]
+        text_times = body_of([dict(row, timestamp=NOON) for row in rows * 50], "array text times")
+        await service.post("/metrics/batch?precision=ms", rows)
+        await service.post("/metrics/batch", text_times)
+        await service.post("/metrics?precision=ms", rows[0])
+        statement = Statement(
+            "SELECT name, toString(time) AS time, value, tags, client_id FROM metrics"
+            " ORDER BY batch, row",
+            reads=("metrics",),
+        )
+        stored = await service.context.store.select(statement, _Point)
+        first = "1970-01-01 00:00:00.005" if times[0] != "2025-10-09T09:00:00Z" else NOON_TEXT
+        assert [row.time for row in stored] == [first, *[NOON_TEXT] * 101, first]
