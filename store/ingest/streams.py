@@ -16,7 +16,7 @@ from store.ingest.rows import (
     RowType,
     SeriesRow,
 )
-from store.journal.conversions import UNKNOWN, NUMBERS, Conversions, TagOrder, Times
+from store.journal.conversions import NUMBERS, UNKNOWN, Conversions, TagOrder, Times
 from store.query.sql import Statement
 from store.query.tables import EVENTS, METRICS
 
