@@ -101,6 +101,7 @@ class Journal:
         self.failure: str | None = None
         self.sealed_segments: list[Segment] = []
         self.on_rows: Callable[[], None] = lambda: None
+        self.on_full: Callable[[], None] = lambda: None
 
     @property
     def newest_batch(self) -> int:
@@ -250,6 +251,7 @@ class Journal:
         self.bytes += size
         if current.bytes >= SEGMENT_BYTES or current.rows >= SEGMENT_ROWS:
             self._seal()
+            self.on_full()
         self.on_rows()
 
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:

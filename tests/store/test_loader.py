@@ -172,6 +172,27 @@ FROM metrics"""
     assert loaded_rows == LoadedRows(1, SEGMENT_ROWS, 0)
 
 
+async def test_rows_gather_while_nobody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without queries rows wait until their segment is full; a query has them loaded at once."""
+    monkeypatch.setattr("store.loader.INTERVAL", 0.0)
+    monkeypatch.setattr("store.loader.QUIET_INTERVAL", 3600.0)
+    monkeypatch.setattr("store.journal.journal.SEGMENT_ROWS", 10)
+    async with open_store(tmp_path / "data") as store:
+        journal = store._journals["metrics"]
+        await append_lines(store, journal_lines(["soon"]), 1)
+        await wait_until(lambda: journal.loaded_rows == 1)
+        monkeypatch.setattr("store.loader.QUIET_AFTER", 0.0)
+        await append_lines(store, journal_lines(["gathers"]), 1)
+        await asyncio.sleep(0.1)
+        assert journal.loaded_rows == 1
+        await append_lines(store, journal_lines(map(str, range(9))), 9)
+        await wait_until(lambda: journal.loaded_rows == 11)
+        await append_lines(store, journal_lines(["last"]), 1)
+        assert len(await stored_keys(store)) == 12
+
+
 async def test_unreadable_segment_is_reported_without_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
