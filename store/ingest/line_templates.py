@@ -175,7 +175,8 @@ class TemplateCache:
         templates = [template for template in templates if template.spelling == spelling]
         if group and _fit_together([*group.templates, *templates]):
             templates += group.templates
-        else:
+        elif group:  # it has the forms of several senders
+            templates = [t for t in _templates_of(row_type, sample) if t.spelling == spelling]
             group = None
         while not _fit_together(templates):
             templates.pop()

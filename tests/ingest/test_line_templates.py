@@ -279,6 +279,20 @@ def test_cache_of_templates_is_bounded() -> None:
     assert template_of(METRIC, long_line) is None
 
 
+def test_sender_leaves_a_full_group() -> None:
+    """A sender that shares a form with a full group gets a group with all its own forms."""
+    templates = TemplateCache()
+    full = [LINE.replace("host", f"h{n}") for n in range(MAX_TEMPLATES)]
+    for _ in range(2):
+        templates.learn(METRIC, repeat_lines(*full, rows=640))
+    own = [full[0], LINE.replace("host", "own"), LINE.replace("host", "second")]
+    templates.learn(METRIC, repeat_lines(*own))
+    batch = assert_same(templates, repeat_lines(*own))
+    assert batch
+    assert not batch.errors
+    assert assert_same(templates, repeat_lines(*full, rows=640))
+
+
 def test_many_forms_and_senders_match() -> None:
     """A body of 64 forms matches, and so do the bodies of 20 senders, in turns."""
     forms = [LINE.replace("host", f"h{n}") for n in range(64)]
