@@ -17,7 +17,7 @@ from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.ingest.client_ids import ClientIds
-from store.ingest.decoder import Batch, encode_rows, read_batch, read_one
+from store.ingest.decoder import Batch, batch_of, encode_rows, read_batch, read_one
 from store.ingest.line_templates import TemplateCache
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
@@ -25,7 +25,7 @@ from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.journal import Journal
-from store.journal.row_counts import RowCounts, StreamStats
+from store.journal.row_counts import PendingRows, RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
 from store.journal.set_aside import SetAsideLine, read_rows
 from store.limits import Limits
@@ -201,16 +201,23 @@ class Store:
         Raises `AnalyticsError` that names the field and the limit, and UNAVAILABLE as `record`
         does.
         """
+        journal = self._journals[stream.name]
         try:
-            batch, time = read_one(stream.row_type, body, now, unit)
+            row, time, line = read_one(stream.row_type, body, now, unit)
         except AnalyticsError:
-            self._journals[stream.name].counts.receive(0, rejected=1)
+            journal.counts.receive(0, rejected=1)
             raise
-        outcome = await self.record(stream, batch, now)
+        if row.id is None:
+            pending = journal.counts.receive(1, rejected=0)
+            self._add_arrival(now, pending, may_set_times=time == now)
+            names = frozenset((stream.row_type.name_of(row),))
+            position = await journal.append(line, 1, names, pending)
+            return IngestedRow(row, time, position)
+        outcome = await self.record(stream, batch_of(stream.row_type, (row,)), now)
         if outcome.position:
-            return IngestedRow(batch.rows[0], time, outcome.position, duplicate=False)
+            return IngestedRow(row, time, outcome.position)
         original = outcome.duplicates[0]
-        return IngestedRow(batch.rows[0], original.time, original.position, duplicate=True)
+        return IngestedRow(row, original.time, original.position, duplicate=True)
 
     async def record(
         self, stream: Stream[Row], batch: Batch[Row], now: Instant | None = None
@@ -226,11 +233,18 @@ class Store:
         if not batch.points:
             return RecordOutcome(None, 0)
         if now is not None:
-            if not is_plausible(now) and any(getattr(r, "timestamp", 0) == now for r in batch.rows):
-                pending.settle_unavailable()
-                raise wrong_clock(now)
-            self.arrivals.add(now)
+            may_set_times = not is_plausible(now) and any(
+                getattr(row, "timestamp", 0) == now for row in batch.rows
+            )
+            self._add_arrival(now, pending, may_set_times=may_set_times)
         return await self._ids[stream.table].record(batch, journal, pending)
+
+    def _add_arrival(self, now: Instant, pending: PendingRows, *, may_set_times: bool) -> None:
+        """Add a time of arrival; raise UNAVAILABLE if rows would get it from a wrong clock."""
+        if may_set_times and not is_plausible(now):
+            pending.settle_unavailable()
+            raise wrong_clock(now)
+        self.arrivals.add(now)
 
     @property
     def row_counts(self) -> dict[str, RowCounts]:

@@ -88,20 +88,18 @@ class _UndecodableRow:
 
 def read_one(
     row_type: RowType[Row], body: bytes, now: Instant, unit: Unit | None = None
-) -> tuple[Batch[Row], Instant]:
-    """Parse the single row in `body`; return it and its time (`now` if it has none).
+) -> tuple[Row, Instant, bytes]:
+    """Parse the single row in `body`; return it, its time (`now` if it has none) and its line.
 
     Raises `AnalyticsError` with the field and the limit.
     """
     try:
         row = row_type.any_time.row.decode(body)
         time = row_type.stamp(row, now, unit)
-        row_type.check(row, may_have_controls=_may_have_control_characters(body))
-        hashes = hash_ids((row.id,)) if row.id else None
-        names = frozenset((row_type.name_of(row),))
-        return Batch(
-            row_type, [row], row_type.encoder.encode(row) + b"\n", 1, (), hashes, names
-        ), time
+        may_have_controls = _may_have_control_characters(body)
+        if may_have_controls or row_type.always_check:
+            row_type.check(row, may_have_controls=may_have_controls)
+        return row, time, row_type.encoder.encode(row) + b"\n"
     except _DECODE_ERRORS as error:
         raise explain(error, REST_NAMES, body) from None
 
