@@ -9,24 +9,22 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
+from store.journal.disk_thread import DiskThread
 from store.journal.recovery import recover_segments
 from store.journal.row_counts import PendingRows, RowCounts
 from store.journal.row_ids import BatchNumbers, Position
 from store.journal.segments import Segment, header, segment_path
 from store.journal.set_aside import SetAsideRows, blank_bad_lines, split_lines
-
-T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 64 * 2**20
 SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about a million rows
@@ -54,12 +52,12 @@ class _OpenSegment:
     rows: int = 0
     names: set[str] | None = field(default_factory=set)
 
-    def add_names(self, names: AbstractSet[str] | None) -> None:
-        """Add names of rows, up to `_MAX_NAMES`."""
-        if self.names is None or names is None or len(self.names) > _MAX_NAMES:
+    def add_names(self, names: Sequence[AbstractSet[str] | None]) -> None:
+        """Add the names of several groups of rows, up to `_MAX_NAMES`."""
+        if self.names is None or None in names or len(self.names) > _MAX_NAMES:
             self.names = None
         else:
-            self.names |= names
+            self.names.update(*filter(None, names))
 
 
 class _Append(msgspec.Struct):  # a dataclass takes five times as long
@@ -86,8 +84,8 @@ class Journal:
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
-        self._queued_bytes = 0
+        self._thread = DiskThread(f"journal-{folder.name}")
+        self._queued_bytes = self._queued_rows = 0
         self._is_closed = False
         self._probing: asyncio.Task[None] | None = None
         self.counts = RowCounts()
@@ -175,6 +173,7 @@ class Journal:
         self._waiting.append(_Append(lines, rows, names, pending, position))
         self._taken_count += 1
         self._queued_bytes += len(lines)
+        self._queued_rows += rows
         return position
 
     def _refusal(self) -> AnalyticsError:
@@ -206,6 +205,9 @@ class Journal:
 
     def _next_group(self) -> list[_Append]:
         """Take the waiting rows, at most enough for one segment."""
+        if self._queued_bytes <= SEGMENT_BYTES and self._queued_rows <= SEGMENT_ROWS:
+            group, self._waiting = self._waiting, []
+            return group
         rows = size = count = 0
         for waiting in self._waiting:
             if count and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
@@ -220,21 +222,22 @@ class Journal:
         lines = b"".join([waiting.lines for waiting in group])
         rows = sum([waiting.rows for waiting in group])
         self._queued_bytes -= len(lines)
+        self._queued_rows -= rows
         try:
             current = self._current
             if current is None:
-                current = self._current = await self._in_thread(
+                current = self._current = await self._thread.run(
                     self._open_segment, self._numbers.next()
                 )
-            size = await self._in_thread(_append_group, current, lines, rows)
+            size = await self._thread.run(_append_group, current, lines, rows)
         except (OSError, RuntimeError) as error:
             self._fail(group, error)
             return
         self.failure = None
+        current.add_names([waiting.names for waiting in group])
         position = current.lines + 1
         for waiting in group:
             waiting.pending.settle(waiting.rows)
-            current.add_names(waiting.names)
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
             position += (
@@ -247,9 +250,6 @@ class Journal:
         if current.bytes >= SEGMENT_BYTES or current.rows >= SEGMENT_ROWS:
             self._seal()
         self.on_rows()
-
-    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def _fail(self, group: list[_Append], error: OSError | RuntimeError) -> None:
         """Fail a group that did not reach the disk, and seal its segment without the group."""
@@ -268,7 +268,7 @@ class Journal:
         while self.failure:
             await asyncio.sleep(PROBE_SECONDS)
             with contextlib.suppress(OSError):
-                await self._in_thread(_probe, self._folder / "probe")
+                await self._thread.run(_probe, self._folder / "probe")
                 self.failure = None
         self._probing = None
 
@@ -353,7 +353,7 @@ class Journal:
         while self._writer:
             await asyncio.wait([self._writer])
         await self.seal()
-        self._thread.shutdown()
+        self._thread.stop()
 
 
 def _may_share(names: AbstractSet[str] | None, other_names: AbstractSet[str] | None) -> bool:
