@@ -42,6 +42,7 @@ _WIDE_ZEROS: Final = {
 class BodyMemory:
     """The bytes of all request bodies in memory at one time, and their limit.
 
+    `read_body` finds it by its `entry` in a request's scope.
     A body counts until its request is answered. So long live also the rows that are decoded from
     it, and they take several times its size.
     """
@@ -50,10 +51,7 @@ class BodyMemory:
         """Set the limit, in bytes."""
         self._limit = limit
         self._held_bytes = 0
-
-    def admit(self, scope: Scope) -> None:
-        """Let `read_body` read the body of a request."""
-        scope[_MEMORY_KEY] = self
+        self.entry: Final = {_MEMORY_KEY: self}
 
     def release(self, scope: Scope) -> None:
         """Release the bytes that an answered request held."""
@@ -81,7 +79,7 @@ class BodyMemoryLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and release its bytes when it is answered."""
-        self._memory.admit(scope)
+        scope.update(self._memory.entry)
         if b"expect" in dict(scope.get("headers", ())):
             receive, send = close_if_unread(receive, send)
         try:
@@ -119,7 +117,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     above it, UNSUPPORTED_MEDIA_TYPE for another charset or compression, UNAVAILABLE above the
     memory limit of all bodies, and BAD_REQUEST for a broken body.
     """
-    scope = request.scope
+    scope, receive = request.scope, request.receive
     # Starlette's `Headers` decodes every name at each look-up: twice the time of decoding a row.
     headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # the first of equal names
     _check_charset(headers.get(b"content-type", b""))
@@ -134,7 +132,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     is_complete = False
     # Starlette's `stream()` adds a generator, which costs a tenth of recording one row.
     while not is_complete:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.")
         chunk = message.get("body", b"")
@@ -145,7 +143,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         memory.hold(scope, len(chunk))
         chunks.append(chunk)
     body = b"".join(chunks)
-    if _is_gzip(headers.get(b"content-encoding", b"")):
+    if b"content-encoding" in headers and _is_gzip(headers[b"content-encoding"]):
         body = _unzip(body, limit)
         memory.hold(scope, len(body))
     return _without_byte_order_mark(body)

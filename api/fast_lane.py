@@ -79,13 +79,13 @@ class RawRoute(StrictRoute):
 
     def get_route_handler(self) -> _Handler:
         """Return a handler that checks the parameters, then calls the endpoint."""
-        return self.respond
 
-    async def respond(self, request: Request) -> Response:
-        """Call the endpoint, unless the request has a wrong parameter."""
-        self.check_parameters(request.scope)
-        response: Response = await self.endpoint(request)
-        return response
+        async def check_and_call(request: Request) -> Response:
+            self.check_parameters(request.scope)
+            response: Response = await self.endpoint(request)
+            return response
+
+        return check_and_call
 
 
 class FastLane:
@@ -99,22 +99,23 @@ class FastLane:
         self, app: ASGIApp, route: RawRoute, memory: BodyMemory, cors: Callable[[ASGIApp], ASGIApp]
     ) -> None:
         """Serve a route of an application; `cors` wraps a response for other origins."""
-        self._app = app
-        self._route = route
+        self._check_parameters = route.check_parameters
+        self._endpoint = route.endpoint
         self._memory = memory
+        self._entries = {"app": app, "route": route, **memory.entry}
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         start = time.monotonic()
-        scope["app"], scope["route"] = self._app, self._route
-        self._memory.admit(scope)
+        scope.update(self._entries)
         headers = dict(scope["headers"])
         if b"expect" in headers:
             receive, send = close_if_unread(receive, send)
         try:
             try:
-                response = await self._route.respond(Request(scope, receive))
+                self._check_parameters(scope)
+                response = await self._endpoint(Request(scope, receive))
             except AnalyticsError as error:
                 response = error_answer(error)
             except Exception as error:  # noqa: BLE001 - the outermost place that can still answer
@@ -123,7 +124,14 @@ class FastLane:
                 await self._cors(Compression(response))(scope, receive, send)
             else:
                 response.raw_headers.append(_VARY)
-                await response(scope, receive, send)
+                await send(
+                    {
+                        "type": "http.response.start",
+                        "status": response.status_code,
+                        "headers": response.raw_headers,
+                    }
+                )
+                await send({"type": "http.response.body", "body": response.body})
         finally:
             self._memory.release(scope)
         log_request(scope, response.status_code, time.monotonic() - start)

@@ -26,12 +26,17 @@ class JsonResponse(Response):
 
     media_type = "application/json"
 
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Set the headers of the response."""
-        if headers is None:
-            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), _JSON_TYPE]
-        else:
-            super().init_headers(headers)
+    def __init__(
+        self, content: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Set body, status and headers."""
+        if headers is not None:
+            super().__init__(content, status_code, headers)
+            return
+        self.status_code = status_code
+        self.background = None
+        self.body = content
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), _JSON_TYPE]
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - any type that msgspec encodes

@@ -25,7 +25,7 @@ from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.journal import Journal
-from store.journal.row_counts import PendingRows, RowCounts, StreamStats
+from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
 from store.journal.set_aside import SetAsideLine, read_rows
 from store.limits import Limits
@@ -209,7 +209,9 @@ class Store:
             raise
         if row.id is None:
             pending = journal.counts.receive(1, rejected=0)
-            self._add_arrival(now, pending, may_set_times=time == now)
+            if not self.arrivals.add(now) and time == now:
+                pending.settle_unavailable()
+                raise wrong_clock(now)
             names = frozenset((stream.row_type.name_of(row),))
             position = await journal.append(line, 1, names, pending)
             return IngestedRow(row, time, position)
@@ -232,19 +234,14 @@ class Store:
         pending = journal.counts.receive(batch.points, len(batch.errors))
         if not batch.points:
             return RecordOutcome(None, 0)
-        if now is not None:
-            may_set_times = not is_plausible(now) and any(
-                getattr(row, "timestamp", 0) == now for row in batch.rows
-            )
-            self._add_arrival(now, pending, may_set_times=may_set_times)
-        return await self._ids[stream.table].record(batch, journal, pending)
-
-    def _add_arrival(self, now: Instant, pending: PendingRows, *, may_set_times: bool) -> None:
-        """Add a time of arrival; raise UNAVAILABLE if rows would get it from a wrong clock."""
-        if may_set_times and not is_plausible(now):
+        if (
+            now is not None
+            and not self.arrivals.add(now)
+            and any(getattr(row, "timestamp", 0) == now for row in batch.rows)
+        ):
             pending.settle_unavailable()
             raise wrong_clock(now)
-        self.arrivals.add(now)
+        return await self._ids[stream.table].record(batch, journal, pending)
 
     @property
     def row_counts(self) -> dict[str, RowCounts]:
