@@ -107,8 +107,8 @@ def prepare(
     return Load(path, content_type, tuple(files), connections)
 
 
-def check_response(service: "Service", load: Load) -> None:
-    """Send one request; fail unless the status is 200 or 204.
+def check_response(service: "Service", load: Load) -> int:
+    """Send one request; return the size of the body. Fail unless the status is 200 or 204.
 
     wrk counts a status 3xx as a success.
     """
@@ -117,6 +117,7 @@ def check_response(service: "Service", load: Load) -> None:
     if status not in {200, 204}:
         text = body[:500].decode(errors="replace")
         raise CheckError(f"POST {load.path} on {service.name} returned {status}: {text}")
+    return len(body)
 
 
 class Run:
