@@ -4,28 +4,30 @@
 """
 
 import contextlib
+import functools
 import gc
 import logging
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import server
 from api import rest
-from api.bodies import BodyMemoryLimit
+from api.bodies import BodyMemory, BodyMemoryLimit
 from api.compression import Compression
-from api.fast_lane import FastLane
+from api.fast_lane import fast_lanes
 from api.graphql import http
 from api.logs import RequestLog, log_to_stderr
-from api.middleware import HeadRequests, RootPath, StartupErrorMessage, TrailingSlash
+from api.middleware import CrossOrigin, HeadRequests, RootPath, StartupErrorMessage, TrailingSlash
 from api.negotiation import prefers_page
 from api.pages import Pages
 from api.probes import internal_metrics, livez, readyz
@@ -48,6 +50,13 @@ _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 
 
 class _Application(FastAPI):
+    fast_lanes: Mapping[tuple[str, str], ASGIApp] = MappingProxyType({})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, past the middleware if its route has a fast lane."""
+        lane = self.fast_lanes.get((scope.get("method", ""), scope.get("path", "")))
+        await (lane or super().__call__)(scope, receive, send)
+
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with the schemas of the answers; FastAPI caches it."""
         document = super().openapi()
@@ -81,22 +90,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(AnalyticsError, _handle_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_parameter)
     app.add_exception_handler(HTTPException, _handle_http_error)
+    memory = BodyMemory(Limits.of_this_machine().body_bytes)
     app.add_middleware(Compression)
-    app.add_middleware(FastLane, routes=rest.recording_routes.routes)
-    app.add_middleware(BodyMemoryLimit, limit=Limits.of_this_machine().body_bytes)
+    app.add_middleware(BodyMemoryLimit, memory=memory)
     app.add_middleware(HeadRequests)
     app.add_middleware(TrailingSlash, routes=[*app.routes, *api_routes])
     app.add_middleware(RequestLog)
     app.add_middleware(StartupErrorMessage)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.allowed_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["Retry-After"],
-    )
+    app.add_middleware(CrossOrigin, origins=settings.allowed_origins)
     if settings.root_path:
         app.add_middleware(RootPath, prefix=settings.root_path)
+    cors = functools.partial(CrossOrigin, origins=settings.allowed_origins)
+    recording_routes = rest.recording_routes.routes
+    app.fast_lanes = fast_lanes(app, recording_routes, memory, cors, settings.root_path)
     return app
 
 

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.logs import log_to_stderr
+from api.protocol import Protocol
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 
 GRACE_SECONDS: Final = 8
@@ -121,6 +122,7 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
         "app:app" if reload else create_app(settings),
         host=settings.host,
         port=settings.port,
+        http=Protocol,
         log_config=None,
         access_log=False,
         reload=reload,

@@ -50,7 +50,7 @@ def log_to_stderr(*names: str) -> None:
 
 
 class RequestLog:
-    """Middleware that logs failed and slow requests, by route: a path may hold personal data.
+    """Middleware that logs failed and slow requests.
 
     It also answers an unexpected exception with a 500 that has the id of its log line.
     """
@@ -79,15 +79,22 @@ class RequestLog:
             ours = internal_error(error)
             if not status:
                 await error_answer(ours)(scope, receive, watch)
-        seconds = time.monotonic() - start
-        if status >= 400 or seconds > SLOW_SECONDS:
-            _LOG.log(
-                logging.WARNING if status >= 500 or seconds > SLOW_SECONDS else logging.INFO,
-                "request",
-                extra={
-                    "method": scope["method"],
-                    "route": getattr(scope.get("route"), "path", None),
-                    "status": status,
-                    "ms": round(seconds * 1000, 1),
-                },
-            )
+        log_request(scope, status, time.monotonic() - start)
+
+
+def log_request(scope: Scope, status: int, seconds: float) -> None:
+    """Log a request that was answered with this status after `seconds`, if it failed or was slow.
+
+    The log names the route, because a path may hold personal data.
+    """
+    if status >= 400 or seconds > SLOW_SECONDS:
+        _LOG.log(
+            logging.WARNING if status >= 500 or seconds > SLOW_SECONDS else logging.INFO,
+            "request",
+            extra={
+                "method": scope["method"],
+                "route": getattr(scope.get("route"), "path", None),
+                "status": status,
+                "ms": round(seconds * 1000, 1),
+            },
+        )

@@ -1,8 +1,9 @@
-"""Middleware for HEAD, trailing slashes, the path prefix of a proxy, and start-up errors."""
+"""Middleware for HEAD, slashes, the path prefix of a proxy, other origins, start-up errors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -95,6 +96,20 @@ _STARTUP_ERRORS: Final = (
     "store.engine_folder.StoreFolderError:",
     "store.engine.EngineError:",
 )
+
+
+class CrossOrigin(CORSMiddleware):
+    """Middleware that lets pages of other origins use the API."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        """Wrap an application; pages of these origins may use it."""
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )
 
 
 class StartupErrorMessage:

@@ -109,8 +109,10 @@ def prepare(
     return Load(path, content_type, tuple(files), connections)
 
 
-def check_response(service: "Service", load: Load) -> None:
-    """Send one request; fail unless the status is 200 or 204, and the outcome as promised.
+def check_response(service: "Service", load: Load) -> int:
+    """Send one request; return the size of the body.
+
+    Fail unless the status is 200 or 204, and the outcome as promised.
 
     wrk counts a status 3xx as a success, and it does not read the outcome.
     """
@@ -121,6 +123,7 @@ def check_response(service: "Service", load: Load) -> None:
         raise CheckError(f"POST {load.path} on {service.name} returned {status}: {text}")
     if load.outcome and (outcome := read_outcome(body)) != load.outcome:
         raise CheckError(f"POST {load.path}: {outcome}, not {load.outcome}")
+    return len(body)
 
 
 class Run:

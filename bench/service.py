@@ -36,25 +36,28 @@ class Program:
 
 SERVICE = Program("service", (sys.executable, "app.py"), "/readyz", 200)
 
-# The naive service has only its two POST paths: its first status 404 shows that it is ready.
+_UVICORN_OPTIONS = (
+    *("--host", HOST, "--port", "{port}", "--loop", "uvloop", "--http", "httptools"),
+    *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
+)
+
+# These two have only two POST paths: the first status 404 shows that they are ready.
 NAIVE = Program(
     "naive",
-    (
-        *(sys.executable, "-m", "uvicorn", "bench.naive:app", "--host", HOST, "--port", "{port}"),
-        *("--loop", "uvloop", "--http", "httptools", "--workers", "1"),
-        *("--no-access-log", "--log-level", "warning"),
-    ),
+    (sys.executable, "-m", "uvicorn", "bench.naive:app", *_UVICORN_OPTIONS),
+    "/readyz",
+    404,
+)
+RAW = Program(
+    "raw ASGI",
+    (sys.executable, "-m", "uvicorn", "bench.raw:app", *_UVICORN_OPTIONS),
     "/readyz",
     404,
 )
 
 INSTRUMENTED_SERVICE = Program(
     "instrumented service",
-    (
-        *(sys.executable, "-m", "uvicorn", "bench.instrumented_app:app"),
-        *("--host", HOST, "--port", "{port}"),
-        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
-    ),
+    (sys.executable, "-m", "uvicorn", "bench.instrumented_app:app", *_UVICORN_OPTIONS),
     "/readyz",
     200,
 )

@@ -1,6 +1,6 @@
 """Recording of one row or many, of metrics or events: the store's outcome as a payload."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import msgspec
 
@@ -16,11 +16,11 @@ from store.timestamps import Unit
 MAX_ERRORS_WHEN_ALL_BAD = 100
 
 
-async def record_one(
+def record_one(
     ctx: Context, stream: Stream[Row], body: bytes, unit: Unit | None = None
-) -> IngestedRow[Row]:
+) -> Awaitable[IngestedRow[Row]]:
     """Store the one row in `body` (JSON) durably, unless a row with its id is stored."""
-    return await ctx.store.ingest_one(stream, body, ctx.now(), unit)
+    return ctx.store.ingest_one(stream, body, ctx.now(), unit)
 
 
 async def record_batch(

@@ -53,10 +53,12 @@ class Arrivals:
         """Start without arrivals."""
         self._newest = 0
 
-    def add(self, ms: int) -> None:
-        """Add a time of arrival."""
-        if self._newest < ms and is_plausible(ms):
-            self._newest = ms
+    def add(self, ms: int) -> bool:
+        """Add a time of arrival; return whether it is plausible."""
+        if not is_plausible(ms):
+            return False
+        self._newest = max(self._newest, ms)
+        return True
 
     def latest(self, now: Instant) -> Instant:
         """Return the last instant of a range that ends now: `now`, or the newest arrival."""

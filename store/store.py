@@ -13,18 +13,19 @@ from typing import Final, TypeVar
 
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
-from store.clock import Arrivals, is_plausible, wrong_clock
+from store.clock import Arrivals, wrong_clock
 from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.ingest.client_ids import ClientIds
-from store.ingest.decoder import Batch, encode_rows, read_one
+from store.ingest.decoder import Batch, batch_of, encode_rows, read_one
 from store.ingest.line_templates import TemplateCache
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
 from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
+from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
 from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
@@ -35,7 +36,7 @@ from store.migrate import migrate
 from store.patterns import check_patterns
 from store.query import statements
 from store.query.sql import Statement
-from store.timestamps import Unit
+from store.timestamps import MIN_BARE_NUMBER, Unit
 
 T = TypeVar("T")
 
@@ -214,16 +215,28 @@ class Store:
         Raises `AnalyticsError` that names the field and the limit, and UNAVAILABLE as `record`
         does.
         """
+        journal = self._journals[stream.name]
         try:
-            batch, time = read_one(stream.row_type, body, now, unit)
+            row, time, line = read_one(stream.row_type, body, now, unit)
         except AnalyticsError:
-            self._journals[stream.name].counts.receive(0, rejected=1)
+            journal.counts.receive(0, rejected=1)
             raise
+        if row.id is None:
+            pending = journal.counts.receive(1, rejected=0)
+            if not self.arrivals.add(now) and time == now:
+                pending.settle_unavailable()
+                raise wrong_clock(now)
+            names = frozenset((stream.row_type.name_of(row),))
+            conversions = STORED if time >= MIN_BARE_NUMBER else UNKNOWN
+            position = await journal.append(line, 1, names, pending, conversions=conversions)
+            return IngestedRow(row, time, position)
+        batch = batch_of(stream.row_type, (row,))
+        batch.has_arrival_times = time == now
         outcome = await self.record(stream, batch, now)
         if outcome.position:
-            return IngestedRow(batch.rows[0], time, outcome.position, duplicate=False)
+            return IngestedRow(row, time, outcome.position)
         original = outcome.duplicates[0]
-        return IngestedRow(batch.rows[0], original.time, original.position, duplicate=True)
+        return IngestedRow(row, original.time, original.position, duplicate=True)
 
     async def record(
         self, stream: Stream[Row], batch: Batch[Row], now: Instant | None = None
@@ -238,11 +251,9 @@ class Store:
         pending = journal.counts.receive(batch.points, len(batch.errors))
         if not batch.points:
             return RecordOutcome(None, 0)
-        if now is not None:
-            if batch.has_arrival_times and not is_plausible(now):
-                pending.settle_unavailable()
-                raise wrong_clock(now)
-            self.arrivals.add(now)
+        if now is not None and not self.arrivals.add(now) and batch.has_arrival_times:
+            pending.settle_unavailable()
+            raise wrong_clock(now)
         return await self._ids[stream.table].record(batch, journal, pending)
 
     @property

@@ -104,24 +104,18 @@ class _UndecodableRow:
 
 def read_one(
     row_type: RowType[Row], body: bytes, now: Instant, unit: Unit | None = None
-) -> tuple[Batch[Row], Instant]:
-    """Parse the single row in `body`; return it and its time (`now` if it has none).
+) -> tuple[Row, Instant, bytes]:
+    """Parse the single row in `body`; return it, its time (`now` if it has none) and its line.
 
     Raises `AnalyticsError` with the field and the limit.
     """
     try:
         row = row_type.decoders.row.decode(body)
-        has_arrival_time = lacks_times(row_type, (row,))
         time = row_type.stamp(row, now, unit)
-        row_type.check(row)
-        hashes = hash_ids((row.id,)) if row.id else None
-        names = frozenset((row_type.name_of(row),))
-        line = row_type.encoder.encode(row) + b"\n"
-        conversions = Conversions(form_of_times(row_type, (row,)))
-        return (
-            Batch(row_type, [row], line, 1, (), hashes, names, has_arrival_time, conversions),
-            time,
-        )
+        if _may_have_control_characters(body):
+            row_type.check_texts(row)
+        row_type.check_limits(row)
+        return row, time, row_type.encoder.encode(row) + b"\n"
     except _DECODE_ERRORS as error:
         raise explain(error, REST_NAMES, body) from None
 

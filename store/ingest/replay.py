@@ -21,11 +21,10 @@ def read_set_aside(
     unreadable: list[bytes] = []
     for file, index, line in lines:
         try:
-            batch, _ = read_one(stream.row_type, line, now, MILLISECONDS)
+            row, _, _ = read_one(stream.row_type, line, now, MILLISECONDS)
         except AnalyticsError:
             unreadable.append(line)
             continue
-        row = batch.rows[0]
         row.id = row.id or f"set-aside-{file.stem}-{index}"
         rows.append(row)
     return batch_of(stream.row_type, rows), unreadable

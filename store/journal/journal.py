@@ -11,21 +11,22 @@ import os
 import time
 from collections.abc import Callable, Container
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
+
+import msgspec
 
 from schema.errors import AnalyticsError
 from store.durable_files import sync_folder, write_durably
 from store.journal.conversions import STORED, Conversions
+from store.journal.disk_thread import DiskThread
+from store.journal.open_segment import OpenSegment, append_group
 from store.journal.recovery import recover_segments
 from store.journal.row_counts import PendingRows, RowCounts
 from store.journal.row_ids import BatchNumbers, Position
 from store.journal.segments import Segment, header, segment_path
 from store.journal.set_aside import SetAsideRows, blank_bad_lines, split_lines
-
-T = TypeVar("T")
 
 SEGMENT_BYTES: Final = 64 * 2**20
 SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about a million rows
@@ -33,37 +34,10 @@ SEGMENT_ROWS: Final = 500_000  # the engine splits an insert into parts at about
 PROBE_SECONDS: Final = 1.0
 """Seconds between two probes of a journal that could not write."""
 
-_MAX_NAMES: Final = 10_000
-"""A segment with more names counts as a segment with any name."""
-
 _PROBE_BYTES: Final = 65_536
-_sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 
-@dataclass(slots=True)
-class _OpenSegment:
-    """The segment that takes rows; `bytes`, `lines` and `rows` count its durable content."""
-
-    path: Path
-    batch: int
-    fd: int
-    opened_at: float
-    bytes: int = 0
-    lines: int = 0
-    rows: int = 0
-    names: set[str] | None = field(default_factory=set)
-    conversions: Conversions = STORED
-
-    def add_names(self, names: AbstractSet[str] | None) -> None:
-        """Add names of rows, up to `_MAX_NAMES`."""
-        if self.names is None or names is None or len(self.names) > _MAX_NAMES:
-            self.names = None
-        else:
-            self.names |= names
-
-
-@dataclass(slots=True)
-class _Append:
+class _Append(msgspec.Struct):  # a dataclass takes five times as long
     """Rows of one call of `append`, until they are written."""
 
     lines: bytes
@@ -82,14 +56,14 @@ class Journal:
         self._folder = folder
         self._numbers = numbers
         self._max_bytes = max_bytes
-        self._current: _OpenSegment | None = None
+        self._current: OpenSegment | None = None
         self._waiting: list[_Append] = []
         self._taken_count = self._settled_count = 0
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"journal-{folder.name}")
-        self._queued_bytes = 0
+        self._thread = DiskThread(f"journal-{folder.name}")
+        self._queued_bytes = self._queued_rows = 0
         self._is_closed = False
         self._probing: asyncio.Task[None] | None = None
         self.counts = RowCounts()
@@ -152,7 +126,7 @@ class Journal:
         sync_folder(self._folder)
         return leftovers.torn_ends
 
-    async def append(
+    def append(
         self,
         lines: bytes,
         rows: int,
@@ -160,8 +134,8 @@ class Journal:
         pending: PendingRows | None = None,
         *,
         conversions: Conversions = STORED,
-    ) -> Position:
-        """Write rows durably; return the position of the first one.
+    ) -> asyncio.Future[Position]:
+        """Write rows durably; return the position of the first one, once they are.
 
         `names` are the rows' metrics or events. `pending` are the accepted rows of the request: the
         rows that are not in `lines` are duplicates. By default they are the rows in `lines`. The
@@ -174,13 +148,15 @@ class Journal:
         if is_full or self._is_closed:
             pending.settle_unavailable()
             raise self._refusal()
-        position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting())
+        # Python 3.11 makes a system call to find the running loop.
+        position: asyncio.Future[Position] = self._writer.get_loop().create_future()
         self._waiting.append(_Append(lines, rows, names, pending, conversions, position))
         self._taken_count += 1
         self._queued_bytes += len(lines)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_waiting())
-        return await position
+        self._queued_rows += rows
+        return position
 
     def _refusal(self) -> AnalyticsError:
         if self._is_closed:
@@ -211,6 +187,9 @@ class Journal:
 
     def _next_group(self) -> list[_Append]:
         """Take the waiting rows, at most enough for one segment."""
+        if self._queued_bytes <= SEGMENT_BYTES and self._queued_rows <= SEGMENT_ROWS:
+            group, self._waiting = self._waiting, []
+            return group
         rows = size = count = 0
         for waiting in self._waiting:
             if count and (rows + waiting.rows > SEGMENT_ROWS or size > SEGMENT_BYTES):
@@ -225,22 +204,23 @@ class Journal:
         lines = b"".join([waiting.lines for waiting in group])
         rows = sum([waiting.rows for waiting in group])
         self._queued_bytes -= len(lines)
+        self._queued_rows -= rows
         try:
             current = self._current
             if current is None:
-                current = self._current = await self._in_thread(
+                current = self._current = await self._thread.run(
                     self._open_segment, self._numbers.next()
                 )
-            size = await self._in_thread(_append_group, current, lines, rows)
+            size = await self._thread.run(append_group, current, lines, rows)
         except (OSError, RuntimeError) as error:
             self._fail(group, error)
             return
         self.failure = None
+        current.add_names([waiting.names for waiting in group])
+        current.add_conversions([waiting.conversions for waiting in group])
         position = current.lines + 1
         for waiting in group:
             waiting.pending.settle(waiting.rows)
-            current.add_names(waiting.names)
-            current.conversions = current.conversions.join(waiting.conversions)
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
             # Right only where a line is a row; points of a series have no position.
@@ -253,9 +233,6 @@ class Journal:
             self._seal()
             self.on_full()
         self.on_rows()
-
-    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def _fail(self, group: list[_Append], error: OSError | RuntimeError) -> None:
         """Fail a group that did not reach the disk, and seal its segment without the group."""
@@ -274,11 +251,11 @@ class Journal:
         while self.failure:
             await asyncio.sleep(PROBE_SECONDS)
             with contextlib.suppress(OSError):
-                await self._in_thread(_probe, self._folder / "probe")
+                await self._thread.run(_probe, self._folder / "probe")
                 self.failure = None
         self._probing = None
 
-    def _open_segment(self, batch: int) -> _OpenSegment:
+    def _open_segment(self, batch: int) -> OpenSegment:
         path = segment_path(self._folder, batch)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
@@ -287,7 +264,7 @@ class Journal:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
-        return _OpenSegment(path, batch, fd, time.monotonic())
+        return OpenSegment(path, batch, fd, time.monotonic())
 
     async def seal(self) -> None:
         """Close the open segment if it has rows, so that it can be loaded."""
@@ -364,7 +341,7 @@ class Journal:
         while self._writer:
             await asyncio.wait([self._writer])
         await self.seal()
-        self._thread.shutdown()
+        self._thread.stop()
 
 
 def _may_share(names: AbstractSet[str] | None, other_names: AbstractSet[str] | None) -> bool:
@@ -376,27 +353,3 @@ def _probe(path: Path) -> None:
         write_durably(path, bytes(_PROBE_BYTES))
     finally:
         path.unlink(missing_ok=True)
-
-
-def _append_group(current: _OpenSegment, lines: bytes, rows: int) -> int:
-    """Write a header and a group of lines durably; return their size in bytes.
-
-    After a failure the segment is truncated: rows that were not acknowledged must not be loaded.
-    """
-    head = header(current.batch, current.bytes, lines, rows)
-    try:
-        _write_all(current.fd, head, lines)
-        _sync_data(current.fd)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(current.fd, current.bytes)
-            _sync_data(current.fd)
-        raise
-    return len(head) + len(lines)
-
-
-def _write_all(fd: int, head: bytes, lines: bytes) -> None:
-    size = os.writev(fd, (head, lines))
-    remaining_bytes = memoryview(head + lines)[size:] if size < len(head) + len(lines) else b""
-    while remaining_bytes:
-        remaining_bytes = remaining_bytes[os.write(fd, remaining_bytes) :]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 
 @dataclass(slots=True)
 class RowCounts:
@@ -31,8 +33,7 @@ class RowCounts:
         return self.received - outcomes
 
 
-@dataclass(slots=True)
-class PendingRows:
+class PendingRows(msgspec.Struct):  # a dataclass takes five times as long
     """The accepted rows of one request until their outcome is known. It is settled once.
 
     The journal settles it even if the caller goes away meanwhile.

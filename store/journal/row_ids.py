@@ -1,6 +1,7 @@
 """Batch numbers and row ids: a stored row's id is its batch number and its row number."""
 
 import contextlib
+import functools
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -102,10 +103,16 @@ def row_id(position: Position) -> str:
 
     Its 48-bit time is the batch's time, `rand_a` the node, and `rand_b` the row number.
     """
-    ms, node = position.batch >> _NODE_BITS, position.batch % 2**_NODE_BITS
-    value = ms << 80 | 0x7 << 76 | node << 64 | 0b10 << 62 | position.row
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    end = f"{0b10 << 62 | position.row:016x}"
+    return f"{_batch_id(position.batch)}-{end[:4]}-{end[4:]}"
+
+
+@functools.lru_cache(maxsize=64)
+def _batch_id(batch: int) -> str:
+    """Return the part that the ids of a batch share."""
+    ms, node = batch >> _NODE_BITS, batch % 2**_NODE_BITS
+    text = f"{ms << 16 | 0x7 << 12 | node:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:]}"
 
 
 def position_of(text: str) -> Position | None:

@@ -32,7 +32,7 @@ from tests.harness.stores import (
     wait_until,
 )
 
-SYNC: Final = "store.journal.journal._sync_data"
+SYNC: Final = "store.journal.open_segment._sync_data"
 WEEK: Final = 7 * 24  # hours for which an id is remembered, as the README promises
 SCHEDULE: Final = (
     *((0, "old"), (24, "young"), (WEEK - 1, "old"), (WEEK + 1, "young"), (WEEK + 23, "young")),

@@ -335,7 +335,7 @@ class StoreMachine(RuleBasedStateMachine):
         if other_tasks:
             await asyncio.wait(other_tasks)
         for log in self.store._journals.values():
-            await asyncio.to_thread(log._thread.shutdown)
+            await asyncio.to_thread(log._thread.stop)
             if log._current:
                 os.close(log._current.fd)
         assert self.store._lock_fd

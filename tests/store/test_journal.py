@@ -21,7 +21,7 @@ from tests.harness import stores
 from tests.harness.fault_injection import BlockingSync, FailingSync
 from tests.harness.stores import journal_lines, open_journal, open_store, record, stored_keys
 
-_SYNC = "store.journal.journal._sync_data"
+_SYNC = "store.journal.open_segment._sync_data"
 _SYNC_FOLDER = "store.journal.journal.sync_folder"
 
 

@@ -29,7 +29,7 @@ async def test_failure_ends_without_another_write(
 
     async with open_journal(tmp_path) as log:
         with monkeypatch.context() as patch:
-            patch.setattr("store.journal.journal._append_group", fail)
+            patch.setattr("store.journal.journal.append_group", fail)
             patch.setattr("store.journal.journal._probe", probe)
             with pytest.raises(AnalyticsError):
                 await log.append(journal_lines(["a"]), 1)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from store.journal import journal
+from store.journal import journal, open_segment
 from tests.harness.clock import ManualClock
 from tests.harness.fault_injection import FaultRig
 from tests.harness.run_profile import print_figure, short_or_long
@@ -43,7 +43,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultRig]:
         monkeypatch.setattr(logging.getLogger("analytics"), "disabled", True)
         for part in ("loader", "store", "ids", "journal"):
             monkeypatch.setattr(logging.getLogger(f"analytics.{part}"), "disabled", True)
-        monkeypatch.setattr(journal, "_sync_data", rig.faults.sync)
+        monkeypatch.setattr(open_segment, "_sync_data", rig.faults.sync)
         monkeypatch.setattr(journal, "sync_folder", rig.faults.sync_folder)
         monkeypatch.setattr(os, "writev", rig.faults.writev)
         monkeypatch.setattr(journal, "PROBE_SECONDS", 0.001)
