@@ -285,9 +285,9 @@ def test_sender_leaves_a_full_group() -> None:
     full = [LINE.replace("host", f"h{n}") for n in range(MAX_TEMPLATES)]
     for _ in range(2):
         templates.learn(METRIC, repeat_lines(*full, rows=640))
-    own = [full[0], LINE.replace("host", "own"), LINE.replace("host", "second")]
-    templates.learn(METRIC, repeat_lines(*own))
-    batch = assert_same(templates, repeat_lines(*own))
+    forms = [full[0], LINE.replace("host", "own"), LINE.replace("host", "second")]
+    templates.learn(METRIC, repeat_lines(*forms))
+    batch = assert_same(templates, repeat_lines(*forms))
     assert batch
     assert not batch.errors
     assert assert_same(templates, repeat_lines(*full, rows=640))

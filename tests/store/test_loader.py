@@ -245,7 +245,7 @@ async def test_segment_of_many_names_is_waited_for_by_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A query of any metric waits for a segment with too many names."""
-    monkeypatch.setattr("store.journal.journal._MAX_NAMES", 3)
+    monkeypatch.setattr("store.journal.open_segment._MAX_NAMES", 3)
     async with open_journal(tmp_path / "data" / "metrics") as log:
         for names, any_name in ((["a", "b"], False), (["c", "d"], False), (["e"], True)):
             await log.append(journal_lines(names), len(names), frozenset(names))
