@@ -208,9 +208,7 @@ class Store:
         unit: Unit | None = None,
     ) -> Batch[Row]:
         """Parse the rows of a request as `ingest` does, large bodies in a thread."""
-        read = functools.partial(
-            self.templates.read_batch, row_type, body, now, field_names, unit
-        )
+        read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
         if len(body) < _LARGE_BODY_BYTES:
             return read()
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)

@@ -121,8 +121,6 @@ def _input_type(
     keys = {key: rest_key for rest_key, key in GRAPHQL_NAMES.items() if rest_key in rest_keys}
     return replace(
         rest_type,
-        decoders=Decoders(
-            _RowDecoder(struct, rest_type.row), _ArrayDecoder(struct, rest_type.row)
-        ),
+        decoders=Decoders(_RowDecoder(struct, rest_type.row), _ArrayDecoder(struct, rest_type.row)),
         dialect=Dialect(rest_type, keys, translate),
     )
