@@ -56,7 +56,7 @@ def _payload(batch: IngestedBatch) -> RecordPayload:
         accepted=batch.stored,
         duplicates=batch.duplicates,
         rejected=len(batch.errors),
-        errors=list(batch.errors),
+        row_errors=batch.errors,
     )
 
 
