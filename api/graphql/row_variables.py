@@ -7,6 +7,7 @@ some of those rows only.
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -73,7 +74,6 @@ _ROWS_TYPES: Final = {
 }
 
 _ENVELOPE_DECODER: Final = msgspec.json.Decoder(_Envelope)
-_MEMBERS_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ERRORS: Final = (AnalyticsError, GraphQLError, msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -146,12 +146,19 @@ def _row_texts(
         if name not in rows_types:
             continue
         member = rows_types[name].member
-        text = bytes(raw)
-        if member and text.startswith(b"{"):
-            text = bytes(_MEMBERS_DECODER.decode(text).get(member, b""))
+        text = _member_text(bytes(raw), member) if member else bytes(raw)
         if text.startswith(b"[") and len(text) >= _MIN_ROWS_BYTES:
             texts[name] = text
     return texts
+
+
+def _member_text(text: bytes, member: str) -> bytes:
+    """Return the text of the only member of an object.
+
+    Otherwise, the text that is returned does not parse. To decode the object takes 10 ms for 7 MB.
+    """
+    start = re.match(rb'\{\s*"%b"\s*:\s*' % member.encode(), text)
+    return text[start.end() : -1].rstrip() if start else b""
 
 
 def _cut(body: bytes, texts: Mapping[str, bytes]) -> bytes:
@@ -197,9 +204,9 @@ async def _parse(
             batches[name] = error
         except RefusedRowError:
             pass
-        refused = await asyncio.to_thread(refused_rows, row_type, text)
-        row_indexes[name] = list(refused)
-        rows = list(refused.values())
+        bad_rows = await asyncio.to_thread(refused_rows, row_type, text)
+        row_indexes[name] = list(bad_rows)
+        rows = list(bad_rows.values())
         variables[name] = {member: rows} if member else rows
     if any(row_indexes.values()):
         request = SparseRequest(
