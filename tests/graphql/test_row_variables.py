@@ -61,6 +61,9 @@ DOCUMENT: Final = (
     "mutation($rows: [MetricInput!]!) {recordMetrics(input: {metrics: $rows})"
     " {accepted rejected errors {__typename at: index index field message}}}"
 )
+INPUT_DOCUMENT: Final = (
+    "mutation($rows: RecordMetricsInput!) {recordMetrics(input: $rows) {accepted rejected}}"
+)
 POINT: Final = '{"name":"cpu","value":1,"time":"2023-11-14T22:13:20Z"}'
 
 
@@ -154,10 +157,7 @@ async def test_large_request_is_parsed_before_its_execution(service: Service) ->
     """Rows in variables of a large request are taken out of it, in each spelling of the input."""
     for query, rows in (
         (DOCUMENT, "[%s]"),
-        (
-            "mutation M($rows: RecordMetricsInput!) {recordMetrics(input: $rows) {accepted}}",
-            ' { "metrics" : [%s] } ',
-        ),
+        (INPUT_DOCUMENT, ' { "metrics" : [%s] } '),
     ):
         text = rows % ",".join([POINT] * ROWS)
         body = f'{{"query":{json.dumps(query)},"variables":{{"rows":{text}}}}}'.encode()
@@ -168,3 +168,46 @@ async def test_large_request_is_parsed_before_its_execution(service: Service) ->
         batch = context.row_batches["rows"]
         assert not isinstance(batch, AnalyticsError)
         assert batch.points == ROWS
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"variables":{"rows":ROWS,"rows":ROWS}',
+        '"variables":{"rows":ROWS,"rows":[]}',
+        '"variables":{"rows":ROWS},"variables":{"rows":ROWS}',
+        '"variables":{"rows":ROWS},"variables":null',
+        '"extensions":{"rows":ROWS},"variables":{"rows":ROWS}',
+        '"rows":ROWS,"variables":{"rows":ROWS}',
+        '"variables":{"other":ROWS,"rows":ROWS}',
+        '"variables":{"rows":[1e999,ROWS],"rows":ROWS}',
+        '"variables":{"rows":{"metrics":ROWS}}',
+        '"variables":{"rows":[ROWS]}',
+        '"variables":{"\\u0072ows":ROWS}',
+    ],
+)
+async def test_rows_in_several_places(service: Service, members: str) -> None:
+    """Only the rows of the variable count, also if the body has the same text elsewhere."""
+    rows = "[" + ",".join([POINT] * ROWS) + "]"
+    for query in (DOCUMENT, INPUT_DOCUMENT):
+        text = f'{{{members},"query":{json.dumps(query)}}}'.replace("ROWS", rows)
+        await assert_same(service, text.encode())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"metrics":ROWS,"metrics":ROWS',
+        '"metrics":ROWS,"metrics":[]',
+        '"metrics":[],"metrics":ROWS',
+        '"metrics":ROWS,"other":[1]',
+        '"metrics":ROWS,"metrics":[null]',
+        '"other":1,"metrics":ROWS',
+        '"metrics":{"metrics":ROWS}',
+    ],
+)
+async def test_members_of_an_input(service: Service, members: str) -> None:
+    """An input with members other than its rows is checked as any other input."""
+    rows = "[" + ",".join([POINT] * ROWS) + "]"
+    text = f'{{"query":{json.dumps(INPUT_DOCUMENT)},"variables":{{"rows":{{{members}}}}}}}'
+    await assert_same(service, text.replace("ROWS", rows).encode())

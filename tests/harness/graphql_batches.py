@@ -131,7 +131,10 @@ def _values(good: tuple[str, ...], bad: tuple[str, ...]) -> st.SearchStrategy[st
 
 
 _NAMES: Final = _values(('"cpu"', '"a b"', '"é"'), ("null", *_BAD_TEXTS))
-_IDS: Final = _values(("null", '"@1"', '"@2"', '"@é"'), _BAD_TEXTS)
+_IDS: Final = _values(
+    ("null", '"@1"', '"@2"', '"@é"', '"@\\u0000"', '"@\x7f"'),
+    ('""', f'"{"x" * 201}"', "1", "[]", "{}", "true", '"\\ud800"'),
+)
 _TIME_VALUES: Final = _values(_TIMES, _BAD_TIMES)
 _UNKNOWN: Final = st.sampled_from(
     [("metric_name", '"x"'), ("timestamp", "1"), ("valu", "1"), ("user_id", '"u"'), ("x", "null")]
