@@ -162,7 +162,9 @@ async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
             accepted=payload.accepted,
             duplicates=payload.duplicates,
             rejected=payload.rejected,
-            errors=msgspec.convert(payload.errors, list[models.RejectedRow], from_attributes=True),
+            errors=msgspec.convert(
+                payload.row_errors, list[models.RejectedRow], from_attributes=True
+            ),
             service=SERVICE,
         )
     )

@@ -1,14 +1,17 @@
 """The context of resolvers: store, project, clock, and the query batch of one request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from resolvers.query_batch import QueryBatch
 from schema.buckets import WeekStart
+from schema.errors import AnalyticsError
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
 from store.clock import wall_ms
+from store.ingest.decoder import Batch
 from store.ingest.streams import PROJECT
 from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
 
@@ -21,7 +24,8 @@ def _clock() -> Instant:
 class Context:
     """The service's context, or its copy for one request.
 
-    `latest` is the time of the newest arrival; a request reads it once.
+    `latest` is the time of the newest arrival; a request reads it once. `row_batches` are the rows
+    in variables of a GraphQL request that were parsed before its execution, or their errors.
     """
 
     store: Store
@@ -29,6 +33,7 @@ class Context:
     project: str = PROJECT
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
+    row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     batch: QueryBatch = field(init=False)
 
     def __post_init__(self) -> None:

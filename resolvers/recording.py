@@ -7,7 +7,8 @@ import msgspec
 from resolvers.context import Context
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
-from store.ingest.outcomes import IngestedRow
+from store.ingest.decoder import Batch
+from store.ingest.outcomes import IngestedBatch, IngestedRow
 from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import Stream
@@ -36,14 +37,26 @@ async def record_batch(
     REST names to names of the calling API. `unit` is the unit of numeric timestamps, None if the
     caller gave none. Raises `AnalyticsError` when no row is valid.
     """
-    batch = await ctx.store.ingest(stream, rows, ctx.now(), field_names, unit)
+    return _payload(await ctx.store.ingest(stream, rows, ctx.now(), field_names, unit))
+
+
+async def record_row_batch(
+    ctx: Context, stream: Stream[Row], batch: Batch[Row] | AnalyticsError
+) -> RecordPayload:
+    """Store the rows of a batch as `record_batch` does, or raise the error of its parsing."""
+    if isinstance(batch, AnalyticsError):
+        raise batch
+    return _payload(await ctx.store.ingest_batch(stream, batch, ctx.now()))
+
+
+def _payload(batch: IngestedBatch) -> RecordPayload:
     if not batch.stored and not batch.duplicates:
         raise _no_valid_rows_error(batch.errors)
     return RecordPayload(
         accepted=batch.stored,
         duplicates=batch.duplicates,
         rejected=len(batch.errors),
-        errors=list(batch.errors),
+        row_errors=batch.errors,
     )
 
 

@@ -72,6 +72,20 @@ def _template(fields: Iterable[SelectedField], columns: Columns, cells: list[Cel
     return b"{" + b",".join(members) + b"}"
 
 
+def attributes(fields: Iterable[SelectedField], entries: Iterable[object]) -> EncodedValue:
+    """Encode the selected attributes of objects; each attribute is a scalar named as its field."""
+    selection = [(field.key, field.name, field.type_name) for field in fields]
+    return EncodedValue(
+        [
+            {
+                key: type_name if name == TYPENAME else getattr(entry, name)
+                for key, name, type_name in selection
+            }
+            for entry in entries
+        ]
+    )
+
+
 def items(text: bytes) -> Cells:
     """Split the JSON text of an array of numbers, nulls, booleans or instants."""
     inside = text[1:-1]

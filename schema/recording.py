@@ -1,11 +1,15 @@
 """GraphQL types of recording and deletion: inputs, payloads, row counters."""
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 import strawberry
+from strawberry.types import Info
 
+from schema.encoding import attributes
 from schema.filters import EventFilter
 from schema.scalars import Instant, Json, Long, RowInstant, UnreadableInstant, rfc3339
+from schema.selection import selected_fields
 
 _ROW_TIME: Final = (
     "RFC 3339 with an offset, from 1970 to 2099; any other time rejects this row only."
@@ -84,7 +88,12 @@ class RecordPayload:
     rejected: int = strawberry.field(
         description="Number of rows that are not valid and not stored."
     )
-    errors: list[RowError] = strawberry.field(description="One entry for each rejected row.")
+    row_errors: strawberry.Private[Sequence[RowError]]
+
+    @strawberry.field(description="One entry for each rejected row.")
+    def errors(self, info: Info) -> list[RowError]:
+        fields = selected_fields(info._raw_info)  # noqa: SLF001 - the only way to the document
+        return attributes(fields, self.row_errors)  # type: ignore[return-value]  # the executor sends it as a list
 
 
 @strawberry.input(description="Metric to delete, with all its points.")

@@ -23,7 +23,7 @@ from store.ingest.line_templates import TemplateCache
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
 from store.ingest.row_errors import REST_NAMES
-from store.ingest.rows import Row
+from store.ingest.rows import Row, RowType
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
@@ -197,13 +197,27 @@ class Store:
         body is no list of rows or has too many, and UNAVAILABLE as `record` does.
         """
         body = rows if isinstance(rows, bytes) else encode_rows(rows)
-        read = functools.partial(
-            self.templates.read_batch, stream.row_type, body, now, field_names, unit
-        )
+        batch = await self.read_batch(stream.row_type, body, now, field_names, unit)
+        return await self.ingest_batch(stream, batch, now)
+
+    async def read_batch(
+        self,
+        row_type: RowType[Row],
+        body: bytes,
+        now: Instant,
+        field_names: Mapping[str, str] = REST_NAMES,
+        unit: Unit | None = None,
+    ) -> Batch[Row]:
+        """Parse the rows of a request as `ingest` does, large bodies in a thread."""
+        read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
         if len(body) < _LARGE_BODY_BYTES:
-            batch = read()
-        else:
-            batch = await asyncio.get_running_loop().run_in_executor(self._reader, read)
+            return read()
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+
+    async def ingest_batch(
+        self, stream: Stream[Row], batch: Batch[Row], now: Instant
+    ) -> IngestedBatch:
+        """Store the rows of a parsed batch as `ingest` does; `now` is the time of its parsing."""
         outcome = await self.record(stream, batch, now)
         return IngestedBatch(outcome.points, batch.points - outcome.points, batch.errors)
 

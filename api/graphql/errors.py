@@ -23,7 +23,7 @@ from graphql import (
 from graphql.pyutils import print_path_list
 from graphql.utilities.validate_input_value import validate_input_value
 
-from api.graphql.requests import GraphQLRequest
+from api.graphql.requests import GraphQLRequest, SparseRequest
 from api.responses import internal_error
 from schema.errors import AnalyticsError
 from schema.scalars import UnreadableInstantError
@@ -66,9 +66,9 @@ def variable_errors(schema: GraphQLSchema, request: GraphQLRequest) -> list[Grap
 
     A field is a path like `range.last`, which graphql-core has in the text of its message only.
     """
-    values = request.variables or {}
-    definitions = _definitions(request)
-    errors = (error for node in definitions for error in _value_errors(schema, node, values))
+    errors = (
+        error for node in _definitions(request) for error in _value_errors(schema, node, request)
+    )
     return list(itertools.islice(errors, _MAX_ERRORS))
 
 
@@ -78,16 +78,17 @@ def _definitions(request: GraphQLRequest) -> Sequence[VariableDefinitionNode]:
 
 
 def _value_errors(
-    schema: GraphQLSchema, node: VariableDefinitionNode, values: Mapping[str, Any]
+    schema: GraphQLSchema, node: VariableDefinitionNode, request: GraphQLRequest
 ) -> Iterator[GraphQLError]:
     name = node.variable.name.value
-    value = values.get(name, Undefined)
+    value = (request.variables or {}).get(name, Undefined)
     input_type: Any = type_from_ast(schema, node.type)  # not None: the document is valid
     if value is Undefined and node.default_value:
         return
     errors: list[tuple[GraphQLError, list[str | int]]] = []
     validate_input_value(value, input_type, lambda error, path: errors.append((error, path)))
-    for error, path in errors:
+    for error, sparse_path in errors:
+        path = _path_in_body(sparse_path, name, request)
         message = f"Variable '${name}' has invalid value{print_path_list(path)}: {error.message}"
         ours = AnalyticsError("BAD_USER_INPUT", message, field=_field(name, path, error.message))
         yield GraphQLError(message, node, original_error=ours)
@@ -121,6 +122,14 @@ def _paths_below(
                 yield from _paths_below(value[name], fields[name].type, error, f"{path}.{name}")
         case GraphQLScalarType(name="DateTime") if value == error.value:
             yield path
+
+
+def _path_in_body(path: Sequence[str | int], name: str, request: GraphQLRequest) -> list[str | int]:
+    """Return a path below a variable with the index that a row has in the body."""
+    indexes = request.row_indexes.get(name) if isinstance(request, SparseRequest) else None
+    if indexes is None:
+        return list(path)
+    return [indexes[step] if isinstance(step, int) else step for step in path]
 
 
 def _field(name: str, path: Sequence[str | int], message: str) -> str:

@@ -20,7 +20,13 @@ from strawberry.types.graphql import OperationType
 
 from api.disconnect import cancel_on_disconnect
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
-from api.graphql.requests import GraphQLRequest, request_of_body, request_of_url
+from api.graphql.requests import (
+    GraphQLRequest,
+    read_json_body,
+    request_of_body,
+    request_of_url,
+)
+from api.graphql.row_variables import read_rows
 from api.graphql.schema import schema
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
@@ -59,7 +65,11 @@ async def graphql(request: Request, ctx: Context) -> Response:
 
 async def _execute(request: Request, ctx: Context, response_format: _Format) -> Response:
     is_post = request.method == "POST"
-    graphql_request = await request_of_body(request) if is_post else request_of_url(request)
+    if is_post:
+        body = await read_json_body(request)
+        graphql_request, ctx = await read_rows(body, ctx) or (request_of_body(body), ctx)
+    else:
+        graphql_request = request_of_url(request)
     try:
         async with cancel_on_disconnect(request, ctx.batch.stop):
             result = await schema.execute(

@@ -6,6 +6,7 @@ import strawberry
 from strawberry import argument
 
 from api.graphql.info import ContextInfo
+from api.graphql.row_inputs import event_row, metric_row, row_batch
 from resolvers import catalogue, events, ingestion, metrics, recording
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload
 from schema.recording import (
@@ -16,7 +17,6 @@ from schema.recording import (
     RecordMetricsInput,
     RecordPayload,
     ReplayPayload,
-    sent_time,
 )
 from store.ingest.row_errors import GRAPHQL_NAMES
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
@@ -43,16 +43,10 @@ class Mutation:
         " query."
     )
     async def record_metrics(self, info: ContextInfo, input: Points) -> RecordPayload | None:  # noqa: A002
-        rows = [
-            {
-                "metric_name": point.name,
-                "value": point.value,
-                "tags": point.tags,
-                "timestamp": sent_time(point.time),
-                "id": point.id,
-            }
-            for point in input.metrics
-        ]
+        batch = row_batch(info)
+        if batch:
+            return await recording.record_row_batch(info.context, METRIC_STREAM, batch)
+        rows = list(map(metric_row, input.metrics))
         return await recording.record_batch(info.context, METRIC_STREAM, rows, GRAPHQL_NAMES)
 
     @strawberry.mutation(
@@ -61,17 +55,10 @@ class Mutation:
         " query."
     )
     async def record_events(self, info: ContextInfo, input: Events) -> RecordPayload | None:  # noqa: A002
-        rows = [
-            {
-                "event_name": event.name,
-                "user_id": event.user_id,
-                "session_id": event.session_id,
-                "properties": event.properties,
-                "timestamp": sent_time(event.time),
-                "id": event.id,
-            }
-            for event in input.events
-        ]
+        batch = row_batch(info)
+        if batch:
+            return await recording.record_row_batch(info.context, EVENT_STREAM, batch)
+        rows = list(map(event_row, input.events))
         return await recording.record_batch(info.context, EVENT_STREAM, rows, GRAPHQL_NAMES)
 
     @strawberry.mutation(description="Delete a metric with all its points. Refused in production.")

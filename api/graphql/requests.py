@@ -26,6 +26,15 @@ class GraphQLRequest(msgspec.Struct):
     extensions: dict[str, Any] | None = None
 
 
+class SparseRequest(GraphQLRequest, kw_only=True):
+    """A request with only some of the rows in its variables: rows that GraphQL refuses.
+
+    `row_indexes` has the indexes that the rows of a variable have in the body.
+    """
+
+    row_indexes: dict[str, list[int]]
+
+
 class _DocumentReference(msgspec.Struct):
     """A request that names a stored document instead of sending it."""
 
@@ -66,18 +75,24 @@ def _object(name: str, text: str | None) -> dict[str, Any] | None:
         raise AnalyticsError("BAD_REQUEST", f"{name}: {error}", field=name) from None
 
 
-async def request_of_body(request: Request) -> GraphQLRequest:
-    """Decode a POST request.
+async def read_json_body(request: Request) -> bytes:
+    """Return the body of a POST request.
 
-    Raises UNSUPPORTED_MEDIA_TYPE for a body that is not JSON in UTF-8, BAD_REQUEST for any other
-    body that is no GraphQL request.
+    Raises UNSUPPORTED_MEDIA_TYPE for a body that is not JSON in UTF-8.
     """
     content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
     if content_type.strip() != "application/json" or charset not in {"utf-8", "utf8"}:
         message = "A GraphQL request is application/json in UTF-8."
         raise AnalyticsError("UNSUPPORTED_MEDIA_TYPE", message)
-    body = await read_body(request, MAX_BATCH_BODY)
+    return await read_body(request, MAX_BATCH_BODY)
+
+
+def request_of_body(body: bytes) -> GraphQLRequest:
+    """Decode the body of a POST request.
+
+    Raises BAD_REQUEST for a body that is no GraphQL request.
+    """
     try:
         graphql_request = _REQUEST_DECODER.decode(body)
     except _UNREADABLE as error:

@@ -76,7 +76,7 @@ def batch_of(
     hashes = hash_ids(ids) if ids else None
     conversions = Conversions(form_of_times(row_type, rows))
     return Batch(
-        row_type,
+        row_type.rest_type,
         None,
         lines,
         row_type.points(rows),
@@ -285,6 +285,9 @@ def _decode_row(
     try:
         return row_type.decoders.row.decode(text)
     except _DECODE_ERRORS as error:
+        if row_type.dialect:
+            rest_text = row_type.dialect.translate(text)
+            return _decode_row(row_type.rest_type, rest_text, field_names)
         own_id = None
         with contextlib.suppress(*_DECODE_ERRORS):
             own_id = _ID_DECODER.decode(text).id

@@ -4,7 +4,7 @@ A pattern may be too narrow, and must never be too wide: each line that matches 
 has no repeated key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, Final, NamedTuple
 
@@ -14,12 +14,11 @@ import re2
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.ingest.row_times import MILLISECONDS_PATTERN, RFC_3339
-from store.ingest.rows import EVENT, METRIC, RowType
+from store.ingest.rows import METRIC_SERIES, RowType
 from store.journal.conversions import TagOrder
 from store.timestamps import MILLISECONDS
 
 MAX_TEMPLATE_BYTES: Final = 8_000
-TEMPLATE_ROW_TYPES: Final = (METRIC, EVENT)
 
 # Strings have no escapes, control characters or DEL. Numbers have at most 15 digits before the
 # point: both integers and doubles hold them. -0 as an integer becomes 0 only when it is decoded, so
@@ -48,12 +47,16 @@ ONE_SPACE: Final = Spacing(b", ", b": ")
 
 
 class Spelling(NamedTuple):
-    """The features of a line that decide its further processing."""
+    """The features of a line that decide its further processing.
+
+    `renames` replaces its keys by those of the REST API, in compact lines after a line feed.
+    """
 
     row_type: RowType[Any]
     spacing: Spacing
     has_timestamp: bool
     has_id: bool
+    renames: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class LineTemplate(NamedTuple):
@@ -113,20 +116,30 @@ def template_of(row_type: RowType[Any], line: bytes) -> LineTemplate | None:
         _check_row(row_type, line)
         fields = _ANY_ROW_DECODER.decode(line)
         spacing = ONE_SPACE if b'": ' in line else COMPACT
-        part = _row_part(fields, spacing)
+        keys = row_type.dialect.keys if row_type.dialect else {}
+        part = _row_part(fields, keys, spacing)
     except (msgspec.MsgspecError, ValueError, RecursionError, AnalyticsError, _NoTemplateError):
         return None
     if len(part.pattern) > MAX_TEMPLATE_BYTES:
         return None
     compact_line = msgspec.json.format(line, indent=-1)
     spaces = None if rb"\[" in part.pattern else len(line) - len(compact_line) - len(b"\n")
+    names = [keys.get(key, key) for key in fields]
+    has_id = fields.get("id") is not None
     return LineTemplate(
         part.pattern,
-        Spelling(row_type, spacing, "timestamp" in fields, fields.get("id") is not None),
+        Spelling(
+            row_type, spacing, "timestamp" in names, has_id, _renames(keys, next(iter(fields)))
+        ),
         part.min_bytes,
         spaces,
         tag_order=tuple(fields.get("tags") or ()),
     )
+
+
+def has_templates(row_type: RowType[Any]) -> bool:
+    """Return whether lines of a row type can have templates."""
+    return row_type.rest_type is not METRIC_SERIES
 
 
 def compile_lines(patterns: Iterable[bytes], spare_classes: int = 0) -> Any:  # noqa: ANN401 - re2 has no types
@@ -151,16 +164,28 @@ def _check_row(row_type: RowType[Any], line: bytes) -> None:
     row_type.check(row)
 
 
-def _row_part(fields: dict[str, Any], spacing: Spacing) -> _Part:
-    """Return the pattern of a row's line."""
-    parts = {name: _field_part(name, value, spacing) for name, value in fields.items()}
-    objects = [fields.get("tags"), fields.get("properties")]
+def _row_part(fields: dict[str, Any], keys: Mapping[str, str], spacing: Spacing) -> _Part:
+    """Return the pattern of a row's line; its length is that of the line with REST names."""
+    parts = {key: _field_part(keys.get(key, key), value, spacing) for key, value in fields.items()}
     # A nested key would be mistaken for the field of this name.
-    if _has_key(objects, "metric_name") or _has_key(objects, "event_name"):
+    field_keys = {"metric_name", "event_name"} | (keys.keys() - {next(iter(fields))})
+    if fields.get("id") is not None:
+        field_keys.add("id")
+    objects = [fields.get("tags"), fields.get("properties")]
+    if any(_has_key(objects, key) for key in field_keys):
         raise _NoTemplateError
-    if fields.get("id") is not None and _has_key(objects, "id"):
-        raise _NoTemplateError
-    return _object_part(parts, spacing)
+    pattern, min_bytes = _object_part(parts, spacing)
+    return _Part(pattern, min_bytes + sum(len(keys.get(key, key)) - len(key) for key in fields))
+
+
+def _renames(keys: Mapping[str, str], first_key: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the text of each key to replace, and its replacement.
+
+    Text of a matching line has no quote, so quotes and a colon are around keys only. The first key
+    of a line follows a brace and a line feed, and may be the key of a nested object, too.
+    """
+    marks = {key: b'\n{"%b":' if key == first_key else b'"%b":' for key in keys}
+    return tuple((mark % key.encode(), mark % keys[key].encode()) for key, mark in marks.items())
 
 
 def _field_part(name: str, value: object, spacing: Spacing) -> _Part:

@@ -22,9 +22,9 @@ from store.ingest.body_lines import Lines, is_json, lines_of, remove_spans
 from store.ingest.decoder import Batch, read_batch, read_lines
 from store.ingest.id_hashes import IdHashes, line_ends
 from store.ingest.line_patterns import (
-    TEMPLATE_ROW_TYPES,
     LineTemplate,
     compile_lines,
+    has_templates,
     template_of,
 )
 from store.ingest.row_errors import REST_NAMES
@@ -73,7 +73,7 @@ class TemplateCache:
         in_milliseconds = unit is None or unit is MILLISECONDS
         is_large = len(body) >= _MIN_BODY_BYTES
         lines = None
-        if is_large and in_milliseconds and row_type in TEMPLATE_ROW_TYPES:
+        if is_large and in_milliseconds and has_templates(row_type):
             lines = lines_of(body)
         if lines is None:
             return read_batch(row_type, body, now, field_names, unit)

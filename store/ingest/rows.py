@@ -5,9 +5,9 @@ The checks reject every row that the engine could not load: one such row would f
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -114,7 +114,7 @@ def _check_properties(row: EventRow) -> None:
         message = f"must be at most {MAX_PROPERTIES_BYTES} bytes as JSON"
         raise bad_input("properties", message, limit=MAX_PROPERTIES_BYTES)
     brackets = json_text.count(b"{") + json_text.count(b"[")  # at least the depth, and cheap
-    if brackets > MAX_DEPTH and _depth(row.properties) > MAX_DEPTH:
+    if brackets > MAX_DEPTH and depth(row.properties) > MAX_DEPTH:
         raise bad_input("properties", f"must be at most {MAX_DEPTH} deep", limit=MAX_DEPTH)
 
 
@@ -165,7 +165,7 @@ def _reject_control_characters(field: str, text: str) -> None:
         raise bad_input(field, "must have no control characters")
 
 
-def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
+def depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
     """Return the depth of a nested value, without recursion."""
     depth, level = 0, [value]
     while level:
@@ -217,12 +217,29 @@ def _parse_instants(array: msgspec.Raw, unit: Unit | None) -> list[int]:
     return times
 
 
+class RowDecoder(Protocol[Row]):
+    """Decoder of one row, and of rows in lines."""
+
+    def decode(self, text: bytes | msgspec.Raw, /) -> Row:
+        """Decode a row."""
+
+    def decode_lines(self, lines: bytes, /) -> list[Row]:
+        """Decode NDJSON."""
+
+
+class ArrayDecoder(Protocol[Row]):
+    """Decoder of a JSON array of rows."""
+
+    def decode(self, array: bytes, /) -> list[Row]:
+        """Decode an array."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoders(Generic[Row]):
     """Decoders of one row and of a JSON array of rows."""
 
-    row: msgspec.json.Decoder[Row]
-    rows: msgspec.json.Decoder[list[Row]]
+    row: RowDecoder[Row]
+    rows: ArrayDecoder[Row]
 
     @classmethod
     def of_type(cls, row: type[Row]) -> "Decoders[Row]":
@@ -230,7 +247,20 @@ class Decoders(Generic[Row]):
         return cls(msgspec.json.Decoder(row), msgspec.json.Decoder(list[row]))  # type: ignore[valid-type]  # mypy knows no types at run time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect(Generic[Row]):
+    """Form of rows of another API: their names, and their conversion to rows of the REST API.
+
+    `keys` maps the names of fields to other names of the REST API. `translate` returns any row as
+    a row of `rest_type`, and raises an error if the other API refuses a request with this row.
+    """
+
+    rest_type: "RowType[Row]"
+    keys: Mapping[str, str]
+    translate: Callable[[bytes | msgspec.Raw], bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RowType(Generic[Row]):
     """A type of row: its struct, its decoders, and the checks beyond the struct's limits.
 
@@ -238,7 +268,8 @@ class RowType(Generic[Row]):
     `may_break_limits` is false if no row of some journal lines can fail `check_limits`. `stamp`
     converts a row's timestamp to milliseconds, or sets it to now, and returns it. Rows have one
     timestamp only if `has_timestamp` is true. `points` counts the rows of the table for some rows.
-    `encoder` writes journal lines.
+    `encoder` writes journal lines. Only rows of another API have a `dialect`; their decoders return
+    structs of the REST API.
     """
 
     row: type[Row]
@@ -251,6 +282,12 @@ class RowType(Generic[Row]):
     points: Callable[[Sequence[Row]], int] = len
     encoder: msgspec.json.Encoder = TAGS_SORTED
     name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
+    dialect: Dialect[Row] | None = None
+
+    @property
+    def rest_type(self) -> "RowType[Row]":
+        """The type of these rows in the REST API and in the journal."""
+        return self.dialect.rest_type if self.dialect else self
 
     def check(self, row: Row) -> None:
         """Raise `AnalyticsError` for a row that breaks a limit beyond those of its struct."""

@@ -91,17 +91,22 @@ class TemplateGroup:
 
     def batch_of(self, lines: bytes, now: Instant) -> Batch[Any] | None:
         """Return matching lines as a batch; None if a text is not UTF-8 or may be too long."""
-        row_type, spacing, has_timestamp, has_id = self.spelling
+        row_type = self.spelling.row_type.rest_type
         try:
             lines.decode()
         except UnicodeDecodeError:
             return None
-        if spacing is ONE_SPACE:
+        if self.spelling.spacing is ONE_SPACE:
             spaces = None if self.spaces is None else self.spaces * lines.count(b"\n")
             compact_lines = compact(lines, spaces)
             if compact_lines is None:
                 return None
             lines = compact_lines
+        if self.spelling.renames:
+            lines = b"\n" + lines
+            for key, rest_key in self.spelling.renames:
+                lines = lines.replace(key, rest_key)
+            lines = lines[1:]
         ends = line_ends(lines)
         longest = int(np.diff(ends, prepend=-1).max(initial=0))
         if longest > MAX_PROPERTIES_BYTES or (
@@ -109,8 +114,9 @@ class TemplateGroup:
         ):
             return None
         self.used_at = time.monotonic()
-        ids = hash_ids_in_lines(lines, ends) if has_id else None
+        ids = hash_ids_in_lines(lines, ends) if self.spelling.has_id else None
         names = _names(lines, ends)
+        has_timestamp = self.spelling.has_timestamp
         conversions = self.conversions
         if not has_timestamp:  # "}\n" ends a line: strings have no line feed
             lines = (b',"timestamp":%d}\n' % now).join(lines.split(b"}\n"))

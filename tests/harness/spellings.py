@@ -57,7 +57,7 @@ def outcome(read: Callable[[], Batch[Any]]) -> object:
     hashes = None if batch.id_hashes is None else batch.id_hashes.tolist()
     return (
         [msgspec.to_builtins(row) for row in batch.rows],
-        batch.errors,
+        list(batch.errors),
         batch.ids,
         hashes,
         batch.points,
