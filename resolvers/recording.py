@@ -7,7 +7,7 @@ import msgspec
 from resolvers.context import Context
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
-from store.ingest.decoder import Batch
+from store.ingest.decoder import Batch, encode_rows
 from store.ingest.outcomes import IngestedBatch, IngestedRow
 from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
@@ -37,7 +37,10 @@ async def record_batch(
     REST names to names of the calling API. `unit` is the unit of numeric timestamps, None if the
     caller gave none. Raises `AnalyticsError` when no row is valid.
     """
-    return _payload(await ctx.store.ingest(stream, rows, ctx.now(), field_names, unit))
+    now = ctx.now()
+    body = rows if isinstance(rows, bytes) else encode_rows(rows)
+    batch = await ctx.store.read_batch(stream.row_type, body, now, field_names, unit)
+    return _payload(await ctx.store.ingest(stream, batch, now))
 
 
 async def record_row_batch(
@@ -46,7 +49,7 @@ async def record_row_batch(
     """Store the rows of a batch as `record_batch` does, or raise the error of its parsing."""
     if isinstance(batch, AnalyticsError):
         raise batch
-    return _payload(await ctx.store.ingest_batch(stream, batch, ctx.now()))
+    return _payload(await ctx.store.ingest(stream, batch, ctx.now()))
 
 
 def _payload(batch: IngestedBatch) -> RecordPayload:

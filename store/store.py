@@ -18,7 +18,7 @@ from store.durable_files import make_folder
 from store.engine import Answer, Engine, EngineError
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.ingest.client_ids import ClientIds
-from store.ingest.decoder import Batch, batch_of, encode_rows, read_one
+from store.ingest.decoder import Batch, batch_of, read_one
 from store.ingest.line_templates import TemplateCache
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
@@ -181,25 +181,6 @@ class Store:
             os.close(self._lock_fd)
             self._lock_fd = None
 
-    async def ingest(
-        self,
-        stream: Stream[Row],
-        rows: bytes | Sequence[Mapping[str, object]],
-        now: Instant,
-        field_names: Mapping[str, str] = REST_NAMES,
-        unit: Unit | None = None,
-    ) -> IngestedBatch:
-        """Parse the rows of a request; store the valid ones durably, each client id once.
-
-        `rows` are a JSON array or NDJSON, or objects with the REST API's fields. Rows without a
-        time get `now`. `field_names` maps REST names to names of the calling API. `unit` is the
-        unit of numeric timestamps, None if the caller gave none. Raises `AnalyticsError` when the
-        body is no list of rows or has too many, and UNAVAILABLE as `record` does.
-        """
-        body = rows if isinstance(rows, bytes) else encode_rows(rows)
-        batch = await self.read_batch(stream.row_type, body, now, field_names, unit)
-        return await self.ingest_batch(stream, batch, now)
-
     async def read_batch(
         self,
         row_type: RowType[Row],
@@ -208,16 +189,22 @@ class Store:
         field_names: Mapping[str, str] = REST_NAMES,
         unit: Unit | None = None,
     ) -> Batch[Row]:
-        """Parse the rows of a request as `ingest` does, large bodies in a thread."""
+        """Parse the rows of a request, a JSON array or NDJSON; large bodies in a thread.
+
+        Rows without a time get `now`. `field_names` maps REST names to names of the calling API.
+        `unit` is the unit of numeric timestamps, None if the caller gave none. Raises
+        `AnalyticsError` when the body is no list of rows, or has too many.
+        """
         read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
         if len(body) < _LARGE_BODY_BYTES:
             return read()
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
-    async def ingest_batch(
-        self, stream: Stream[Row], batch: Batch[Row], now: Instant
-    ) -> IngestedBatch:
-        """Store the rows of a parsed batch as `ingest` does; `now` is the time of its parsing."""
+    async def ingest(self, stream: Stream[Row], batch: Batch[Row], now: Instant) -> IngestedBatch:
+        """Store the rows of a batch durably, each client id once; `now` is the time of its parsing.
+
+        Raises UNAVAILABLE as `record` does.
+        """
         outcome = await self.record(stream, batch, now)
         return IngestedBatch(outcome.points, batch.points - outcome.points, batch.errors)
 
