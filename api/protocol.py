@@ -1,7 +1,7 @@
 """The HTTP protocol of the server: uvicorn's, which sends the head of an answer with its body.
 
 uvicorn writes the head at once. ASGI asks servers to wait for the first part of the body. One write
-saves a packet, and a sixth of the time that uvicorn takes for an answer.
+saves a packet, and 5 % of the CPU of recording a row.
 """
 
 import asyncio
