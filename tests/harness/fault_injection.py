@@ -15,12 +15,12 @@ from store.engine import Engine, EngineError
 from store.ingest.streams import STREAMS
 from store.query.sql import Statement
 from tests.harness.clock import ManualClock
+from tests.harness.statements import is_load
 from tests.harness.stores import LIMITS
 
 NO_FSYNC: Final = (
     "fsync_after_insert = 0, fsync_part_directory = 0, min_rows_to_fsync_after_merge = 0"
 )
-LOADS: Final = {stream.load("", 0).text for stream in STREAMS}
 
 
 class ProcessKilledError(BaseException):
@@ -165,7 +165,8 @@ class FaultyEngine(Engine):
     async def write(self, statement: Statement) -> int:
         """Write; on a planned failure, fail before, after or in the middle of the write."""
         faults = self.faults
-        operation = "loads" if statement.text in LOADS else "deletions"
+        is_any_load = any(is_load(statement, stream) for stream in STREAMS)
+        operation = "loads" if is_any_load else "deletions"
         can_fail = operation == "loads" or statement.text.startswith("DELETE\nFROM")
         if not can_fail or not getattr(faults, operation):
             return await super().write(statement)

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 import pytest
 
 from store.engine import Answer, Engine
+from store.ingest.streams import SERIES_STREAM, AnyStream
 from store.query.sql import Statement
+
+
+def is_load(statement: Statement, stream: AnyStream) -> bool:
+    """Return whether a statement loads a segment of a stream, whatever its lines need."""
+    has_arrays = "ARRAY JOIN" in statement.text
+    is_insert = statement.text.startswith(f"INSERT INTO {stream.table} (")
+    return is_insert and has_arrays == (stream is SERIES_STREAM)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -12,10 +11,8 @@ from store.ingest.streams import METRIC_STREAM, PROJECT, SERIES_STREAM
 from store.query import statements
 from store.query.sql import Statement
 from tests.harness.resends import await_stored_ids, count_outcomes, row, send, send_series
+from tests.harness.statements import is_load
 from tests.harness.stores import assert_counters_balance, open_store, stored_keys, wait_until
-
-LOAD_METRICS: Final = METRIC_STREAM.load("", 0).text
-LOAD_SERIES: Final = SERIES_STREAM.load("", 0).text
 
 
 async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
@@ -28,7 +25,7 @@ async def test_duplicates_wait_while_any_journal_of_the_table_is_stuck(
         write = store.engine.write
 
         async def fail(statement: Statement) -> int:
-            if statement.text == LOAD_METRICS:
+            if is_load(statement, METRIC_STREAM):
                 raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
             return await write(statement)
 
@@ -61,9 +58,9 @@ async def test_loader_that_recovers_meanwhile_does_not_hide_what_still_waits(
 
         async def write_or_wait(statement: Statement) -> int:
             nonlocal loads
-            if statement.text == LOAD_SERIES:
+            if is_load(statement, SERIES_STREAM):
                 await series_loads.wait()
-            if statement.text == LOAD_METRICS:
+            if is_load(statement, METRIC_STREAM):
                 if not engine_works.is_set():
                     raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
                 loads += 1
@@ -102,9 +99,9 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
 
         async def write_or_wait(statement: Statement) -> int:
             nonlocal loads
-            if statement.text == LOAD_SERIES:
+            if is_load(statement, SERIES_STREAM):
                 await series_loads.wait()
-            if statement.text == LOAD_METRICS:
+            if is_load(statement, METRIC_STREAM):
                 if not engine_works.is_set():
                     raise EngineError("Code: 243. DB::Exception: no space (NOT_ENOUGH_SPACE)")
                 loads += 1
