@@ -5,7 +5,7 @@ import json
 import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic
+from typing import Final, Generic
 
 import msgspec
 
@@ -146,7 +146,7 @@ def read_batch(
         texts = _row_texts(body)
         _check_count("rows", len(texts), MAX_ROWS)
         batch = _read_row_by_row(row_type, enumerate(texts), now, field_names, unit)
-    check_points(batch)
+    _check_count("points", batch.points, MAX_POINTS)
     return batch
 
 
@@ -160,11 +160,6 @@ def read_lines(
     """Parse some lines of NDJSON, by their indexes in the request, as `read_batch` does."""
     batch = _read_valid(row_type, b"\n".join(lines.values()), now, unit)
     return batch or _read_row_by_row(row_type, lines.items(), now, field_names, unit)
-
-
-def check_points(batch: Batch[Any]) -> None:
-    """Raise PAYLOAD_TOO_LARGE if a batch has too many points."""
-    _check_count("points", batch.points, MAX_POINTS)
 
 
 def _check_count(noun: str, count: int, limit: int) -> None:
