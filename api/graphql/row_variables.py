@@ -44,10 +44,10 @@ from store.ingest.decoder import Batch
 from store.ingest.row_errors import GRAPHQL_NAMES
 from store.ingest.rows import RowType
 
-_MIN_BODY_BYTES: Final = 16_384
-"""Smaller bodies gain nothing."""
+_MIN_BODY_BYTES: Final = 2_048
+"""20 rows in such a body gain a third of their time, fewer gain nothing."""
 
-_MIN_ROWS_BYTES: Final = 4_096
+_MIN_ROWS_BYTES: Final = 1_024
 _PREFIX_BYTES: Final = 64
 
 

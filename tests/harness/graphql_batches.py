@@ -49,7 +49,7 @@ METRIC_DOCUMENTS: Final = [
     ),
     BatchDocument(  # several operations, and another variable
         "query A {__typename} mutation B($n: Boolean = true, $rows: [MetricInput!]!)"
-        " {recordMetrics @include(if: $n) " + _METRICS + "}",
+        " {recordMetrics" + _METRICS.replace(") {", ") @include(if: $n) {") + "}",
         {"rows": ""},
         "B",
     ),
@@ -67,7 +67,10 @@ METRIC_DOCUMENTS: Final = [
         {"rows": ""},
     ),
     BatchDocument(
-        _mutation("($rows: [MetricInput!]!)", f"recordMetrics @skip(if: true) {_METRICS}"),
+        _mutation(
+            "($rows: [MetricInput!]!)",
+            "recordMetrics" + _METRICS.replace(") {", ") @skip(if: true) {"),
+        ),
         {"rows": ""},
     ),
     BatchDocument(_mutation("($rows: [MetricInput!]!)", "recordMetrics"), {"rows": ""}),

@@ -138,3 +138,14 @@ def test_nested_keys_keep_their_names() -> None:
     batch = match(EVENT_INPUTS, product)
     assert batch
     assert batch.rows[0].properties == {"product": {"name": "x"}}
+
+
+def test_long_lines_are_renamed() -> None:
+    """Lines of any length have the names of REST: many in a chunk, or one over several."""
+    for length in (1, 30_000, 100_000):
+        array = msgspec.json.encode([{"name": "view", "properties": {"a": "x" * length}}] * 20)
+        templates = TemplateCache()
+        learn_body(
+            templates, msgspec.json.encode([{"name": "v", "properties": {"a": ""}}]), EVENT_INPUTS
+        )
+        assert_same(EVENT_INPUTS, array, templates)
