@@ -92,9 +92,9 @@ class RootPath:
 
 _STARTUP_ERRORS: Final = (
     "settings.InvalidSettingError:",
-    "store.store.StoreInUseError:",
+    "store.folder_lock.StoreInUseError:",
     "store.engine_folder.StoreFolderError:",
-    "store.engine.EngineError:",
+    "store.driver.EngineError:",
 )
 
 

@@ -20,7 +20,7 @@ from starlette.types import Message, Scope
 from app import app
 from resolvers.context import Context
 from store import Store
-from store.engine import Answer
+from store.driver import Answer
 from store.query.sql import Statement
 
 _StatementOutput = tuple[Statement, str]

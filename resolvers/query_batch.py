@@ -14,7 +14,7 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store import Store
-from store.engine import Answer, EngineError
+from store.driver import Answer, EngineError
 from store.query.series.aggregates import THROW_IF_CODE
 from store.query.series.exact_sums import OutsideWindowError
 from store.query.series.rows import series_rows

@@ -1,37 +1,56 @@
-"""The embedded engine: the only module that imports a driver.
+"""The embedded engine: a pool of connections to one store.
 
-It owns the connections, the limits of a query, cancellation, the start of chDB, the priority of its
-merge threads, and its errors. It knows no table: statements come from `store.query`, the folder's
-layout is in `store.engine_folder`, retries are the callers'.
+It owns the limits of a query, cancellation, the start of chDB, the priority of its merge threads,
+and the repair after failed writes. It knows no table: statements come from `store.query`, the
+folder's layout is in `store.engine_folder`, retries are the callers'.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
-import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from schema.errors import AnalyticsError
+from store.driver import (
+    Answer,
+    Connection,
+    EngineError,
+    connect,
+    next_piece,
+    read_answer,
+    read_written_rows,
+)
+from store.failed_writes import (
+    WriteFailedError,
+    check_writes,
+    count_failed_writes,
+    is_nearly_full,
+    reopen_tables,
+)
 from store.limits import Limits
 from store.query.sql import Statement
 
 T = TypeVar("T")
 
-_CODE: Final = re.compile(r"Code: (\d+)\.")
-_NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
-
 _MERGE_THREADS: Final = "MergeMutate\n"
 _MERGE_NICENESS: Final = 5  # added to the niceness of the process
 
-_SELECT_ONE: Final = Statement("SELECT 1")
-_DRAIN_TRIES: Final = 20
+_LOG: Final = logging.getLogger("analytics.engine")
+
+_WRITERS: Final = 2
+
+_WATCH_INTERVAL: Final = 1.0
+"""Seconds between two counts of failed writes: parts that a merge replaced stay for 30 seconds."""
+
+_READ_TRIES: Final = 3
+_QUERY_WAS_CANCELLED: Final = 394
 
 # chDB installs a handler for them that sleeps 300 s: a crash would hang the service.
 _FATAL_SIGNALS: Final = (
@@ -50,72 +69,6 @@ _QUERY_SIZE_LIMITS: Final = {
 }
 
 
-class EngineError(RuntimeError):
-    """An error of the engine, with ClickHouse's `code` (0 if it gave none) and `name`."""
-
-    def __init__(self, message: str) -> None:
-        """Parse code and name of the engine's message."""
-        super().__init__(message)
-        code = _CODE.search(message)
-        names = _NAME.findall(message)
-        self.code = int(code[1]) if code else 0
-        self.name = names[-1] if names else "UNKNOWN"
-
-
-@contextlib.contextmanager
-def _engine_errors() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise EngineError(str(error)) from None
-    except UnicodeDecodeError as error:  # the message quotes bytes that are not UTF-8
-        raise EngineError(error.object.decode(errors="replace")) from None
-
-
-class Answer(NamedTuple):
-    """The result of a query in one of the engine's formats, and the number of rows it read."""
-
-    data: bytes
-    rows_read: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """A driver connection with one user at a time.
-
-    `name` is the log comment of its statements; `KILL QUERY` finds a running statement by it.
-    """
-
-    name: str
-    driver: Any
-
-    def run(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
-        try:
-            return self._query(statement, output)
-        except EngineError:
-            self.drain()
-            raise
-
-    def drain(self) -> None:
-        """Discard output that a failed or cancelled query left; the next query would return it.
-
-        One of two queries that fail after partial output leaves it on the connection. One of some
-        thousand cancelled queries leaves rows, or an end of stream.
-        """
-        for _ in range(_DRAIN_TRIES):
-            with contextlib.suppress(EngineError):
-                if bytes(self._query(_SELECT_ONE, "TSV").bytes()) == b"1\n":
-                    return
-
-    def _query(self, statement: Statement, output: str) -> Any:  # noqa: ANN401 - untyped driver
-        with _engine_errors():
-            return self.driver.query(statement.text, output, params=statement.encode())
-
-    def stream(self, statement: Statement) -> Any:  # noqa: ANN401 - untyped driver
-        with _engine_errors():
-            return self.driver.send_query(statement.text, "JSONEachRow", params=statement.encode())
-
-
 class Engine:
     """A pool of connections to one embedded store.
 
@@ -128,17 +81,22 @@ class Engine:
         self.limits = limits
         self.folder = folder
         self._threads = ThreadPoolExecutor(limits.readers + 3, thread_name_prefix="engine")
-        self._connections: list[_Connection] = []
-        self._readers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
-        self._writers: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
-        self._control: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+        self._connections: list[Connection] = []
+        self._readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._writers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._control: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._failed_writes = 0
+        self._repair: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self.repairs = 0
+        """The number of times that the tables were opened again."""
 
     async def open(self) -> None:
         """Open the store; no other process may use its folder."""
         if "?" in str(self.folder):
             raise EngineError(f"A store's path can't contain a question mark: {self.folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        await self._in_thread(self._connect)
+        await self._in_thread(self._connect_all)
         for fatal in _FATAL_SIGNALS:
             signal.signal(fatal, signal.SIG_DFL)
         for connection in self._connections:
@@ -146,6 +104,8 @@ class Engine:
                 connection.name.partition("-")[0], self._control
             )
             pool.put_nowait(connection)
+        self._failed_writes = await self._call(self._control, count_failed_writes)
+        self._watch = asyncio.create_task(self._watch_writes())
 
     def lower_merge_priority(self) -> None:
         """Run merge threads at a lower priority than queries and inserts.
@@ -168,15 +128,33 @@ class Engine:
     async def answer(self, statement: Statement, output: str) -> Answer:
         """Run a query; return its result in one of the engine's formats.
 
-        Raises `AnalyticsError` when it exceeds a limit, or no connection is free in time.
+        Raises `AnalyticsError` when it exceeds a limit, no connection is free in time, or the disk
+        damages parts again and again.
         """
-        try:
-            return await self._run(self._readers, statement, output, _read_answer)
-        except EngineError as error:
-            limit_error = self._limit_error(error)
-            if limit_error is None:
-                raise
-            raise limit_error from error
+        for _ in range(_READ_TRIES):
+            repairs = self.repairs
+            try:
+                return await self._answer(statement, output, self._failed_writes)
+            except EngineError as error:
+                limit_error = self._limit_error(error)
+                if limit_error:
+                    raise limit_error from error
+                if error.code == _QUERY_WAS_CANCELLED:
+                    raise
+                await self.repair()
+                if self.repairs == repairs:
+                    raise
+        message = "The disk of the store is full, or fails."
+        raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
+
+    async def _answer(self, statement: Statement, output: str, failed_writes: int) -> Answer:
+        def run(connection: Connection) -> Answer:
+            answer = read_answer(connection.run(statement, output))
+            if is_nearly_full(self.folder):
+                check_writes(connection, failed_writes)
+            return answer
+
+        return await self._call(self._readers, run)
 
     async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
         """Run a query with a long result; yield it in pieces of whole JSON lines."""
@@ -184,32 +162,80 @@ class Engine:
             stream = await self._wait_for(connection, lambda: connection.stream(statement))
             try:
                 while (
-                    piece := await self._wait_for(connection, lambda: _next_piece(stream))
+                    piece := await self._wait_for(connection, lambda: next_piece(stream))
                 ) is not None:
                     yield piece
             finally:
                 await self._wait_for(connection, stream.close)
 
     async def write(self, statement: Statement) -> int:
-        """Run a statement that changes data or tables; return the number of written rows."""
-        return await self._run(self._writers, statement, "Null", _read_written_rows)
+        """Run a statement that changes data or tables; return the number of written rows.
+
+        Raises `WriteFailedError` when a file could not be written since it began, by this statement
+        or another: a part of its rows may be stored.
+        """
+        failed_writes = self._failed_writes
+
+        def run(connection: Connection) -> int:
+            rows = read_written_rows(connection.run(statement, "Null"))
+            check_writes(connection, failed_writes)
+            return rows
+
+        try:
+            return await self._call(self._writers, run)
+        except WriteFailedError:
+            await self.repair()
+            raise
+
+    async def repair(self) -> None:
+        """Open the tables again if a write has failed; damaged parts of inserts are then gone."""
+        if self._repair is None or self._repair.done():
+            self._repair = asyncio.create_task(self._repair_tables())
+        await asyncio.shield(self._repair)
+
+    async def _repair_tables(self) -> None:
+        if await self._call(self._control, count_failed_writes) == self._failed_writes:
+            return
+        async with self._no_statements(), self._checkout(self._control) as control:
+            failed_writes, lost_parts = await self._wait_for(
+                control,
+                lambda: (count_failed_writes(control), reopen_tables(control, self.folder)),
+            )
+        self._failed_writes = failed_writes
+        self.repairs += 1
+        _LOG.error("the engine could not write files: its tables were opened again")
+        if lost_parts:
+            _LOG.critical("rows are lost: %s", ", ".join(lost_parts))
+
+    @contextlib.asynccontextmanager
+    async def _no_statements(self) -> AsyncIterator[None]:
+        """Hold all connections but the control connection."""
+        with contextlib.ExitStack() as stack:
+            for pool in [self._readers] * self.limits.readers + [self._writers] * _WRITERS:
+                stack.callback(pool.put_nowait, await pool.get())
+            yield
+
+    async def _watch_writes(self) -> None:
+        """Repair the tables after merges that could not write: nobody gets their errors."""
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL)
+            try:
+                await self.repair()
+            except (AnalyticsError, EngineError) as error:
+                _LOG.warning("the tables can't be opened again now: %s", error)
 
     async def close(self) -> None:
         """Stop all queries, wait for them, close: an exit during a query crashes the process."""
+        for task in filter(None, (self._watch, self._repair)):
+            task.cancel()
+            await asyncio.wait([task])
         await self._kill(self._connections)
         await asyncio.to_thread(self._threads.shutdown)
         for connection in self._connections:
-            connection.driver.close()
+            connection.close()
         self._connections.clear()
 
-    def _connect(self) -> None:
-        with _utc_environment():
-            # Costs 0.2 s and 200 MB; the parent process of a reloader must not pay it.
-            import chdb  # noqa: PLC0415
-
-            self._connect_all(chdb.connect)
-
-    def _connect_all(self, connect: Callable[[str], Any]) -> None:
+    def _connect_all(self) -> None:
         server = {
             "max_server_memory_usage": self.limits.memory_bytes,
             "mark_cache_size": min(2**28, self.limits.memory_bytes // 16),
@@ -217,11 +243,12 @@ class Engine:
             "background_schedule_pool_size": 4,
         }
         target = f"{self.folder.resolve()}?" + "&".join(f"{k}={v}" for k, v in server.items())
+        writers = [f"writer-{n}" for n in range(1, _WRITERS + 1)]
         readers = [f"reader-{n}" for n in range(1, self.limits.readers + 1)]
-        for name in ("control", "writer-1", "writer-2", *readers):
+        for name in ("control", *writers, *readers):
             try:
-                connection = _Connection(name, connect(target))
-            except RuntimeError as error:
+                connection = connect(name, target)
+            except EngineError as error:
                 message = (
                     f"The store in {self.folder} can't be opened; is another process using it?"
                 )
@@ -245,24 +272,22 @@ class Engine:
             "max_threads": limits.threads,
             "output_format_json_quote_64bit_integers": 0,
             "output_format_json_escape_forward_slashes": 0,
+            # A deletion that was interrupted goes on in the background.
+            "apply_mutations_on_fly": 1,
             # Without it a quarter of all doubles are off in the last bit. It costs nothing.
             "precise_float_parsing": 1,
         }
         return {key: str(value) for key, value in settings.items()}
 
-    async def _run(
-        self,
-        pool: asyncio.LifoQueue[_Connection],
-        statement: Statement,
-        output: str,
-        read: Callable[[Any], T],
+    async def _call(
+        self, pool: asyncio.LifoQueue[Connection], call: Callable[[Connection], T]
     ) -> T:
-        """Run a statement on a free connection of a pool, and read its result."""
+        """Call the driver with a free connection of a pool, in a thread."""
         async with self._checkout(pool) as connection:
-            return await self._wait_for(connection, lambda: read(connection.run(statement, output)))
+            return await self._wait_for(connection, lambda: call(connection))
 
     @contextlib.asynccontextmanager
-    async def _checkout(self, pool: asyncio.LifoQueue[_Connection]) -> AsyncIterator[_Connection]:
+    async def _checkout(self, pool: asyncio.LifoQueue[Connection]) -> AsyncIterator[Connection]:
         try:
             async with asyncio.timeout(self.limits.wait_seconds):
                 connection = await pool.get()
@@ -274,7 +299,7 @@ class Engine:
         finally:
             pool.put_nowait(connection)
 
-    async def _wait_for(self, connection: _Connection, call: Callable[[], T]) -> T:
+    async def _wait_for(self, connection: Connection, call: Callable[[], T]) -> T:
         """Call the driver in a thread; if the caller is cancelled, stop the call and await it."""
         work = self._in_thread(call)
         try:
@@ -290,7 +315,7 @@ class Engine:
             work.exception()
             raise
 
-    async def _kill(self, connections: Sequence[_Connection]) -> None:
+    async def _kill(self, connections: Sequence[Connection]) -> None:
         """Stop the statements that run on connections; the control connection sends this itself."""
         names = [connection.name for connection in connections if connection.name != "control"]
         if not names:
@@ -324,36 +349,8 @@ class Engine:
         return AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit)
 
 
-@contextlib.contextmanager
-def _utc_environment() -> Iterator[None]:
-    """Set TZ to UTC: the engine starts only with the name of a zone, not with JST-9."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "UTC"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TZ"]
-        else:
-            os.environ["TZ"] = before
-
-
 async def _await_end(work: asyncio.Future[Any]) -> None:
     """Wait for some milliseconds of work to end, even if the caller is cancelled."""
     while not work.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([work])
-
-
-def _read_answer(result: Any) -> Answer:  # noqa: ANN401 - untyped driver
-    return Answer(bytes(result.bytes()), result.storage_rows_read())
-
-
-def _next_piece(stream: Any) -> bytes | None:  # noqa: ANN401 - untyped driver
-    with _engine_errors():
-        piece = stream.fetch()
-        return None if piece is None else bytes(piece.bytes())
-
-
-def _read_written_rows(result: Any) -> int:  # noqa: ANN401 - untyped driver
-    return int(result.rows_written())

@@ -8,49 +8,25 @@ empty table.
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from store.durable_files import sync_folder, write_durably
+from store.parts import DAMAGED_PREFIX, IGNORED_PREFIX, checksum_files, damaged_parts
 
 _UUID: Final = "[0-9a-f]" * 8 + ("-" + "[0-9a-f]" * 4) * 3 + "-" + "[0-9a-f]" * 12
 _DEFINITION: Final = re.compile(
     r"ATTACH TABLE _ UUID '([0-9a-f-]{36})'.*?\nENGINE = \w*MergeTree", re.DOTALL
 )
-_DAMAGED_PREFIX: Final = "broken-on-start_"
-_PART_NAME: Final = re.compile(r"(.+?)_(\d+)_(\d+)_\d+(_|$)")
 _FORMAT_FILE: Final = "format_version.txt"
 """A file in the folder of every table."""
 
-_NON_PART_PREFIXES: Final = ("detached", "tmp", "delete_tmp")
 _MIGRATIONS_TABLE: Final = "migrations.sql"
 _ADVICE: Final = (
     "Stop the service that it was copied from, and copy the whole folder again"
     " (rsync -a, cp -a, tar)."
 )
-
-
-class _Part(NamedTuple):
-    """The name of a part, which contains the inserts from `first` to `last` of a partition."""
-
-    partition: str
-    first: int
-    last: int
-
-    @classmethod
-    def read(cls, name: str) -> "_Part | None":
-        """Parse the name of a part's folder; return None for any other name."""
-        match = _PART_NAME.match(name)
-        return cls(match[1], int(match[2]), int(match[3])) if match else None
-
-    def is_replaced(self, parts: Iterable["_Part"]) -> bool:
-        """Return whether the parts contain its first and its last insert (numbers have gaps)."""
-        same_partition = [part for part in parts if part.partition == self.partition]
-        return all(
-            any(part.first <= insert <= part.last for part in same_partition)
-            for insert in (self.first, self.last)
-        )
 
 
 class StoreFolderError(RuntimeError):
@@ -107,7 +83,7 @@ class EngineFolder:
         The engine then makes a new database. What is left of the other one has no use.
         """
         return not self._owner_file.exists() and not any(
-            (folder / _MIGRATIONS_TABLE).is_file() or any(self._checksum_files(folder))
+            (folder / _MIGRATIONS_TABLE).is_file() or any(checksum_files(folder))
             for folder in uuid_folders
         )
 
@@ -166,18 +142,10 @@ class EngineFolder:
             if (
                 match
                 and definition.name != _MIGRATIONS_TABLE
-                and any(self._checksum_files(self._uuid_folder(match[1])))
+                and any(checksum_files(self._uuid_folder(match[1])))
             ):
                 return True
         return False
-
-    @staticmethod
-    def _checksum_files(table_folder: Path) -> Iterator[Path]:
-        return (
-            file
-            for file in table_folder.glob("*/checksums.txt")
-            if not file.parent.name.startswith(_NON_PART_PREFIXES)
-        )
 
     def _repair_link(self, link: Path, target_folder: Path) -> Iterator[str]:
         """Point a link to a folder of this store; yield the link if it changed."""
@@ -207,27 +175,28 @@ class EngineFolder:
                 raise self._incomplete_error(f"{path} differs from {original}")
         shutil.rmtree(copy)
 
-    def check_parts(self) -> None:
-        """Raise `StoreFolderError` if the engine found damaged parts when it opened the store.
+    def check_parts(self, *, waiting_batches: Container[int]) -> list[str]:
+        """Set damaged parts aside whose rows are elsewhere; return their new names.
 
-        The engine moves a damaged part away, and answers without its rows. After a power cut, the
-        part may be a merge that was not on the disk yet. The merged parts then still exist, and no
-        row is lost.
+        A damaged merge has its rows in the merged parts, if they still exist: after a power cut, or
+        a failed write. An insert may have its rows in the journal, in one of the `waiting_batches`:
+        the process ended before it knew of the failed write. Raises `StoreFolderError` for any
+        other damaged part: the engine answers without its rows.
         """
-        for folder in sorted(self._folder.glob(f"store/???/*/detached/{_DAMAGED_PREFIX}*")):
-            part = _Part.read(folder.name.removeprefix(_DAMAGED_PREFIX))
-            table_folder = folder.parent.parent
-            files = self._checksum_files(table_folder)
-            parts = [_Part.read(file.parent.name) for file in files]
-            if part and part.is_replaced(filter(None, parts)):
-                spare = folder.with_name(folder.name.replace(_DAMAGED_PREFIX, "ignored_", 1))
+        names = []
+        for damaged_part in damaged_parts(self._folder):
+            if damaged_part.is_replaced or damaged_part.is_unfinished(waiting_batches):
+                name = damaged_part.folder.name.replace(DAMAGED_PREFIX, IGNORED_PREFIX, 1)
+                spare = damaged_part.folder.with_name(name)
                 shutil.rmtree(spare, ignore_errors=True)  # an earlier power cut, the same merge
-                folder.rename(spare)
+                damaged_part.folder.rename(spare)
+                names.append(name)
                 continue
             raise self._incomplete_error(
-                f"the rows in {folder} are damaged or incomplete",
+                f"the rows in {damaged_part.folder} are damaged or incomplete",
                 " To go on without these rows, delete that folder.",
             )
+        return names
 
     def check_owner(self) -> None:
         """Raise `StoreFolderError` if the data folder was used with another store before."""

@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.ingest.streams import SERIES_STREAM, AnyStream
 from store.journal.journal import Journal
 from store.journal.segments import Segment, split_torn_end

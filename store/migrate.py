@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.query.sql import Statement
 
 FOLDER: Final = Path(__file__).parent / "migrations"
@@ -27,7 +28,8 @@ _NEW_LIST: Final = "new_migrations"
 _CREATE_LIST: Final = (
     f"CREATE TABLE {_NEW_LIST} (number UInt32, name String)"
     " ENGINE = MergeTree ORDER BY number"
-    " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+    " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 30,"
+    " max_suspicious_broken_parts = 1000000, max_suspicious_broken_parts_bytes = 1000000000000000"
 )
 
 

@@ -7,7 +7,8 @@ import re
 from typing import Final
 
 from schema.errors import bad_input
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.query.sql import Statement
 
 _TEST: Final = (

@@ -1,10 +1,10 @@
 """The store's public interface: ingest rows, run queries, delete; opening and closing it."""
 
 import asyncio
-import fcntl
+import contextlib
 import functools
+import itertools
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +14,12 @@ from typing import Final, TypeVar
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.clock import Arrivals, wrong_clock
+from store.driver import Answer, EngineError
 from store.durable_files import make_folder
-from store.engine import Answer, Engine, EngineError
+from store.engine import Engine
 from store.engine_folder import EngineFolder, StoreFolderError
+from store.failed_writes import undo_writes
+from store.folder_lock import FolderLock
 from store.ingest.client_ids import ClientIds
 from store.ingest.decoder import Batch, batch_of, read_one
 from store.ingest.line_templates import TemplateCache
@@ -29,6 +32,7 @@ from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
 from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
+from store.journal.segments import segment_files
 from store.journal.set_aside import SetAsideLine, read_rows
 from store.limits import Limits
 from store.loader import Loader
@@ -42,7 +46,7 @@ T = TypeVar("T")
 
 
 _LOG: Final = logging.getLogger("analytics.store")
-_NO_SPACE: Final = 243  # the engine's code for a full disk
+_NO_SPACE: Final = (75, 243)  # the engine's codes for a full disk
 _SEGMENT_MS: Final = 60_000
 """Maximum age of a segment at its last row, unless the engine can't load."""
 
@@ -55,17 +59,13 @@ Smaller ones lose more by the change of the thread: 10 % of the rows a second.
 _ALL_NAMES: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
-class StoreInUseError(RuntimeError):
-    """Another process uses the data folder."""
-
-
 class Store:
     """One data folder: a journal and a loader for each stream, and the engine that they fill."""
 
     def __init__(self, data: Path, engine_folder: Path, limits: Limits, journal_bytes: int) -> None:
         """Set the folders; `open` opens them."""
         self._data = data
-        self._lock_fd: int | None = None
+        self._lock: FolderLock | None = None
         self._journal_bytes = journal_bytes
         self._journals: dict[str, Journal] = {}
         self._loaders: dict[str, Loader] = {}
@@ -91,7 +91,7 @@ class Store:
                 " ANALYTICS_DATA must name a folder that this user can write to."
             ) from None
         except EngineError as error:
-            if error.code != _NO_SPACE:
+            if error.code not in _NO_SPACE:
                 raise
             raise StoreFolderError(
                 f"The disk of {self.engine.folder} is full. Free some space, or let ANALYTICS_DATA"
@@ -100,9 +100,9 @@ class Store:
 
     async def _open(self) -> None:
         make_folder(self._data, root=self._data)
-        self._lock()
+        self._lock = FolderLock(self._data)
         numbers = BatchNumbers(self._data / "node")
-        await self._open_engine()
+        await self._open_engine(was_closed=self._lock.was_closed)
         self.engine.lower_merge_priority()
         for table in TABLES:
             newest_batch = statements.newest_batch(table)
@@ -138,32 +138,21 @@ class Store:
             for segment in journal.sealed_segments:
                 self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
 
-    async def _open_engine(self) -> None:
+    async def _open_engine(self, *, was_closed: bool) -> None:
         """Repair and check the engine's folder, open the engine, bring its tables up to date."""
         folder = EngineFolder(self.engine.folder, self._data / "store.uuid")
         for link in await asyncio.to_thread(folder.repair):
             _LOG.warning("a link of the store was missing or wrong, and is repaired: %s", link)
         folder.check_owner()
+        if not was_closed:
+            await asyncio.to_thread(undo_writes, self.engine.folder)
         await self.engine.open()
-        folder.check_parts()
+        journals = (self._data / "journal").glob("*")
+        batches = {int(path.stem) for path in itertools.chain(*map(segment_files, journals))}
+        for name in folder.check_parts(waiting_batches=batches):
+            _LOG.warning("a damaged part is set aside, its rows are elsewhere: %s", name)
         await migrate(self.engine)
         folder.note_owner()  # the engine creates the database with its first table
-
-    def _lock(self) -> None:
-        """Lock the data folder; the lock ends with the process, however it ends."""
-        fd = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(fd, 20).decode().strip() or "unknown"
-            os.close(fd)
-            raise StoreInUseError(
-                f"The data folder {self._data} is in use by process {owner}. One process serves"
-                " one folder: stop the other, or set ANALYTICS_DATA to a folder of its own."
-            ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
-        self._lock_fd = fd
 
     async def close(self, seconds: float = 8.0) -> None:
         """Write waiting rows, load them for at most `seconds`, and close.
@@ -176,10 +165,14 @@ class Store:
             await journal.close()
         await asyncio.gather(*(loader.stop(seconds) for loader in self._loaders.values()))
         self._reader.shutdown()
+        is_whole = False
+        with contextlib.suppress(AnalyticsError, EngineError):
+            await self.engine.repair()
+            is_whole = True
         await self.engine.close()
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        if self._lock:
+            self._lock.release(is_closed=is_whole)
+            self._lock = None
 
     async def read_batch(
         self,
@@ -325,7 +318,7 @@ class Store:
         except OSError as error:
             message = f"The journal can't be written: {error.strerror}."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
-        await self.engine.write(statement)
+        await self._write(statement)
 
     async def write(self, statement: Statement) -> None:
         """Run a write outside the ingest path, such as a metric description.
@@ -333,12 +326,15 @@ class Store:
         Writes are serialised, and durable on return. Raises UNAVAILABLE when the engine fails.
         """
         async with self._writing:
-            try:
-                await self.engine.write(statement)
-            except EngineError as error:
-                _LOG.warning("a write failed: %s", error.name)
-                message = "This can't be stored now."
-                raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
+            await self._write(statement)
+
+    async def _write(self, statement: Statement) -> None:
+        try:
+            await self.engine.write(statement)
+        except EngineError as error:
+            _LOG.warning("a write failed: %s", error.name)
+            message = "This can't be stored now."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
 
     async def _settle(
         self,

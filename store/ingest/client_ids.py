@@ -10,7 +10,8 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from schema.scalars import MS_PER_HOUR, Instant
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.decoder import Batch
 from store.ingest.id_hashes import IdHashes, has_repeats, hash_ids, hash_ids_in_lines, line_ends

@@ -23,7 +23,9 @@ PARTITION BY toYYYYMM(fromUnixTimestamp64Milli(toInt64(bitShiftRight(batch, 12))
 ORDER BY (project, name, time, batch, row)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
     vertical_merge_algorithm_min_columns_to_activate = 1,
-    vertical_merge_algorithm_min_rows_to_activate = 1;
+    vertical_merge_algorithm_min_rows_to_activate = 1,
+    index_granularity = 8192, old_parts_lifetime = 30, max_suspicious_broken_parts = 1000000,
+    max_suspicious_broken_parts_bytes = 1000000000000000;
 
 CREATE TABLE events
 (
@@ -47,7 +49,9 @@ PARTITION BY toYYYYMM(fromUnixTimestamp64Milli(toInt64(bitShiftRight(batch, 12))
 ORDER BY (project, name, time, batch, row)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
     vertical_merge_algorithm_min_columns_to_activate = 1,
-    vertical_merge_algorithm_min_rows_to_activate = 1;
+    vertical_merge_algorithm_min_rows_to_activate = 1,
+    index_granularity = 8192, old_parts_lifetime = 30, max_suspicious_broken_parts = 1000000,
+    max_suspicious_broken_parts_bytes = 1000000000000000;
 
 -- Descriptions of metrics, written by users. The row with the highest version counts.
 CREATE TABLE metric_descriptions
@@ -61,4 +65,6 @@ CREATE TABLE metric_descriptions
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY (project, name)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    index_granularity = 8192, old_parts_lifetime = 30, max_suspicious_broken_parts = 1000000,
+    max_suspicious_broken_parts_bytes = 1000000000000000;

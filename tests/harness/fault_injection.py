@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.ingest.streams import STREAMS
 from store.query.sql import Statement
 from tests.harness.clock import ManualClock

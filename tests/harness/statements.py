@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from store.engine import Answer, Engine
+from store.driver import Answer
+from store.engine import Engine
 from store.ingest.streams import SERIES_STREAM, AnyStream
 from store.query.sql import Statement
 

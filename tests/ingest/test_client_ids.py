@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.scalars import Instant, rfc3339
-from store.engine import EngineError
+from store.driver import EngineError
 from store.query.sql import Statement
 from tests.harness.apis import error_summary, first_error, get, metric_path
 from tests.harness.clients import (

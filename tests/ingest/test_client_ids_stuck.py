@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schema.errors import AnalyticsError
-from store.engine import EngineError
+from store.driver import EngineError
 from store.ingest.streams import METRIC_STREAM, PROJECT, SERIES_STREAM
 from store.query import statements
 from store.query.sql import Statement

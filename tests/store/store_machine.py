@@ -21,7 +21,7 @@ from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.recording import DeleteEventsInput
 from schema.scalars import Instant
-from store.engine import EngineError
+from store.driver import EngineError
 from store.ingest.decoder import Batch, read_batch
 from store.ingest.outcomes import RecordOutcome
 from store.ingest.streams import SERIES_STREAM, STREAMS, TABLES, AnyStream
@@ -338,8 +338,8 @@ class StoreMachine(RuleBasedStateMachine):
             await asyncio.to_thread(log._thread.stop)
             if log._current:
                 os.close(log._current.fd)
-        assert self.store._lock_fd
-        os.close(self.store._lock_fd)
+        assert self.store._lock
+        self.store._lock.release(is_closed=True)  # the engine stays open
         return results
 
     @invariant()

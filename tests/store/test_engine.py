@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from schema.errors import AnalyticsError
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.query.sql import Statement
 from tests.harness.process import ROOT, Process
 from tests.harness.run_profile import seeded_random, short_or_long

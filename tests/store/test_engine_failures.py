@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from store.engine import EngineError
+from store.driver import EngineError
 from store.query.sql import Statement
 from tests.harness.stores import Rows, open_engine
 

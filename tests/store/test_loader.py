@@ -12,7 +12,7 @@ import pytest
 
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
-from store.engine import EngineError
+from store.driver import EngineError
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
 from store.journal.journal import SEGMENT_ROWS, Journal
 from store.journal.segments import Segment

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from store.engine import Engine, EngineError
+from store.driver import EngineError
+from store.engine import Engine
 from store.migrate import FOLDER, migrate
 from store.query.sql import Statement
 from tests.harness.stores import open_engine
