@@ -102,7 +102,7 @@ class TemplateCache:
         else:
             return None
         if not spans:
-            return group.batch_of(lines.text, now)
+            return group.batch_of(lines.text, now, ends)
         indexes = np.searchsorted(ends, list(spans)).tolist()
         odd_lines: dict[int, bytes] = {
             index: lines.text[start : end - 1]

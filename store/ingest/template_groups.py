@@ -91,8 +91,13 @@ class TemplateGroup:
                 return None
             position = end
 
-    def batch_of(self, lines: bytes, now: Instant) -> Batch[Any] | None:
-        """Return matching lines as a batch; None if a text is not UTF-8 or may be too long."""
+    def batch_of(
+        self, lines: bytes, now: Instant, ends: Offsets | None = None
+    ) -> Batch[Any] | None:
+        """Return matching lines as a batch; None if a text is not UTF-8 or may be too long.
+
+        `ends` are the offsets of the line feeds, if they are known.
+        """
         row_type = self.spelling.row_type.rest_type
         try:
             lines.decode()
@@ -103,11 +108,12 @@ class TemplateGroup:
             compact_lines = compact(lines, spaces)
             if compact_lines is None:
                 return None
-            lines = compact_lines
+            lines, ends = compact_lines, None
         if self.spelling.renames:
+            ends = None
             lines = b"".join(_renamed_chunks(lines, self.spelling.renames))
-        ends = line_ends(lines)
-        longest = int(np.diff(ends, prepend=-1).max(initial=0))
+        ends = line_ends(lines) if ends is None else ends
+        longest = int(max(ends[0] + 1, (ends[1:] - ends[:-1]).max(initial=0))) if len(ends) else 0
         if longest > MAX_PROPERTIES_BYTES or (
             longest > self.max_plain_bytes and _has_long_texts(row_type, lines)
         ):

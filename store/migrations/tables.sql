@@ -25,7 +25,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
     vertical_merge_algorithm_min_columns_to_activate = 1,
     vertical_merge_algorithm_min_rows_to_activate = 1,
     index_granularity = 8192, old_parts_lifetime = 30, max_suspicious_broken_parts = 1000000,
-    max_suspicious_broken_parts_bytes = 1000000000000000;
+    max_suspicious_broken_parts_bytes = 1000000000000000, merge_selector_base = 10;
 
 CREATE TABLE events
 (
@@ -51,7 +51,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
     vertical_merge_algorithm_min_columns_to_activate = 1,
     vertical_merge_algorithm_min_rows_to_activate = 1,
     index_granularity = 8192, old_parts_lifetime = 30, max_suspicious_broken_parts = 1000000,
-    max_suspicious_broken_parts_bytes = 1000000000000000;
+    max_suspicious_broken_parts_bytes = 1000000000000000, merge_selector_base = 10;
 
 -- Descriptions of metrics, written by users. The row with the highest version counts.
 CREATE TABLE metric_descriptions

@@ -12,3 +12,8 @@ ALTER TABLE metric_descriptions MODIFY SETTING old_parts_lifetime = 30, max_susp
 
 ALTER TABLE migrations MODIFY SETTING old_parts_lifetime = 30, max_suspicious_broken_parts = 1000000,
     max_suspicious_broken_parts_bytes = 1000000000000000;
+
+-- Up to ten parts of a size wait for their merge, not five: a row is merged half as often.
+ALTER TABLE metrics MODIFY SETTING merge_selector_base = 10;
+
+ALTER TABLE events MODIFY SETTING merge_selector_base = 10;
