@@ -189,6 +189,8 @@ class Engine:
 
     async def repair(self) -> None:
         """Open the tables again if a write has failed; damaged parts of inserts are then gone."""
+        if not self._connections:  # the store could not be opened
+            return
         if self._repair is None or self._repair.done():
             self._repair = asyncio.create_task(self._repair_tables())
         await asyncio.shield(self._repair)
