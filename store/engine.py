@@ -88,7 +88,7 @@ class Engine:
         self._failed_writes = 0
         self._repair: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self.repairs = 0
+        self._repairs = 0
         """The number of times that the tables were opened again."""
 
     async def open(self) -> None:
@@ -132,7 +132,7 @@ class Engine:
         damages parts again and again.
         """
         for _ in range(_READ_TRIES):
-            repairs = self.repairs
+            repairs = self._repairs
             try:
                 return await self._answer(statement, output, self._failed_writes)
             except EngineError as error:
@@ -142,7 +142,7 @@ class Engine:
                 if error.code == _QUERY_WAS_CANCELLED:
                     raise
                 await self.repair()
-                if self.repairs == repairs:
+                if self._repairs == repairs:
                     raise
         message = "The disk of the store is full, or fails."
         raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
@@ -204,7 +204,7 @@ class Engine:
                 lambda: (count_failed_writes(control), reopen_tables(control, self.folder)),
             )
         self._failed_writes = failed_writes
-        self.repairs += 1
+        self._repairs += 1
         _LOG.error("the engine could not write files: its tables were opened again")
         if lost_parts:
             _LOG.critical("rows are lost: %s", ", ".join(lost_parts))

@@ -79,11 +79,13 @@ def reopen_tables(connection: Connection, engine_folder: Path) -> list[str]:
     """
     for table in _names(connection, _TABLES):
         connection.run(Statement("DETACH TABLE {table:Identifier} SYNC", {"table": table}), "Null")
-    undo_writes(engine_folder)
+    try:
+        undo_writes(engine_folder)
+    except OSError as error:
+        raise EngineError(str(error)) from error
     for table in _names(connection, _DETACHED_TABLES):
         connection.run(Statement("ATTACH TABLE {table:Identifier}", {"table": table}), "Null")
-    for folder in engine_folder.glob(f"store/???/*/detached/{UNDONE_PREFIX}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    remove_undone_merges(engine_folder)
     lost_parts = []
     for damaged_part in damaged_parts(engine_folder):
         if damaged_part.is_replaced or damaged_part.is_insert:
@@ -104,6 +106,12 @@ def undo_writes(engine_folder: Path) -> None:
             if not file.read_bytes().endswith(b"\n"):
                 file.unlink()
         undo_merges(table_folder)
+
+
+def remove_undone_merges(engine_folder: Path) -> None:
+    """Remove the folders of undone merges, after the engine has opened their sources."""
+    for folder in engine_folder.glob(f"store/???/*/detached/{UNDONE_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _names(connection: Connection, query: Statement) -> list[str]:

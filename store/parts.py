@@ -107,22 +107,19 @@ def damaged_parts(engine_folder: Path) -> Iterator[DamagedPart]:
         yield DamagedPart(folder, part, whole_parts)
 
 
-def undo_merges(table_folder: Path) -> list[Path]:
-    """Move merges away whose sources are still there; return their new folders.
+def undo_merges(table_folder: Path) -> None:
+    """Move merges away whose sources are still there.
 
     The engine may not have the table open. A merge of a damaged part can look whole: where a column
     has no bytes, the engine reads defaults. The row counts tell whether all sources are there.
     """
     files = checksum_files(table_folder)
     folders = {part: file.parent for file in files if (part := Part.read(file.parent.name))}
-    undone = []
     for part in sorted(folders, key=lambda part: part.level, reverse=True):
         if not any(part.mutates(source) for source in folders) and _has_sources(part, folders):
             target = table_folder / "detached" / f"{UNDONE_PREFIX}{folders[part].name}"
             shutil.rmtree(target, ignore_errors=True)
             folders.pop(part).rename(target)
-            undone.append(target)
-    return undone
 
 
 def _has_sources(merge: Part, folders: Mapping[Part, Path]) -> bool:
@@ -141,5 +138,7 @@ def _has_sources(merge: Part, folders: Mapping[Part, Path]) -> bool:
 
 
 def _rows(folder: Path) -> int:
-    """Return the number of rows of a part, a negative one if its file has no bytes."""
-    return int((folder / "count.txt").read_text() or -(2**63))
+    """Return the number of rows of a part, a negative one if its file is damaged or missing."""
+    file = folder / "count.txt"
+    content = file.read_bytes() if file.exists() else b""
+    return int(content) if content.isdigit() else -(2**63)

@@ -18,7 +18,7 @@ from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
 from store.engine_folder import EngineFolder, StoreFolderError
-from store.failed_writes import undo_writes
+from store.failed_writes import remove_undone_merges, undo_writes
 from store.folder_lock import FolderLock
 from store.ingest.client_ids import ClientIds
 from store.ingest.decoder import Batch, batch_of, read_one
@@ -151,6 +151,7 @@ class Store:
         batches = {int(path.stem) for path in itertools.chain(*map(segment_files, journals))}
         for name in folder.check_parts(waiting_batches=batches):
             _LOG.warning("a damaged part is set aside, its rows are elsewhere: %s", name)
+        await asyncio.to_thread(remove_undone_merges, self.engine.folder)
         await migrate(self.engine)
         folder.note_owner()  # the engine creates the database with its first table
 

@@ -43,6 +43,7 @@ async def test_merges_are_undone_with_their_sources(tmp_path: Path) -> None:
     assert part_names(data) == ["1_1_0", "2_2_0", "3_3_0"]
     async with open_store(data) as store:
         assert await stored_keys(store) == ["a", "b", "c"]
+    assert not list(data.glob("store/store/*/*/detached/undone_*"))
 
 
 @pytest.mark.parametrize("insert", ["1_1_0", "2_2_0", "3_3_0"])
@@ -95,9 +96,9 @@ async def test_torn_deletion_is_removed(tmp_path: Path, length: int) -> None:
         assert await stored_keys(store) == ["b"]
 
 
-@pytest.mark.parametrize("is_empty", [False, True])
+@pytest.mark.parametrize("has_batch", [True, False])
 async def test_damaged_insert_without_its_segment_is_refused(
-    tmp_path: Path, *, is_empty: bool
+    tmp_path: Path, *, has_batch: bool
 ) -> None:
     """After a crash, a damaged part is given up only if the journal has its rows."""
     data = tmp_path / "data"
@@ -106,7 +107,7 @@ async def test_damaged_insert_without_its_segment_is_refused(
     (data / "lock").write_text("1\n")
     (folder,) = data.glob("store/store/*/*/2*_2_2_0")
     (folder / "data.bin").write_bytes(b"")
-    if is_empty:
+    if not has_batch:
         (folder / "minmax_batch.idx").unlink()
     with pytest.raises(StoreFolderError, match="damaged"):
         async with open_store(data):
