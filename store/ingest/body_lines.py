@@ -1,16 +1,20 @@
 """Rows of a body as lines: arrays become NDJSON, and white space is removed."""
 
-import re
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 _HEAD_BYTES: Final = 4_096
-_WHITE_SPACE: Final = re.compile(rb'[\n\r\t]|": |, [{"]')
-_SEPARATOR: Final = b"},{"
-_LINE_BREAK: Final = b"}\n{"
-_LIKE_KEYS: Final = (b' ": ', b'[": ')
-"""Beginnings of texts that look like the end of a key."""
+_WHITE_SPACE: Final = (b"\n", b"\r", b"\t", b'": ', b", {", b', "')
+_OPENING_BRACE, _CLOSING_BRACE = b"{}"
+_COMMA: Final = ord(",")
+_LINE_FEED: Final = ord("\n")
+_QUOTE: Final = ord('"')
+_SPACE: Final = ord(" ")
+_SHIFTS: Final = tuple(map(np.uint64, (1, 2, 4, 8, 16, 32)))
+_LAST_BIT: Final = np.uint64(63)
 
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -30,13 +34,14 @@ def lines_of(body: bytes) -> Lines | None:
     if body.startswith(b"["):
         array = body.rstrip()
         try:
-            if _WHITE_SPACE.search(array, 0, _HEAD_BYTES):
+            head = array[:_HEAD_BYTES]
+            if any(mark in head for mark in _WHITE_SPACE):
                 array = msgspec.json.format(array, indent=-1)
         except _ERRORS:
             return None
         if not array.endswith(b"}]"):
             return None
-        return Lines(array[1:-1].replace(_SEPARATOR, _LINE_BREAK) + b"\n", is_array=True)
+        return Lines(_cut(array), is_array=True)
     if not body.startswith(b"{"):
         return None
     if b"}\r\n" in body[:_HEAD_BYTES]:
@@ -44,24 +49,48 @@ def lines_of(body: bytes) -> Lines | None:
     return Lines(body if body.endswith(b"\n") else body + b"\n", is_array=False)
 
 
-def compact(lines: bytes, spaces: int | None) -> bytes | None:
-    """Return lines of valid JSON without white space; None if a text looks like a line break.
+def _cut(array: bytes) -> bytes:
+    """Return the text of a compact array as lines: cut at each comma between two braces."""
+    characters = np.frombuffer(array, np.uint8)
+    is_cut = characters[:-2] == _CLOSING_BRACE
+    is_cut &= characters[1:-1] == _COMMA
+    is_cut &= characters[2:] == _OPENING_BRACE
+    lines = characters[1:].copy()
+    lines[: len(is_cut)] -= is_cut.view(np.uint8) * np.uint8(_COMMA - _LINE_FEED)
+    lines[-1] = _LINE_FEED
+    return lines.tobytes()
 
-    They are spaced as by `json.dumps`, and have no escapes. `spaces` is the number of their spaces
-    outside of texts, None if unknown. To remove all spaces takes 0.06 us for a line of 130 bytes,
-    and is right if no text has a space. To count the spaces takes 0.15 us, to read JSON 0.3 us.
+
+def compact(lines: bytes, spaces: int | None) -> bytes:
+    """Return lines of valid JSON without escapes, without the white space outside of texts.
+
+    `spaces` is the number of their spaces outside of texts, None if unknown. To remove all spaces
+    takes 0.06 us for a line of 130 bytes, and is right if no text has a space. To find those
+    between quotes takes 0.25 us, to read JSON 0.3 us.
     """
-    if spaces is None and not any(mark in lines for mark in _LIKE_KEYS):
-        keys = lines.count(b'": ')
-        objects = lines.count(b'": {') + lines.count(b"\n")
-        spaces = 2 * keys - objects  # one for each key, and one for each comma between keys
-    compact_lines = lines.translate(None, b" ")
-    if len(lines) - len(compact_lines) == spaces:
-        return compact_lines
-    array = b"[" + lines[:-1].replace(_LINE_BREAK, _SEPARATOR) + b"]"
-    compact_array = msgspec.json.format(array, indent=-1)
-    compact_lines = compact_array[1:-1].replace(_SEPARATOR, _LINE_BREAK) + b"\n"
-    return compact_lines if compact_lines.count(b"\n") == lines.count(b"\n") else None
+    characters = np.frombuffer(lines, np.uint8)
+    is_space = characters == _SPACE
+    if np.count_nonzero(is_space) == spaces:
+        return lines.translate(None, b" ")
+    is_kept = _is_in_text(characters == _QUOTE)
+    np.logical_or(is_kept, ~is_space, out=is_kept)
+    return characters[is_kept].tobytes()
+
+
+def _is_in_text(is_quote: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return whether each byte is in a text, which begins with its first quote.
+
+    A byte is in a text after an odd number of quotes. To count modulo two by words of 64 bytes
+    takes an eighth of the time of counting byte by byte.
+    """
+    bits = np.zeros(-(-len(is_quote) // 64) * 8, np.uint8)
+    bits[: -(-len(is_quote) // 8)] = np.packbits(is_quote, bitorder="little")
+    words = bits.view("<u8")
+    for shift in _SHIFTS:
+        words ^= words << shift
+    are_odd = np.bitwise_xor.accumulate(words >> _LAST_BIT)  # the number of quotes up to each word
+    words[1:] ^= -are_odd[:-1]  # all bits of a word that begins in a text
+    return np.unpackbits(bits, count=len(is_quote), bitorder="little").view(np.bool_)
 
 
 def is_json(text: bytes) -> bool:

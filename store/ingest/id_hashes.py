@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 IdHashes: TypeAlias = npt.NDArray[np.uint64]
+Words: TypeAlias = npt.NDArray[np.uint64]
 Offsets: TypeAlias = npt.NDArray[np.intp]
 
 _ID_KEY: Final = b'"id"'
@@ -38,7 +39,7 @@ def hash_ids(ids: Sequence[str]) -> IdHashes:
         return np.array(list(map(_hash_text, texts)), np.uint64)
     ends = np.cumsum(np.fromiter(map(len, texts), np.intp, len(texts)) + 1)
     starts = np.concatenate(([0], ends[:-1]))
-    return _hash_words(_words_at_each_byte(b'"'.join(texts) + b'"'), starts)
+    return hash_texts(words_at_each_byte(b'"'.join(texts) + b'"'), starts)
 
 
 def line_ends(lines: bytes) -> Offsets:
@@ -51,28 +52,28 @@ def hash_ids_in_lines(lines: bytes, ends: Offsets) -> IdHashes:
 
     `ends` are the offsets of the line feeds. Each line has exactly one `"id":`.
     """
-    starts = starts_after(lines, ends, b'{"id":"')
-    return hash_texts(lines, _id_offsets(lines) if starts is None else starts)
+    words = words_at_each_byte(lines)
+    starts = starts_after(words, ends, b'{"id":"')
+    return hash_texts(words, _id_offsets(lines) if starts is None else starts)
 
 
-def hash_texts(lines: bytes, starts: Offsets) -> IdHashes:
-    """Return the hash of the text from each offset to the next quote."""
-    return _hash_words(_words_at_each_byte(lines), starts)
+def words_at_each_byte(text: bytes) -> Words:
+    """Return the eight bytes that start at each byte, as integers; zeros follow the last byte."""
+    return np.ndarray((len(text) + 1,), "<u8", text + bytes(_WORD), strides=(1,))
 
 
-def starts_after(lines: bytes, ends: Offsets, prefix: bytes) -> Offsets | None:
+def starts_after(words: Words, ends: Offsets, prefix: bytes) -> Offsets | None:
     """Return the offset after a prefix in each line; None if a line does not begin with it.
 
-    `ends` are the offsets of the line feeds.
+    `words` are those at each byte of the lines, `ends` the offsets of the line feeds.
     """
-    words = _words_at_each_byte(lines)
     starts = np.concatenate(([0], ends[:-1] + 1))
     for offset in range(0, len(prefix), _WORD):
         part = prefix[offset : offset + _WORD]
         mask = np.uint64(2 ** (8 * len(part)) - 1)
         word = np.uint64(int.from_bytes(part, "little"))
         # The end of the last line is within the last word of the text.
-        if ((words[np.minimum(starts + offset, len(lines))] & mask) != word).any():
+        if ((words[np.minimum(starts + offset, len(words) - 1)] & mask) != word).any():
             return None
     return starts + len(prefix)
 
@@ -95,7 +96,7 @@ def has_repeats(hashes: IdHashes) -> bool:
 
 
 def _hash_text(text: bytes) -> int:
-    """Hash one text with the function of `_hash_words`."""
+    """Hash one text with the function of `hash_texts`."""
     text = text.partition(b'"')[0]
     state = 0
     for start in range(0, len(text) + 1, _WORD):
@@ -105,13 +106,11 @@ def _hash_text(text: bytes) -> int:
     return state
 
 
-def _words_at_each_byte(text: bytes) -> IdHashes:
-    """Return the eight bytes that start at each byte, as integers."""
-    return np.ndarray((len(text) + 1,), "<u8", text + bytes(_WORD), strides=(1,))
+def hash_texts(words: Words, starts: Offsets) -> IdHashes:
+    """Return the hash of the text from each offset to the next quote.
 
-
-def _hash_words(words: IdHashes, starts: Offsets) -> IdHashes:
-    """Hash the bytes from each start to the next quote, one word of all ids at a time."""
+    `words` are those at each byte of the text. One word of all texts is hashed at a time.
+    """
     hashes = np.zeros(len(starts), np.uint64)
     open_ids: Offsets | None = None  # indexes of ids without a quote so far; None: all
     while True:

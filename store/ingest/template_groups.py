@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import re2
 
 from schema.scalars import Instant
@@ -18,6 +19,7 @@ from store.ingest.id_hashes import (
     hash_texts,
     line_ends,
     starts_after,
+    words_at_each_byte,
 )
 from store.ingest.line_patterns import ONE_SPACE, LineTemplate, Spelling, compile_lines
 from store.ingest.row_times import RFC_3339, form_of_instant
@@ -40,6 +42,8 @@ _NAME_KEYS: Final = tuple(
     b'"%b":"' % key for key in (b"metric_name", b"event_name", b"user_id", b"session_id", b"id")
 )
 _LONGEST_KEY: Final = max(map(len, _NAME_KEYS))
+_MAX_FEW_NAMES: Final = 16
+_BLOCK_BYTES: Final = 32
 _QUOTE: Final = ord('"')
 
 
@@ -99,16 +103,14 @@ class TemplateGroup:
         `ends` are the offsets of the line feeds, if they are known.
         """
         row_type = self.spelling.row_type.rest_type
-        try:
-            lines.decode()
-        except UnicodeDecodeError:
-            return None
+        if not lines.isascii():
+            try:
+                lines.decode()
+            except UnicodeDecodeError:
+                return None
         if self.spelling.spacing is ONE_SPACE:
             spaces = None if self.spaces is None else self.spaces * lines.count(b"\n")
-            compact_lines = compact(lines, spaces)
-            if compact_lines is None:
-                return None
-            lines, ends = compact_lines, None
+            lines, ends = compact(lines, spaces), None
         if self.spelling.renames:
             ends = None
             lines = b"".join(_renamed_chunks(lines, self.spelling.renames))
@@ -190,7 +192,10 @@ def _compile_fastest(patterns: list[bytes], sample: bytes) -> Any:  # noqa: ANN4
 
 def _has_long_texts(row_type: RowType[Any], lines: bytes) -> bool:
     """Return whether a name or the value of a tag may be too long in matching lines."""
-    quotes = np.flatnonzero(np.frombuffer(lines, np.uint8) == _QUOTE)
+    is_quote = np.frombuffer(lines, np.uint8) == _QUOTE
+    if not _has_gap(is_quote):
+        return False
+    quotes = np.flatnonzero(is_quote)
     lengths = np.diff(quotes) - 1
     if row_type is METRIC and int(lengths.max()) > MAX_TAG_VALUE:
         return True
@@ -200,16 +205,42 @@ def _has_long_texts(row_type: RowType[Any], lines: bytes) -> bool:
     )
 
 
+def _has_gap(is_quote: npt.NDArray[np.bool_]) -> bool:
+    """Return whether more than `MAX_NAME` bytes in a row may be without a quote.
+
+    So many bytes have a number of whole blocks. To look for these takes a tenth of the time of
+    finding the quotes.
+    """
+    words = is_quote[: len(is_quote) // _BLOCK_BYTES * _BLOCK_BYTES].view(np.uint64)
+    pairs = words[0::2] | words[1::2]
+    is_empty = (pairs[0::2] | pairs[1::2]) == 0
+    blocks = (MAX_NAME + 1 - 2 * (_BLOCK_BYTES - 1)) // _BLOCK_BYTES + 1
+    gap = is_empty
+    for shift in range(1, blocks):
+        gap = gap[:-1] & is_empty[shift:]
+    return bool(gap.any())
+
+
 def _names(lines: bytes, ends: Offsets) -> frozenset[str]:
     """Return the names in matching lines."""
     name = _NAME.search(lines)
     if name is None:
         return frozenset()
-    if lines.count(name[0]) == len(ends):
+    rows = min(_MAX_FEW_NAMES, len(ends))
+    have_one_name = lines.count(name[0], 0, ends[rows - 1]) == rows
+    if have_one_name and lines.count(name[0]) == len(ends):
         return frozenset((name[1].decode(),))
-    starts = starts_after(lines, ends, b"{" + name[0][: name.start(1) - name.start()])
+    words = words_at_each_byte(lines)
+    starts = starts_after(words, ends, b"{" + name[0][: name.start(1) - name.start()])
     if starts is None:
         return frozenset(text.decode() for text in set(_NAME.findall(lines)))
-    _, first_rows = np.unique(hash_texts(lines, starts), return_index=True)
-    names = [lines[start : lines.index(b'"', start)] for start in starts[first_rows].tolist()]
+    hashes = hash_texts(words, starts)
+    names: list[bytes] = []
+    while len(hashes) and len(names) < _MAX_FEW_NAMES:
+        start = starts[0]
+        names.append(lines[start : lines.index(b'"', start)])
+        is_other = hashes != hashes[0]
+        hashes, starts = hashes[is_other], starts[is_other]
+    _, indexes = np.unique(hashes, return_index=True)  # sorting takes longer
+    names += [lines[start : lines.index(b'"', start)] for start in starts[indexes].tolist()]
     return frozenset(name.decode() for name in names)

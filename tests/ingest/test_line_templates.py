@@ -244,6 +244,16 @@ def test_limits_hold() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [MAX_NAME, MAX_NAME + 1])
+def test_a_long_name_anywhere_is_found(size: int) -> None:
+    """A long name counts at any offset in a body, which is searched in blocks of 32 bytes."""
+    templates = learned_templates(WITH_TIME)
+    for offset in range(32):
+        first_line = WITH_TIME.replace('"a"', f'"{"a" * offset}"')
+        long_line = WITH_TIME.replace("cpu", "c" * size)
+        assert_same(templates, repeat_lines(first_line, long_line, first_line))
+
+
 @pytest.mark.parametrize("key", ["id", "timestamp", "metric_name", 'x\\"id', '\\"metric_name', ":"])
 def test_tags_named_like_fields(key: str) -> None:
     """A tag that is named like a field, or ends like one, is not taken for the field."""
