@@ -8,6 +8,7 @@ some of those rows only.
 
 import asyncio
 import re
+import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,6 +50,7 @@ _MIN_BODY_BYTES: Final = 2_048
 
 _MIN_ROWS_BYTES: Final = 1_024
 _PREFIX_BYTES: Final = 64
+_FIRST_ROWS: Final = re.compile(rb"\[\s*\{")
 
 
 class _Envelope(msgspec.Struct):
@@ -77,6 +79,17 @@ _ENVELOPE_DECODER: Final = msgspec.json.Decoder(_Envelope)
 _ERRORS: Final = (AnalyticsError, GraphQLError, msgspec.MsgspecError, ValueError, RecursionError)
 
 
+class _CutRequest(NamedTuple):
+    """A request with empty arrays in place of rows, the JSON arrays of rows, and their types.
+
+    Texts and types are by variable. A text may be no JSON, which shows when it is parsed.
+    """
+
+    request: GraphQLRequest
+    texts: Mapping[str, bytes]
+    rows_types: Mapping[str, _RowsType]
+
+
 async def read_rows(body: bytes, ctx: Context) -> tuple[GraphQLRequest, Context] | None:
     """Return a request without its rows, and a context with them.
 
@@ -84,17 +97,49 @@ async def read_rows(body: bytes, ctx: Context) -> tuple[GraphQLRequest, Context]
     """
     if len(body) < _MIN_BODY_BYTES:
         return None
-    try:
-        envelope = _ENVELOPE_DECODER.decode(body)
-        rows_types = _rows_types(envelope.query, envelope.operationName)
-        texts = _row_texts(envelope.variables, rows_types)
-        if not texts:
-            return None
-        request = request_of_body(_cut(body, texts))
-        _check_cut(request.variables or {}, texts, rows_types)
-        return await _parse(request, texts, rows_types, ctx)
-    except (*_ERRORS, UnreadableRowError):
-        return None
+    for cut in (_cut_at_brackets, _cut_variables):
+        try:
+            cut_request = cut(body)
+            if cut_request.texts:
+                return await _parse(cut_request, ctx)
+        except (*_ERRORS, UnreadableRowError):
+            continue
+    return None
+
+
+def _cut_at_brackets(body: bytes) -> _CutRequest:
+    """Cut the text from the first array of objects to the last bracket out of a body.
+
+    The rest is a request with a mark in place of the rows of a variable. If the text is an array,
+    the body is the request with this array. To decode the body would hold the GIL for 12 ms of
+    15 MB. Raises an error if the rest is another request.
+    """
+    start = _FIRST_ROWS.search(body)
+    if start is None:
+        raise UnreadableRowError
+    text = body[start.start() : body.rfind(b"]") + 1]
+    if len(text) < _MIN_ROWS_BYTES:
+        raise UnreadableRowError
+    mark = secrets.token_hex(8)
+    end = body[start.start() + len(text) :]
+    request = request_of_body(b'%b["%b"]%b' % (body[: start.start()], mark.encode(), end))
+    rows_types = _rows_types(request.query, request.operationName)
+    variables: dict[str, Any] = request.variables or {}
+    for name, (_, member) in rows_types.items():
+        if variables.get(name) == ({member: [mark]} if member else [mark]):
+            variables[name] = {member: []} if member else []
+            return _CutRequest(request, {name: text}, rows_types)
+    raise UnreadableRowError
+
+
+def _cut_variables(body: bytes) -> _CutRequest:
+    """Cut the rows of each variable out of a body."""
+    envelope = _ENVELOPE_DECODER.decode(body)
+    rows_types = _rows_types(envelope.query, envelope.operationName)
+    texts = _row_texts(envelope.variables, rows_types)
+    request = request_of_body(_cut(body, texts)) if texts else GraphQLRequest(envelope.query)
+    _check_cut(request.variables or {}, texts, rows_types)
+    return _CutRequest(request, texts, rows_types)
 
 
 @lru_cache(maxsize=128)
@@ -183,13 +228,9 @@ def _check_cut(
             raise UnreadableRowError
 
 
-async def _parse(
-    request: GraphQLRequest,
-    texts: Mapping[str, bytes],
-    rows_types: Mapping[str, _RowsType],
-    ctx: Context,
-) -> tuple[GraphQLRequest, Context]:
+async def _parse(cut_request: _CutRequest, ctx: Context) -> tuple[GraphQLRequest, Context]:
     """Parse the rows of a request; put refused rows back into its variables."""
+    request, texts, rows_types = cut_request
     variables: dict[str, Any] = request.variables or {}
     batches: dict[str, Batch[Any] | AnalyticsError] = {}
     row_indexes = {}

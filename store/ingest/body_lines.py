@@ -6,6 +6,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from store.ingest.id_hashes import Offsets, line_ends
+
 _HEAD_BYTES: Final = 4_096
 _WHITE_SPACE: Final = (b"\n", b"\r", b"\t", b'": ', b", {", b', "')
 _OPENING_BRACE, _CLOSING_BRACE = b"{}"
@@ -20,12 +22,13 @@ _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Lines(NamedTuple):
-    """The rows of a body, one in each line.
+    """The rows of a body, one in each line; `ends` are the offsets of the line feeds.
 
     The rows of an array are compact JSON. They are cut between braces, which may be within a value.
     """
 
     text: bytes
+    ends: Offsets
     is_array: bool
 
 
@@ -41,24 +44,28 @@ def lines_of(body: bytes) -> Lines | None:
             return None
         if not array.endswith(b"}]"):
             return None
-        return Lines(_cut(array), is_array=True)
+        return _cut(array)
     if not body.startswith(b"{"):
         return None
     if b"}\r\n" in body[:_HEAD_BYTES]:
         body = body.replace(b"}\r\n", b"}\n")
-    return Lines(body if body.endswith(b"\n") else body + b"\n", is_array=False)
+    body = body if body.endswith(b"\n") else body + b"\n"
+    return Lines(body, line_ends(body), is_array=False)
 
 
-def _cut(array: bytes) -> bytes:
-    """Return the text of a compact array as lines: cut at each comma between two braces."""
+def _cut(array: bytes) -> Lines:
+    """Return a compact array as lines: cut at each comma between two braces."""
     characters = np.frombuffer(array, np.uint8)
     is_cut = characters[:-2] == _CLOSING_BRACE
     is_cut &= characters[1:-1] == _COMMA
     is_cut &= characters[2:] == _OPENING_BRACE
     lines = characters[1:].copy()
-    lines[: len(is_cut)] -= is_cut.view(np.uint8) * np.uint8(_COMMA - _LINE_FEED)
-    lines[-1] = _LINE_FEED
-    return lines.tobytes()
+    ends = np.append(np.flatnonzero(is_cut), len(lines) - 1)
+    lines[ends] = _LINE_FEED
+    text = lines.tobytes()
+    if np.count_nonzero(lines == _LINE_FEED) > len(ends):  # no valid JSON has one in a text
+        ends = line_ends(text)
+    return Lines(text, ends, is_array=True)
 
 
 def compact(lines: bytes, spaces: int | None) -> bytes:
