@@ -21,12 +21,6 @@ from api.logs import log_to_stderr
 from api.protocol import Protocol
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 
-SWITCH_SECONDS: Final = 0.001
-"""Seconds until a thread that reads a large body lets the others run: Python's default is 5 ms.
-
-A small request waits so long at each of its steps.
-"""
-
 GRACE_SECONDS: Final = 8
 """Seconds that open requests have to finish after a signal to stop."""
 
@@ -141,7 +135,6 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
 
 
 def _serve(config: uvicorn.Config, settings: Settings) -> int:
-    sys.setswitchinterval(SWITCH_SECONDS)
     server = _Server(config)
     try:
         if config.reload:

@@ -39,7 +39,7 @@ async def record_batch(
     """
     now = ctx.now()
     body = rows if isinstance(rows, bytes) else encode_rows(rows)
-    batch = await ctx.store.read_batch(stream.row_type, body, now, field_names, unit)
+    batch = await ctx.store.reader.read_batch(stream.row_type, body, now, field_names, unit)
     return _payload(await ctx.store.ingest(stream, batch, now))
 
 

@@ -6,7 +6,6 @@ import functools
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -20,13 +19,12 @@ from store.engine import Engine
 from store.engine_folder import EngineFolder, StoreFolderError
 from store.failed_writes import remove_undone_merges, undo_writes
 from store.folder_lock import FolderLock
+from store.ingest.body_reader import BodyReader
 from store.ingest.client_ids import ClientIds
 from store.ingest.decoder import Batch, batch_of, read_one
-from store.ingest.line_templates import TemplateCache
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
-from store.ingest.row_errors import REST_NAMES
-from store.ingest.rows import Row, RowType
+from store.ingest.rows import Row
 from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
 from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
@@ -50,12 +48,6 @@ _NO_SPACE: Final = (75, 243)  # the engine's codes for a full disk
 _SEGMENT_MS: Final = 60_000
 """Maximum age of a segment at its last row, unless the engine can't load."""
 
-_LARGE_BODY_BYTES: Final = 256 * 1024
-"""Bodies from this size on are read in a thread, beside the other requests.
-
-Smaller ones lose more by the change of the thread: 10 % of the rows a second.
-"""
-
 _ALL_NAMES: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
@@ -71,8 +63,7 @@ class Store:
         self._loaders: dict[str, Loader] = {}
         self._ids: dict[str, ClientIds] = {}
         self._writing = asyncio.Lock()
-        self.templates = TemplateCache()
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self.reader = BodyReader()
         self.arrivals = Arrivals()
         self.engine = Engine(engine_folder, limits)
 
@@ -165,7 +156,7 @@ class Store:
         for journal in self._journals.values():
             await journal.close()
         await asyncio.gather(*(loader.stop(seconds) for loader in self._loaders.values()))
-        self._reader.shutdown()
+        self.reader.close()
         is_whole = False
         with contextlib.suppress(AnalyticsError, EngineError):
             await self.engine.repair()
@@ -174,25 +165,6 @@ class Store:
         if self._lock:
             self._lock.release(is_closed=is_whole)
             self._lock = None
-
-    async def read_batch(
-        self,
-        row_type: RowType[Row],
-        body: bytes,
-        now: Instant,
-        field_names: Mapping[str, str] = REST_NAMES,
-        unit: Unit | None = None,
-    ) -> Batch[Row]:
-        """Parse the rows of a request, a JSON array or NDJSON; large bodies in a thread.
-
-        Rows without a time get `now`. `field_names` maps REST names to names of the calling API.
-        `unit` is the unit of numeric timestamps, None if the caller gave none. Raises
-        `AnalyticsError` when the body is no list of rows, or has too many.
-        """
-        read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
-        if len(body) < _LARGE_BODY_BYTES:
-            return read()
-        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
     async def ingest(self, stream: Stream[Row], batch: Batch[Row], now: Instant) -> IngestedBatch:
         """Store the rows of a batch durably, each client id once; `now` is the time of its parsing.

@@ -237,7 +237,9 @@ async def _parse(cut_request: _CutRequest, ctx: Context) -> tuple[GraphQLRequest
     for name, text in texts.items():
         row_type, member = rows_types[name]
         try:
-            batches[name] = await ctx.store.read_batch(row_type, text, ctx.now(), GRAPHQL_NAMES)
+            batches[name] = await ctx.store.reader.read_batch(
+                row_type, text, ctx.now(), GRAPHQL_NAMES
+            )
             continue
         except AnalyticsError as error:
             if error.code != "PAYLOAD_TOO_LARGE":

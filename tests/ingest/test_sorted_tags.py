@@ -107,9 +107,9 @@ async def test_tags_of_any_order_are_stored_sorted(tmp_path: Path) -> None:
         for start in range(0, len(lines), 60):
             body = b"".join(lines[start : start + 60])
             for _ in range(2):
-                batch = store.templates.read_batch(METRIC_STREAM.row_type, body, NOON)
+                batch = store.reader.templates.read_batch(METRIC_STREAM.row_type, body, NOON)
                 await store.record(METRIC_STREAM, batch)
-                learn_body(store.templates, body)
+                learn_body(store.reader.templates, body)
             assert batch.conversions.tag_orders == frozenset((ORDERS[start // 60],))
         statement = Statement("SELECT tags FROM metrics", reads=("metrics",))
         stored_rows = await store.select(statement, _Tags)

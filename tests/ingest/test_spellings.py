@@ -80,7 +80,7 @@ async def test_every_spelling_is_stored_alike(
 ) -> None:
     """Names, times, values, tags, properties and ids are the same in every spelling."""
     expected: list[Any] = []
-    templates = service.context.store.templates
+    templates = service.context.store.reader.templates
     for number, spelling in enumerate(SPELLINGS):
         await delete_all(service)
         own_rows = [{**row, "id": f"{number}-{row['id']}"} for row in rows]
@@ -105,8 +105,8 @@ async def test_numbers_are_stored_alike(service: Service) -> None:
         for text in ("a", "", "漢 é", "},{", "/")
     ]
     body = repeat_lines(*lines)
-    learn_body(service.context.store.templates, body)
-    assert match_body(service.context.store.templates, body)
+    learn_body(service.context.store.reader.templates, body)
+    assert match_body(service.context.store.reader.templates, body)
     stored = {}
     for name, metric_body in (
         ("known", body.replace(b"cpu", b"known")),
@@ -132,7 +132,7 @@ async def test_untimed_bodies_get_the_time_of_their_arrival(service: Service) ->
 async def test_bad_rows_among_matching_ones(service: Service) -> None:
     """Bad rows of a matching body are reported by index, all others are stored in their order."""
     lines = [LINE.replace("cpu", "order").replace("1.5", str(n)) for n in range(200)]
-    learn_body(service.context.store.templates, "\n".join(lines).encode())
+    learn_body(service.context.store.reader.templates, "\n".join(lines).encode())
     lines = [line.replace("order", "sorted") for line in lines]
     lines[0] = lines[0].replace("0", '"0"', 1)
     lines[50] = lines[50].replace("sorted", "sort\\u0065d")
@@ -152,8 +152,8 @@ async def test_ids_of_matched_bodies_count_once(service: Service) -> None:
     lines = [line % (n // 2) for n in range(200)]
     lines[101] = lines[101].replace("own", "\\u006fwn")
     body = "".join(f"{text}\n" for text in lines).encode()
-    learn_body(service.context.store.templates, body)
-    assert match_body(service.context.store.templates, body)
+    learn_body(service.context.store.reader.templates, body)
+    assert match_body(service.context.store.reader.templates, body)
     first = (await service.post("/metrics/batch", body)).json()
     assert (first["accepted"], first["duplicates"]) == (100, 100)
     second = (await service.post("/metrics/batch", body)).json()

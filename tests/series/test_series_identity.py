@@ -51,7 +51,7 @@ async def record_spellings(service: Service, name: str, path: str, tags: list[st
         await service.post("/metrics/batch", "\n".join(lines).encode())
     elif path == "known templates":
         body = "".join(f"{text}\n" for text in lines * 100).encode()
-        service.context.store.templates.learn(METRIC, body)
+        service.context.store.reader.templates.learn(METRIC, body)
         await service.post("/metrics/batch", body)
     else:
         series = [

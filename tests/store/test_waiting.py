@@ -76,7 +76,7 @@ async def test_bodies_of_several_metrics(stopped_service: Service) -> None:
     body = line % b"one" * 100 + line % b"two"
     for _ in range(2):
         assert (await stopped_service.post("/metrics/batch", body)).is_success
-    assert match_body(stopped_service.context.store.templates, body)
+    assert match_body(stopped_service.context.store.reader.templates, body)
     assert await is_waiting(stopped_service, "two")
     assert not await is_waiting(stopped_service, "known")
 
