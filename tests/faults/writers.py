@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import httpx
-import msgspec
 
+from tests.faults.writes import WRITE_KINDS, WRONG_ROWS, WrongRow, make_write
 from tests.harness.process import Process, is_free
 from tests.harness.run_profile import print_figure
 from tests.harness.stores import LIMITS, open_store, stored_keys
 
 _TLS: Final = ssl.create_default_context()  # to make one for each client takes 20 ms
 JSON: Final = {"content-type": "application/json"}
-RECORD_EVENTS: Final = """
-mutation ($input: RecordEventsInput!) { recordEvents(input: $input) { accepted } }
-"""
 COUNTS_QUERY: Final = """
 query ($range: TimeRangeInput!, $any: Boolean!) {
   overview { metricCount eventCount }
@@ -32,7 +29,6 @@ query ($range: TimeRangeInput!, $any: Boolean!) {
   }
 }
 """
-REQUEST_KINDS: Final = ("metric", "event", "metrics", "events", "graphql")
 SIZES: Final = (2, 10, 10, 50, 2000)
 
 
@@ -59,7 +55,7 @@ class Writers:
     name: str = "w"
     threads: int = 4
     sizes: tuple[int, ...] = SIZES
-    kinds: tuple[str, ...] = REQUEST_KINDS
+    kinds: tuple[str, ...] = WRITE_KINDS
     pause: float = 0.05
     batches: dict[str, SentBatch] = field(default_factory=dict)
     _is_over: threading.Event = field(default_factory=threading.Event)
@@ -102,11 +98,13 @@ class Writers:
                 if self._is_over.is_set():
                     return
                 key = f"{name}-{number}"
-                path, table, rows, body = self._request(key, dice)
-                batch = self.batches[key] = SentBatch(table, rows)
+                kind = dice.choice(self.kinds)
+                rows = 1 if kind in {"metric", "event"} else dice.choice(self.sizes)
+                write = make_write(key, kind, rows, dice)
+                batch = self.batches[key] = SentBatch(write.table, rows)
                 began = time.monotonic()
                 try:
-                    answer = http.post(path, content=msgspec.json.encode(body), headers=JSON)
+                    answer = http.post(write.path, content=write.body, headers=JSON)
                 except httpx.TransportError:
                     if is_free(self.port):
                         return
@@ -115,25 +113,6 @@ class Writers:
                 batch.answer = "acknowledged" if is_acknowledged(answer, rows) else "unavailable"
                 if batch.answer == "unavailable":
                     time.sleep(self.pause)
-
-    def _request(self, key: str, dice: random.Random) -> tuple[str, str, int, object]:
-        kind = dice.choice(self.kinds)
-        rows = 1 if kind in {"metric", "event"} else dice.choice(self.sizes)
-        names = [f"{key}/{n}" for n in range(rows)]
-        points = [{"metric_name": "fault", "value": 1, "tags": {"k": name}} for name in names]
-        events = [{"event_name": "fault", "user_id": name} for name in names]
-        inputs = [{"name": "fault", "userId": name} for name in names]
-        match kind:
-            case "metric":
-                return "/metrics", "metrics", 1, points[0]
-            case "event":
-                return "/events", "events", 1, events[0]
-            case "metrics":
-                return "/metrics/batch", "metrics", rows, points
-            case "events":
-                return "/events/batch", "events", rows, events
-        body = {"query": RECORD_EVENTS, "variables": {"input": {"events": inputs}}}
-        return "/graphql", "events", rows, body
 
 
 def is_acknowledged(answer: httpx.Response, rows: int) -> bool:
@@ -229,9 +208,13 @@ async def audit_rows(
         key_counts = {
             table: Counter(await stored_keys(store, table)) for table in ("metrics", "events")
         }
+        wrong_rows = [
+            row for query in WRONG_ROWS.values() for row in await store.select(query, WrongRow)
+        ]
     rows = key_counts["metrics"] + key_counts["events"]
     batch_counts = Counter(key.partition("/")[0] for key in rows)
     problems = {
+        "wrong": wrong_rows[:5],
         "twice": sum(count > 1 for count in rows.values()),
         "torn": {
             key: n for key, n in batch_counts.items() if key in batches and n != batches[key].rows

@@ -112,4 +112,9 @@ def _with_text_time(row: Mapping[str, Any]) -> dict[str, Any]:
     time = row.get("timestamp")
     if not isinstance(time, int) or time > 4_102_444_799_999:
         return dict(row)
-    return {**row, "timestamp": datetime.fromtimestamp(time / 1000, UTC).isoformat()}
+    return {**row, "timestamp": text_of_time(time)}
+
+
+def text_of_time(time: int) -> str:
+    """Write milliseconds as `datetime.isoformat` does."""
+    return datetime.fromtimestamp(time / 1000, UTC).isoformat()
