@@ -99,9 +99,7 @@ async def read_rows(body: bytes, ctx: Context) -> tuple[GraphQLRequest, Context]
         return None
     for cut in (_cut_at_brackets, _cut_variables):
         try:
-            cut_request = cut(body)
-            if cut_request.texts:
-                return await _parse(cut_request, ctx)
+            return await _parse(cut(body), ctx)
         except (*_ERRORS, UnreadableRowError):
             continue
     return None
@@ -133,11 +131,13 @@ def _cut_at_brackets(body: bytes) -> _CutRequest:
 
 
 def _cut_variables(body: bytes) -> _CutRequest:
-    """Cut the rows of each variable out of a body."""
+    """Cut the rows of each variable out of a body; raise an error if no variable has many."""
     envelope = _ENVELOPE_DECODER.decode(body)
     rows_types = _rows_types(envelope.query, envelope.operationName)
     texts = _row_texts(envelope.variables, rows_types)
-    request = request_of_body(_cut(body, texts)) if texts else GraphQLRequest(envelope.query)
+    if not texts:
+        raise UnreadableRowError
+    request = request_of_body(_cut(body, texts))
     _check_cut(request.variables or {}, texts, rows_types)
     return _CutRequest(request, texts, rows_types)
 

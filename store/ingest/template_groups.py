@@ -43,7 +43,7 @@ _NAME_KEYS: Final = tuple(
 )
 _LONGEST_KEY: Final = max(map(len, _NAME_KEYS))
 _MAX_FEW_NAMES: Final = 16
-_BLOCK_BYTES: Final = 32
+_BLOCK_BYTES: Final = 32  # four words of eight bytes
 _QUOTE: Final = ord('"')
 _KEY_MARKS: Final = b'\n{":'
 

@@ -81,6 +81,12 @@ def assert_served(service: Process) -> None:
     assert answer.status_code in {200, 404, 503}, answer.text
 
 
+def assert_served_until(event: threading.Event, service: Process) -> None:
+    """Check again and again that all requests are answered, until an event."""
+    while not event.is_set():
+        assert_served(service)
+
+
 def count_rows_without_short(service: Process) -> dict[str, int]:
     """Delete the metric `short`, and count the rows of each table."""
     delete = functools.partial(service.http.delete, "/metrics/short")
@@ -171,9 +177,11 @@ def test_quota_that_the_engine_ignores_loses_no_row(tmp_path: Path) -> None:
                 writers.await_answers("acknowledged", 20)
                 size = dice.randrange(2**12, 2**17)
                 resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (size, -1))
-                queries = reader.submit(assert_served, service)
+                can_grow = threading.Event()
+                queries = reader.submit(assert_served_until, can_grow, service)
                 time.sleep(dice.uniform(0.1, 1))
                 resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (-1, -1))
+                can_grow.set()
                 queries.result()
             writers.await_answers("acknowledged", 20)
         await_true(lambda: is_ready(service), 60, "ready after files can grow")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.ingest.body_lines import compact, lines_of
+from store.ingest.id_hashes import line_ends
 
 pytestmark = pytest.mark.check
 
@@ -57,3 +58,4 @@ def test_arrays_are_cut_at_braces(
     lines = lines_of(body)
     assert lines
     assert lines.text == compact_array[1:-1].replace(b"},{", b"}\n{") + b"\n"
+    assert lines.ends.tolist() == line_ends(lines.text).tolist()

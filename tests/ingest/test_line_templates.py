@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from store.ingest.body_lines import lines_of
 from store.ingest.line_patterns import template_of
 from store.ingest.line_templates import MAX_GROUPS, MAX_TEMPLATES, TemplateCache
 from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC, METRIC_SERIES, RowType
@@ -203,6 +204,17 @@ def test_arrays_are_cut_between_rows_only(text: str) -> None:
                 assert_same(templates, f"[{separator.join(lines)}]".encode(), row_type)
 
 
+def test_line_feeds_in_the_texts_of_an_array() -> None:
+    """An array with a raw line feed in a text is refused, wherever the text is."""
+    lines = [WITH_TIME] * 200
+    lines[150] = WITH_TIME.replace("cpu", "c\n")
+    body = ("[" + ",".join(lines) + "]").encode()
+    assert assert_same(learned_templates(WITH_TIME), body) is None
+    read_lines = lines_of(body)
+    assert read_lines
+    assert len(read_lines.ends) == read_lines.text.count(b"\n") == 201
+
+
 def test_invalid_utf_8_does_not_match() -> None:
     """A body with bytes that are not UTF-8, or half a surrogate pair, does not match."""
     for bad in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf"):
@@ -246,12 +258,13 @@ def test_limits_hold() -> None:
 
 @pytest.mark.parametrize("size", [MAX_NAME, MAX_NAME + 1])
 def test_a_long_name_anywhere_is_found(size: int) -> None:
-    """A long name counts at any offset in a body, which is searched in blocks of 32 bytes."""
+    """One long name counts at any offset in a body, which is searched in blocks of 32 bytes."""
     templates = learned_templates(WITH_TIME)
-    for offset in range(32):
-        first_line = WITH_TIME.replace('"a"', f'"{"a" * offset}"')
-        long_line = WITH_TIME.replace("cpu", "c" * size)
-        assert_same(templates, repeat_lines(first_line, long_line, first_line))
+    long_line = WITH_TIME.replace("cpu", "c" * size)
+    for extra in range(32):
+        short_lines = repeat_lines(WITH_TIME.replace('"a"', f'"{"a" * extra}"'), rows=101)
+        body = short_lines + repeat_lines(long_line, rows=1) + short_lines
+        assert bool(assert_same(templates, body)) is (size == MAX_NAME)
 
 
 @pytest.mark.parametrize("key", ["id", "timestamp", "metric_name", 'x\\"id', '\\"metric_name', ":"])
