@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.bodies import BodyMemory, close_if_unread
 from api.compression import SMALLEST, Compression
+from api.headers import headers_of
 from api.logs import log_request
 from api.parameters import check_parameters
 from api.responses import error_answer, internal_error
@@ -109,7 +110,7 @@ class FastLane:
         """Answer a request."""
         start = time.monotonic()
         scope.update(self._entries)
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         if b"expect" in headers:
             receive, send = close_if_unread(receive, send)
         try:

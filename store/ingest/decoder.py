@@ -114,8 +114,10 @@ def read_one(
         time = row_type.stamp(row, now, unit)
         if _may_have_control_characters(body):
             row_type.check_texts(row)
-        row_type.check_limits(row)
-        return row, time, row_type.encoder.encode(row) + b"\n"
+        line = row_type.encoder.encode(row) + b"\n"
+        if row_type.may_break_limits(line):
+            row_type.check_limits(row)
+        return row, time, line
     except _DECODE_ERRORS as error:
         raise explain(error, REST_NAMES, body) from None
 

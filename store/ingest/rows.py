@@ -113,9 +113,13 @@ def _check_properties(row: EventRow) -> None:
     if len(json_text) > MAX_PROPERTIES_BYTES:
         message = f"must be at most {MAX_PROPERTIES_BYTES} bytes as JSON"
         raise bad_input("properties", message, limit=MAX_PROPERTIES_BYTES)
-    brackets = json_text.count(b"{") + json_text.count(b"[")  # at least the depth, and cheap
-    if brackets > MAX_DEPTH and depth(row.properties) > MAX_DEPTH:
+    if _count_brackets(json_text) > MAX_DEPTH and depth(row.properties) > MAX_DEPTH:
         raise bad_input("properties", f"must be at most {MAX_DEPTH} deep", limit=MAX_DEPTH)
+
+
+def _count_brackets(json_text: bytes) -> int:
+    """Count opening brackets: at least the depth, and cheap."""
+    return json_text.count(b"{") + json_text.count(b"[")
 
 
 def _may_break_event_limits(lines: bytes) -> bool:
@@ -124,6 +128,8 @@ def _may_break_event_limits(lines: bytes) -> bool:
     No line has more than `MAX_DEPTH` brackets if that many brackets are never as close to each
     other as the length of a line.
     """
+    if len(lines) <= MAX_PROPERTIES_BYTES and _count_brackets(lines) <= MAX_DEPTH:
+        return False
     longest = int(np.diff(line_ends(lines), prepend=-1).max())
     if longest > MAX_PROPERTIES_BYTES:
         return True
