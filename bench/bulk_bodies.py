@@ -5,7 +5,7 @@ Ids and times are placeholders, which get new values in every request.
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from bench.data import HOSTS
@@ -33,6 +33,11 @@ _PAGES: Final = (
     ("/products/espresso-machines", "Espresso machines: compare all models"),
     ("/checkout/address", "Checkout, step 2 of 4"),
     ("/blog/2026/how-we-measure", "How we measure (and why) - Blog"),
+)
+_ESCAPED_PAGES: Final = (
+    ("/search", 'Results for "espresso machine"'),
+    ("/error", "Payment failed:\ntimeout after 30 s"),
+    ("/download", "C:\\Users\\public"),
 )
 _AGENTS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0",
@@ -102,10 +107,17 @@ def page_points(size: int, source: random.Random) -> Iterator[Row]:
         }
 
 
-def flat_events(size: int, source: random.Random) -> Iterator[Row]:
+def escaped_events(size: int, source: random.Random) -> Iterator[Row]:
+    """Yield flat events whose titles have quotes, line breaks and backslashes."""
+    return flat_events(size, source, _ESCAPED_PAGES)
+
+
+def flat_events(
+    size: int, source: random.Random, pages: Sequence[tuple[str, str]] = _PAGES
+) -> Iterator[Row]:
     """Yield events with five properties: texts with spaces, a number, a boolean."""
     for _ in range(size):
-        page, title = source.choice(_PAGES)
+        page, title = source.choice(pages)
         yield {
             "event_name": source.choice(("page_view", "click", "form_submit")),
             "user_id": f"user_{source.randrange(10_000)}",

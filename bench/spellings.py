@@ -12,6 +12,7 @@ from bench.bulk_bodies import (
     RowMaker,
     array,
     dated_points,
+    escaped_events,
     flat_events,
     graphql_events,
     graphql_metrics,
@@ -180,6 +181,14 @@ SPELLINGS: Final = (
         NDJSON,
         _bodies(flat_events, spaced_ndjson),
         (Goal(VICTORIA_LINES, 0.5),),
+        total=EVENTS,
+    ),
+    Spelling(
+        "spaced-escaped-events",
+        "events, flat, spaced, with escapes",
+        _EVENTS,
+        NDJSON,
+        _bodies(escaped_events, spaced_ndjson),
         total=EVENTS,
     ),
     Spelling(

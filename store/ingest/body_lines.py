@@ -10,6 +10,7 @@ from store.ingest.id_hashes import Offsets, line_ends
 
 _HEAD_BYTES: Final = 4_096
 _WHITE_SPACE: Final = (b"\n", b"\r", b"\t", b'": ', b", {", b', "')
+_BACKSLASH: Final = ord("\\")
 _OPENING_BRACE, _CLOSING_BRACE = b"{}"
 _COMMA: Final = ord(",")
 _LINE_FEED: Final = ord("\n")
@@ -69,7 +70,7 @@ def _cut(array: bytes) -> Lines:
 
 
 def compact(lines: bytes, spaces: int | None) -> bytes:
-    """Return lines of valid JSON without escapes, without the spaces outside of texts.
+    """Return lines of valid JSON without the spaces outside of texts.
 
     `spaces` is the number of their spaces outside of texts, None if unknown. To remove all spaces
     takes 0.06 us for a line of 130 bytes, and is right if no text has a space. To find those
@@ -79,9 +80,25 @@ def compact(lines: bytes, spaces: int | None) -> bytes:
     is_space = characters == _SPACE
     if np.count_nonzero(is_space) == spaces:
         return lines.translate(None, b" ")
-    is_kept = _is_in_text(characters == _QUOTE)
+    is_quote = characters == _QUOTE
+    if b"\\" in lines:
+        is_quote[_escaped_offsets(characters)] = False
+    is_kept = _is_in_text(is_quote)
     np.logical_or(is_kept, ~is_space, out=is_kept)
     return characters[is_kept].tobytes()
+
+
+def _escaped_offsets(characters: npt.NDArray[np.uint8]) -> Offsets:
+    """Return the offset of each character of JSON that follows the backslash of an escape.
+
+    Of several backslashes in a row, the first one escapes the second one.
+    """
+    backslashes = np.flatnonzero(characters == _BACKSLASH)
+    numbers = np.arange(len(backslashes))
+    is_first = np.diff(backslashes, prepend=-2) > 1
+    first_numbers = np.maximum.accumulate(np.where(is_first, numbers, 0))
+    offsets: Offsets = backslashes[(numbers - first_numbers) % 2 == 0] + 1
+    return offsets
 
 
 def _is_in_text(is_quote: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -20,16 +20,17 @@ from store.timestamps import MILLISECONDS
 
 MAX_TEMPLATE_BYTES: Final = 8_000
 
-# Strings have no escapes, control characters or DEL. Numbers have at most 15 digits before the
-# point: both integers and doubles hold them. -0 as an integer becomes 0 only when it is decoded, so
-# it does not match.
+# Strings have no control characters or DEL. Only texts of properties have escapes, in the form in
+# which the encoder writes them. Numbers have at most 15 digits before the point: both integers and
+# doubles hold them. -0 as an integer becomes 0 only when it is decoded, so it does not match.
 _CHARACTER: Final = rb'[^"\\\x00-\x1f\x7f]'
 _TEXT: Final = b'"' + _CHARACTER + b'*"'
+_ESCAPED_TEXT: Final = b'"(?:' + _CHARACTER + rb'|\\["\\bfnrt])*"'
 _FRACTION: Final = rb"(?:\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,2})?|[eE][-+]?[0-9]{1,2})"
 _INTEGER: Final = rb"(?:-?[1-9][0-9]{0,14}|0)"
 _NUMBER: Final = b"(?:" + _INTEGER + _FRACTION + b"?|-0" + _FRACTION + b")"
 
-_SCALAR: Final = b"(?:" + _TEXT + b"|" + _NUMBER + b"|true|false|null)"
+_SCALAR: Final = b"(?:" + _ESCAPED_TEXT + b"|" + _NUMBER + b"|true|false|null)"
 
 _ANY_ROW_DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -181,7 +182,7 @@ def _row_part(fields: dict[str, Any], keys: Mapping[str, str], spacing: Spacing)
 def _renames(keys: Mapping[str, str], first_key: str) -> tuple[tuple[bytes, bytes], ...]:
     """Return the text of each key to replace, and its replacement.
 
-    Text of a matching line has no quote, so quotes and a colon are around keys only. The first key
+    A quote in a text follows a backslash, so quotes and a colon are around keys only. The first key
     of a line follows a brace and a line feed, and may be the key of a nested object, too.
     """
     marks = {key: b'\n{"%b":' if key == first_key else b'"%b":' for key in keys}
@@ -221,7 +222,7 @@ def _value_part(value: object, spacing: Spacing) -> _Part:
         case bool():
             return _Part(b"(?:true|false|null)", 4)
         case str():
-            return _Part(b"(?:" + _TEXT + b"|null)", 2)
+            return _Part(b"(?:" + _ESCAPED_TEXT + b"|null)", 2)
         case int() | float():
             return _Part(b"(?:" + _NUMBER + b"|null)", 1)
         case None:

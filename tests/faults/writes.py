@@ -35,6 +35,11 @@ _AGE_MS: Final = 3_600_000
 _BAD_ROW: Final = {"metric_name": "", "event_name": "", "value": 1}
 
 
+_TAG: Final = "x, y/é 😀"
+_TITLE: Final = f'{_TAG}: "z"\n\\'
+"""Texts that encoders escape in different ways. Templates have no escapes in tags."""
+
+
 class WrongRow(msgspec.Struct):
     """The tags or the properties of a row that is not stored as it was sent."""
 
@@ -45,18 +50,19 @@ WRONG_ROWS: Final = {
     "metrics": Statement(
         """SELECT tags AS row FROM metrics
         WHERE JSONExtractString(tags, 't') NOT IN ('', toString(toUnixTimestamp64Milli(time)))
-            OR JSONHas(tags, 'a') AND NOT startsWith(tags, '{"a":"x, y","k":')""",
+            OR JSONHas(tags, 'a') AND NOT startsWith(tags, {start:String})""",
+        {"start": f'{{"a":"{_TAG}","k":'},
         reads=("metrics",),
     ),
     "events": Statement(
         """SELECT properties AS row FROM events
         WHERE JSONExtractString(properties, 't') NOT IN ('', toString(toUnixTimestamp64Milli(time)))
-            OR JSONHas(properties, 'title') AND NOT startsWith(properties, '{"title":"x, y')""",
+            OR JSONHas(properties, 'title') AND NOT startsWith(properties, {start:String})""",
+        {"start": f'{{"title":{msgspec.json.encode(_TITLE).decode()}'},
         reads=("events",),
     ),
 }
-"""Queries of rows with another time than they were sent with, unsorted tags, or spaced properties.
-"""
+"""Queries of rows with a wrong time, unsorted tags, or other spaces or escapes than ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ def make_write(key: str, kind: str, rows: int, dice: random.Random) -> Write:
 
 
 def _point(key: str, time_ms: int | None) -> dict[str, Any]:
-    tags = {"k": key, "a": "x, y"}
+    tags = {"k": key, "a": _TAG}
     if time_ms is None:
         return {"metric_name": "fault", "value": 1, "tags": tags}
     return {
@@ -97,10 +103,10 @@ def _point(key: str, time_ms: int | None) -> dict[str, Any]:
 
 
 def _event(key: str, time_ms: int | None) -> dict[str, Any]:
-    event = {"event_name": "fault", "user_id": key, "properties": {"title": "x, y: z"}}
+    event = {"event_name": "fault", "user_id": key, "properties": {"title": _TITLE}}
     if time_ms is None:
         return event
-    return event | {"properties": {"title": "x, y", "t": str(time_ms)}, "timestamp": time_ms}
+    return event | {"properties": {"title": _TITLE, "t": str(time_ms)}, "timestamp": time_ms}
 
 
 def _body(kind: str, items: list[dict[str, Any]], dice: random.Random) -> bytes:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -15,10 +15,26 @@ from store.ingest.line_templates import TemplateCache
 from store.ingest.rows import METRIC, RowType
 
 NOW: Final = Instant(1_800_000_000_000)
-SPELLINGS: Final = (
-    *("compact", "spaced", "array", "spaced array", "indented array", "windows"),
-    *("compact text times", "spaced array text times"),
-)
+_Rows: TypeAlias = Sequence[Mapping[str, Any]]
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+_ENCODERS: Final[Mapping[str, Callable[[_Rows], str]]] = {
+    "compact": lambda rows: "\n".join(map(_compact, rows)),
+    "windows": lambda rows: "\r\n".join(map(_compact, rows)),
+    "spaced": lambda rows: "\n".join(json.dumps(row, ensure_ascii=False) for row in rows),
+    "array": _compact,
+    "spaced array": lambda rows: json.dumps(rows, ensure_ascii=False),
+    "indented array": lambda rows: json.dumps(rows, ensure_ascii=False, indent=2),
+    "escaped": lambda rows: "\n".join(map(json.dumps, rows)),  # Python's default
+    "escaped array": json.dumps,
+    "escaped slashes": lambda rows: json.dumps(rows, separators=(",", ":")).replace("/", "\\/"),
+}
+_TEXT_TIMES: Final = " text times"
+SPELLINGS: Final = (*_ENCODERS, f"compact{_TEXT_TIMES}", f"spaced array{_TEXT_TIMES}")
 
 
 TIMES: Final = [
@@ -81,31 +97,11 @@ def repeat_lines(*lines: str, rows: int = 200) -> bytes:
     return "".join(f"{lines[n % len(lines)]}\n" for n in range(rows)).encode()
 
 
-def body_of(rows: Sequence[Mapping[str, Any]], spelling: str) -> bytes:
+def body_of(rows: _Rows, spelling: str) -> bytes:
     """Return a body of rows; times in milliseconds become texts if the spelling says so."""
-    if spelling.endswith(" text times"):
+    if spelling.endswith(_TEXT_TIMES):
         rows = [_with_text_time(row) for row in rows]
-        spelling = spelling.removesuffix(" text times")
-    match spelling:
-        case "compact":
-            text = "\n".join(map(_compact, rows))
-        case "windows":
-            text = "\r\n".join(map(_compact, rows))
-        case "spaced":
-            text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        case "array" | "array text times":
-            text = "[" + ",".join(map(_compact, rows)) + "]"
-        case "spaced array":
-            text = json.dumps(rows, ensure_ascii=False)
-        case "indented array":
-            text = json.dumps(rows, ensure_ascii=False, indent=2)
-        case _:
-            raise ValueError(spelling)
-    return text.encode()
-
-
-def _compact(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODERS[spelling.removesuffix(_TEXT_TIMES)](rows).encode()
 
 
 def _with_text_time(row: Mapping[str, Any]) -> dict[str, Any]:

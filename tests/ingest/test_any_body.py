@@ -16,7 +16,37 @@ KEYS: Final = st.sampled_from(
     ["metric_name", "host", "dc", "id", "timestamp", "value", "a.b", "[", "\\d", "", ": "]
 )
 TEXTS: Final = st.sampled_from(
-    ["", "a", "eu-1", "},{", '","', "漢", "\x7f", "\n", "b" * 300, ": ", "x, ", "a b"]
+    [
+        *(
+            "",
+            "a",
+            "eu-1",
+            "},{",
+            '","',
+            "漢",
+            "\x7f",
+            "\n",
+            "b" * 300,
+            ": ",
+            "x, ",
+            "a b",
+            "\u2028",
+        ),
+        *(
+            '"',
+            '": "',
+            "\\",
+            '\\"',
+            "a/b",
+            "\\/",
+            "\\u00e9",
+            "\\U0001f600",
+            "😀",
+            "<é>",
+            "\x00",
+            "\x85",
+        ),
+    ]
 )
 NUMBER_VALUES: Final = st.one_of(
     st.integers(-(2**54), 2**54), st.floats(allow_nan=False), st.sampled_from([0, -0.0, True, "1"])
@@ -63,6 +93,14 @@ EDITS: Final = st.lists(
                 b",",
                 b"\\",
                 b"\xff",
+                rb"\u00e9",
+                rb"\u0022",
+                rb"\u003c",
+                rb"\ud83d",
+                rb"\u",
+                rb"\/",
+                rb"\n",
+                rb"\U0001f600",
                 b"e",
                 b" ",
                 b"{",

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from store.ingest.body_lines import lines_of
+from store.ingest.decoder import read_batch
 from store.ingest.line_patterns import template_of
 from store.ingest.line_templates import MAX_GROUPS, MAX_TEMPLATES, TemplateCache
 from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC, METRIC_SERIES, RowType
@@ -15,6 +16,7 @@ from tests.harness.spellings import (
     TIMES,
     assert_same,
     body_of,
+    learn_body,
     match_body,
     repeat_lines,
 )
@@ -90,6 +92,33 @@ def test_spaced_texts_keep_their_spaces() -> None:
             templates = TemplateCache()
             templates.read_batch(EVENT, body, NOW)
             assert_same(templates, body, EVENT)
+
+
+@pytest.mark.parametrize("text", ['"', "\n\r\t\b\f", "\\", '\\"', '"x": "y", ', 'a "},{" b', "a\\"])
+@pytest.mark.parametrize("spelling", ["compact", "spaced", "array", "spaced array"])
+def test_escapes_in_properties_match(text: str, spelling: str) -> None:
+    """Texts of properties with escapes match, and are stored as our encoder writes them."""
+    row = {"event_name": "e", "user_id": "u", "properties": {"a": "x", "b": ["x", 1]}}
+    escaped_row = row | {"properties": {"a": text, "b": [text, 1]}}
+    templates = TemplateCache()
+    learn_body(templates, body_of([row] * 100, spelling), EVENT)
+    body = body_of([row, escaped_row] * 100, spelling)
+    batch = assert_same(templates, body, EVENT)
+    if "},{" not in text or "array" not in spelling:
+        assert batch
+        assert batch.lines == read_batch(EVENT, body, NOW).lines
+
+
+@pytest.mark.parametrize(
+    "escape", [*(f"\\{sign}" for sign in "/x'0aU"), "\\u00e9", "\\u0000", "\\u"]
+)
+def test_other_escapes_are_decoded(escape: str) -> None:
+    """An escape that our encoder does not write is decoded, or is the error of its line."""
+    body = repeat_lines(EVENT_LINE, EVENT_LINE.replace("DE", escape))
+    templates = learned_templates(EVENT_LINE, row_type=EVENT)
+    assert not assert_same(templates, body, EVENT)
+    batch = templates.read_batch(EVENT, body, NOW)
+    assert batch.lines == read_batch(EVENT, body, NOW).lines
 
 
 @pytest.mark.parametrize("number", NUMBERS)
