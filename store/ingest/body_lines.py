@@ -1,5 +1,6 @@
 """Rows of a body as lines: arrays become NDJSON, and white space is removed."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -11,6 +12,7 @@ from store.ingest.id_hashes import Offsets, line_ends
 _HEAD_BYTES: Final = 4_096
 _WHITE_SPACE: Final = (b"\n", b"\r", b"\t", b'": ', b", {", b', "')
 _BACKSLASH: Final = ord("\\")
+_CHUNK_BYTES: Final = 65_536
 _OPENING_BRACE, _CLOSING_BRACE = b"{}"
 _COMMA: Final = ord(",")
 _LINE_FEED: Final = ord("\n")
@@ -115,6 +117,19 @@ def _is_in_text(is_quote: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     are_odd = np.bitwise_xor.accumulate(words >> _LAST_BIT)  # the number of quotes up to each word
     words[1:] ^= -are_odd[:-1]  # all bits of a word that begins in a text
     return np.unpackbits(bits, count=len(is_quote), bitorder="little").view(np.bool_)
+
+
+def chunks_of(lines: bytes) -> Iterator[bytes]:
+    """Iterate over chunks of whole lines, so that other threads can run between them.
+
+    The last line may have no line feed.
+    """
+    start = 0
+    while start < len(lines):
+        chunk_end = lines.rfind(b"\n", start, start + _CHUNK_BYTES) + 1
+        end = chunk_end or lines.find(b"\n", start) + 1 or len(lines)
+        yield lines[start:end]
+        start = end
 
 
 def is_json(text: bytes) -> bool:

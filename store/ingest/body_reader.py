@@ -8,19 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from schema.scalars import Instant
-from store.ingest.decoder import Batch
+from store.ingest.decoder import LARGE_BODY_BYTES, Batch
 from store.ingest.line_templates import TemplateCache
 from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row, RowType
 from store.timestamps import Unit
 
 T = TypeVar("T")
-
-_LARGE_BODY_BYTES: Final = 256 * 1024
-"""Bodies from this size on are read in a thread.
-
-Smaller ones lose more by the change of the thread: 10 % of the rows a second.
-"""
 
 _SWITCH_SECONDS: Final = 0.001
 """Seconds for which the thread may keep the GIL while others wait; Python's default is 5 ms.
@@ -53,7 +47,7 @@ class BodyReader:
         `AnalyticsError` when the body is no list of rows, or has too many.
         """
         read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
-        if len(body) < _LARGE_BODY_BYTES:
+        if len(body) < LARGE_BODY_BYTES:
             return read()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, _give_way, read)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import re2
 
 from schema.scalars import Instant
-from store.ingest.body_lines import compact
+from store.ingest.body_lines import chunks_of, compact
 from store.ingest.decoder import Batch
 from store.ingest.id_hashes import (
     Offsets,
@@ -30,8 +30,6 @@ _ODD_LINE_COST: Final = 8
 """Time to find a line that does not match, in matching lines."""
 
 _MIN_ODD_LINES: Final = 8
-
-_CHUNK_BYTES: Final = 65_536
 
 _SPARE_CLASSES: Final = (0, 2, 5, 9, 20)
 _MAX_TRIAL_SECONDS: Final = 0.002
@@ -122,7 +120,7 @@ class TemplateGroup:
             lines, ends = compact(lines, spaces), None
         if self.renames:
             ends = None
-            lines = b"".join(_renamed_chunks(lines, self.renames))
+            lines = b"".join(_rename_keys(chunk, self.renames) for chunk in chunks_of(lines))
         ends = line_ends(lines) if ends is None else ends
         longest = int(max(ends[0] + 1, (ends[1:] - ends[:-1]).max(initial=0))) if len(ends) else 0
         if longest > MAX_PROPERTIES_BYTES or (
@@ -149,20 +147,16 @@ class TemplateGroup:
         )
 
 
-def _renamed_chunks(lines: bytes, renames: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
-    """Iterate over chunks of lines with other keys.
+def _rename_keys(lines: bytes, renames: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a chunk of lines with other keys.
 
     A key in all lines at once would hold the GIL for 12 ms. Four keys take 1 us a line; with
     `replace`, which first counts, 1.5 us.
     """
-    start = 0
-    while start < len(lines):
-        end = lines.rfind(b"\n", start, start + _CHUNK_BYTES) + 1 or lines.index(b"\n", start) + 1
-        chunk = b"\n" + lines[start:end]
-        for key, rest_key in renames:
-            chunk = rest_key.join(chunk.split(key))
-        yield chunk[1:]
-        start = end
+    lines = b"\n" + lines
+    for key, rest_key in renames:
+        lines = rest_key.join(lines.split(key))
+    return lines[1:]
 
 
 def _conversions_of(templates: Iterable[LineTemplate]) -> Conversions:

@@ -3,10 +3,11 @@
 import json
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from store.ingest.body_lines import lines_of
-from store.ingest.decoder import read_batch
+from store.ingest.decoder import LARGE_BODY_BYTES, read_batch
 from store.ingest.line_patterns import template_of
 from store.ingest.line_templates import MAX_GROUPS, MAX_TEMPLATES, TemplateCache
 from store.ingest.rows import EVENT, MAX_NAME, MAX_ROWS, METRIC, METRIC_SERIES, RowType
@@ -374,3 +375,21 @@ def test_small_bodies_and_series_are_decoded() -> None:
     assert not templates._groups
     templates.read_batch(METRIC, repeat_lines(LINE), NOW)
     assert match_body(templates, repeat_lines(LINE))
+
+
+@pytest.mark.parametrize("spelling", ["escaped", "escaped array"])
+@pytest.mark.parametrize("bad_index", [None, 4_321])
+def test_large_bodies_without_a_template(spelling: str, bad_index: int | None) -> None:
+    """Rows with escapes in their tags are decoded in parts; each keeps its index."""
+    rows: list[dict[str, Any]] = [
+        {"metric_name": "température", "value": n, "tags": {"host": f"é{n}"}, "timestamp": NOW + n}
+        for n in range(6_000)
+    ]
+    if bad_index is not None:
+        rows[bad_index] = rows[bad_index] | {"value": None}
+    body = body_of(rows, spelling)
+    assert len(body) > LARGE_BODY_BYTES
+    batch = TemplateCache().read_batch(METRIC, body, NOW)
+    assert [error.index for error in batch.errors] == ([] if bad_index is None else [bad_index])
+    good_rows = [row for row in rows if row["value"] is not None]
+    assert [msgspec.to_builtins(row) for row in batch.rows] == good_rows
