@@ -54,7 +54,12 @@ EVENTS: Final[list[dict[str, Any]]] = [
         "user_id": f"u{n % 5}" if n % 2 else None,
         "session_id": f"s{n}",
         "timestamp": NOON - 7 * n,
-        "properties": {"title": f"a, b: {n}", "n": n, "at": {"lat": n / 4}, "list": ["x, y", 1]},
+        "properties": {
+            "title": f'a, "b": {n}\n\\',
+            "n": n,
+            "at": {"lat": n / 4},
+            "list": ["x, y", 1],
+        },
         "id": f"id-{n}",
     }
     for n in range(120)
@@ -86,7 +91,7 @@ async def test_every_spelling_is_stored_alike(
         own_rows = [{**row, "id": f"{number}-{row['id']}"} for row in rows]
         body = body_of(own_rows, spelling)
         learn_body(templates, body, stream.row_type)
-        assert match_body(templates, body, stream.row_type)
+        assert bool(match_body(templates, body, stream.row_type)) == (rb"\u" not in body)
         answer = (await service.post(f"/{stream.name}/batch", body)).json()
         assert (answer["accepted"], answer["rejected"]) == (len(rows), 0)
         stored = await stored_rows(service, stream.table)
