@@ -116,7 +116,9 @@ def template_of(row_type: RowType[Any], line: bytes) -> LineTemplate | None:
     try:
         _check_row(row_type, line)
         fields = _ANY_ROW_DECODER.decode(line)
-        spacing = ONE_SPACE if b'": ' in line else COMPACT
+        first_key = next(iter(fields))
+        has_spaces = line.startswith(b"{%b: " % msgspec.json.encode(first_key))
+        spacing = ONE_SPACE if has_spaces else COMPACT
         keys = row_type.dialect.keys if row_type.dialect else {}
         part = _row_part(fields, keys, spacing)
     except (msgspec.MsgspecError, ValueError, RecursionError, AnalyticsError, _NoTemplateError):
@@ -129,9 +131,7 @@ def template_of(row_type: RowType[Any], line: bytes) -> LineTemplate | None:
     has_id = fields.get("id") is not None
     return LineTemplate(
         part.pattern,
-        Spelling(
-            row_type, spacing, "timestamp" in names, has_id, _renames(keys, next(iter(fields)))
-        ),
+        Spelling(row_type, spacing, "timestamp" in names, has_id, _renames(keys, first_key)),
         part.min_bytes,
         spaces,
         tag_order=tuple(fields.get("tags") or ()),
