@@ -121,7 +121,10 @@ def _body(kind: str, items: list[dict[str, Any]], dice: random.Random) -> bytes:
         "query": _RECORD_METRICS if is_metric else _RECORD_EVENTS,
         "variables": {"input": {"metrics" if is_metric else "events": _inputs(items)}},
     }
-    return json.dumps(content, separators=dice.choice([(",", ":"), (", ", ": ")])).encode()
+    separators = dice.choice([(",", ":"), (", ", ": ")])
+    return json.dumps(
+        content, ensure_ascii=dice.choice([True, False]), separators=separators
+    ).encode()
 
 
 def _inputs(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
