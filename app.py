@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import key_commands
 import server
 from api import rest
 from api.bodies import BodyMemory, BodyMemoryLimit
@@ -32,8 +33,9 @@ from api.negotiation import prefers_page
 from api.pages import Pages
 from api.probes import internal_metrics, livez, readyz
 from api.responses import error_answer
-from api.rest_models import COMPONENTS
+from api.rest_models import COMPONENTS, SECURITY_SCHEMES
 from resolvers.context import Context
+from schema.access import EVERYTHING, NOTHING
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
@@ -60,7 +62,8 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with the schemas of the answers; FastAPI caches it."""
         document = super().openapi()
-        document["components"] = {"schemas": COMPONENTS}
+        document["components"] = {"schemas": COMPONENTS, "securitySchemes": SECURITY_SCHEMES}
+        document["security"] = [{}, *({name: []} for name in SECURITY_SCHEMES)]
         return document
 
 
@@ -90,6 +93,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(AnalyticsError, _handle_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_parameter)
     app.add_exception_handler(HTTPException, _handle_http_error)
+
+    def key_origins() -> Container[str]:
+        context: Context = app.state.context
+        return context.store.keys.origins
+
     memory = BodyMemory(Limits.of_this_machine().body_bytes)
     app.add_middleware(Compression)
     app.add_middleware(BodyMemoryLimit, memory=memory)
@@ -97,10 +105,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(TrailingSlash, routes=[*app.routes, *api_routes])
     app.add_middleware(RequestLog)
     app.add_middleware(StartupErrorMessage)
-    app.add_middleware(CrossOrigin, origins=settings.allowed_origins)
+    app.add_middleware(CrossOrigin, origins=settings.allowed_origins, key_origins=key_origins)
     if settings.root_path:
         app.add_middleware(RootPath, prefix=settings.root_path)
-    cors = functools.partial(CrossOrigin, origins=settings.allowed_origins)
+    cors = functools.partial(CrossOrigin, origins=settings.allowed_origins, key_origins=key_origins)
     recording_routes = rest.recording_routes.routes
     app.fast_lanes = fast_lanes(app, recording_routes, memory, cors, settings.root_path)
     return app
@@ -115,9 +123,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         start = time.monotonic()
         await store.open()
-        app.state.context = Context(store=store, production=settings.production)
+        app.state.context = Context(store, NOTHING if settings.production else EVERYTHING)
         ms = round((time.monotonic() - start) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
+        if settings.production and not store.keys.has_usable:
+            _LOG.warning("no key exists: %s", key_commands.first_key_hint(settings.data))
         # 75,000 objects live as long as the process; a batch makes thousands of short-lived ones.
         # Fewer collections save a third of the time of a batch.
         gc.freeze()
@@ -149,7 +159,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     async def graphql(request: Request) -> Response:
         if request.method != "POST" and prefers_page(request.headers, http.MEDIA_TYPES):
             return await explorer(request)
-        response = await http.graphql(request, rest.context_of(request))
+        response = await http.graphql(request)
         response.headers["Vary"] = "Accept"
         return response
 

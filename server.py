@@ -17,9 +17,12 @@ from typing import Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
+import key_commands
 from api.logs import log_to_stderr
 from api.protocol import Protocol
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
+from store.clock import wall_ms
+from store.key_file import KeyFile, KeyFileError
 
 GRACE_SECONDS: Final = 8
 """Seconds that open requests have to finish after a signal to stop."""
@@ -31,7 +34,8 @@ _START_FAILED: Final = 3
 _EPILOG: Final = """\
 An option overrides its environment variable. Exit codes: 0 stopped, 2 a setting
 or an option is wrong, 3 the service can't start (the port, the data folder).
-The README describes recording, queries and each setting."""
+The README describes recording, queries and each setting. `analytics-service keys --help` is about
+keys, which production needs."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,6 +106,8 @@ class _Server(uvicorn.Server):
 
 def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
     """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
+    if arguments[:1] == ["keys"]:
+        return key_commands.main(arguments[1:])
     options = vars(_parser().read(arguments))
     reload = options.pop("reload")
     log_to_stderr("analytics", "uvicorn")
@@ -113,7 +119,10 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
     if problem := _address_problem(settings):
         _LOG.critical("%s", problem)
         return _START_FAILED
-    if not _is_loopback(settings.host):
+    if problem := _missing_key(settings):
+        _LOG.critical("%s", problem)
+        return _START_FAILED
+    if not (settings.production or _is_loopback(settings.host)):
         _LOG.warning(
             "listening on %s: anyone who reaches this address can read and write", settings.host
         )
@@ -191,6 +200,20 @@ def _bind_error(address: tuple[int, int, int, str, tuple[object, ...]]) -> OSErr
     except OSError as error:
         return error
     return None
+
+
+def _missing_key(settings: Settings) -> str | None:
+    """Return why the service must not listen: strangers could reach it, and no key exists."""
+    if not settings.production or _is_loopback(settings.host):
+        return None
+    try:
+        keys = KeyFile(settings.data).read()
+    except KeyFileError as error:
+        return str(error)
+    if any(key.is_usable(wall_ms()) for key in keys):
+        return None
+    hint = key_commands.first_key_hint(settings.data)
+    return f"No key exists, so nobody could use {settings.host}. {hint}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -125,7 +125,7 @@ SETTINGS: Final = (
         "--env",
         "development",
         _production,
-        "development, or production: no deleting, CORS only for the configured origins",
+        "development, or production: a key for each request, CORS for known origins only",
     ),
     Setting(
         "cors_origins",

@@ -1,6 +1,6 @@
 """Middleware for HEAD, slashes, the path prefix of a proxy, other origins, start-up errors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
@@ -92,6 +92,7 @@ class RootPath:
 
 _STARTUP_ERRORS: Final = (
     "settings.InvalidSettingError:",
+    "store.key_file.KeyFileError:",
     "store.folder_lock.StoreInUseError:",
     "store.engine_folder.StoreFolderError:",
     "store.driver.EngineError:",
@@ -101,8 +102,11 @@ _STARTUP_ERRORS: Final = (
 class CrossOrigin(CORSMiddleware):
     """Middleware that lets pages of other origins use the API."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        """Wrap an application; pages of these origins may use it."""
+    def __init__(
+        self, app: ASGIApp, origins: Sequence[str], key_origins: Callable[[], Container[str]]
+    ) -> None:
+        """Wrap an application; pages of these origins and of the origins of keys may use it."""
+        self._key_origins = key_origins
         super().__init__(
             app,
             allow_origins=origins,
@@ -110,6 +114,10 @@ class CrossOrigin(CORSMiddleware):
             allow_headers=["*"],
             expose_headers=["Retry-After"],
         )
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Say whether pages of an origin may use the API. A preflight names no key."""
+        return super().is_allowed_origin(origin) or origin.lower() in self._key_origins()
 
 
 class StartupErrorMessage:

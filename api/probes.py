@@ -10,8 +10,10 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.credentials import context_of
 from api.responses import answer
 from resolvers.context import Context
+from schema.access import Scope
 from store import Store
 from store.journal.row_counts import StreamStats
 
@@ -91,8 +93,9 @@ _GAUGES: Final[_Metrics] = (
 
 
 async def internal_metrics(request: Request) -> Response:
-    """Answer with the row counters of all streams as Prometheus text."""
-    ctx: Context = request.app.state.context
+    """Answer with the row counters of all streams as Prometheus text; needs the scope OPERATE."""
+    ctx = context_of(request)
+    ctx.grant.require(Scope.OPERATE)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_RowCollector(ctx.store))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -47,6 +47,8 @@ def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = 
 def error_answer(error: AnalyticsError) -> Response:
     """Return the response for an error: `{"errors": [{message, extensions: {code, …}}]}`."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    if error.status == 401:
+        headers = {"WWW-Authenticate": 'Bearer realm="analytics-service"'}
     return answer(Errors([error.render()]), error.status, headers)
 
 

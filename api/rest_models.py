@@ -8,12 +8,33 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from api.credentials import KEY_PARAMETER
 from api.precision import PARAMETERS
 from api.responses import Errors
 from store.ingest.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
 from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
 
 _REF: Final = "#/components/schemas/{name}"
+_PARAMETERS: Final = [
+    *PARAMETERS,
+    {
+        "name": KEY_PARAMETER,
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "A public key (`pk_…`), for clients that can set no header.",
+    },
+]
+
+SECURITY_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key. Development needs none.",
+    },
+    "basic": {"type": "http", "scheme": "basic", "description": "A key as the user."},
+}
+"""The places of a key in OpenAPI."""
+
 _NUMBER: Final = "An integer if the value is integral."
 
 
@@ -204,7 +225,7 @@ SERIES["properties"] |= {
 def body(row: dict[str, Any]) -> dict[str, Any]:
     """Return the OpenAPI declaration of a request body of one row."""
     content = {"application/json": {"schema": row}}
-    return {"parameters": PARAMETERS, "requestBody": {"required": True, "content": content}}
+    return {"parameters": _PARAMETERS, "requestBody": {"required": True, "content": content}}
 
 
 def batch(row: dict[str, Any]) -> dict[str, Any]:
@@ -213,4 +234,4 @@ def batch(row: dict[str, Any]) -> dict[str, Any]:
         "application/json": {"schema": {"type": "array", "items": row, "maxItems": MAX_ROWS}},
         "application/x-ndjson": {"schema": row},
     }
-    return {"parameters": PARAMETERS, "requestBody": {"required": True, "content": content}}
+    return {"parameters": _PARAMETERS, "requestBody": {"required": True, "content": content}}

@@ -8,12 +8,12 @@ from resolvers import pages
 from resolvers.context import Context
 from resolvers.global_ids import EVENT_TYPE, name_from_id
 from resolvers.pages import ListQuery, Page, Presenter
+from schema.access import Scope
 from schema.catalogue import DEFAULT_KIND, DescribeMetricInput, DescribeMetricPayload, MetricKind
 from schema.errors import bad_input
 from schema.paging import Paging, checked_count
 from store.query import catalogue
 from store.query.catalogue import DESCRIPTION_COLUMNS, DescriptionRow, SummaryRow
-from store.query.filters.row_set import RowSet
 from store.query.pages import METRIC_ORDER, Slice
 from store.query.series.types import SeriesQuery
 from store.query.tables import EVENTS, METRICS
@@ -56,7 +56,7 @@ async def metrics(
 
     The same statement prefetches `queries` for each metric on the page.
     """
-    rows = RowSet(METRICS.name, ctx.project, ctx.batch.slots)
+    rows = ctx.rows(METRICS.name, ctx.batch.slots)
     catalogue.search(rows, search.text)
     if search.kind:
         catalogue.with_kind(rows, search.kind.name, DEFAULT_KIND.name)
@@ -79,7 +79,7 @@ async def event_types(
     name = None if after is None else name_from_id(EVENT_TYPE, after)
     if after is not None and name is None:
         raise bad_input("after", "is not the id of an event type")
-    rows = RowSet(EVENTS.name, ctx.project)
+    rows = ctx.rows(EVENTS.name)
     catalogue.search(rows, search)
     list_slice = Slice(first, after=None if name is None else (name,))
     statement = catalogue.summaries(rows, columns, list_slice)
@@ -95,7 +95,7 @@ _PRESENTER: Final[Presenter[SummaryRow, SummaryRow]] = Presenter(pages.identity,
 
 async def summary(ctx: Context, table: str, name: str, columns: set[str]) -> SummaryRow | None:
     """Return the summary columns of one name in a table; None if the name has no rows."""
-    rows = RowSet(table, ctx.project)
+    rows = ctx.rows(table)
     catalogue.in_names(rows, [name])
     statement = catalogue.summaries(rows, columns, Slice(1)) if columns else catalogue.first(rows)
     summaries = await ctx.batch.select(statement, SummaryRow)
@@ -107,6 +107,7 @@ async def describe(ctx: Context, metric: DescribeMetricInput) -> DescribeMetricP
 
     Raises `AnalyticsError` for texts that are too long, and for control characters on one line.
     """
+    ctx.grant.require(Scope.DESCRIBE)
     texts = {
         column: text
         for column, text in (("unit", metric.unit), ("description", metric.description))
@@ -117,8 +118,8 @@ async def describe(ctx: Context, metric: DescribeMetricInput) -> DescribeMetricP
         raise bad_input("name", "must not be empty")
     if metric.kind:
         texts["kind"] = metric.kind.name
-    await ctx.store.write(catalogue.describe(ctx.project, metric.name, texts))
-    statement = catalogue.description(ctx.project, metric.name)
+    await ctx.store.write(catalogue.describe(ctx.grant.project, metric.name, texts))
+    statement = catalogue.description(ctx.grant.project, metric.name)
     (row,) = await ctx.batch.select(statement, DescriptionRow)
     return DescribeMetricPayload(
         name=metric.name,

@@ -1,10 +1,11 @@
-"""The context of resolvers: store, project, clock, and the query batch of one request."""
+"""The context of resolvers: store, caller, clock, and the query batch of one request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resolvers.query_batch import QueryBatch
+from schema.access import EVERYTHING, Grant, Scope
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
@@ -12,7 +13,9 @@ from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
 from store.clock import wall_ms
 from store.ingest.decoder import Batch
-from store.ingest.streams import PROJECT
+from store.key_file import Key
+from store.query.filters.row_set import RowSet
+from store.query.sql import Slots
 from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
 
 
@@ -22,23 +25,41 @@ def _clock() -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The service's context, or its copy for one request.
+    """The service's context, or its copy for one caller or request.
 
-    `latest` is the time of the newest arrival; a request reads it once. `row_batches` are the rows
-    in variables of a GraphQL request that were parsed before its execution, or their errors.
+    `grant` has the rights of the caller. `latest` is the time of the newest arrival; a request
+    reads it once. `row_batches` are the rows in variables of a GraphQL request that were parsed
+    before its execution, or their errors.
     """
 
     store: Store
-    production: bool = False
-    project: str = PROJECT
+    grant: Grant = EVERYTHING
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
     row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     batch: QueryBatch = field(init=False)
+    _by_key: dict[str, tuple[Key, "Context"]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Give the context an empty query batch."""
         object.__setattr__(self, "batch", QueryBatch(self.store))
+
+    def for_key(self, key: Key) -> "Context":
+        """Return a context with the rights of a key; it is made once for each key."""
+        known_key, ctx = self._by_key.get(key.id, (None, self))
+        if known_key is not key:
+            grant = Grant(frozenset(key.scopes), key.project, key.id, key.prefix)
+            ctx = replace(self, grant=grant)
+            self._by_key[key.id] = key, ctx
+        return ctx
+
+    def rows(self, table: str, slots: Slots | None = None) -> RowSet:
+        """Return all rows of a table that the caller may query.
+
+        Every query begins here. Raises UNAUTHENTICATED or FORBIDDEN without the scope QUERY.
+        """
+        self.grant.require(Scope.QUERY)
+        return RowSet(table, self.grant.project, slots)
 
     def for_request(self) -> "Context":
         """Return a context for one request, with its own query batch and a clock that stands."""

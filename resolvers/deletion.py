@@ -1,20 +1,14 @@
-"""Deletion of rows, outside production only."""
+"""Deletion of rows, with the scope DELETE."""
 
 from resolvers.context import Context
-from schema.errors import AnalyticsError
+from schema.access import Scope
 from store.query import statements
 from store.query.filters.row_set import RowSet
 
 
-def check_allowed(ctx: Context) -> None:
-    """Raise FORBIDDEN in production: deleting there will take a key with the admin scope."""
-    if ctx.production:
-        raise AnalyticsError("FORBIDDEN", "Deleting is not allowed in production.")
-
-
 async def delete(ctx: Context, rows: RowSet) -> int:
-    """Delete rows; return their number. Raises FORBIDDEN in production."""
-    check_allowed(ctx)
+    """Delete rows; return their number. Raises FORBIDDEN without the scope."""
+    ctx.grant.require(Scope.DELETE)
     (deletable,) = await ctx.batch.select(statements.deletable(rows), statements.DeletableRow)
     if deletable.rows:
         await ctx.store.delete(statements.delete(rows, deletable.newest))

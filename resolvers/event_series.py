@@ -23,7 +23,6 @@ from store.query.fields.json_fields import (
     split_at_array,
 )
 from store.query.filters.conditions import event_condition
-from store.query.filters.row_set import RowSet
 from store.query.series.types import EVENT_FIELDS, GroupColumn
 from store.query.sql import Slots
 from store.query.tables import EVENTS
@@ -42,7 +41,7 @@ async def query(
     event_filter = where or EventFilter()
 
     def condition(time_range: TimeRange | None) -> str:
-        rows = RowSet(EVENTS.name, ctx.project, ctx.batch.slots)
+        rows = ctx.rows(EVENTS.name, ctx.batch.slots)
         rows.conditions.append(event_condition(event_filter, rows, time_range))
         return rows.condition
 

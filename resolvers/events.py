@@ -9,6 +9,7 @@ import strawberry
 from resolvers import deletion, pages
 from resolvers.context import Context
 from resolvers.pages import ListQuery, Page, Presenter
+from schema.access import Scope
 from schema.encoding import Cells, Columns
 from schema.errors import bad_input
 from schema.events import Event
@@ -24,6 +25,7 @@ from store.query.fields.event_properties import property_reader
 from store.query.filters.emptiness import check_selective
 from store.query.pages import EVENT_ORDER, SortKey, events_page
 from store.query.statements import EVENT
+from store.query.tables import EVENTS
 
 PREFIX: Final = "event_"
 
@@ -40,7 +42,7 @@ async def page(
     paging: Paging = _FIRST,
 ) -> Page[Event]:
     """List events that pass a filter, newest first."""
-    rows = statements.event_rows(ctx.project, where, time_range)
+    rows = statements.event_rows(ctx.rows(EVENTS.name), where, time_range)
     list_query = ListQuery("e", rows, EVENT_ORDER)
     list_slice = pages.parse_slice(list_query, paging)
     cells = await ctx.batch.cells(events_page(rows, list_slice))
@@ -52,14 +54,14 @@ async def find(ctx: Context, event_id: str) -> Event | None:
     position = position_of(event_id.removeprefix(PREFIX))
     if not position or not event_id.startswith(PREFIX):
         return None
-    rows = statements.event_rows(ctx.project, EventFilter())
+    rows = statements.event_rows(ctx.rows(EVENTS.name), EventFilter())
     cells = await ctx.batch.cells(statements.row_at(rows, *position))
     return _event(cells[0]) if cells else None
 
 
 async def total(ctx: Context, where: EventFilter) -> int:
     """Count all events that pass a filter."""
-    rows = statements.event_rows(ctx.project, where)
+    rows = statements.event_rows(ctx.rows(EVENTS.name), where)
     (row,) = await ctx.batch.select(statements.count(rows), statements.CountRow)
     return row.rows
 
@@ -69,12 +71,12 @@ async def delete(ctx: Context, selection: DeleteEventsInput) -> DeletePayload:
 
     Raises `AnalyticsError` that names the condition that selects every event or none.
     """
-    deletion.check_allowed(ctx)
+    ctx.grant.require(Scope.DELETE)
     if selection.where is not None and selection.all:
         raise bad_input("all", "must not be given together with `where`")
     if selection.where is None and not selection.all:
         raise bad_input("where", "is needed; to delete every event, say `all: true`")
-    rows = statements.event_rows(ctx.project, selection.where or EventFilter())
+    rows = statements.event_rows(ctx.rows(EVENTS.name), selection.where or EventFilter())
     if selection.where is not None:
         check_selective(selection.where, "where")
     return DeletePayload(matched_rows=Long(await deletion.delete(ctx, rows)))

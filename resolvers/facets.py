@@ -73,7 +73,7 @@ class Facets:
         """Select the rows of all names, once for each cache key; return the rows by group."""
 
         async def select() -> dict[Hashable, list[R]]:
-            rows = RowSet(self._facet.table, self._ctx.project)
+            rows = self._ctx.rows(self._facet.table)
             catalogue.in_names(rows, self._names)
             rows_by_group: dict[Hashable, list[R]] = defaultdict(list)
             for row in await self._ctx.batch.select(statement(rows), row_type):

@@ -12,6 +12,7 @@ from resolvers.pages import ListQuery, Page, Presenter
 from resolvers.series import run
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.run import run_series
+from schema.access import Scope
 from schema.catalogue import Sample
 from schema.encoding import Cells, Columns, items
 from schema.errors import AnalyticsError
@@ -27,7 +28,6 @@ from store.query import statements
 from store.query.catalogue import SummaryRow
 from store.query.fields.json_fields import tag_raw
 from store.query.filters.conditions import metric_condition
-from store.query.filters.row_set import RowSet
 from store.query.pages import SAMPLE_ORDER, SampleRow, SortKey, samples_page
 from store.query.series.types import GroupColumn, QueryShape, SeriesQuery
 from store.query.tables import METRICS
@@ -36,7 +36,7 @@ from store.timestamps import MAX_TIME
 
 async def names(ctx: Context) -> list[str]:
     """Return the names of all metrics, sorted."""
-    rows = RowSet(METRICS.name, ctx.project)
+    rows = ctx.rows(METRICS.name)
     name_rows = await ctx.batch.select(statements.names(rows), statements.NameRow)
     return [row.name for row in name_rows]
 
@@ -137,7 +137,7 @@ async def samples(
     paging: Paging,
 ) -> Page[Sample]:
     """List the points of one metric in a time range, newest first."""
-    rows = statements.metric_rows(ctx.project, name, time_range)
+    rows = statements.metric_rows(ctx.rows(METRICS.name), name, time_range)
     if where:
         rows.conditions.append(metric_condition(where, rows))
     list_query = ListQuery("s", rows, SAMPLE_ORDER)
@@ -172,14 +172,15 @@ _SAMPLE_PRESENTER: Final = Presenter(_sample, _sort_key, _sample_columns)
 
 async def delete(ctx: Context, name: str) -> DeletePayload:
     """Delete all points of a metric; raises NOT_FOUND if there are none."""
-    deleted_rows = await deletion.delete(ctx, statements.metric_rows(ctx.project, name))
+    ctx.grant.require(Scope.DELETE)
+    deleted_rows = await deletion.delete(ctx, statements.metric_rows(ctx.rows(METRICS.name), name))
     if deleted_rows == 0:
         raise unknown_metric(name)
     return DeletePayload(matched_rows=Long(deleted_rows))
 
 
 def _condition(ctx: Context, where: MetricFilter | None = None) -> str:
-    rows = RowSet(METRICS.name, ctx.project, ctx.batch.slots)
+    rows = ctx.rows(METRICS.name, ctx.batch.slots)
     if where:
         rows.conditions.append(metric_condition(where, rows))
     return rows.condition

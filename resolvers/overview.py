@@ -8,7 +8,6 @@ from schema.health import Health, HealthStatus
 from schema.overview import Overview
 from schema.scalars import Json, Long
 from store.query import statements
-from store.query.filters.row_set import RowSet
 from store.query.tables import EVENTS, METRICS
 
 SERVICE = "analytics-service"
@@ -18,7 +17,7 @@ async def overview(ctx: Context) -> Overview:
     """Return the names of metrics and events, and the numbers of their rows."""
     metrics, events = await asyncio.gather(
         *(
-            ctx.batch.select(statements.names(RowSet(table, ctx.project)), statements.NameRow)
+            ctx.batch.select(statements.names(ctx.rows(table)), statements.NameRow)
             for table in (METRICS.name, EVENTS.name)
         )
     )

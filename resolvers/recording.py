@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 import msgspec
 
 from resolvers.context import Context
+from schema.access import Scope
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
 from store.ingest.decoder import Batch, encode_rows
@@ -21,6 +22,7 @@ def record_one(
     ctx: Context, stream: Stream[Row], body: bytes, unit: Unit | None = None
 ) -> Awaitable[IngestedRow[Row]]:
     """Store the one row in `body` (JSON) durably, unless a row with its id is stored."""
+    ctx.grant.require(Scope.RECORD)
     return ctx.store.ingest_one(stream, body, ctx.now(), unit)
 
 
@@ -37,6 +39,7 @@ async def record_batch(
     REST names to names of the calling API. `unit` is the unit of numeric timestamps, None if the
     caller gave none. Raises `AnalyticsError` when no row is valid.
     """
+    ctx.grant.require(Scope.RECORD)
     now = ctx.now()
     body = rows if isinstance(rows, bytes) else encode_rows(rows)
     batch = await ctx.store.reader.read_batch(stream.row_type, body, now, field_names, unit)
@@ -47,6 +50,7 @@ async def record_row_batch(
     ctx: Context, stream: Stream[Row], batch: Batch[Row] | AnalyticsError
 ) -> RecordPayload:
     """Store the rows of a batch as `record_batch` does, or raise the error of its parsing."""
+    ctx.grant.require(Scope.RECORD)
     if isinstance(batch, AnalyticsError):
         raise batch
     return _payload(await ctx.store.ingest(stream, batch, ctx.now()))

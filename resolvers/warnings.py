@@ -89,7 +89,7 @@ async def metric_warnings(
 ) -> list[Caveat]:
     """Return the warnings about a query of one metric, for its kinds of aggregates."""
     uses = [*_key_uses(where, "where", _ANY_NAME), *_group_uses(group_columns, _ANY_NAME)]
-    rows = statements.metric_rows(ctx.project, name)
+    rows = statements.metric_rows(ctx.rows(METRICS.name), name)
     sentence = f"No point of {_quote(name)} ever had the tag"
     try:
         key_warnings = await _unknown_keys(ctx, rows, uses, sentence)
@@ -113,7 +113,7 @@ async def event_warnings(
         for aggregate, field in aggregate_fields[::-1]  # of equal paths, the first field stays
         if aggregate.kind in _LEVEL_KINDS
     }
-    rows = statements.event_rows(ctx.project, where, time_range)
+    rows = statements.event_rows(ctx.rows(EVENTS.name), where, time_range)
     try:
         return [
             *await _unknown_events(ctx, list(_event_uses(where, "where"))),
@@ -166,7 +166,7 @@ async def _unknown_properties(ctx: Context, uses: Sequence[_KeyUse]) -> list[Cav
     """Warn of each property that no event of its names has."""
     caveats = []
     for names in dict.fromkeys(use.events for use in uses):
-        rows = RowSet(EVENTS.name, ctx.project)
+        rows = ctx.rows(EVENTS.name)
         if names:
             catalogue.in_names(rows, sorted(names))
         sentence = f"No event{_name_clause(names)} ever had the property"
@@ -215,7 +215,7 @@ async def _unknown_events(ctx: Context, uses: Sequence[_EventUse]) -> list[Cavea
     """Warn of each name that no event has."""
     if not uses:
         return []
-    rows = RowSet(EVENTS.name, ctx.project)
+    rows = ctx.rows(EVENTS.name)
     names = {use.name for use in uses}
     name_rows = await ctx.batch.select(evidence.present_names(rows, names), NameRow)
     missing_names = names - {row.name for row in name_rows}
@@ -249,7 +249,7 @@ async def _unsuitable_aggregates(
     growth = _kind_list(_GROWTH_KINDS.intersection(kinds))
     if not (levels or growth):
         return []
-    statement = catalogue.description(ctx.project, name)
+    statement = catalogue.description(ctx.grant.project, name)
     descriptions = await ctx.batch.select(statement, DescriptionRow)
     kind = descriptions[0].kind if descriptions else ""
     if kind == MetricKind.COUNTER.name and levels:

@@ -1,14 +1,15 @@
 """Files and folders that are still there after a power cut."""
 
+import functools
 import os
 from pathlib import Path
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Create a file with this content, whole or not at all."""
+def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Create a file with this content, whole or not at all; `mode` without the umask's bits."""
     draft = path.with_suffix(".new")
     try:
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=functools.partial(os.open, mode=mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.clock import Arrivals, wrong_clock
@@ -25,13 +26,14 @@ from store.ingest.decoder import Batch, batch_of, read_one
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_set_aside
 from store.ingest.rows import Row
-from store.ingest.streams import PROJECT, STREAMS, TABLES, AnyStream, Stream
+from store.ingest.streams import STREAMS, TABLES, AnyStream, Stream
 from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
 from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
 from store.journal.segments import segment_files
 from store.journal.set_aside import SetAsideLine, read_rows
+from store.keys import Keys
 from store.limits import Limits
 from store.loader import Loader
 from store.migrate import migrate
@@ -65,6 +67,7 @@ class Store:
         self._writing = asyncio.Lock()
         self.reader = BodyReader()
         self.arrivals = Arrivals()
+        self.keys = Keys(data)
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
@@ -92,6 +95,7 @@ class Store:
     async def _open(self) -> None:
         make_folder(self._data, root=self._data)
         self._lock = FolderLock(self._data)
+        self.keys.open()
         numbers = BatchNumbers(self._data / "node")
         await self._open_engine(was_closed=self._lock.was_closed)
         self.engine.lower_merge_priority()
@@ -151,6 +155,7 @@ class Store:
 
         Rows that are not loaded in time stay in the journal for the next start.
         """
+        await self.keys.close()
         for ids in self._ids.values():
             await ids.stop()
         for journal in self._journals.values():

@@ -18,6 +18,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from api.credentials import context_of
 from api.disconnect import cancel_on_disconnect
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
 from api.graphql.requests import (
@@ -31,14 +32,15 @@ from api.graphql.schema import schema
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
 from resolvers.context import Context
+from schema.access import Scope
 from schema.errors import AnalyticsError
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 MEDIA_TYPES: Final = (JSON, GRAPHQL_JSON)
 
-_GET_OPERATIONS: Final = {OperationType.QUERY}
-_POST_OPERATIONS: Final = {OperationType.QUERY, OperationType.MUTATION}
+_HINT: Final = " Did you mean "
+"""Begin of graphql-core's hints, which show names of the schema."""
 
 
 class _Format(NamedTuple):
@@ -48,11 +50,12 @@ class _Format(NamedTuple):
     has_status: bool
 
 
-async def graphql(request: Request, ctx: Context) -> Response:
+async def graphql(request: Request) -> Response:
     """Answer one GraphQL request."""
     response_format = _choose_format(request)
     try:
-        response = await _execute(request, ctx.for_request(), response_format)
+        ctx = context_of(request).for_request()
+        response = await _execute(request, ctx, response_format)
     except AnalyticsError as error:
         response = error_answer(error)
         if error.code == "PERSISTED_QUERY_NOT_SUPPORTED":
@@ -77,9 +80,11 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
                 variable_values=graphql_request.variables,
                 operation_name=graphql_request.operationName,
                 context_value=ctx,
-                allowed_operation_types=_POST_OPERATIONS if is_post else _GET_OPERATIONS,
+                allowed_operation_types=_allowed_operations(ctx, is_post=is_post),
             )
-    except InvalidOperationTypeError:
+    except InvalidOperationTypeError as error:
+        if error.operation_type is OperationType.QUERY:
+            ctx.grant.require(Scope.QUERY)
         return _not_allowed(is_post=is_post)
     except CannotGetOperationTypeError:
         message = "operationName: names no operation of the document"
@@ -91,6 +96,14 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
     if not response_format.has_status:
         response.status_code = 200
     return response
+
+
+def _allowed_operations(ctx: Context, *, is_post: bool) -> set[OperationType]:
+    """Return the operations of a method. Without the scope QUERY, the schema is closed, too."""
+    operations = {OperationType.MUTATION} if is_post else set()
+    if Scope.QUERY in ctx.grant.scopes:
+        operations.add(OperationType.QUERY)
+    return operations
 
 
 def _not_allowed(*, is_post: bool) -> Response:
@@ -126,6 +139,9 @@ def _response(result: ExecutionResult, request: GraphQLRequest, ctx: Context) ->
     if is_executed and data is None and not any(error.path for error in errors):
         errors = variable_errors(core, request) or errors
     ours = [to_analytics_error(error, core, request, is_executed=is_executed) for error in errors]
+    if Scope.QUERY not in ctx.grant.scopes:
+        for our_error in ours:
+            our_error.message = our_error.message.partition(_HINT)[0]
     content: dict[str, Any] = {"errors": list(map(render_located, errors, ours))}
     if data is not None or any(error.path for error in errors):
         content["data"] = data

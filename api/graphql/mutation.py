@@ -7,7 +7,13 @@ from strawberry import argument
 
 from api.graphql.info import ContextInfo
 from api.graphql.row_inputs import event_row, metric_row, row_batch
-from resolvers import catalogue, events, ingestion, metrics, recording
+from resolvers import access, catalogue, events, ingestion, metrics, recording
+from schema.access import (
+    CreateApiKeyInput,
+    CreateApiKeyPayload,
+    RevokeApiKeyInput,
+    RevokeApiKeyPayload,
+)
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload
 from schema.recording import (
     DeleteEventsInput,
@@ -33,9 +39,13 @@ MetricToDelete = Annotated[DeleteMetricsInput, argument(description="Metric to d
 
 EventsToDelete = Annotated[DeleteEventsInput, argument(description="Events to delete.")]
 
+KeyToMake = Annotated[CreateApiKeyInput, argument(description="Key to make.")]
+
+KeyToRevoke = Annotated[RevokeApiKeyInput, argument(description="Key to revoke.")]
+
 
 # Each field is nullable: a failed mutation must not remove the results of its neighbours.
-@strawberry.type(description="Mutations: record, describe and delete.")
+@strawberry.type(description="Mutations: record, describe, delete, and manage keys.")
 class Mutation:
     @strawberry.mutation(
         description="Record points. They are durable once the response arrives, and visible to"
@@ -61,7 +71,7 @@ class Mutation:
         rows = list(map(event_row, input.events))
         return await recording.record_batch(info.context, EVENT_STREAM, rows, GRAPHQL_NAMES)
 
-    @strawberry.mutation(description="Delete a metric with all its points. Refused in production.")
+    @strawberry.mutation(description="Delete a metric with all its points. Needs the scope DELETE.")
     async def delete_metrics(
         self,
         info: ContextInfo,
@@ -70,7 +80,7 @@ class Mutation:
         return await metrics.delete(info.context, input.name)
 
     @strawberry.mutation(
-        description="Delete the events that pass a filter, or all events. Refused in production."
+        description="Delete the events that pass a filter, or all events. Needs the scope DELETE."
     )
     async def delete_events(self, info: ContextInfo, input: EventsToDelete) -> DeletePayload | None:  # noqa: A002
         return await events.delete(info.context, input)
@@ -89,7 +99,27 @@ class Mutation:
         return await catalogue.describe(info.context, input)
 
     @strawberry.mutation(
-        description="Record the rows that were set aside once more. Refused in production."
+        description="Record the rows that were set aside once more. Needs the scope OPERATE."
     )
     async def replay_set_aside(self, info: ContextInfo) -> ReplayPayload | None:
         return await ingestion.replay(info.context)
+
+    @strawberry.mutation(
+        description="Make a key. It can be used at once. Needs the scope MANAGE_KEYS."
+    )
+    async def create_api_key(
+        self,
+        info: ContextInfo,
+        input: KeyToMake,  # noqa: A002
+    ) -> CreateApiKeyPayload | None:
+        return await access.create_key(info.context, input)
+
+    @strawberry.mutation(
+        description="Revoke a key, at once and for ever. Needs the scope MANAGE_KEYS."
+    )
+    async def revoke_api_key(
+        self,
+        info: ContextInfo,
+        input: KeyToRevoke,  # noqa: A002
+    ) -> RevokeApiKeyPayload | None:
+        return await access.revoke_key(info.context, input.id)

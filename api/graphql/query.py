@@ -25,9 +25,10 @@ from api.graphql.info import ContextInfo, selected_names
 from api.graphql.lookahead import list_queries, metric_queries
 from api.graphql.metric import Metric, metrics_of
 from api.graphql.node import find
-from resolvers import catalogue, event_series, events, ingestion, metrics, overview
+from resolvers import access, catalogue, event_series, events, ingestion, metrics, overview
 from resolvers import formula as formulas
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
+from schema.access import ApiKey, Viewer
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
 from schema.events import Event
@@ -241,13 +242,26 @@ class Query:
 
     @strawberry.field(
         description="Row counters since the start, for each stream. `/internal/metrics` has the"
-        " same numbers."
+        " same numbers. Needs the scope OPERATE."
     )
-    async def ingestion(self, info: ContextInfo) -> list[StreamStats]:
+    async def ingestion(self, info: ContextInfo) -> list[StreamStats] | None:
         return ingestion.stream_stats(info.context)
 
     @strawberry.field(
         description="Rows that are set aside because the engine cannot read them, oldest first."
+        " Needs the scope OPERATE."
     )
-    async def set_aside(self, info: ContextInfo, first: MaxEntries = 100) -> list[SetAsideRow]:
+    async def set_aside(
+        self, info: ContextInfo, first: MaxEntries = 100
+    ) -> list[SetAsideRow] | None:
         return ingestion.set_aside(info.context, first)
+
+    @strawberry.field(description="Caller of this request: his project and permissions.")
+    async def viewer(self, info: ContextInfo) -> Viewer | None:
+        return access.viewer(info.context)
+
+    @strawberry.field(
+        description="Keys, oldest first, revoked ones too. Needs the scope MANAGE_KEYS."
+    )
+    async def api_keys(self, info: ContextInfo) -> list[ApiKey] | None:
+        return access.list_keys(info.context)

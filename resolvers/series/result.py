@@ -13,6 +13,7 @@ from resolvers.series.group_keys import group_keys
 from resolvers.series.ranges import BucketedRanges
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.values import BucketedRange, SeriesValues, Value, visible_buckets
+from schema.access import Scope
 from schema.scalars import Long
 from schema.series.aggregates import Aggregate
 from schema.series.bucket_times import instants
@@ -238,7 +239,7 @@ def result_meta(
     runs: Sequence[StatementRun],
     total_groups: int,
 ) -> ResultMeta:
-    """Return the meta of a result: ranges, groups, costs, warnings, and the SQL outside production.
+    """Return the meta of a result: ranges, groups, costs, warnings, and the SQL for operators.
 
     A statement that answered several queries counts once.
     """
@@ -255,7 +256,7 @@ def result_meta(
         elapsed_ms=round(sum(run.elapsed_ms for run in distinct_runs), 3),
         fresh_as_of=ctx.now(),
         warnings=_warnings(ctx, arguments, ranges, omitted_groups),
-        sql=None if ctx.production else _console_text(distinct_runs),
+        sql=_console_text(distinct_runs) if Scope.OPERATE in ctx.grant.scopes else None,
     )
 
 

@@ -81,7 +81,8 @@ class ResultMeta:
         default_factory=list, description="Warnings about the result; empty if there are none."
     )
     sql: str | None = strawberry.field(
-        default=None, description="SQL statements, ready for a console; null in production."
+        default=None,
+        description="SQL statements, ready for a console; null without the scope OPERATE.",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic
 
 import msgspec
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.scalars import MS_PER_HOUR, Instant
 from store.driver import EngineError
@@ -17,7 +18,6 @@ from store.ingest.decoder import Batch
 from store.ingest.id_hashes import IdHashes, has_repeats, hash_ids, hash_ids_in_lines, line_ends
 from store.ingest.outcomes import Original, RecordOutcome
 from store.ingest.rows import Row
-from store.ingest.streams import PROJECT
 from store.journal.journal import Journal
 from store.journal.row_counts import PendingRows
 from store.journal.row_ids import BatchNumbers, Position, first_batch_at

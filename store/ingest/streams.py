@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeAlias
 import msgspec
 import re2
 
+from schema.access import PROJECT
 from store.ingest.rows import (
     EVENT,
     METRIC,
@@ -19,9 +20,6 @@ from store.ingest.rows import (
 from store.journal.conversions import NUMBERS, UNKNOWN, Conversions, TagOrder, Times
 from store.query.sql import Statement
 from store.query.tables import EVENTS, METRICS
-
-PROJECT: Final = "default"
-"""The only project as long as there are no API keys; the first column of every table's key."""
 
 # An insert writes one part, whatever its size: one part is atomic, several are not. One thread
 # reads the file in order, so that a row's number is its line.

@@ -11,7 +11,6 @@ from schema.scalars import MS_PER_HOUR
 from store.query.filters.conditions import event_condition
 from store.query.filters.row_set import RowSet
 from store.query.sql import Slots, Statement
-from store.query.tables import EVENTS, METRICS
 
 
 class NameRow(msgspec.Struct):
@@ -79,25 +78,18 @@ _UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
-def metric_rows(project: str, name: str, time_range: TimeRange | None = None) -> RowSet:
-    """Return the points of one metric, in a range or of all time."""
-    rows = RowSet(METRICS.name, project)
+def metric_rows(rows: RowSet, name: str, time_range: TimeRange | None = None) -> RowSet:
+    """Narrow points to one metric, in a range or of all time."""
     rows.conditions.append(f"name = {rows.bind('String', name)}")
     rows.add_range(time_range)
     return rows
 
 
-def event_rows(
-    project: str,
-    where: EventFilter,
-    time_range: TimeRange | None = None,
-    slots: Slots | None = None,
-) -> RowSet:
-    """Return the events that pass a filter, in a range or of all time.
+def event_rows(rows: RowSet, where: EventFilter, time_range: TimeRange | None = None) -> RowSet:
+    """Narrow events to those that pass a filter, in a range or of all time.
 
     Raises `AnalyticsError` that names the field of the filter that is wrong or exceeds a limit.
     """
-    rows = RowSet(EVENTS.name, project, slots)
     rows.add_range(time_range)
     rows.conditions.append(event_condition(where, rows, time_range))
     return rows

@@ -1,4 +1,4 @@
-"""Restrictions of production: no deletion, and CORS for configured origins only."""
+"""Restrictions of production: a key for each request, and CORS for known origins only."""
 
 from collections.abc import AsyncIterator
 
@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 
 from settings import from_environment
+from tests.harness.access import as_caller, bearer, make_keys
 from tests.harness.apis import ask, error_summary, get, record, stored_totals
 from tests.harness.service import Service, run_service
 
@@ -24,14 +25,23 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         yield production_service
 
 
-async def test_nothing_can_be_deleted(service: Service) -> None:
-    """Every way to delete, on both APIs, is a 403 and deletes nothing."""
+@pytest_asyncio.fixture(scope="module")
+async def secrets(service: Service) -> dict[str, str]:
+    """Make keys of each kind."""
+    return await make_keys(service)
+
+
+@pytest.mark.parametrize("caller", ["public", "secret"])
+async def test_only_admins_delete(service: Service, secrets: dict[str, str], caller: str) -> None:
+    """Without an admin key every way to delete, on both APIs, is a 403 and deletes nothing."""
+    service = as_caller(service, secrets["secret"])
     await record(service, "/metrics", {"metric_name": "kept", "value": 1})
     await record(service, "/events", {"event_name": "kept"})
     before = await stored_totals(service)
+    headers = bearer(secrets[caller])
     refusal = (403, "FORBIDDEN", None, None)
     for path in ("/metrics/kept", "/metrics/nobody", "/events"):
-        assert error_summary(await service.http.delete(path)) == refusal
+        assert error_summary(await service.http.delete(path, headers=headers)) == refusal
     for mutation in (
         'deleteMetrics(input: {name: "kept"})',
         'deleteMetrics(input: {name: "nobody"})',
@@ -39,15 +49,18 @@ async def test_nothing_can_be_deleted(service: Service) -> None:
         "deleteEvents(input: {where: {}})",
         'deleteEvents(input: {where: {name: {eq: "kept"}}})',
     ):
-        answer = await service.post(
-            "/graphql", {"query": f"mutation {{{mutation} {{matchedRows}}}}"}
-        )
+        query = {"query": f"mutation {{{mutation} {{matchedRows}}}}"}
+        answer = await service.post("/graphql", query, **headers)
         assert error_summary(answer) == refusal
-    assert await stored_totals(service) == before == {"metrics": 1, "events": 1, "names": 1}
+    assert await stored_totals(service) == before
+    admin = as_caller(service, secrets["admin"])
+    for path in ("/metrics/kept", "/events"):
+        assert (await admin.http.delete(path)).json()["deleted"] == 1
 
 
-async def test_recording_and_reading_work(service: Service) -> None:
-    """Production records and answers on both APIs, like development."""
+async def test_recording_and_reading_work(service: Service, secrets: dict[str, str]) -> None:
+    """With a key, production records and answers on both APIs, like development."""
+    service = as_caller(service, secrets["secret"])
     await record(service, "/metrics", {"metric_name": "live", "value": 2})
     assert (await get(service, "/metrics/live"))["sum"] == 2
     data = await ask(service, '{metrics(search: "live") {nodes {name}}}')

@@ -221,7 +221,7 @@ async def test_indexes_are_used(service: Service, where: dict[str, Any]) -> None
                 " FROM numbers(100000)"
             )
         )
-    rows = statements.event_rows("default", make_input(EventFilter, where))
+    rows = statements.event_rows(RowSet("events", "default"), make_input(EventFilter, where))
     read, total = await granules(service, rows)
     assert 0 < read <= total / 3, (read, total)
 
@@ -236,7 +236,7 @@ async def test_metric_condition_names_its_own_field(service: Service) -> None:
         with pytest.raises(Exception, match=r"at most 1000|1 to 1000") as error:
             metric_condition(make_input(MetricFilter, tests), rows, "input.where")
         assert getattr(error.value, "field", None) == field
-    assert service.context.project == "default"
+    assert service.context.grant.project == "default"
 
 
 def test_no_value_is_in_the_text() -> None:
@@ -298,7 +298,8 @@ async def test_groups_of_properties(service: Service) -> None:
     lines.append(b'{"event_name": "g", "properties": {"z": {"p": 1}}}')
     answer = await service.post("/events/batch", b"\n".join(lines))
     assert answer.json()["accepted"] == len(lines)
-    rows = statements.event_rows("default", EventFilter(name=StringFilter(eq="g")))
+    where = EventFilter(name=StringFilter(eq="g"))
+    rows = statements.event_rows(RowSet("events", "default"), where)
     key = property_group(rows.slots, ("p",))
     statement = rows.statement(f"SELECT {key} AS key, count() AS rows", "GROUP BY key")
     groups = {row.key: row.rows for row in await service.context.store.select(statement, Group)}
@@ -317,7 +318,7 @@ async def test_raw_tags(service: Service) -> None:
         for neighbour in ("plain", "back\\slash")
     ]
     await record(service, "/metrics", *points)
-    rows = statements.metric_rows("default", "raw")
+    rows = statements.metric_rows(RowSet("metrics", "default"), "raw")
     raw, text = tag_raw(rows.slots, "k"), tag_text(rows.slots, "k")
     before = f"SELECT {raw} || '|' || toJSONString({text}) AS key, count() AS rows"
     statement = rows.statement(before, "GROUP BY key")
@@ -333,7 +334,8 @@ async def test_booleans_as_values(service: Service) -> None:
     values = [True, False, 1, 0, "true", None, [True]]
     rows = [{"event_name": "b", "properties": {"p": value}} for value in values]
     await record(service, "/events", *rows)
-    events = statements.event_rows("default", EventFilter(name=StringFilter(eq="b")))
+    where = EventFilter(name=StringFilter(eq="b"))
+    events = statements.event_rows(RowSet("events", "default"), where)
     key = f"ifNull(toString({property_boolean(events.slots, ('p',))}), 'none')"
     statement = events.statement(f"SELECT {key} AS key, count() AS rows", "GROUP BY key")
     groups = {row.key: row.rows for row in await service.context.store.select(statement, Group)}

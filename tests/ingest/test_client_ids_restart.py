@@ -12,9 +12,10 @@ import httpx
 import msgspec
 import pytest
 
+from schema.access import PROJECT
 from store.ingest.decoder import read_batch
 from store.ingest.id_hashes import hash_ids
-from store.ingest.streams import METRIC_STREAM, PROJECT
+from store.ingest.streams import METRIC_STREAM
 from store.query import statements
 from store.query.sql import Statement
 from tests.harness.process import Process, is_free

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from store.driver import EngineError
-from store.ingest.streams import METRIC_STREAM, PROJECT, SERIES_STREAM
+from store.ingest.streams import METRIC_STREAM, SERIES_STREAM
 from store.query import statements
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 from tests.harness.resends import await_stored_ids, count_outcomes, row, send, send_series
 from tests.harness.statements import is_load
@@ -114,7 +116,7 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
         await send(store, row("x"))
         await wait_until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
-        all_rows = statements.delete(statements.metric_rows(PROJECT, "m"), 2**63)
+        all_rows = statements.delete(statements.metric_rows(RowSet("metrics", PROJECT), "m"), 2**63)
         deletion = asyncio.create_task(store.delete(all_rows))
         await asyncio.sleep(0.05)
         engine_works.set()

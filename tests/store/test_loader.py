@@ -18,6 +18,7 @@ from store.journal.journal import SEGMENT_ROWS, Journal
 from store.journal.segments import Segment
 from store.loader import Loader
 from store.query import statements
+from store.query.filters.row_set import RowSet
 from store.query.pages import Slice, events_page
 from store.query.sql import Statement
 from tests.harness.stores import (
@@ -222,7 +223,9 @@ async def test_journals_from_before_there_were_sessions(tmp_path: Path) -> None:
     await leave_segments(data / "journal" / "events", (OLD, 1), (NEW + OLD, 2))
     async with open_store(data) as store:
         await append_lines(store, NEW, 1, EVENT_STREAM)
-        rows = statements.event_rows("default", EventFilter(user_id=StringFilter(eq="u")))
+        rows = statements.event_rows(
+            RowSet("events", "default"), EventFilter(user_id=StringFilter(eq="u"))
+        )
         answer = await store.answer(events_page(rows, Slice(10)), "TSVRaw")
         events = sorted(line.split(b"\t")[:4] for line in answer.data.splitlines())
         new, old = (

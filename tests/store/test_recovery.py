@@ -10,6 +10,7 @@ import pytest
 
 from store.ingest.streams import METRIC_STREAM
 from store.query import statements
+from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
 from store.store import Store
 from tests.harness.process import Process
@@ -111,7 +112,7 @@ async def test_deletion_finds_what_was_half_loaded(tmp_path: Path) -> None:
         assert await stored_keys(store) == ["a", "b", "c"]
         await delete_from_engine(store, "row = 2")
     restore_segments(segments)
-    all_rows = statements.metric_rows("default", "m")
+    all_rows = statements.metric_rows(RowSet("metrics", "default"), "m")
     async with open_store(data) as store:
         (deletable,) = await store.select(statements.deletable(all_rows), statements.DeletableRow)
         assert deletable.rows == 3

@@ -1,0 +1,94 @@
+"""Credentials: the key of a request, found where clients send it, and the caller's context."""
+
+import base64
+import binascii
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from api.headers import headers_of
+from resolvers.context import Context
+from schema.access import needs_key
+from schema.errors import AnalyticsError
+from store.key_file import Key
+
+KEY_PARAMETER: Final = "key"
+"""The query parameter of a public key, for clients that can set no header."""
+
+_PUBLIC_PREFIX: Final = b"pk_"
+_SCHEMES: Final = "Bearer, or Basic with the key as the user"
+
+
+def context_of(request: Request) -> Context:
+    """Return the context with the rights of the caller.
+
+    Raises UNAUTHENTICATED for a wrong key, and in production for a caller without a key.
+    """
+    ctx = open_context_of(request)
+    if not ctx.grant.scopes:
+        raise needs_key()
+    return ctx
+
+
+def open_context_of(request: Request) -> Context:
+    """Return the context as `context_of` does, also for a caller without any right."""
+    ctx: Context = request.app.state.context
+    secret = _secret(request.scope)
+    if secret is None:
+        return ctx
+    key = ctx.store.keys.find(secret)
+    if key.origins:
+        _check_origin(key, headers_of(request.scope).get(b"origin"))
+    return ctx.for_key(key)
+
+
+def _secret(scope: Scope) -> bytes | None:
+    """Return the key that a request carries; None if it carries none.
+
+    Raises UNAUTHENTICATED for credentials of another kind, and for a key in the wrong place.
+    """
+    header = headers_of(scope).get(b"authorization")
+    query: bytes = scope["query_string"]
+    parameter = _key_parameter(query) if b"key=" in query else None
+    if header is None:
+        return parameter
+    secret = _secret_of_header(header)
+    if parameter is not None and parameter != secret:
+        raise AnalyticsError("UNAUTHENTICATED", "The header and the address have two keys.")
+    return secret
+
+
+def _secret_of_header(header: bytes) -> bytes:
+    scheme, _, credentials = header.strip().partition(b" ")
+    credentials = credentials.strip()
+    match scheme.lower():
+        case b"bearer" if credentials:
+            return credentials
+        case b"basic":
+            try:
+                return base64.b64decode(credentials, validate=True).partition(b":")[0]
+            except binascii.Error:
+                pass
+    raise AnalyticsError("UNAUTHENTICATED", f"Authorization must be {_SCHEMES}.")
+
+
+def _key_parameter(query: bytes) -> bytes | None:
+    """Return the key in a query string. Addresses are logged, so only public keys may be there."""
+    values = parse_qs(query, keep_blank_values=True).get(KEY_PARAMETER.encode())
+    if not values:
+        return None
+    if len(set(values)) > 1:
+        raise AnalyticsError("UNAUTHENTICATED", "The address has two keys.")
+    secret = values[0]
+    if not secret.startswith(_PUBLIC_PREFIX):
+        message = "Only a key that begins with pk_ may be in an address; send the header"
+        raise AnalyticsError("UNAUTHENTICATED", f"{message} `Authorization: Bearer <key>`.")
+    return secret
+
+
+def _check_origin(key: Key, origin: bytes | None) -> None:
+    if origin is None or origin.decode("latin-1").lower() not in key.origins:
+        message = f"The key {key.prefix}… may be used by pages of its origins only."
+        raise AnalyticsError("FORBIDDEN", message)

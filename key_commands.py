@@ -1,0 +1,167 @@
+"""The commands `analytics-service keys …`: make, list and revoke keys in a data folder.
+
+They change the file of keys, so they work while the service runs and while it does not. The running
+service sees a new key at once, and refuses a revoked one within a second.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from graphql import GraphQLError
+
+from schema.access import KeyKind, Scope
+from schema.errors import AnalyticsError
+from schema.scalars import DurationMs, Instant, rfc3339
+from schema.time.durations import parse_duration
+from settings import InvalidSettingError, from_environment
+from store.clock import wall_ms
+from store.key_file import Key, KeyFile, KeyFileError, KeyRequest, add_key, revoke_key
+
+_WRONG_INPUT: Final = 2
+_FILE_FAILURE: Final = 3
+
+_KINDS: Final[Mapping[str, KeyKind]] = {kind.name.lower(): kind for kind in KeyKind}
+_SCOPES: Final[Mapping[str, Scope]] = {scope.name.lower(): scope for scope in Scope}
+_EPILOG: Final = """\
+kinds:
+  public  pk_…     records only; a browser may have it
+  secret  sk_…     records and queries one project, for back ends
+  admin   admin_…  also deletes, operates the service and manages keys
+
+examples:
+  analytics-service keys create admin --name ops
+  analytics-service keys create public --name web --origin https://app.example
+  analytics-service keys create secret --name reports --scope query --expires-in 90d
+  analytics-service keys list
+  analytics-service keys revoke key_0123456789abcdef
+"""
+
+
+def first_key_hint(folder: Path) -> str:
+    """Return the sentence that says how to make the first key."""
+    program = "analytics-service" if "analytics" in Path(sys.argv[0]).name else "python app.py"
+    command = f"{program} keys create admin --name admin --data {shlex.quote(str(folder))}"
+    return f"Make the first admin key: {command}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command, and return the exit code: 0 done, 2 wrong input, 3 the file is unusable."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = from_environment(options={"data": options.data or ""})
+        return _run(options, KeyFile(settings.data))
+    except (InvalidSettingError, GraphQLError, AnalyticsError) as error:
+        _say(str(error))
+        return _WRONG_INPUT
+    except (KeyFileError, OSError) as error:
+        _say(f"the keys can't be used: {error}")
+        return _FILE_FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="analytics-service keys",
+        description="Make, list and revoke keys, whether the service runs or not.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
+        "--data", metavar="FOLDER", help="data folder [ANALYTICS_DATA; default: ./data]"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    create = commands.add_parser("create", parents=[folder], help="make a key and print it")
+    create.add_argument("kind", choices=_KINDS, help="public, secret or admin")
+    create.add_argument("--name", required=True, help="name for people")
+    create.add_argument(
+        "--scope", action="append", choices=_SCOPES, help="permission of a secret key; repeatable"
+    )
+    create.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        help="origin whose pages may use a public key; repeatable",
+    )
+    create.add_argument("--expires-in", metavar="DURATION", help="like 90d or PT12H")
+    listing = commands.add_parser("list", parents=[folder], help="list the keys")
+    listing.add_argument("--json", action="store_true", help="as JSON, one key a line")
+    revoke = commands.add_parser("revoke", parents=[folder], help="revoke a key for ever")
+    revoke.add_argument("id", help="id of the key, from `list`")
+    return parser
+
+
+def _run(options: argparse.Namespace, file: KeyFile) -> int:
+    match options.command:
+        case "create":
+            _create(options, file)
+        case "revoke":
+            with file.change() as keys:
+                key = revoke_key(keys, options.id, wall_ms())
+            _say(f"revoked {key.prefix}… ({key.name})")
+        case _:
+            _list(file.read(), as_json=options.json)
+    return 0
+
+
+def _create(options: argparse.Namespace, file: KeyFile) -> None:
+    request = KeyRequest(
+        name=options.name,
+        kind=_KINDS[options.kind],
+        scopes=[_SCOPES[name] for name in options.scope] if options.scope else None,
+        origins=options.origin,
+        expires_in=_duration(options.expires_in),
+    )
+    with file.change() as keys:
+        key, secret = add_key(keys, request, wall_ms())
+    _say(f"made {key.id}; the key below is shown only once")
+    sys.stdout.write(f"{secret}\n")
+
+
+def _duration(text: str | None) -> DurationMs | None:
+    return None if text is None else parse_duration(text)
+
+
+def _list(keys: Sequence[Key], *, as_json: bool) -> None:
+    if as_json:
+        for key in keys:
+            fields = {name: val for name, val in _fields(key).items() if name != "sha256"}
+            sys.stdout.write(msgspec.json.encode(fields).decode() + "\n")
+        return
+    rows = [_HEADINGS, *map(_cells, keys)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+_HEADINGS: Final = ("ID", "KEY", "NAME", "STATE", "LAST USED", "SCOPES")
+
+
+def _cells(key: Key) -> tuple[str, ...]:
+    if key.revoked_ms is not None:
+        state = f"revoked {_time(key.revoked_ms)}"
+    elif key.expires_ms is None:
+        state = "valid"
+    else:
+        state = f"{'valid' if key.is_usable(wall_ms()) else 'expired'} to {_time(key.expires_ms)}"
+    scopes = ",".join(scope.name.lower() for scope in key.scopes)
+    return key.id, f"{key.prefix}…", key.name, state, _time(key.last_used_ms), scopes
+
+
+def _time(ms: int | None) -> str:
+    return "never" if ms is None else rfc3339(Instant(ms))[:16].replace("T", " ")
+
+
+def _fields(key: Key) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(key)
+    return fields
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"analytics-service keys: {text}\n")

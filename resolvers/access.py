@@ -1,0 +1,66 @@
+"""Access: who calls, and the keys: made, listed, revoked."""
+
+import strawberry
+
+from resolvers.context import Context
+from schema.access import (
+    ApiKey,
+    CreateApiKeyInput,
+    CreateApiKeyPayload,
+    RevokeApiKeyPayload,
+    Scope,
+    Viewer,
+)
+from schema.scalars import Instant
+from store.key_file import Key, KeyRequest
+
+
+def viewer(ctx: Context) -> Viewer:
+    """Return the caller of a request. Raises UNAUTHENTICATED without any right."""
+    ctx.grant.require(Scope.QUERY)
+    key = ctx.store.keys.by_id(ctx.grant.key_id) if ctx.grant.key_id else None
+    return Viewer(
+        project=ctx.grant.project,
+        scopes=[scope for scope in Scope if scope in ctx.grant.scopes],
+        api_key=_api_key(key) if key else None,
+    )
+
+
+def list_keys(ctx: Context) -> list[ApiKey]:
+    """List all keys, oldest first, revoked ones too."""
+    ctx.grant.require(Scope.MANAGE_KEYS)
+    return [_api_key(key) for key in ctx.store.keys.all_keys()]
+
+
+async def create_key(ctx: Context, key: CreateApiKeyInput) -> CreateApiKeyPayload:
+    """Make a key, durably. Raises `AnalyticsError` that names the wrong field."""
+    ctx.grant.require(Scope.MANAGE_KEYS)
+    request = KeyRequest(key.name, key.kind, key.scopes, key.origins or (), key.expires_in)
+    new_key, secret = await ctx.store.keys.create(request)
+    return CreateApiKeyPayload(secret=secret, api_key=_api_key(new_key))
+
+
+async def revoke_key(ctx: Context, key_id: str) -> RevokeApiKeyPayload:
+    """Revoke a key, durably and at once. Raises NOT_FOUND if there is no such key."""
+    ctx.grant.require(Scope.MANAGE_KEYS)
+    return RevokeApiKeyPayload(api_key=_api_key(await ctx.store.keys.revoke(key_id)))
+
+
+def _api_key(key: Key) -> ApiKey:
+    return ApiKey(
+        id=strawberry.ID(key.id),
+        kind=key.kind,
+        name=key.name,
+        project=key.project,
+        prefix=key.prefix,
+        scopes=list(key.scopes),
+        origins=list(key.origins),
+        created_at=Instant(key.created_ms),
+        expires_at=_instant(key.expires_ms),
+        revoked_at=_instant(key.revoked_ms),
+        last_used_at=_instant(key.last_used_ms),
+    )
+
+
+def _instant(ms: int | None) -> Instant | None:
+    return None if ms is None else Instant(ms)

@@ -1,0 +1,145 @@
+"""Access: scopes, kinds of keys, and the grant of a caller; the GraphQL types of keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import strawberry
+
+from schema.errors import AnalyticsError
+from schema.scalars import DurationMs, Instant
+
+PROJECT: Final = "default"
+"""The only project of this version; the first column of every table's key."""
+
+
+@strawberry.enum(description="Permission of a key.")
+class Scope(Enum):
+    RECORD = strawberry.enum_value("record", description="Record metrics and events.")
+    QUERY = strawberry.enum_value(
+        "query", description="Query what is stored, and the schema itself."
+    )
+    DESCRIBE = strawberry.enum_value("describe", description="Describe metrics.")
+    DELETE = strawberry.enum_value("delete", description="Delete metrics and events.")
+    OPERATE = strawberry.enum_value(
+        "operate",
+        description="See counters, rows that were set aside and SQL; replay rows.",
+    )
+    MANAGE_KEYS = strawberry.enum_value("manage_keys", description="Make, list and revoke keys.")
+
+
+@strawberry.enum(description="Kind of a key. The key itself begins with it.")
+class KeyKind(Enum):
+    PUBLIC = strawberry.enum_value(
+        "pk", description="`pk_…`: records only, so a browser may have it."
+    )
+    SECRET = strawberry.enum_value("sk", description="`sk_…`: records and queries, for back ends.")
+    ADMIN = strawberry.enum_value(
+        "admin", description="`admin_…`: also deletes, operates the service and manages keys."
+    )
+
+
+SCOPES: Final[Mapping[KeyKind, frozenset[Scope]]] = {
+    KeyKind.PUBLIC: frozenset({Scope.RECORD}),
+    KeyKind.SECRET: frozenset({Scope.RECORD, Scope.QUERY, Scope.DESCRIBE}),
+    KeyKind.ADMIN: frozenset(Scope),
+}
+"""The scopes of each kind of key. A key of the kind SECRET may have fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The rights of a caller: a project, and scopes in it. The key is None without one."""
+
+    scopes: frozenset[Scope]
+    project: str = PROJECT
+    key_id: str | None = None
+    key_prefix: str = ""
+
+    def require(self, scope: Scope) -> None:
+        """Raise UNAUTHENTICATED or FORBIDDEN if the caller lacks a scope."""
+        if scope in self.scopes:
+            return
+        if self.key_id is None:
+            raise needs_key()
+        message = f"The key {self.key_prefix}… lacks the scope {scope.name}."
+        raise AnalyticsError("FORBIDDEN", message)
+
+
+EVERYTHING: Final = Grant(frozenset(Scope))
+"""The rights of anyone in development."""
+
+NOTHING: Final = Grant(frozenset())
+"""The rights of a caller without a key in production."""
+
+
+def needs_key() -> AnalyticsError:
+    """Return the error for a caller without a key."""
+    message = "A key is needed: send the header `Authorization: Bearer <key>`."
+    return AnalyticsError("UNAUTHENTICATED", message)
+
+
+@strawberry.type(description="Key of a client. The secret itself is not stored.")
+class ApiKey:
+    id: strawberry.ID = strawberry.field(description="Id of the key, to revoke it.")
+    kind: KeyKind = strawberry.field(description="Kind of the key.")
+    name: str = strawberry.field(description="Name for people.")
+    project: str = strawberry.field(description="Project that the key opens.")
+    prefix: str = strawberry.field(description="First characters of the secret, to recognise it.")
+    scopes: list[Scope] = strawberry.field(description="Permissions of the key.")
+    origins: list[str] = strawberry.field(
+        description="Origins of the pages that may use the key; empty: any page and any program."
+    )
+    created_at: Instant = strawberry.field(description="Time of its creation.")
+    expires_at: Instant | None = strawberry.field(
+        description="Time from which the key is refused; null: never."
+    )
+    revoked_at: Instant | None = strawberry.field(
+        description="Time of its revocation; null: not revoked."
+    )
+    last_used_at: Instant | None = strawberry.field(
+        description="Time of its latest use, at most a minute old after a restart; null: never."
+    )
+
+
+@strawberry.type(description="Caller of this request.")
+class Viewer:
+    project: str = strawberry.field(description="Project of the caller.")
+    scopes: list[Scope] = strawberry.field(description="Permissions of the caller.")
+    api_key: ApiKey | None = strawberry.field(
+        description="Key of the caller; null in development without a key."
+    )
+
+
+@strawberry.input(description="Key to make.")
+class CreateApiKeyInput:
+    name: str = strawberry.field(description="Name for people, 1 to 100 characters.")
+    kind: KeyKind = strawberry.field(description="Kind of the key.")
+    scopes: list[Scope] | None = strawberry.field(
+        default=None, description="Permissions; default: all that the kind has."
+    )
+    origins: list[str] | None = strawberry.field(
+        default=None,
+        description="Origins like `https://app.example` whose pages may use a PUBLIC key, at most"
+        " 20; default: any page and any program.",
+    )
+    expires_in: DurationMs | None = strawberry.field(
+        default=None, description="Duration after which the key is refused; default: never."
+    )
+
+
+@strawberry.type(description="Key that was made.")
+class CreateApiKeyPayload:
+    secret: str = strawberry.field(description="The key itself. It is shown only here.")
+    api_key: ApiKey = strawberry.field(description="What is stored of the key.")
+
+
+@strawberry.input(description="Key to revoke.")
+class RevokeApiKeyInput:
+    id: strawberry.ID = strawberry.field(description="Id of the key.")
+
+
+@strawberry.type(description="Key that was revoked.")
+class RevokeApiKeyPayload:
+    api_key: ApiKey = strawberry.field(description="What is stored of the key.")

@@ -1,0 +1,224 @@
+"""The file of keys in the data folder: one JSON document, changed whole and under a lock.
+
+The service and its command line both change it, also at the same time.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schema.access import PROJECT, SCOPES, KeyKind, Scope
+from schema.errors import AnalyticsError, bad_input
+from schema.scalars import MS_PER_HOUR, DurationMs
+from store.durable_files import make_folder, write_durably
+
+MAX_KEYS: Final = 10_000
+"""Keys in the file. A new key takes the place of the oldest one that is refused anyway."""
+
+MAX_NAME: Final = 100
+MAX_ORIGINS: Final = 20
+
+_MS_PER_DAY: Final = 24 * MS_PER_HOUR
+MAX_LIFE_MS: Final = 3_650 * _MS_PER_DAY
+
+_SECRET_BYTES: Final = 32
+_PREFIX_CHARACTERS: Final = 6  # 36 of 256 bits
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_PRIVATE: Final = 0o600
+
+
+class KeyFileError(RuntimeError):
+    """The file of keys can't be used. The message is one line for the operator."""
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key as it is stored: without its secret. Times are milliseconds since 1970."""
+
+    id: str
+    kind: KeyKind
+    name: str
+    project: str
+    prefix: str
+    sha256: str
+    scopes: tuple[Scope, ...]
+    created_ms: int
+    origins: tuple[str, ...] = ()
+    expires_ms: int | None = None
+    revoked_ms: int | None = None
+    last_used_ms: int | None = None
+
+    def is_usable(self, now_ms: int) -> bool:
+        """Say whether the key is neither revoked nor expired."""
+        return self.revoked_ms is None and (self.expires_ms is None or now_ms < self.expires_ms)
+
+
+class KeyRequest(NamedTuple):
+    """Wish for a new key; None stands for the default of the kind."""
+
+    name: str
+    kind: KeyKind
+    scopes: Sequence[Scope] | None = None
+    origins: Sequence[str] = ()
+    expires_in: DurationMs | None = None
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    version: int = 1
+    keys: list[Key] = []
+
+
+class KeyFile:
+    """The keys of a data folder, on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use the file in `folder`; it may not exist yet."""
+        self._folder = folder
+        self._path = folder / "keys.json"
+
+    def read(self) -> list[Key]:
+        """Return all keys. Raises `KeyFileError` if the file is not readable."""
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise KeyFileError(f"{self._path} can't be read ({error.strerror}).") from None
+        try:
+            return msgspec.json.decode(content, type=_Content).keys
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise KeyFileError(
+                f"{self._path} is damaged ({error}). Restore it, or remove it and make new keys."
+            ) from None
+
+    def stamp(self) -> tuple[int, int, int]:
+        """Return numbers that change with the file; zeros if there is none."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return 0, 0, 0
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[list[Key]]:
+        """Give the keys to be changed; write them durably at the end, if they did change.
+
+        Raises `KeyFileError` if the file is not readable, and `OSError` if it is not writable.
+        """
+        make_folder(self._folder, root=self._folder)
+        fd = os.open(self._folder / "keys.lock", os.O_RDWR | os.O_CREAT, _PRIVATE)
+        try:
+            self._give_to_owner(self._folder / "keys.lock")
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            keys = self.read()
+            before = list(keys)
+            yield keys
+            if keys != before:
+                content = msgspec.json.format(msgspec.json.encode(_Content(keys=keys)))
+                write_durably(self._path, content + b"\n", _PRIVATE)
+                self._give_to_owner(self._path)
+        finally:
+            os.close(fd)
+
+    def _give_to_owner(self, path: Path) -> None:
+        """Let the owner of the folder own a file: root may run the command for another user."""
+        if os.geteuid() == 0:
+            owner = self._folder.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def digest(secret: bytes) -> str:
+    """Return the form of a secret that is stored: its SHA-256. 256 random bits need no salt."""
+    return hashlib.sha256(secret).hexdigest()
+
+
+def add_key(keys: list[Key], request: KeyRequest, now_ms: int) -> tuple[Key, str]:
+    """Add a new key to the list; return it with its secret.
+
+    Raises `AnalyticsError` that names the field and the limit.
+    """
+    _check(request)
+    kind_prefix = f"{request.kind.value}_"
+    secret = kind_prefix + secrets.token_urlsafe(_SECRET_BYTES)
+    allowed_scopes = SCOPES[request.kind] if request.scopes is None else frozenset(request.scopes)
+    key = Key(
+        id=f"key_{secrets.token_hex(8)}",
+        kind=request.kind,
+        name=request.name,
+        project=PROJECT,
+        prefix=secret[: len(kind_prefix) + _PREFIX_CHARACTERS],
+        sha256=digest(secret.encode()),
+        scopes=tuple(scope for scope in Scope if scope in allowed_scopes),
+        created_ms=now_ms,
+        origins=tuple(dict.fromkeys(request.origins)),
+        expires_ms=None if request.expires_in is None else now_ms + request.expires_in,
+    )
+    if len(keys) >= MAX_KEYS:
+        refused_key = next((old for old in keys if not old.is_usable(now_ms)), None)
+        if refused_key is None:
+            message = f"There are {MAX_KEYS} keys, the maximum; revoke one first."
+            raise AnalyticsError("BAD_USER_INPUT", message, limit=MAX_KEYS)
+        keys.remove(refused_key)
+    keys.append(key)
+    return key, secret
+
+
+def revoke_key(keys: list[Key], key_id: str, now_ms: int) -> Key:
+    """Revoke a key in the list; return it. A revoked key keeps the time of its revocation.
+
+    Raises NOT_FOUND if there is no such key.
+    """
+    for index, key in enumerate(keys):
+        if key.id == key_id:
+            if key.revoked_ms is None:
+                keys[index] = msgspec.structs.replace(key, revoked_ms=now_ms)
+            return keys[index]
+    raise AnalyticsError("NOT_FOUND", "There is no such key.", field="id")
+
+
+def _check(request: KeyRequest) -> None:
+    if not 0 < len(request.name) <= MAX_NAME:
+        raise bad_input("name", f"must have 1 to {MAX_NAME} characters", limit=MAX_NAME)
+    if _CONTROL.search(request.name):
+        raise bad_input("name", "must have no control characters")
+    if request.scopes is not None:
+        _check_scopes(request.kind, frozenset(request.scopes))
+    _check_origins(request)
+    if request.expires_in is not None:
+        if request.expires_in.months:
+            raise bad_input("expiresIn", "must be weeks or less, like 90d: months vary")
+        if request.expires_in <= 0:
+            raise bad_input("expiresIn", "must be positive")
+        if request.expires_in > MAX_LIFE_MS:
+            limit = MAX_LIFE_MS // _MS_PER_DAY
+            raise bad_input("expiresIn", f"must be at most {limit} days", limit=limit)
+
+
+def _check_scopes(kind: KeyKind, scopes: frozenset[Scope]) -> None:
+    if not scopes:
+        raise bad_input("scopes", "must not be empty")
+    if kind is KeyKind.ADMIN and scopes != SCOPES[kind]:
+        raise bad_input("scopes", "an ADMIN key has all scopes; make a SECRET key for fewer")
+    if excess := scopes - SCOPES[kind]:
+        names = ", ".join(sorted(scope.name for scope in excess))
+        raise bad_input("scopes", f"a {kind.name} key can't have {names}")
+
+
+def _check_origins(request: KeyRequest) -> None:
+    if request.origins and request.kind is not KeyKind.PUBLIC:
+        raise bad_input("origins", "only a PUBLIC key has origins")
+    if len(request.origins) > MAX_ORIGINS:
+        raise bad_input("origins", f"must be at most {MAX_ORIGINS}", limit=MAX_ORIGINS)
+    for origin in request.origins:
+        if len(origin) > 300 or not _ORIGIN.fullmatch(origin):
+            raise bad_input(
+                "origins", "must be like https://app.example: no path, no slash, lower case"
+            )

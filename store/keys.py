@@ -1,0 +1,161 @@
+"""The keys of a running service, in memory: found by their secrets, without the engine."""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from schema.errors import AnalyticsError
+from store.clock import steady_ms, wall_ms
+from store.key_file import Key, KeyFile, KeyFileError, KeyRequest, add_key, digest, revoke_key
+
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("analytics.keys")
+_POLL_SECONDS: Final = 0.2
+"""Seconds between two looks at the file, which the command line may have changed."""
+
+_SAVE_MS: Final = 60_000
+"""Milliseconds between two writes of the times of use."""
+
+
+class Keys:
+    """All keys by the SHA-256 of their secrets.
+
+    They follow the file: a key that the command line revoked is refused after `_POLL_SECONDS`, a
+    key that it made is found at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use the keys of a data folder; `open` reads them."""
+        self._file = KeyFile(folder)
+        self._stamp = (0, 0, 0)
+        self._by_digest: dict[str, Key] = {}
+        self._used: dict[str, int] = {}
+        self._saved_at = steady_ms()
+        self._watcher: asyncio.Task[None] | None = None
+        self.origins: frozenset[str] = frozenset()
+
+    def open(self) -> None:
+        """Read the keys, and begin to watch their file.
+
+        Raises `KeyFileError` if the file is damaged: without keys, nobody could tell why.
+        """
+        self._read()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Stop watching, and save the times of use."""
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+            await self._save_uses()
+
+    def __len__(self) -> int:
+        """Return the number of keys, of revoked ones too."""
+        return len(self._by_digest)
+
+    @property
+    def has_usable(self) -> bool:
+        """Whether a key exists that is neither revoked nor expired."""
+        now = wall_ms()
+        return any(key.is_usable(now) for key in self._by_digest.values())
+
+    def find(self, secret: bytes) -> Key:
+        """Return the key of a secret, and note its use.
+
+        Raises UNAUTHENTICATED for an unknown, a revoked and an expired key.
+        """
+        secret_digest = digest(secret)
+        key = self._by_digest.get(secret_digest)
+        if key is None and self._file.stamp() != self._stamp:
+            self._reread()
+            key = self._by_digest.get(secret_digest)
+        if key is None or not hmac.compare_digest(key.sha256, secret_digest):
+            raise AnalyticsError("UNAUTHENTICATED", "The key is unknown.")
+        now = wall_ms()
+        if not key.is_usable(now):
+            state = "has expired" if key.revoked_ms is None else "was revoked"
+            raise AnalyticsError("UNAUTHENTICATED", f"The key {key.prefix}… {state}.")
+        self._used[key.id] = now
+        return key
+
+    def by_id(self, key_id: str) -> Key | None:
+        """Return the key with an id, and its latest use."""
+        return next((key for key in self.all_keys() if key.id == key_id), None)
+
+    def all_keys(self) -> list[Key]:
+        """Return all keys in the order of their creation, with their latest uses."""
+        return [self._with_use(key) for key in self._by_digest.values()]
+
+    async def create(self, request: KeyRequest) -> tuple[Key, str]:
+        """Make a key, durably; return it with its secret. It may be used at once.
+
+        Raises `AnalyticsError` that names the wrong field, or UNAVAILABLE if the file can't be
+        written.
+        """
+        return await self._change(lambda keys: add_key(keys, request, wall_ms()))
+
+    async def revoke(self, key_id: str) -> Key:
+        """Revoke a key, durably; from the return on it is refused. Raises NOT_FOUND."""
+        return self._with_use(await self._change(lambda keys: revoke_key(keys, key_id, wall_ms())))
+
+    async def _change(self, operation: Callable[[list[Key]], T]) -> T:
+        def change_file() -> T:
+            with self._file.change() as keys:
+                return operation(keys)
+
+        try:
+            result = await asyncio.to_thread(change_file)
+        except (KeyFileError, OSError) as error:
+            _LOG.error("the keys can't be changed: %s", error)
+            message = "The keys can't be changed now; the log says why."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
+        self._read()
+        return result
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            if self._file.stamp() != self._stamp:
+                self._reread()
+            if self._used and steady_ms() - self._saved_at > _SAVE_MS:
+                await self._save_uses()
+
+    def _reread(self) -> None:
+        """Read the changed file; keep the keys if it is damaged."""
+        try:
+            self._read()
+        except KeyFileError as error:
+            _LOG.error("the keys stay as they were: %s", error)
+
+    def _read(self) -> None:
+        self._stamp = self._file.stamp()  # first: a later change must be seen by the next look
+        keys = self._file.read()
+        self._by_digest = {key.sha256: key for key in keys}
+        usable_keys = [key for key in keys if key.is_usable(wall_ms())]
+        self.origins = frozenset(origin for key in usable_keys for origin in key.origins)
+
+    def _with_use(self, key: Key) -> Key:
+        used_ms = max(self._used.get(key.id, 0), key.last_used_ms or 0)
+        return msgspec.structs.replace(key, last_used_ms=used_ms) if used_ms else key
+
+    async def _save_uses(self) -> None:
+        """Save the times of use; on a full disk they are saved later."""
+        self._saved_at = steady_ms()
+        uses, self._used = self._used, {}
+
+        def save(keys: list[Key]) -> None:
+            keys[:] = [
+                msgspec.structs.replace(key, last_used_ms=uses[key.id]) if key.id in uses else key
+                for key in keys
+            ]
+
+        try:
+            await self._change(save)
+        except AnalyticsError:
+            self._used = uses | self._used
