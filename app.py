@@ -35,7 +35,7 @@ from api.probes import internal_metrics, livez, readyz
 from api.responses import error_answer
 from api.rest_models import COMPONENTS, SECURITY_SCHEMES
 from resolvers.context import Context
-from schema.access import EVERYTHING, NOTHING
+from schema.access import ALL_RIGHTS, NO_RIGHTS
 from schema.errors import STATUS, AnalyticsError, bad_input
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
@@ -123,7 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         start = time.monotonic()
         await store.open()
-        app.state.context = Context(store, NOTHING if settings.production else EVERYTHING)
+        app.state.context = Context(store, NO_RIGHTS if settings.production else ALL_RIGHTS)
         ms = round((time.monotonic() - start) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
         if settings.production and not store.keys.has_usable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resolvers.query_batch import QueryBatch
-from schema.access import EVERYTHING, Grant, Scope
+from schema.access import ALL_RIGHTS, Grant, Scope
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
@@ -33,7 +33,7 @@ class Context:
     """
 
     store: Store
-    grant: Grant = EVERYTHING
+    grant: Grant = ALL_RIGHTS
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
     row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)

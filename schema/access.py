@@ -67,10 +67,10 @@ class Grant:
         raise AnalyticsError("FORBIDDEN", message)
 
 
-EVERYTHING: Final = Grant(frozenset(Scope))
+ALL_RIGHTS: Final = Grant(frozenset(Scope))
 """The rights of anyone in development."""
 
-NOTHING: Final = Grant(frozenset())
+NO_RIGHTS: Final = Grant(frozenset())
 """The rights of a caller without a key in production."""
 
 

@@ -35,7 +35,7 @@ class Keys:
         self._file = KeyFile(folder)
         self._stamp = (0, 0, 0)
         self._by_digest: dict[str, Key] = {}
-        self._used: dict[str, int] = {}
+        self._last_uses: dict[str, int] = {}
         self._saved_at = steady_ms()
         self._watcher: asyncio.Task[None] | None = None
         self.origins: frozenset[str] = frozenset()
@@ -81,7 +81,7 @@ class Keys:
         if not key.is_usable(now):
             state = "has expired" if key.revoked_ms is None else "was revoked"
             raise AnalyticsError("UNAUTHENTICATED", f"The key {key.prefix}… {state}.")
-        self._used[key.id] = now
+        self._last_uses[key.id] = now
         return key
 
     def by_id(self, key_id: str) -> Key | None:
@@ -123,7 +123,7 @@ class Keys:
             await asyncio.sleep(_POLL_SECONDS)
             if self._file.stamp() != self._stamp:
                 self._reread()
-            if self._used and steady_ms() - self._saved_at > _SAVE_MS:
+            if self._last_uses and steady_ms() - self._saved_at > _SAVE_MS:
                 await self._save_uses()
 
     def _reread(self) -> None:
@@ -141,13 +141,13 @@ class Keys:
         self.origins = frozenset(origin for key in usable_keys for origin in key.origins)
 
     def _with_use(self, key: Key) -> Key:
-        used_ms = max(self._used.get(key.id, 0), key.last_used_ms or 0)
+        used_ms = max(self._last_uses.get(key.id, 0), key.last_used_ms or 0)
         return msgspec.structs.replace(key, last_used_ms=used_ms) if used_ms else key
 
     async def _save_uses(self) -> None:
         """Save the times of use; on a full disk they are saved later."""
         self._saved_at = steady_ms()
-        uses, self._used = self._used, {}
+        uses, self._last_uses = self._last_uses, {}
 
         def save(keys: list[Key]) -> None:
             keys[:] = [
@@ -158,4 +158,4 @@ class Keys:
         try:
             await self._change(save)
         except AnalyticsError:
-            self._used = uses | self._used
+            self._last_uses = uses | self._last_uses

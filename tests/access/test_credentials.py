@@ -62,8 +62,8 @@ async def test_public_keys_in_addresses(service: Service, path: str) -> None:
         answer = await service.post(address, body)
         assert answer.status_code == 200, answer.text
         assert error_code(answer) is None
-    both = await service.post(f"{path}?key={secret}", body, authorization=f"Bearer {secret}")
-    assert both.status_code == 200
+    answer = await service.post(f"{path}?key={secret}", body, authorization=f"Bearer {secret}")
+    assert answer.status_code == 200
 
 
 async def test_secret_keys_in_addresses(service: Service) -> None:

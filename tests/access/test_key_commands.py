@@ -12,7 +12,7 @@ from tests.harness.access import bearer
 from tests.harness.process import ROOT, SERVE, Process
 
 PRODUCTION = {"ANALYTICS_ENV": "production"}
-EXPOSED = PRODUCTION | {"HOST": "0.0.0.0"}  # noqa: S104 - what must not be open
+ON_ALL_ADDRESSES = PRODUCTION | {"HOST": "0.0.0.0"}  # noqa: S104 - what must not be open
 
 
 def run(
@@ -137,7 +137,7 @@ def test_production_does_not_start_open(tmp_path: Path, state: str) -> None:
     elif state == "damaged":
         data.mkdir()
         (data / "keys.json").write_text("{")
-    with Process(data, settings=EXPOSED) as process:
+    with Process(data, settings=ON_ALL_ADDRESSES) as process:
         assert process.wait() == 3
         (line,) = process.log_records()
         expected = "is damaged" if state == "damaged" else "keys create admin"
@@ -148,7 +148,7 @@ def test_production_starts_with_a_key(tmp_path: Path) -> None:
     """With a key, production listens on any address, without a warning."""
     data = tmp_path / "data"
     secret = command(data, "create", "secret", "--name", "k")
-    with Process(data, settings=EXPOSED) as process:
+    with Process(data, settings=ON_ALL_ADDRESSES) as process:
         process.await_ready()
         assert process.http.get("/metrics").status_code == 401
         assert process.http.get("/metrics", headers=bearer(secret)).json()["metrics"] == []

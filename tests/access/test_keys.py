@@ -26,11 +26,11 @@ ADMIN = KeyRequest("admin", KeyKind.ADMIN)
 async def test_secrets_are_random_and_not_stored(tmp_path: Path) -> None:
     """A secret has its kind and 256 random bits; the folder keeps its prefix only."""
     keys = Keys(tmp_path)
-    made = [await keys.create(KeyRequest("k", kind)) for kind in KeyKind for _ in range(3)]
-    secrets = {secret for _, secret in made}
+    pairs = [await keys.create(KeyRequest("k", kind)) for kind in KeyKind for _ in range(3)]
+    secrets = {secret for _, secret in pairs}
     assert len(secrets) == 9
     stored_text = (tmp_path / "keys.json").read_text()
-    for key, secret in made:
+    for key, secret in pairs:
         prefix, _, random = secret.partition("_")
         assert (prefix, len(random)) == (str(key.kind.value), 43)
         assert secret.startswith(key.prefix)
@@ -43,17 +43,17 @@ async def test_keys_survive_a_restart(tmp_path: Path) -> None:
     """A new process finds the keys, their revocations and their latest uses."""
     before = Keys(tmp_path)
     before.open()
-    used, secret = await before.create(ADMIN)
-    revoked, revoked_secret = await before.create(ADMIN)
-    await before.revoke(revoked.id)
+    used_key, secret = await before.create(ADMIN)
+    revoked_key, revoked_secret = await before.create(ADMIN)
+    await before.revoke(revoked_key.id)
     start = wall_ms()
     before.find(secret.encode())
     await before.close()
     after = Keys(tmp_path)
     after.open()
-    assert [key.id for key in after.all_keys()] == [used.id, revoked.id]
+    assert [key.id for key in after.all_keys()] == [used_key.id, revoked_key.id]
     assert start <= (after.all_keys()[0].last_used_ms or 0) <= wall_ms()
-    assert after.find(secret.encode()).id == used.id
+    assert after.find(secret.encode()).id == used_key.id
     with pytest.raises(AnalyticsError, match="was revoked"):
         after.find(revoked_secret.encode())
     await after.close()
@@ -76,11 +76,11 @@ async def test_another_process_changes_the_keys(tmp_path: Path) -> None:
     keys = Keys(tmp_path)
     keys.open()
     other_file = KeyFile(tmp_path)
-    with other_file.change() as others:
-        key, secret = add_key(others, ADMIN, 0)
+    with other_file.change() as file_keys:
+        key, secret = add_key(file_keys, ADMIN, 0)
     assert keys.find(secret.encode()).id == key.id
-    with other_file.change() as others:
-        revoke_key(others, key.id, 1)
+    with other_file.change() as file_keys:
+        revoke_key(file_keys, key.id, 1)
     for _ in range(100):
         await asyncio.sleep(0.01)
         if keys.by_id(key.id).revoked_ms:  # type: ignore[union-attr]  # it exists
@@ -97,8 +97,8 @@ async def test_concurrent_writers_lose_no_key(tmp_path: Path) -> None:
 
     def write() -> None:
         for _ in range(20):
-            with KeyFile(tmp_path).change() as others:
-                add_key(others, ADMIN, 0)
+            with KeyFile(tmp_path).change() as file_keys:
+                add_key(file_keys, ADMIN, 0)
 
     threads = [threading.Thread(target=write) for _ in range(2)]
     for thread in threads:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schema.access import NOTHING
+from schema.access import NO_RIGHTS
 from schema.scalars import Instant, rfc3339
 from tests.harness.apis import (
     ask,
@@ -58,7 +58,7 @@ def production(service: Service) -> None:
     """Switch the service to production."""
     transport: Any = service.http._transport
     state = transport.app.state
-    state.context = dataclasses.replace(state.context, grant=NOTHING)
+    state.context = dataclasses.replace(state.context, grant=NO_RIGHTS)
 
 
 def translate(message: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from resolvers import ingestion
 from resolvers.context import Context
-from schema.access import NOTHING
+from schema.access import NO_RIGHTS
 from schema.errors import AnalyticsError
 from store.ingest.streams import METRIC_STREAM
 from tests.harness.stores import (
@@ -67,7 +67,7 @@ async def test_replay_stores_what_can_be_read_by_now(
             "refused.metrics": "1 rows are set aside in the journal"
         }
         with pytest.raises(AnalyticsError, match="A key is needed"):
-            await ingestion.replay(Context(store, NOTHING))
+            await ingestion.replay(Context(store, NO_RIGHTS))
 
 
 def interrupt(*_: object) -> None:
