@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import bulk, footprint, graphql, query, report, single, soak, sums, sustained
+from bench import access, bulk, footprint, graphql, query, report, single, soak, sums, sustained
 from bench.client import CheckError
 from bench.load import find_wrk
 from bench.report import Section, Table
@@ -24,6 +24,7 @@ from bench.workspace import BulkOptions, SoakOptions, Workspace
 
 SECTIONS: dict[str, Callable[[Workspace], Section | Iterable[Section | Table]]] = {
     "single": single.measure,
+    "access": access.measure,
     "bulk": bulk.measure,
     "query": query.measure,
     "graphql": graphql.measure,
@@ -47,7 +48,8 @@ def main() -> int:
     names = options.sections or [name for name in SECTIONS if name not in ON_REQUEST]
     if not (ROOT / "app.py").exists():
         return _print_error(f"there is no app.py in {ROOT}")
-    if {"single", "sustained"} & set(names) or ("bulk" in names and "wrk" in options.senders):
+    uses_wrk = {"single", "access", "sustained"} & set(names)
+    if uses_wrk or ("bulk" in names and "wrk" in options.senders):
         try:
             find_wrk()
         except CheckError as problem:

@@ -36,7 +36,7 @@ class Load:
     With `rate` 0, each connection sends its next request as soon as a response arrives. Otherwise
     all connections share a schedule of `rate` requests per second. `interleaved_rows` consecutive
     rows belong to different series and may have the same time. `outcome` has the counts that the
-    response to a batch must have.
+    response to a batch must have. `key` is an API key; without one no header is sent.
     """
 
     path: str
@@ -47,6 +47,7 @@ class Load:
     rate: float = 0
     rows: int = 1
     outcome: Outcome | None = None
+    key: str = ""
 
     def at_rate(self, rate: float) -> "Load":
         """Return this load at `rate` requests per second."""
@@ -56,7 +57,9 @@ class Load:
         """Return the request of one body, with new ids and times."""
         body = self.bodies[number % len(self.bodies)].read_bytes()
         template = RequestTemplate(
-            post(self.path, body, self.content_type), row_numbers().base_ms, self.interleaved_rows
+            post(self.path, body, self.content_type, self.key),
+            row_numbers().base_ms,
+            self.interleaved_rows,
         )
         return template.fill(row_numbers().take(self.rows))
 
@@ -146,6 +149,7 @@ class Run:
             row_numbers().base_ms,
             load.interleaved_rows,
             row_numbers().take(0),
+            load.key,
         )
         command = [
             find_wrk(),

@@ -150,7 +150,10 @@ function init(args)
    row = tonumber(args[7])
    prepare_minutes()
    local headers = { ["Content-Type"] = settings.content_type }
-   for i = 8, #args do
+   if args[8] ~= "" then
+      headers["Authorization"] = "Bearer " .. args[8]
+   end
+   for i = 9, #args do
       local file = assert(io.open(args[i], "rb"))
       requests[#requests + 1] = prepare_request(wrk.format("POST", nil, headers, file:read("*a")))
       file:close()

@@ -38,8 +38,8 @@ def measure(space: Workspace) -> Section:
     with run_program(SERVICE, space.dataset()) as service, Client(service.port) as client:
         _check_apis_agree(client)
         apis: tuple[Iterator[float], Iterator[float]] = (
-            _latencies(client, [_graphql(name) for name in data.NAMES]),
-            _latencies(client, [_rest(name) for name in data.NAMES]),
+            response_times(client, [_graphql(name) for name in data.NAMES]),
+            response_times(client, [_rest(name) for name in data.NAMES]),
         )
         slices: tuple[list[list[float]], list[list[float]]] = ([], [])
         for api in apis:
@@ -81,7 +81,7 @@ def _graphql(name: str) -> bytes:
     return post("/graphql", json.dumps({"query": QUERY, "variables": {"n": name}}).encode())
 
 
-def _latencies(client: Client, requests: list[bytes]) -> Iterator[float]:
+def response_times(client: Client, requests: list[bytes]) -> Iterator[float]:
     """Send the requests in turn; yield the latency of each response, in milliseconds."""
     turn = 0
     while True:
