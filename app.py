@@ -27,6 +27,7 @@ from api.bodies import BodyMemory, BodyMemoryLimit
 from api.compression import Compression
 from api.fast_lane import fast_lanes
 from api.graphql import http
+from api.hosts import Hosts
 from api.logs import RequestLog, log_to_stderr
 from api.middleware import CrossOrigin, HeadRequests, RootPath, StartupErrorMessage, TrailingSlash
 from api.negotiation import prefers_page
@@ -53,9 +54,16 @@ _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 
 class _Application(FastAPI):
     fast_lanes: Mapping[tuple[str, str], ASGIApp] = MappingProxyType({})
+    hosts = Hosts((), is_open=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, past the middleware if its route has a fast lane."""
+        if scope["type"] == "http":
+            try:
+                self.hosts.check(scope)
+            except AnalyticsError as error:
+                await error_answer(error)(scope, receive, send)
+                return
         lane = self.fast_lanes.get((scope.get("method", ""), scope.get("path", "")))
         await (lane or super().__call__)(scope, receive, send)
 
@@ -82,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
+    app.hosts = Hosts(settings.hosts, is_open=not settings.production)
     api_routes: list[BaseRoute] = []
     for router in (rest.recording_routes, rest.routes, rest.probes):
         app.include_router(router)
@@ -98,6 +107,11 @@ def create_app(settings: Settings) -> FastAPI:
         context: Context = app.state.context
         return context.store.keys.origins
 
+    cross_origin: dict[str, Any] = {
+        "origins": settings.allowed_origins,
+        "key_origins": key_origins,
+        "credentials": settings.production and settings.cors_credentials,
+    }
     memory = BodyMemory(Limits.of_this_machine().body_bytes)
     app.add_middleware(Compression)
     app.add_middleware(BodyMemoryLimit, memory=memory)
@@ -105,10 +119,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(TrailingSlash, routes=[*app.routes, *api_routes])
     app.add_middleware(RequestLog)
     app.add_middleware(StartupErrorMessage)
-    app.add_middleware(CrossOrigin, origins=settings.allowed_origins, key_origins=key_origins)
+    app.add_middleware(CrossOrigin, **cross_origin)
     if settings.root_path:
         app.add_middleware(RootPath, prefix=settings.root_path)
-    cors = functools.partial(CrossOrigin, origins=settings.allowed_origins, key_origins=key_origins)
+    cors = functools.partial(CrossOrigin, **cross_origin)
     recording_routes = rest.recording_routes.routes
     app.fast_lanes = fast_lanes(app, recording_routes, memory, cors, settings.root_path)
     return app

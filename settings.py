@@ -27,7 +27,9 @@ class Settings:
     data: Path = Path("data")
     store: Path = Path("data/store")
     production: bool = False
+    hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    cors_credentials: bool = False
     keep_alive: int = 75
     journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
 
@@ -75,6 +77,20 @@ def _production(text: str) -> bool:
 
 def _origins(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (origin.strip() for origin in text.split(","))))
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:]+", name):
+            raise ValueError(f"must be names like app.example, without port, not {name!r}")
+    return names
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise ValueError(f"must be yes or no, not {text!r}")
+    return text == "yes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +144,28 @@ SETTINGS: Final = (
         "development, or production: a key for each request, CORS for known origins only",
     ),
     Setting(
+        "hosts",
+        "ANALYTICS_HOSTS",
+        "--hosts",
+        "none",
+        _hosts,
+        "host names that are answered besides loopback ones, separated by commas",
+    ),
+    Setting(
         "cors_origins",
         "ANALYTICS_CORS_ORIGINS",
         "--cors-origins",
         "none",
         _origins,
         "origins that may call in production, separated by commas",
+    ),
+    Setting(
+        "cors_credentials",
+        "ANALYTICS_CORS_CREDENTIALS",
+        "--cors-credentials",
+        "no",
+        _yes_or_no,
+        "yes: pages of the configured origins may send cookies",
     ),
     Setting(
         "keep_alive",

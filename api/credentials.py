@@ -18,6 +18,10 @@ KEY_PARAMETER: Final = "key"
 """The query parameter of a public key, for clients that can set no header."""
 
 _PUBLIC_PREFIX: Final = b"pk_"
+_SIMPLE_TYPES: Final = frozenset(
+    {b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"}
+)
+"""Content types that browsers send to any site, because forms did so first."""
 _SCHEMES: Final = "Bearer, or Basic with the key as the user"
 
 
@@ -37,6 +41,7 @@ def open_context_of(request: Request) -> Context:
     ctx: Context = request.app.state.context
     secret = _secret(request.scope)
     if secret is None:
+        _check_site(request)
         return ctx
     key = ctx.store.keys.find(secret)
     if key.origins:
@@ -86,6 +91,20 @@ def _key_parameter(query: bytes) -> bytes | None:
         message = "Only a key that begins with pk_ may be in an address; send the header"
         raise AnalyticsError("UNAUTHENTICATED", f"{message} `Authorization: Bearer <key>`.")
     return secret
+
+
+def _check_site(request: Request) -> None:
+    """Refuse a write of another site's page that its browser sent without asking (no preflight).
+
+    Raises FORBIDDEN.
+    """
+    headers = headers_of(request.scope)
+    if headers.get(b"sec-fetch-site") != b"cross-site" or request.method != "POST":
+        return
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type in _SIMPLE_TYPES:
+        message = "Pages of other sites need a key, or the content type application/json."
+        raise AnalyticsError("FORBIDDEN", message)
 
 
 def _check_origin(key: Key, origin: bytes | None) -> None:

@@ -103,15 +103,24 @@ class CrossOrigin(CORSMiddleware):
     """Middleware that lets pages of other origins use the API."""
 
     def __init__(
-        self, app: ASGIApp, origins: Sequence[str], key_origins: Callable[[], Container[str]]
+        self,
+        app: ASGIApp,
+        origins: Sequence[str],
+        key_origins: Callable[[], Container[str]],
+        *,
+        credentials: bool,
     ) -> None:
-        """Wrap an application; pages of these origins and of the origins of keys may use it."""
+        """Wrap an application; pages of these origins and of the origins of keys may use it.
+
+        With `credentials` they may send cookies.
+        """
         self._key_origins = key_origins
         super().__init__(
             app,
             allow_origins=origins,
             allow_methods=["*"],
             allow_headers=["*"],
+            allow_credentials=credentials,
             expose_headers=["Retry-After"],
         )
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.credentials import context_of
-from api.responses import answer
+from api.responses import SAFETY, answer
 from resolvers.context import Context
 from schema.access import Scope
 from store import Store
@@ -98,4 +98,6 @@ async def internal_metrics(request: Request) -> Response:
     ctx.grant.require(Scope.OPERATE)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_RowCollector(ctx.store))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    response = Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    response.raw_headers += SAFETY
+    return response

@@ -12,6 +12,8 @@ from schema.errors import AnalyticsError, ErrorEntry
 
 _LOG: Final = logging.getLogger("analytics.http")
 _JSON_TYPE: Final = (b"content-type", b"application/json")
+SAFETY: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Headers of each answer with data: no cache may keep it, no browser may take it for a page."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -32,11 +34,12 @@ class JsonResponse(Response):
         """Set body, status and headers."""
         if headers is not None:
             super().__init__(content, status_code, headers)
+            self.raw_headers += SAFETY
             return
         self.status_code = status_code
         self.background = None
         self.body = content
-        self.raw_headers = [(b"content-length", b"%d" % len(content)), _JSON_TYPE]
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), _JSON_TYPE, *SAFETY]
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - any type that msgspec encodes

@@ -58,10 +58,9 @@ async def graphql(request: Request) -> Response:
         response = await _execute(request, ctx, response_format)
     except AnalyticsError as error:
         response = error_answer(error)
-        if error.code == "PERSISTED_QUERY_NOT_SUPPORTED":
-            response.headers["Cache-Control"] = "no-store"
-            if response_format.media_type == JSON:  # older clients read this code only with 200
-                response.status_code = 200
+        # Older clients read this code only with 200.
+        if error.code == "PERSISTED_QUERY_NOT_SUPPORTED" and response_format.media_type == JSON:
+            response.status_code = 200
     response.headers["content-type"] = f"{response_format.media_type}; charset=utf-8"
     return response
 
