@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import key_commands
+import access_commands
 import server
 from api import rest
 from api.bodies import BodyMemory, BodyMemoryLimit
@@ -141,7 +141,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         ms = round((time.monotonic() - start) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
         if settings.production and not store.keys.has_usable:
-            _LOG.warning("no key exists: %s", key_commands.first_key_hint(settings.data))
+            _LOG.warning("no key exists: %s", access_commands.first_key_hint(settings.data))
         # 75,000 objects live as long as the process; a batch makes thousands of short-lived ones.
         # Fewer collections save a third of the time of a batch.
         gc.freeze()

@@ -17,12 +17,12 @@ from typing import Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
-import key_commands
+import access_commands
 from api.logs import log_to_stderr
 from api.protocol import Protocol
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 from store.clock import wall_ms
-from store.key_file import KeyFile, KeyFileError
+from store.registry import RegistryError, RegistryFile
 
 GRACE_SECONDS: Final = 8
 """Seconds that open requests have to finish after a signal to stop."""
@@ -106,8 +106,8 @@ class _Server(uvicorn.Server):
 
 def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
     """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
-    if arguments[:1] == ["keys"]:
-        return key_commands.main(arguments[1:])
+    if arguments and arguments[0] in access_commands.NOUNS:
+        return access_commands.main(arguments)
     options = vars(_parser().read(arguments))
     reload = options.pop("reload")
     log_to_stderr("analytics", "uvicorn")
@@ -207,12 +207,12 @@ def _missing_key(settings: Settings) -> str | None:
     if not settings.production or _is_loopback(settings.host):
         return None
     try:
-        keys = KeyFile(settings.data).read()
-    except KeyFileError as error:
+        keys = RegistryFile(settings.data).read().keys
+    except RegistryError as error:
         return str(error)
     if any(key.is_usable(wall_ms()) for key in keys):
         return None
-    hint = key_commands.first_key_hint(settings.data)
+    hint = access_commands.first_key_hint(settings.data)
     return f"No key exists, so nobody could use {settings.host}. {hint}"
 
 

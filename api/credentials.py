@@ -10,13 +10,18 @@ from starlette.types import Scope
 
 from api.headers import headers_of
 from resolvers.context import Context
-from schema.access import needs_key
+from schema.access import KeyKind, needs_key
 from schema.errors import AnalyticsError
-from store.key_file import Key
+from store.registry import Key
 
 KEY_PARAMETER: Final = "key"
 """The query parameter of a public key, for clients that can set no header."""
 
+PROJECT_HEADER: Final = "Analytics-Project"
+"""The header with which requests of admin keys, and in development, name a project."""
+
+_PROJECT_HEADER: Final = PROJECT_HEADER.lower().encode()
+_MAX_SHOWN: Final = 100
 _PUBLIC_PREFIX: Final = b"pk_"
 _SIMPLE_TYPES: Final = frozenset(
     {b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"}
@@ -40,13 +45,31 @@ def open_context_of(request: Request) -> Context:
     """Return the context as `context_of` does, also for a caller without any right."""
     ctx: Context = request.app.state.context
     secret = _secret(request.scope)
+    project = headers_of(request.scope).get(_PROJECT_HEADER)
     if secret is None:
         _check_site(request)
-        return ctx
+        return ctx if project is None else ctx.in_project(_project(ctx, project))
     key = ctx.store.keys.find(secret)
     if key.origins:
         _check_origin(key, headers_of(request.scope).get(b"origin"))
-    return ctx.for_key(key)
+    if project is None:
+        return ctx.for_key(key, key.project)
+    if key.kind is not KeyKind.ADMIN and project != key.project.encode():
+        raise _no_project(project)
+    return ctx.for_key(key, _project(ctx, project))
+
+
+def _project(ctx: Context, header: bytes) -> str:
+    name = header.decode("latin-1")
+    if not ctx.store.keys.registry.has_project(name):
+        raise _no_project(header)
+    return name
+
+
+def _no_project(header: bytes) -> AnalyticsError:
+    name = header.decode("latin-1")[:_MAX_SHOWN]
+    message = f"There is no project {name!r}, or the key is of another one."
+    return AnalyticsError("NOT_FOUND", message, field=PROJECT_HEADER)
 
 
 def _secret(scope: Scope) -> bytes | None:

@@ -92,7 +92,7 @@ class RootPath:
 
 _STARTUP_ERRORS: Final = (
     "settings.InvalidSettingError:",
-    "store.key_file.KeyFileError:",
+    "store.registry.RegistryError:",
     "store.folder_lock.StoreInUseError:",
     "store.engine_folder.StoreFolderError:",
     "store.driver.EngineError:",

@@ -4,15 +4,18 @@ import strawberry
 
 from resolvers.context import Context
 from schema.access import (
+    PROJECT,
     ApiKey,
     CreateApiKeyInput,
     CreateApiKeyPayload,
+    CreateProjectPayload,
+    Project,
     RevokeApiKeyPayload,
     Scope,
     Viewer,
 )
 from schema.scalars import Instant
-from store.key_file import Key, KeyRequest
+from store.registry import Key, KeyRequest
 
 
 def viewer(ctx: Context) -> Viewer:
@@ -28,22 +31,46 @@ def viewer(ctx: Context) -> Viewer:
 
 def list_keys(ctx: Context) -> list[ApiKey]:
     """List all keys, oldest first, revoked ones too."""
-    ctx.grant.require(Scope.MANAGE_KEYS)
+    ctx.grant.require(Scope.MANAGE_ACCESS)
     return [_api_key(key) for key in ctx.store.keys.all_keys()]
 
 
 async def create_key(ctx: Context, key: CreateApiKeyInput) -> CreateApiKeyPayload:
     """Make a key, durably. Raises `AnalyticsError` that names the wrong field."""
-    ctx.grant.require(Scope.MANAGE_KEYS)
-    request = KeyRequest(key.name, key.kind, key.scopes, key.origins or (), key.expires_in)
+    ctx.grant.require(Scope.MANAGE_ACCESS)
+    request = KeyRequest(
+        key.name, key.kind, key.scopes, key.project, key.origins or (), key.expires_in
+    )
     new_key, secret = await ctx.store.keys.create(request)
     return CreateApiKeyPayload(secret=secret, api_key=_api_key(new_key))
 
 
 async def revoke_key(ctx: Context, key_id: str) -> RevokeApiKeyPayload:
     """Revoke a key, durably and at once. Raises NOT_FOUND if there is no such key."""
-    ctx.grant.require(Scope.MANAGE_KEYS)
+    ctx.grant.require(Scope.MANAGE_ACCESS)
     return RevokeApiKeyPayload(api_key=_api_key(await ctx.store.keys.revoke(key_id)))
+
+
+def list_projects(ctx: Context) -> list[Project]:
+    """List all projects: the default one, then the others in the order of their creation."""
+    ctx.grant.require(Scope.MANAGE_ACCESS)
+    projects = ctx.store.keys.registry.projects
+    return [
+        Project(name=PROJECT, created_at=None),
+        *(
+            Project(name=project.name, created_at=Instant(project.created_ms))
+            for project in projects
+        ),
+    ]
+
+
+async def create_project(ctx: Context, name: str) -> CreateProjectPayload:
+    """Make a project, durably. Raises `AnalyticsError` that names the field."""
+    ctx.grant.require(Scope.MANAGE_ACCESS)
+    project = await ctx.store.keys.create_project(name)
+    return CreateProjectPayload(
+        project=Project(name=project.name, created_at=Instant(project.created_ms))
+    )
 
 
 def _api_key(key: Key) -> ApiKey:

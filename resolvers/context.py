@@ -13,10 +13,10 @@ from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
 from store.clock import wall_ms
 from store.ingest.decoder import Batch
-from store.key_file import Key
 from store.query.filters.row_set import RowSet
 from store.query.sql import Slots
 from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
+from store.registry import Key
 
 
 def _clock() -> Instant:
@@ -38,20 +38,24 @@ class Context:
     latest: Instant | None = None
     row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     batch: QueryBatch = field(init=False)
-    _by_key: dict[str, tuple[Key, "Context"]] = field(init=False, default_factory=dict)
+    _by_key: dict[tuple[str, str], tuple[Key, "Context"]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Give the context an empty query batch."""
         object.__setattr__(self, "batch", QueryBatch(self.store))
 
-    def for_key(self, key: Key) -> "Context":
-        """Return a context with the rights of a key; it is made once for each key."""
-        known_key, ctx = self._by_key.get(key.id, (None, self))
+    def for_key(self, key: Key, project: str) -> "Context":
+        """Return a context with the rights of a key in a project; it is made once for both."""
+        known_key, ctx = self._by_key.get((key.id, project), (None, self))
         if known_key is not key:
-            grant = Grant(frozenset(key.scopes), key.project, key.id, key.prefix)
+            grant = Grant(frozenset(key.scopes), project, key.id, key.prefix)
             ctx = replace(self, grant=grant)
-            self._by_key[key.id] = key, ctx
+            self._by_key[key.id, project] = key, ctx
         return ctx
+
+    def in_project(self, project: str) -> "Context":
+        """Return a context with the same rights in another project."""
+        return replace(self, grant=replace(self.grant, project=project))
 
     def rows(self, table: str, slots: Slots | None = None) -> RowSet:
         """Return all rows of a table that the caller may query.

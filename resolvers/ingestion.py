@@ -1,5 +1,6 @@
 """Ingestion: row counters per stream, and the rows that were set aside."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 import strawberry
@@ -9,6 +10,7 @@ from schema.access import Scope
 from schema.paging import checked_count
 from schema.recording import ReplayPayload, SetAsideRow, StreamStats
 from schema.scalars import Long
+from store.journal.project_lines import split_project
 
 MAX_TEXT = 10_000
 """Characters of a row that is set aside; the rest of a longer row is left out."""
@@ -36,17 +38,21 @@ def stream_stats(ctx: Context) -> list[StreamStats]:
 
 
 def set_aside(ctx: Context, first: int) -> list[SetAsideRow]:
-    """List the rows that were set aside, oldest first, at most `first`."""
+    """List the project's rows that were set aside, oldest first, at most `first`."""
     ctx.grant.require(Scope.OPERATE)
     checked_count("first", first)
-    return [
-        SetAsideRow(
-            id=strawberry.ID(f"{stream}-{row.file.stem}-{row.line_index}"),
-            stream=stream,
-            text=row.line.decode(errors="replace").rstrip("\n")[:MAX_TEXT],
-        )
-        for stream, row in islice(ctx.store.set_aside_lines(), first)
-    ]
+    return list(islice(_set_aside_rows(ctx), first))
+
+
+def _set_aside_rows(ctx: Context) -> Iterator[SetAsideRow]:
+    for stream, row in ctx.store.set_aside_lines():
+        project, line = split_project(row.line)
+        if project == ctx.grant.project:
+            yield SetAsideRow(
+                id=strawberry.ID(f"{stream}-{row.file.stem}-{row.line_index}"),
+                stream=stream,
+                text=line.decode(errors="replace").rstrip("\n")[:MAX_TEXT],
+            )
 
 
 async def replay(ctx: Context) -> ReplayPayload:
@@ -55,6 +61,6 @@ async def replay(ctx: Context) -> ReplayPayload:
     Rows that still can't be parsed stay set aside.
     """
     ctx.grant.require(Scope.OPERATE)
-    stored, duplicates = await ctx.store.replay(ctx.now())
-    remaining = sum(stats.set_aside_total for stats in ctx.store.stream_stats())
+    stored, duplicates = await ctx.store.replay(ctx.grant.project, ctx.now())
+    remaining = sum(1 for _ in _set_aside_rows(ctx))
     return ReplayPayload(stored=Long(stored), duplicates=Long(duplicates), left=Long(remaining))

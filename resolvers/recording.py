@@ -23,7 +23,7 @@ def record_one(
 ) -> Awaitable[IngestedRow[Row]]:
     """Store the one row in `body` (JSON) durably, unless a row with its id is stored."""
     ctx.grant.require(Scope.RECORD)
-    return ctx.store.ingest_one(stream, body, ctx.now(), unit)
+    return ctx.store.ingest_one(stream, body, ctx.now(), unit, ctx.grant.project)
 
 
 async def record_batch(
@@ -43,6 +43,7 @@ async def record_batch(
     now = ctx.now()
     body = rows if isinstance(rows, bytes) else encode_rows(rows)
     batch = await ctx.store.reader.read_batch(stream.row_type, body, now, field_names, unit)
+    batch.project = ctx.grant.project
     return _payload(await ctx.store.ingest(stream, batch, now))
 
 
@@ -53,6 +54,7 @@ async def record_row_batch(
     ctx.grant.require(Scope.RECORD)
     if isinstance(batch, AnalyticsError):
         raise batch
+    batch.project = ctx.grant.project
     return _payload(await ctx.store.ingest(stream, batch, ctx.now()))
 
 

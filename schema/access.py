@@ -11,7 +11,7 @@ from schema.errors import AnalyticsError
 from schema.scalars import DurationMs, Instant
 
 PROJECT: Final = "default"
-"""The only project of this version; the first column of every table's key."""
+"""The project that always exists. A project is the first column of every table's key."""
 
 
 @strawberry.enum(description="Permission of a key.")
@@ -26,7 +26,9 @@ class Scope(Enum):
         "operate",
         description="See counters, rows that were set aside and SQL; replay rows.",
     )
-    MANAGE_KEYS = strawberry.enum_value("manage_keys", description="Make, list and revoke keys.")
+    MANAGE_ACCESS = strawberry.enum_value(
+        "manage_access", description="Make and list projects; make, list and revoke keys."
+    )
 
 
 @strawberry.enum(description="Kind of a key. The key itself begins with it.")
@@ -36,7 +38,8 @@ class KeyKind(Enum):
     )
     SECRET = strawberry.enum_value("sk", description="`sk_…`: records and queries, for back ends.")
     ADMIN = strawberry.enum_value(
-        "admin", description="`admin_…`: also deletes, operates the service and manages keys."
+        "admin",
+        description="`admin_…`: has all rights, in each project that a request names.",
     )
 
 
@@ -85,7 +88,9 @@ class ApiKey:
     id: strawberry.ID = strawberry.field(description="Id of the key, to revoke it.")
     kind: KeyKind = strawberry.field(description="Kind of the key.")
     name: str = strawberry.field(description="Name for people.")
-    project: str = strawberry.field(description="Project that the key opens.")
+    project: str = strawberry.field(
+        description="Project of the key. A request with an ADMIN key may name another one."
+    )
     prefix: str = strawberry.field(description="First characters of the secret, to recognise it.")
     scopes: list[Scope] = strawberry.field(description="Permissions of the key.")
     origins: list[str] = strawberry.field(
@@ -112,6 +117,29 @@ class Viewer:
     )
 
 
+@strawberry.type(
+    description="Project: metrics, events and client ids of its own. No key sees another's."
+)
+class Project:
+    name: str = strawberry.field(description="Name of the project.")
+    created_at: Instant | None = strawberry.field(
+        description="Time of its creation; null for the project `default`, which always exists."
+    )
+
+
+@strawberry.input(description="Project to make.")
+class CreateProjectInput:
+    name: str = strawberry.field(
+        description="Name: 1 to 64 lower-case letters, digits, `-` and `_`; a letter or digit"
+        " first."
+    )
+
+
+@strawberry.type(description="Project that was made.")
+class CreateProjectPayload:
+    project: Project = strawberry.field(description="The project.")
+
+
 @strawberry.input(description="Key to make.")
 class CreateApiKeyInput:
     name: str = strawberry.field(description="Name for people, 1 to 100 characters.")
@@ -119,6 +147,7 @@ class CreateApiKeyInput:
     scopes: list[Scope] | None = strawberry.field(
         default=None, description="Permissions; default: all that the kind has."
     )
+    project: str = strawberry.field(default=PROJECT, description="Project of the key.")
     origins: list[str] | None = strawberry.field(
         default=None,
         description="Origins like `https://app.example` whose pages may use a PUBLIC key, at most"

@@ -11,7 +11,18 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store.clock import steady_ms, wall_ms
-from store.key_file import Key, KeyFile, KeyFileError, KeyRequest, add_key, digest, revoke_key
+from store.registry import (
+    Key,
+    KeyRequest,
+    Project,
+    Registry,
+    RegistryError,
+    RegistryFile,
+    add_key,
+    add_project,
+    digest,
+    revoke_key,
+)
 
 T = TypeVar("T")
 
@@ -32,8 +43,9 @@ class Keys:
 
     def __init__(self, folder: Path) -> None:
         """Use the keys of a data folder; `open` reads them."""
-        self._file = KeyFile(folder)
+        self._file = RegistryFile(folder)
         self._stamp = (0, 0, 0)
+        self.registry = Registry()
         self._by_digest: dict[str, Key] = {}
         self._last_uses: dict[str, int] = {}
         self._saved_at = steady_ms()
@@ -43,7 +55,7 @@ class Keys:
     def open(self) -> None:
         """Read the keys, and begin to watch their file.
 
-        Raises `KeyFileError` if the file is damaged: without keys, nobody could tell why.
+        Raises `RegistryError` if the file is damaged: without keys, nobody could tell why.
         """
         self._read()
         self._watcher = asyncio.create_task(self._watch())
@@ -98,20 +110,25 @@ class Keys:
         Raises `AnalyticsError` that names the wrong field, or UNAVAILABLE if the file can't be
         written.
         """
-        return await self._change(lambda keys: add_key(keys, request, wall_ms()))
+        return await self._change(lambda registry: add_key(registry, request, wall_ms()))
 
     async def revoke(self, key_id: str) -> Key:
         """Revoke a key, durably; from the return on it is refused. Raises NOT_FOUND."""
-        return self._with_use(await self._change(lambda keys: revoke_key(keys, key_id, wall_ms())))
+        key = await self._change(lambda registry: revoke_key(registry, key_id, wall_ms()))
+        return self._with_use(key)
 
-    async def _change(self, operation: Callable[[list[Key]], T]) -> T:
+    async def create_project(self, name: str) -> Project:
+        """Make a project, durably. Raises as `create` does."""
+        return await self._change(lambda registry: add_project(registry, name, wall_ms()))
+
+    async def _change(self, operation: Callable[[Registry], T]) -> T:
         def change_file() -> T:
-            with self._file.change() as keys:
-                return operation(keys)
+            with self._file.change() as registry:
+                return operation(registry)
 
         try:
             result = await asyncio.to_thread(change_file)
-        except (KeyFileError, OSError) as error:
+        except (RegistryError, OSError) as error:
             _LOG.error("the keys can't be changed: %s", error)
             message = "The keys can't be changed now; the log says why."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
@@ -130,14 +147,14 @@ class Keys:
         """Read the changed file; keep the keys if it is damaged."""
         try:
             self._read()
-        except KeyFileError as error:
+        except RegistryError as error:
             _LOG.error("the keys stay as they were: %s", error)
 
     def _read(self) -> None:
         self._stamp = self._file.stamp()  # first: a later change must be seen by the next look
-        keys = self._file.read()
-        self._by_digest = {key.sha256: key for key in keys}
-        usable_keys = [key for key in keys if key.is_usable(wall_ms())]
+        self.registry = self._file.read()
+        self._by_digest = {key.sha256: key for key in self.registry.keys}
+        usable_keys = [key for key in self.registry.keys if key.is_usable(wall_ms())]
         self.origins = frozenset(origin for key in usable_keys for origin in key.origins)
 
     def _with_use(self, key: Key) -> Key:
@@ -149,10 +166,10 @@ class Keys:
         self._saved_at = steady_ms()
         uses, self._last_uses = self._last_uses, {}
 
-        def save(keys: list[Key]) -> None:
-            keys[:] = [
+        def save(registry: Registry) -> None:
+            registry.keys = [
                 msgspec.structs.replace(key, last_used_ms=uses[key.id]) if key.id in uses else key
-                for key in keys
+                for key in registry.keys
             ]
 
         try:

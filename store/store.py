@@ -29,6 +29,7 @@ from store.ingest.rows import Row
 from store.ingest.streams import STREAMS, TABLES, AnyStream, Stream
 from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
+from store.journal.project_lines import with_project
 from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, first_batch_at
 from store.journal.segments import segment_files
@@ -126,7 +127,7 @@ class Store:
         """Find the newest time of arrival among the rows of an earlier process."""
         first_batch, end_batch = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
         for table in TABLES:
-            statement = statements.newest_time(table, PROJECT, first_batch, end_batch)
+            statement = statements.newest_time(table, first_batch, end_batch)
             (newest,) = await self.engine.select(statement, statements.NewestTimeRow)
             self.arrivals.add(newest.time_ms or 0)
         for journal in self._journals.values():
@@ -180,7 +181,12 @@ class Store:
         return IngestedBatch(outcome.points, batch.points - outcome.points, batch.errors)
 
     async def ingest_one(
-        self, stream: Stream[Row], body: bytes, now: Instant, unit: Unit | None = None
+        self,
+        stream: Stream[Row],
+        body: bytes,
+        now: Instant,
+        unit: Unit | None = None,
+        project: str = PROJECT,
     ) -> IngestedRow[Row]:
         """Parse the single row in `body` (JSON); store it durably, unless its id is stored.
 
@@ -200,10 +206,13 @@ class Store:
                 raise wrong_clock(now)
             names = frozenset((stream.row_type.name_of(row),))
             conversions = STORED if time >= MIN_BARE_NUMBER else UNKNOWN
+            if project != PROJECT:
+                line, conversions = with_project(line, project), UNKNOWN
             position = await journal.append(line, 1, names, pending, conversions=conversions)
             return IngestedRow(row, time, position)
         batch = batch_of(stream.row_type, (row,))
         batch.has_arrival_times = time == now
+        batch.project = project
         outcome = await self.record(stream, batch, now)
         if outcome.position:
             return IngestedRow(row, time, outcome.position)
@@ -255,8 +264,8 @@ class Store:
         for name, journal in self._journals.items():
             yield from ((name, line) for line in journal.dead_letters)
 
-    async def replay(self, now: Instant) -> tuple[int, int]:
-        """Record set-aside rows again; return the numbers of stored rows and of duplicates.
+    async def replay(self, project: str, now: Instant) -> tuple[int, int]:
+        """Record a project's set-aside rows again; return the numbers of stored and of duplicates.
 
         Rows that still can't be parsed stay set aside.
         """
@@ -264,11 +273,14 @@ class Store:
         for stream in STREAMS:
             dead_letters = self._journals[stream.name].dead_letters
             for file in dead_letters.files():
-                batch, unreadable = read_set_aside(stream, read_rows(file), now)
+                lines = read_rows(file)
+                batch, remaining_lines = read_set_aside(stream, lines, project, now)
+                if len(remaining_lines) == len(lines):
+                    continue
                 outcome = await self.record(stream, batch, now)
                 points += outcome.points
                 duplicates += batch.points - outcome.points
-                dead_letters.keep_only(file, unreadable)
+                dead_letters.keep_only(file, remaining_lines)
         return points, duplicates
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:

@@ -11,6 +11,8 @@ from resolvers import access, catalogue, events, ingestion, metrics, recording
 from schema.access import (
     CreateApiKeyInput,
     CreateApiKeyPayload,
+    CreateProjectInput,
+    CreateProjectPayload,
     RevokeApiKeyInput,
     RevokeApiKeyPayload,
 )
@@ -40,6 +42,8 @@ MetricToDelete = Annotated[DeleteMetricsInput, argument(description="Metric to d
 EventsToDelete = Annotated[DeleteEventsInput, argument(description="Events to delete.")]
 
 KeyToMake = Annotated[CreateApiKeyInput, argument(description="Key to make.")]
+
+ProjectToMake = Annotated[CreateProjectInput, argument(description="Project to make.")]
 
 KeyToRevoke = Annotated[RevokeApiKeyInput, argument(description="Key to revoke.")]
 
@@ -105,7 +109,7 @@ class Mutation:
         return await ingestion.replay(info.context)
 
     @strawberry.mutation(
-        description="Make a key. It can be used at once. Needs the scope MANAGE_KEYS."
+        description="Make a key. It can be used at once. Needs the scope MANAGE_ACCESS."
     )
     async def create_api_key(
         self,
@@ -114,8 +118,16 @@ class Mutation:
     ) -> CreateApiKeyPayload | None:
         return await access.create_key(info.context, input)
 
+    @strawberry.mutation(description="Make a project. Needs the scope MANAGE_ACCESS.")
+    async def create_project(
+        self,
+        info: ContextInfo,
+        input: ProjectToMake,  # noqa: A002
+    ) -> CreateProjectPayload | None:
+        return await access.create_project(info.context, input.name)
+
     @strawberry.mutation(
-        description="Revoke a key, at once and for ever. Needs the scope MANAGE_KEYS."
+        description="Revoke a key, at once and for ever. Needs the scope MANAGE_ACCESS."
     )
     async def revoke_api_key(
         self,

@@ -28,7 +28,7 @@ from api.graphql.node import find
 from resolvers import access, catalogue, event_series, events, ingestion, metrics, overview
 from resolvers import formula as formulas
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
-from schema.access import ApiKey, Viewer
+from schema.access import ApiKey, Project, Viewer
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
 from schema.events import Event
@@ -261,7 +261,11 @@ class Query:
         return access.viewer(info.context)
 
     @strawberry.field(
-        description="Keys, oldest first, revoked ones too. Needs the scope MANAGE_KEYS."
+        description="Keys, oldest first, revoked ones too. Needs the scope MANAGE_ACCESS."
     )
     async def api_keys(self, info: ContextInfo) -> list[ApiKey] | None:
         return access.list_keys(info.context)
+
+    @strawberry.field(description="Projects, the default one first. Needs the scope MANAGE_ACCESS.")
+    async def projects(self, info: ContextInfo) -> list[Project] | None:
+        return access.list_projects(info.context)

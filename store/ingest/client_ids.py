@@ -1,10 +1,11 @@
 """Deduplication by client id: a row that is sent again with its id is stored once."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, NamedTuple
 
 import msgspec
 
@@ -15,13 +16,22 @@ from store.driver import EngineError
 from store.engine import Engine
 from store.ingest.bloom_filter import WINDOW_MS, RecentIds
 from store.ingest.decoder import Batch
-from store.ingest.id_hashes import IdHashes, has_repeats, hash_ids, hash_ids_in_lines, line_ends
+from store.ingest.id_hashes import (
+    IdHashes,
+    has_repeats,
+    hash_ids,
+    hash_ids_in_lines,
+    line_ends,
+    project_hashes,
+)
 from store.ingest.outcomes import Original, RecordOutcome
 from store.ingest.rows import Row
 from store.journal.journal import Journal
+from store.journal.project_lines import with_project
 from store.journal.row_counts import PendingRows
 from store.journal.row_ids import BatchNumbers, Position, first_batch_at
 from store.query import statements
+from store.query.sql import Statement
 
 _LOG: Final = logging.getLogger("analytics.ids")
 
@@ -38,6 +48,13 @@ _MAX_SEGMENT_MS: Final = 24 * MS_PER_HOUR
 _OWN_IDS: Final = msgspec.json.Decoder(statements.ClientIdRow)
 
 
+class ClientId(NamedTuple):
+    """An id that counts once in its project."""
+
+    project: str
+    text: str
+
+
 @dataclass(slots=True)
 class _UnverifiedBatch(Generic[Row]):
     """A batch with ids that may be stored already, which a query of the engine decides."""
@@ -47,6 +64,10 @@ class _UnverifiedBatch(Generic[Row]):
     pending: PendingRows
     ids: Sequence[str]
     outcome: asyncio.Future[RecordOutcome]
+
+    def client_id(self, text: str) -> "ClientId":
+        """Return an id of the batch's project."""
+        return ClientId(self.batch.project, text)
 
     def fail(self, error: Exception) -> None:
         """Raise an error in the caller, if it still waits."""
@@ -106,7 +127,8 @@ class ClientIds:
             return RecordOutcome(position, batch.points)
         if len(batch.id_hashes) > _MAX_LOOKUP_IDS and not self.is_ready:
             await self._await_stored_ids(pending)
-        repeat_indexes = self._recent.add(batch.id_hashes, self._now_ms())
+        hashes = project_hashes(batch.id_hashes, batch.project)
+        repeat_indexes = self._recent.add(hashes, self._now_ms())
         if not repeat_indexes and self.is_ready and not has_repeats(batch.id_hashes):
             position = await _append(batch, journal, pending)
             return RecordOutcome(position, batch.points)
@@ -148,7 +170,7 @@ class ClientIds:
         try:
             await self._all_loaded()
             originals = await self._find_originals(
-                {id_ for waiting in group for id_ in waiting.ids}
+                {waiting.client_id(text) for waiting in group for text in waiting.ids}
             )
         except Exception as error:  # noqa: BLE001 - each caller gets it
             for waiting in group:
@@ -156,61 +178,66 @@ class ClientIds:
                 waiting.fail(error)
             return
         while group:
-            new_ids: set[str] = set()
+            new_ids: set[ClientId] = set()
             wave: list[_UnverifiedBatch[Any]] = []
             later: list[_UnverifiedBatch[Any]] = []
             for waiting in group:
-                new = set(waiting.batch.ids) - originals.keys()
+                new = set(map(waiting.client_id, waiting.batch.ids)) - originals.keys()
                 (later if new & new_ids else wave).append(waiting)
                 new_ids |= new
             await asyncio.gather(*(self._record_one(waiting, originals) for waiting in wave))
             group = later
 
     async def _record_one(
-        self, waiting: _UnverifiedBatch[Any], originals: dict[str, Original]
+        self, waiting: _UnverifiedBatch[Any], originals: dict[ClientId, Original]
     ) -> None:
-        repeats: dict[int, str] = {}
-        indexes: dict[str, int] = {}
+        repeats: dict[int, ClientId] = {}
+        indexes: dict[ClientId, int] = {}
         for index, row in enumerate(waiting.batch.rows):
             if row.id is None:
                 continue
-            if row.id in originals or row.id in indexes:
-                repeats[index] = row.id
+            client_id = waiting.client_id(row.id)
+            if client_id in originals or client_id in indexes:
+                repeats[index] = client_id
             else:
-                indexes[row.id] = index - len(repeats)
+                indexes[client_id] = index - len(repeats)
         new_batch = waiting.batch.without_rows(repeats) if repeats else waiting.batch
         try:
             start = await _append(new_batch, waiting.journal, waiting.pending)
         except Exception as error:  # noqa: BLE001 - its caller gets it
             waiting.fail(error)
             return
-        for id_, index in indexes.items():
+        for client_id, index in indexes.items():
             assert start  # noqa: S101 - a row of this batch was appended
             time = getattr(new_batch.rows[index], "timestamp", None)
-            originals[id_] = Original(
+            originals[client_id] = Original(
                 Position(start.batch, start.row + index),
                 Instant(self._numbers.now_ms() if time is None else time),
             )
-        duplicates = {index: originals[id_] for index, id_ in repeats.items()}
+        duplicates = {index: originals[client_id] for index, client_id in repeats.items()}
         if not waiting.outcome.done():
             waiting.outcome.set_result(RecordOutcome(start, new_batch.points, duplicates))
 
-    async def _find_originals(self, ids: set[str]) -> dict[str, Original]:
+    async def _find_originals(self, ids: set[ClientId]) -> dict[ClientId, Original]:
         """Return the stored row of each id that the table has."""
         originals = {}
-        sorted_ids = sorted(ids)
         first_batch = self._first_batch()
-        for start in range(0, len(sorted_ids), _MAX_IDS_PER_QUERY):
-            chunk = sorted_ids[start : start + _MAX_IDS_PER_QUERY]
-            statement = statements.by_client_id(self._table, PROJECT, chunk, first_batch)
-            try:
-                rows = await self._engine.select(statement, statements.IdRow)
-            except (AnalyticsError, EngineError) as error:
-                message = f"Ids of {self._table} can't be looked up now."
-                raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
-            for row in rows:
-                originals[row.id] = Original(Position(row.batch, row.row), Instant(row.time_ms))
+        for project, group in itertools.groupby(sorted(ids), key=_project_of):
+            texts = [client_id.text for client_id in group]
+            for start in range(0, len(texts), _MAX_IDS_PER_QUERY):
+                chunk = texts[start : start + _MAX_IDS_PER_QUERY]
+                statement = statements.by_client_id(self._table, project, chunk, first_batch)
+                for row in await self._select_ids(statement):
+                    position = Position(row.batch, row.row)
+                    originals[ClientId(project, row.id)] = Original(position, Instant(row.time_ms))
         return originals
+
+    async def _select_ids(self, statement: Statement) -> list[statements.IdRow]:
+        try:
+            return await self._engine.select(statement, statements.IdRow)
+        except (AnalyticsError, EngineError) as error:
+            message = f"Ids of {self._table} can't be looked up now."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
 
     def _first_batch(self) -> int:
         """Return the first batch whose ids count; it is at least seven days old."""
@@ -224,7 +251,7 @@ class ClientIds:
         Seven days touch at most 169 hours of the clock, and one more for each jump. So the last 192
         hours with rows are enough, whatever the gaps between them.
         """
-        statement = statements.hours(self._table, PROJECT, self._stored_since, _HOURS)
+        statement = statements.hours(self._table, self._stored_since, _HOURS)
         hours = await self._engine.select(statement, statements.HourRow)
         if len(hours) == _HOURS:
             self._stored_since = first_batch_at(hours[-1].hour * MS_PER_HOUR)
@@ -235,14 +262,24 @@ class ClientIds:
             try:
                 await self._all_loaded()
                 await self._find_first_batch()
-                statement = statements.client_ids(self._table, PROJECT, self._stored_since)
-                async for lines in self._engine.pieces(statement):
-                    if lines:
-                        self._recent.add(_hash_stored_ids(lines), self._now_ms())
+                statement = statements.projects(self._table)
+                for row in await self._engine.select(statement, statements.ProjectRow):
+                    await self._read_ids_of(row.project)
                 self._all_read.set()
             except (AnalyticsError, EngineError) as error:
                 _LOG.warning("the ids of %s can't be read yet: %s", self._table, error)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _read_ids_of(self, project: str) -> None:
+        statement = statements.client_ids(self._table, project, self._stored_since)
+        async for lines in self._engine.pieces(statement):
+            if lines:
+                hashes = project_hashes(_hash_stored_ids(lines), project)
+                self._recent.add(hashes, self._now_ms())
+
+
+def _project_of(client_id: ClientId) -> str:
+    return client_id.project
 
 
 def _hash_stored_ids(lines: bytes) -> IdHashes:
@@ -256,10 +293,8 @@ async def _append(batch: Batch[Any], journal: Journal, pending: PendingRows) -> 
     if not batch.points:
         pending.settle(stored=0)
         return None
-    return await journal.append(
-        batch.lines,
-        batch.points,
-        batch.names,
-        pending,
-        conversions=batch.conversions,
-    )
+    lines, conversions = batch.lines, batch.conversions
+    if batch.project != PROJECT:
+        lines = with_project(lines, batch.project)
+        conversions = conversions._replace(has_projects=True)
+    return await journal.append(lines, batch.points, batch.names, pending, conversions=conversions)

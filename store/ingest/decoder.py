@@ -9,6 +9,7 @@ from typing import Final, Generic
 
 import msgspec
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError, bad_input
 from schema.recording import RowError
 from schema.scalars import Instant
@@ -55,6 +56,7 @@ class Batch(Generic[Row]):
     names: frozenset[str] | None = None
     has_arrival_times: bool = False
     conversions: Conversions = STORED
+    project: str = PROJECT
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -73,7 +75,9 @@ class Batch(Generic[Row]):
     def without_rows(self, duplicates: Container[int]) -> "Batch[Row]":
         """Return the batch without the rows at these indexes."""
         rows = [row for index, row in enumerate(self.rows) if index not in duplicates]
-        return batch_of(self.row_type, rows, self.errors)
+        batch = batch_of(self.row_type, rows, self.errors)
+        batch.project = self.project
+        return batch
 
 
 def batch_of(

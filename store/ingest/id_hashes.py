@@ -10,6 +10,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from schema.access import PROJECT
+
 IdHashes: TypeAlias = npt.NDArray[np.uint64]
 Words: TypeAlias = npt.NDArray[np.uint64]
 Offsets: TypeAlias = npt.NDArray[np.intp]
@@ -87,6 +89,11 @@ def _id_offsets(lines: bytes) -> Offsets:
     ends = np.flatnonzero(matches) + len(_ID_KEY)
     begins: Offsets = ends[characters[ends] == _COLON] + len(b':"')
     return begins
+
+
+def project_hashes(hashes: IdHashes, project: str) -> IdHashes:
+    """Return the hashes of ids in a project; equal ids of two projects have different hashes."""
+    return hashes if project == PROJECT else hashes ^ np.uint64(_hash_text(project.encode()))
 
 
 def has_repeats(hashes: IdHashes) -> bool:

@@ -50,6 +50,14 @@ _MAX_GROUPS: Final = 9
 _SORTED_TAGS: Final = "if(tags = '{}', '', tags)"
 _TAGS: Final = "{{tags}}"
 
+_PROJECT: Final = "{{project}}"
+_PROJECT_TYPE: Final = "{{project type}}"
+_PROJECT_READERS: Final = {
+    False: ("{project:String}", ""),
+    True: ("if(project = '', {project:String}, project)", ", project String"),
+}
+"""Expression and column of the project, by whether lines name one; '' is the default project."""
+
 _TIME: Final = "{{time}}"
 _TIME_TYPE: Final = "{{time type}}"
 
@@ -86,38 +94,39 @@ _TIME_READERS: Final = {
 }
 
 _METRICS: Final = f"""
-SELECT {{project:String}} AS project, metric_name AS name,
+SELECT {_PROJECT} AS project, metric_name AS name,
     {_TIME} AS time, value, {_TAGS} AS tags, id AS client_id,
     {{batch:UInt64}} AS batch, line AS row
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
     FROM file({{path:String}}, 'JSONEachRow',
-        'metric_name String, value Float64, tags String, timestamp {_TIME_TYPE}, id String')
+        'metric_name String, value Float64, tags String, timestamp {_TIME_TYPE},
+        id String{_PROJECT_TYPE}')
 )
 WHERE metric_name != ''"""
 
-_SERIES: Final = """
-SELECT {project:String} AS project, metric_name AS name,
-    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, {{tags}} AS tags, id AS client_id,
-    {batch:UInt64} AS batch, rowNumberInAllBlocks() AS row
+_SERIES: Final = f"""
+SELECT {_PROJECT} AS project, metric_name AS name,
+    fromUnixTimestamp64Milli(timestamp, 'UTC') AS time, value, {_TAGS} AS tags, id AS client_id,
+    {{batch:UInt64}} AS batch, rowNumberInAllBlocks() AS row
 FROM (
-    SELECT metric_name, tags, id, timestamp, value
-    FROM file({path:String}, 'JSONEachRow',
+    SELECT * EXCEPT (timestamps, values), timestamp, value
+    FROM file({{path:String}}, 'JSONEachRow',
         'metric_name String, tags String, id String,
-        timestamps Array(Int64), values Array(Float64)')
+        timestamps Array(Int64), values Array(Float64){_PROJECT_TYPE}')
     ARRAY JOIN timestamps AS timestamp, values AS value
 )
 WHERE metric_name != ''"""
 
 _EVENTS: Final = f"""
-SELECT {{project:String}} AS project, event_name AS name,
+SELECT {_PROJECT} AS project, event_name AS name,
     {_TIME} AS time, user_id, session_id, properties,
     id AS client_id, {{batch:UInt64}} AS batch, line AS row
 FROM (
     SELECT *, rowNumberInAllBlocks() AS line
     FROM file({{path:String}}, 'JSONEachRow',
         'event_name String, user_id String, session_id String, properties String,
-        timestamp {_TIME_TYPE}, id String')
+        timestamp {_TIME_TYPE}, id String{_PROJECT_TYPE}')
 )
 WHERE event_name != ''"""
 
@@ -132,8 +141,8 @@ class Stream(Generic[Row]):
     """Rows of one type, with a journal of their own and a target table.
 
     `rows_query` selects the rows of a segment; it skips the groups' headers, which have no name.
-    `{{tags}}`, `{{time}}` and `{{time type}}` in it stand for the expressions of tags and time, and
-    for the type of the column of times.
+    In it `{{tags}}`, `{{time}}` and `{{project}}` stand for expressions, `{{time type}}` for the
+    type of the column of times, `{{project type}}` for the column of projects.
     """
 
     name: str
@@ -145,19 +154,21 @@ class Stream(Generic[Row]):
     def load(self, path: str, batch: int, conversions: Conversions = UNKNOWN) -> Statement:
         """Return the insert of a segment's rows, whose lines need some conversions."""
         tags, parameters = _tags_expression(conversions.tag_orders)
-        rows = self._rows(conversions.times, tags)
+        rows = self._rows(conversions, tags)
         text = f"INSERT INTO {self.table} ({self.columns}){rows}{_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": batch, **parameters})
 
     def count_readable(self, path: str) -> Statement:
         """Return a query that reads every row of a file and counts them, as `rows`."""
-        rows = self._rows(UNKNOWN.times, _SORTED_TAGS)
+        rows = self._rows(UNKNOWN, _SORTED_TAGS)
         text = f"SELECT count() AS rows, sum(ignore(*)) AS none FROM ({rows}){_ONE_PART}"
         return Statement(text, {"project": PROJECT, "path": path, "batch": 0})
 
-    def _rows(self, times: Times, tags: str) -> str:
-        reader = _TIME_READERS[times]
+    def _rows(self, conversions: Conversions, tags: str) -> str:
+        reader = _TIME_READERS[conversions.times]
+        project, project_column = _PROJECT_READERS[conversions.has_projects]
         rows = self.rows_query.replace(_TIME_TYPE, reader.type).replace(_TIME, reader.expression)
+        rows = rows.replace(_PROJECT_TYPE, project_column).replace(_PROJECT, project)
         return rows.replace(_TAGS, tags)
 
     def count_batch(self, batch: int) -> Statement:

@@ -26,10 +26,12 @@ class Conversions(NamedTuple):
     """The conversions that lines need.
 
     Tags that are not sorted have their keys in one of the `tag_orders`; None if they may have any.
+    `has_projects` is true if a line may name a project other than the default one.
     """
 
     times: Times = NUMBERS
     tag_orders: frozenset[TagOrder] | None = frozenset()
+    has_projects: bool = False
 
     def join(self, extra: "Conversions") -> "Conversions":
         """Return the conversions that two groups of lines need."""
@@ -40,11 +42,12 @@ class Conversions(NamedTuple):
             tag_orders = self.tag_orders | extra.tag_orders
             if len(tag_orders) > _MAX_TAG_ORDERS:
                 tag_orders = None
-        return Conversions(self.times | extra.times, tag_orders)
+        has_projects = self.has_projects or extra.has_projects
+        return Conversions(self.times | extra.times, tag_orders, has_projects)
 
 
 STORED: Final = Conversions()
 """Lines with times in milliseconds and sorted tags."""
 
-UNKNOWN: Final = Conversions(Times.TEXTS | Times.SMALL_NUMBERS, None)
+UNKNOWN: Final = Conversions(Times.TEXTS | Times.SMALL_NUMBERS, None, has_projects=True)
 """Lines of which nothing is known."""

@@ -42,6 +42,10 @@ class HourRow(msgspec.Struct):
     hour: int
 
 
+class ProjectRow(msgspec.Struct):
+    project: str
+
+
 class NewestBatchRow(msgspec.Struct):
     batch: int
 
@@ -179,13 +183,18 @@ def client_ids(table: str, project: str, first_batch: int) -> Statement:
     )
 
 
-def hours(table: str, project: str, first_batch: int, limit: int) -> Statement:
+def projects(table: str) -> Statement:
+    """List the projects with rows in a table; `ProjectRow`s."""
+    return Statement(f"SELECT DISTINCT project FROM {table} SETTINGS max_execution_time = 0")
+
+
+def hours(table: str, first_batch: int, limit: int) -> Statement:
     """List the hours (since 1970) of batches from `first_batch` on, newest first; `HourRow`s."""
-    rows = RowSet(table, project)
-    rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
-    return rows.statement(
-        f"SELECT DISTINCT intDiv(bitShiftRight(batch, 12), {MS_PER_HOUR}) AS hour",
-        f"ORDER BY hour DESC\nLIMIT {rows.bind('UInt32', limit)}\nSETTINGS max_execution_time = 0",
+    return Statement(
+        f"SELECT DISTINCT intDiv(bitShiftRight(batch, 12), {MS_PER_HOUR}) AS hour\nFROM {table}\n"
+        "WHERE batch >= {first:UInt64}\nORDER BY hour DESC\nLIMIT {limit:UInt32}\n"
+        "SETTINGS max_execution_time = 0",
+        {"first": first_batch, "limit": limit},
     )
 
 
@@ -194,12 +203,13 @@ def newest_batch(table: str) -> Statement:
     return Statement(f"SELECT max(batch) AS batch FROM {table}")
 
 
-def newest_time(table: str, project: str, first_batch: int, latest_ms: int) -> Statement:
+def newest_time(table: str, first_batch: int, latest_ms: int) -> Statement:
     """Find the newest time up to `latest_ms`, from a batch on; one `NewestTimeRow`."""
-    rows = RowSet(table, project)
-    rows.conditions.append(f"batch >= {rows.bind('UInt64', first_batch)}")
-    rows.conditions.append(f"toUnixTimestamp64Milli(time) <= {rows.bind('Int64', latest_ms)}")
-    return rows.statement("SELECT maxOrNull(toUnixTimestamp64Milli(time)) AS at")
+    return Statement(
+        f"SELECT maxOrNull(toUnixTimestamp64Milli(time)) AS at\nFROM {table}\n"
+        "WHERE batch >= {first:UInt64} AND toUnixTimestamp64Milli(time) <= {latest:Int64}",
+        {"first": first_batch, "latest": latest_ms},
+    )
 
 
 def _with_ids(table: str, project: str, first_batch: int) -> RowSet:

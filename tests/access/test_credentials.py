@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from schema.access import KeyKind
 from settings import Settings
-from store.key_file import KeyRequest
+from store.registry import KeyRequest
 from tests.harness.access import error_code
 from tests.harness.service import Service, run_service
 

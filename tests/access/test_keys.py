@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from schema.access import SCOPES, KeyKind, Scope
 from schema.errors import AnalyticsError
 from schema.scalars import DurationMs
-from store import key_file
+from store import registry
 from store.clock import wall_ms
-from store.key_file import KeyFile, KeyFileError, KeyRequest, add_key, revoke_key
 from store.keys import Keys
+from store.registry import KeyRequest, Registry, RegistryError, RegistryFile, add_key, revoke_key
 from tests.harness.clock import DAY, HOUR, ManualClock
 
 ADMIN = KeyRequest("admin", KeyKind.ADMIN)
@@ -29,14 +29,14 @@ async def test_secrets_are_random_and_not_stored(tmp_path: Path) -> None:
     pairs = [await keys.create(KeyRequest("k", kind)) for kind in KeyKind for _ in range(3)]
     secrets = {secret for _, secret in pairs}
     assert len(secrets) == 9
-    stored_text = (tmp_path / "keys.json").read_text()
+    stored_text = (tmp_path / "access.json").read_text()
     for key, secret in pairs:
         prefix, _, random = secret.partition("_")
         assert (prefix, len(random)) == (str(key.kind.value), 43)
         assert secret.startswith(key.prefix)
         assert key.prefix in stored_text
         assert random[8:] not in stored_text
-    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "access.json").stat().st_mode & 0o777 == 0o600
 
 
 async def test_keys_survive_a_restart(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_another_process_changes_the_keys(tmp_path: Path) -> None:
     """A key of another process is found at once; its revocation counts within a second."""
     keys = Keys(tmp_path)
     keys.open()
-    other_file = KeyFile(tmp_path)
+    other_file = RegistryFile(tmp_path)
     with other_file.change() as file_keys:
         key, secret = add_key(file_keys, ADMIN, 0)
     assert keys.find(secret.encode()).id == key.id
@@ -97,7 +97,7 @@ async def test_concurrent_writers_lose_no_key(tmp_path: Path) -> None:
 
     def write() -> None:
         for _ in range(20):
-            with KeyFile(tmp_path).change() as file_keys:
+            with RegistryFile(tmp_path).change() as file_keys:
                 add_key(file_keys, ADMIN, 0)
 
     threads = [threading.Thread(target=write) for _ in range(2)]
@@ -110,7 +110,7 @@ async def test_concurrent_writers_lose_no_key(tmp_path: Path) -> None:
     for thread in threads:
         await asyncio.to_thread(thread.join)
     await keys.close()
-    stored_keys = KeyFile(tmp_path).read()
+    stored_keys = RegistryFile(tmp_path).read().keys
     assert len(stored_keys) == 60
     assert sum(key.last_used_ms is not None for key in stored_keys) == 20
 
@@ -124,15 +124,15 @@ async def test_damaged_file(tmp_path: Path, content: bytes) -> None:
     keys = Keys(tmp_path)
     keys.open()
     _, secret = await keys.create(ADMIN)
-    (tmp_path / "keys.json").write_bytes(content)
+    (tmp_path / "access.json").write_bytes(content)
     with pytest.raises(AnalyticsError, match="unknown"):
         keys.find(b"admin_unknown")
     keys.find(secret.encode())
     with pytest.raises(AnalyticsError, match="can't be changed now"):
         await keys.create(ADMIN)
-    assert (tmp_path / "keys.json").read_bytes() == content
+    assert (tmp_path / "access.json").read_bytes() == content
     await keys.close()
-    with pytest.raises(KeyFileError, match="damaged"):
+    with pytest.raises(RegistryError, match="damaged"):
         Keys(tmp_path).open()
 
 
@@ -143,7 +143,7 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], str, str]] = [
     ({"scopes": []}, "scopes", "empty"),
     ({"scopes": [Scope.QUERY]}, "scopes", "ADMIN key has all"),
     ({"kind": KeyKind.PUBLIC, "scopes": [Scope.QUERY]}, "scopes", "can't have QUERY"),
-    ({"kind": KeyKind.SECRET, "scopes": list(Scope)}, "scopes", "can't have DELETE, MANAGE_KEYS"),
+    ({"kind": KeyKind.SECRET, "scopes": list(Scope)}, "scopes", "can't have DELETE, MANAGE_ACCESS"),
     ({"origins": ["https://a.example"]}, "origins", "only a PUBLIC"),
     ({"kind": KeyKind.PUBLIC, "origins": ["https://a.example/"]}, "origins", "no slash"),
     ({"kind": KeyKind.PUBLIC, "origins": ["HTTPS://A.example"]}, "origins", "lower case"),
@@ -158,28 +158,28 @@ WRONG_REQUESTS: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("changes", "field", "message"), WRONG_REQUESTS)
 def test_wrong_requests(changes: dict[str, Any], field: str, message: str) -> None:
     """A wrong wish for a key names the field, and makes none."""
-    keys: list[key_file.Key] = []
+    keys = Registry()
     with pytest.raises(AnalyticsError, match=message) as error:
         add_key(keys, ADMIN._replace(**changes), 0)
-    assert (error.value.field, keys) == (field, [])
+    assert (error.value.field, keys.keys) == (field, [])
 
 
 def test_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit, a new key replaces the oldest unusable one; without one it is refused."""
-    monkeypatch.setattr(key_file, "MAX_KEYS", 3)
-    keys: list[key_file.Key] = []
+    monkeypatch.setattr(registry, "MAX_KEYS", 3)
+    keys = Registry()
     first, second, third = (add_key(keys, ADMIN, now)[0].id for now in range(3))
     with pytest.raises(AnalyticsError, match="the maximum"):
         add_key(keys, ADMIN, 3)
     revoke_key(keys, second, 3)
     fourth = add_key(keys, ADMIN, 4)[0].id
-    assert [key.id for key in keys] == [first, third, fourth]
+    assert [key.id for key in keys.keys] == [first, third, fourth]
 
 
 @given(kind=st.sampled_from(KeyKind), scopes=st.none() | st.sets(st.sampled_from(Scope)))
 def test_a_key_has_no_scope_beyond_its_kind(kind: KeyKind, scopes: set[Scope] | None) -> None:
     """Whatever scopes are wished, a key that is made has them, and none beyond its kind."""
-    keys: list[key_file.Key] = []
+    keys = Registry()
     request = KeyRequest("k", kind, None if scopes is None else list(scopes))
     is_allowed = scopes is None or (
         scopes == SCOPES[kind] if kind is KeyKind.ADMIN else bool(scopes) and scopes <= SCOPES[kind]
@@ -198,17 +198,17 @@ def test_root_gives_the_file_to_the_owner_of_the_folder(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     os.chown(tmp_path, 12345, 12346)
-    with KeyFile(tmp_path).change() as keys:
+    with RegistryFile(tmp_path).change() as keys:
         add_key(keys, ADMIN, 0)
-    for name in ("keys.json", "keys.lock"):
+    for name in ("access.json", "access.lock"):
         stat = (tmp_path / name).stat()
         assert (stat.st_uid, stat.st_gid) == (12345, 12346)
 
 
 def test_the_file_is_readable_by_people(tmp_path: Path) -> None:
     """The file is indented JSON with a version."""
-    with KeyFile(tmp_path).change() as keys:
+    with RegistryFile(tmp_path).change() as keys:
         add_key(keys, ADMIN, 1_795_000_000_000)
-    text = (tmp_path / "keys.json").read_text()
+    text = (tmp_path / "access.json").read_text()
     assert text.startswith('{\n  "version": 1,\n')
     assert msgspec.json.decode(text)["keys"][0]["kind"] == "admin"

@@ -75,6 +75,7 @@ QUERIES = {
     "setAside": "setAside {id}",
     "viewer": "viewer {project}",
     "apiKeys": "apiKeys {id}",
+    "projects": "projects {name}",
     "__schema": "__schema {queryType {name}}",
     "__type": '__type(name: "Query") {name}',
 }
@@ -85,13 +86,15 @@ MUTATIONS = {
     "deleteMetrics": (Scope.DELETE, 'input: {name: "m"}', "matchedRows"),
     "deleteEvents": (Scope.DELETE, "input: {all: true}", "matchedRows"),
     "replaySetAside": (Scope.OPERATE, "", "left"),
-    "createApiKey": (Scope.MANAGE_KEYS, 'input: {name: "k", kind: PUBLIC}', "secret"),
-    "revokeApiKey": (Scope.MANAGE_KEYS, 'input: {id: "nobody"}', "apiKey {id}"),
+    "createApiKey": (Scope.MANAGE_ACCESS, 'input: {name: "k", kind: PUBLIC}', "secret"),
+    "createProject": (Scope.MANAGE_ACCESS, 'input: {name: "x"}', "project {name}"),
+    "revokeApiKey": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "apiKey {id}"),
 }
 NEEDS_MORE = {
     "ingestion": Scope.OPERATE,
     "setAside": Scope.OPERATE,
-    "apiKeys": Scope.MANAGE_KEYS,
+    "apiKeys": Scope.MANAGE_ACCESS,
+    "projects": Scope.MANAGE_ACCESS,
 }
 """The fields of queries that need another scope besides QUERY."""
 

@@ -31,8 +31,9 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert '"errors"' not in result.stdout
     assert '"viewer":{"project":"default","scopes":["RECORD","QUERY","DESCRIBE"]' in result.stdout
-    assert result.stdout.count('"success":true') == 2
-    assert result.stdout.count("valid") == 4
+    assert result.stdout.count('"success":true') == 3
+    assert '"metric_name":"visits","count":1' in result.stdout
+    assert result.stdout.count("valid") == 5
     assert "revoked pk_" in result.stderr
 
 

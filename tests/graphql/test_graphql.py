@@ -365,5 +365,5 @@ async def test_introspection(service: Service) -> None:
         *("health", "overview", "metrics", "metric", "events", "ingestion", "setAside"),
         *("node", "eventType", "eventTypes", "eventTrend", "metricFormula", "describeMetric"),
         *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents", "replaySetAside"),
-        *("viewer", "apiKeys", "createApiKey", "revokeApiKey"),
+        *("viewer", "apiKeys", "createApiKey", "revokeApiKey", "projects", "createProject"),
     }

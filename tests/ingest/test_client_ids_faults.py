@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from schema.errors import AnalyticsError
-from store.ingest.client_ids import ClientIds
+from store.ingest.client_ids import ClientId, ClientIds
 from store.ingest.id_hashes import hash_ids
 from store.ingest.outcomes import Original, RecordOutcome
 from store.loader import Loader
@@ -219,7 +219,7 @@ async def test_many_ids_wait_until_those_before_the_start_are_learned(
         before = await table_counts(store)
     may_learn, lookup_sizes = delay_learning(monkeypatch), []
 
-    async def find(ids: ClientIds, client_ids: set[str]) -> dict[str, Original]:
+    async def find(ids: ClientIds, client_ids: set[ClientId]) -> dict[ClientId, Original]:
         lookup_sizes.append(len(client_ids))
         return await look_up(ids, client_ids)
 

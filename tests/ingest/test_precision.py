@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.scalars import Instant, rfc3339
 from store.ingest.decoder import read_batch
@@ -215,6 +216,6 @@ def test_replay_takes_old_times() -> None:
         SetAsideLine(Path("1.ndjson"), n, b'{"metric_name":"m","value":1,"timestamp":%d}' % time)
         for n, time in enumerate((0, 5, NOON))
     ]
-    batch, errors = read_set_aside(METRIC_STREAM, lines, NOON)
+    batch, errors = read_set_aside(METRIC_STREAM, lines, PROJECT, NOON)
     assert [row.timestamp for row in batch.rows] == [0, 5, NOON]
     assert errors == []

@@ -1,7 +1,7 @@
-"""The commands `analytics-service keys …`: make, list and revoke keys in a data folder.
+"""The commands `analytics-service keys …` and `projects …`, on the registry of a data folder.
 
-They change the file of keys, so they work while the service runs and while it does not. The running
-service sees a new key at once, and refuses a revoked one within a second.
+They work while the service runs and while it does not. The running service sees a new key at once,
+and refuses a revoked one within a second.
 """
 
 import argparse
@@ -9,19 +9,33 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from graphql import GraphQLError
 
-from schema.access import KeyKind, Scope
+from schema.access import PROJECT, KeyKind, Scope
 from schema.errors import AnalyticsError
 from schema.scalars import DurationMs, Instant, rfc3339
 from schema.time.durations import parse_duration
 from settings import InvalidSettingError, from_environment
 from store.clock import wall_ms
-from store.key_file import Key, KeyFile, KeyFileError, KeyRequest, add_key, revoke_key
+from store.registry import (
+    Key,
+    KeyRequest,
+    RegistryError,
+    RegistryFile,
+    add_key,
+    add_project,
+    revoke_key,
+)
 
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
+
+NOUNS: Final = ("keys", "projects")
+"""The first words of the commands."""
+
+_PROGRAM: Final = "analytics-service"
 _WRONG_INPUT: Final = 2
 _FILE_FAILURE: Final = 3
 
@@ -39,6 +53,8 @@ examples:
   analytics-service keys create secret --name reports --scope query --expires-in 90d
   analytics-service keys list
   analytics-service keys revoke key_0123456789abcdef
+  analytics-service projects create shop
+  analytics-service keys create secret --name shop --project shop
 """
 
 
@@ -54,28 +70,36 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = from_environment(options={"data": options.data or ""})
-        return _run(options, KeyFile(settings.data))
+        options.run(options, RegistryFile(settings.data))
     except (InvalidSettingError, GraphQLError, AnalyticsError) as error:
         _say(str(error))
         return _WRONG_INPUT
-    except (KeyFileError, OSError) as error:
+    except (RegistryError, OSError) as error:
         _say(f"the keys can't be used: {error}")
         return _FILE_FAILURE
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="analytics-service keys",
-        description="Make, list and revoke keys, whether the service runs or not.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argparse.ArgumentParser(prog=_PROGRAM, allow_abbrev=False)
     folder = argparse.ArgumentParser(add_help=False)
     folder.add_argument(
         "--data", metavar="FOLDER", help="data folder [ANALYTICS_DATA; default: ./data]"
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    nouns = parser.add_subparsers(required=True, metavar="NOUN")
+    keys = nouns.add_parser(
+        "keys",
+        description="Make, list and revoke keys, whether the service runs or not.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_key_commands(keys.add_subparsers(required=True, metavar="COMMAND"), folder)
+    projects = nouns.add_parser("projects", description="Make and list projects.")
+    _add_project_commands(projects.add_subparsers(required=True, metavar="COMMAND"), folder)
+    return parser
+
+
+def _add_key_commands(commands: _Commands, folder: argparse.ArgumentParser) -> None:
     create = commands.add_parser("create", parents=[folder], help="make a key and print it")
     create.add_argument("kind", choices=_KINDS, help="public, secret or admin")
     create.add_argument("--name", required=True, help="name for people")
@@ -88,37 +112,53 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="origin whose pages may use a public key; repeatable",
     )
+    create.add_argument("--project", default=PROJECT, help=f"project of the key [{PROJECT}]")
     create.add_argument("--expires-in", metavar="DURATION", help="like 90d or PT12H")
+    create.set_defaults(run=_create)
     listing = commands.add_parser("list", parents=[folder], help="list the keys")
     listing.add_argument("--json", action="store_true", help="as JSON, one key a line")
+    listing.set_defaults(run=_list)
     revoke = commands.add_parser("revoke", parents=[folder], help="revoke a key for ever")
     revoke.add_argument("id", help="id of the key, from `list`")
-    return parser
+    revoke.set_defaults(run=_revoke)
 
 
-def _run(options: argparse.Namespace, file: KeyFile) -> int:
-    match options.command:
-        case "create":
-            _create(options, file)
-        case "revoke":
-            with file.change() as keys:
-                key = revoke_key(keys, options.id, wall_ms())
-            _say(f"revoked {key.prefix}… ({key.name})")
-        case _:
-            _list(file.read(), as_json=options.json)
-    return 0
+def _add_project_commands(commands: _Commands, folder: argparse.ArgumentParser) -> None:
+    create = commands.add_parser("create", parents=[folder], help="make a project")
+    create.add_argument("name", help="name: a-z, 0-9, - and _")
+    create.set_defaults(run=_create_project)
+    listing = commands.add_parser("list", parents=[folder], help="list the projects")
+    listing.set_defaults(run=_list_projects)
 
 
-def _create(options: argparse.Namespace, file: KeyFile) -> None:
+def _create_project(options: argparse.Namespace, file: RegistryFile) -> None:
+    with file.change() as registry:
+        project = add_project(registry, options.name, wall_ms())
+    _say(f"made the project {project.name}")
+
+
+def _list_projects(_: argparse.Namespace, file: RegistryFile) -> None:
+    for name in (PROJECT, *(project.name for project in file.read().projects)):
+        sys.stdout.write(f"{name}\n")
+
+
+def _revoke(options: argparse.Namespace, file: RegistryFile) -> None:
+    with file.change() as registry:
+        key = revoke_key(registry, options.id, wall_ms())
+    _say(f"revoked {key.prefix}… ({key.name})")
+
+
+def _create(options: argparse.Namespace, file: RegistryFile) -> None:
     request = KeyRequest(
         name=options.name,
         kind=_KINDS[options.kind],
         scopes=[_SCOPES[name] for name in options.scope] if options.scope else None,
+        project=options.project,
         origins=options.origin,
         expires_in=_duration(options.expires_in),
     )
-    with file.change() as keys:
-        key, secret = add_key(keys, request, wall_ms())
+    with file.change() as registry:
+        key, secret = add_key(registry, request, wall_ms())
     _say(f"made {key.id}; the key below is shown only once")
     sys.stdout.write(f"{secret}\n")
 
@@ -127,8 +167,9 @@ def _duration(text: str | None) -> DurationMs | None:
     return None if text is None else parse_duration(text)
 
 
-def _list(keys: Sequence[Key], *, as_json: bool) -> None:
-    if as_json:
+def _list(options: argparse.Namespace, file: RegistryFile) -> None:
+    keys = file.read().keys
+    if options.json:
         for key in keys:
             fields = {name: val for name, val in _fields(key).items() if name != "sha256"}
             sys.stdout.write(msgspec.json.encode(fields).decode() + "\n")
@@ -140,7 +181,7 @@ def _list(keys: Sequence[Key], *, as_json: bool) -> None:
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-_HEADINGS: Final = ("ID", "KEY", "NAME", "STATE", "LAST USED", "SCOPES")
+_HEADINGS: Final = ("ID", "KEY", "NAME", "PROJECT", "STATE", "LAST USED", "SCOPES")
 
 
 def _cells(key: Key) -> tuple[str, ...]:
@@ -151,7 +192,10 @@ def _cells(key: Key) -> tuple[str, ...]:
     else:
         state = f"{'valid' if key.is_usable(wall_ms()) else 'expired'} to {_time(key.expires_ms)}"
     scopes = ",".join(scope.name.lower() for scope in key.scopes)
-    return key.id, f"{key.prefix}…", key.name, state, _time(key.last_used_ms), scopes
+    return (
+        *(key.id, f"{key.prefix}…", key.name, key.project, state),
+        *(_time(key.last_used_ms), scopes),
+    )
 
 
 def _time(ms: int | None) -> str:
@@ -164,4 +208,4 @@ def _fields(key: Key) -> dict[str, object]:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"analytics-service keys: {text}\n")
+    sys.stderr.write(f"{_PROGRAM}: {text}\n")

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import key_commands
-from store.key_file import KeyFile
+import access_commands
+from store.registry import RegistryFile
 from tests.harness.access import bearer
 from tests.harness.process import ROOT, SERVE, Process
 
@@ -19,7 +19,7 @@ def run(
     capfd: pytest.CaptureFixture[str], data: Path, *arguments: str
 ) -> tuple[int, str, list[str]]:
     """Run a command; return its exit code, its output, and the lines of its messages."""
-    code = key_commands.main([*arguments, "--data", str(data)])
+    code = access_commands.main(["keys", *arguments, "--data", str(data)])
     output = capfd.readouterr()
     return code, output.out, output.err.splitlines()
 
@@ -30,7 +30,7 @@ def test_create_prints_the_key_alone(tmp_path: Path, capfd: pytest.CaptureFixtur
         code, output, messages = run(capfd, tmp_path / "data", "create", kind, "--name", "k")
         assert (code, output.count("\n"), len(messages)) == (0, 1, 1)
         assert output.startswith(prefix)
-    assert [str(key.kind.value) for key in KeyFile(tmp_path / "data").read()] == [
+    assert [str(key.kind.value) for key in RegistryFile(tmp_path / "data").read().keys] == [
         *("pk", "sk", "admin"),
     ]
 
@@ -38,7 +38,7 @@ def test_create_prints_the_key_alone(tmp_path: Path, capfd: pytest.CaptureFixtur
 def test_list_and_revoke(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`list` shows each key with its state and without its secret; `revoke` takes its id."""
     headings = run(capfd, tmp_path, "list")[1].split()
-    assert headings == ["ID", "KEY", "NAME", "STATE", "LAST", "USED", "SCOPES"]
+    assert headings == ["ID", "KEY", "NAME", "PROJECT", "STATE", "LAST", "USED", "SCOPES"]
     options = ("--scope", "query", "--expires-in", "90d")
     _, secret, _ = run(capfd, tmp_path, "create", "secret", "--name", "two words", *options)
     _, table, _ = run(capfd, tmp_path, "list")
@@ -53,7 +53,7 @@ def test_list_and_revoke(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     code, _, messages = run(capfd, tmp_path, "revoke", key["id"])
     assert (code, messages) == (
         0,
-        [f"analytics-service keys: revoked {key['prefix']}… (two words)"],
+        [f"analytics-service: revoked {key['prefix']}… (two words)"],
     )
     assert "revoked 20" in run(capfd, tmp_path, "list")[1]
 
@@ -76,17 +76,17 @@ def test_wrong_input(
     code, output, messages = run(capfd, tmp_path, *arguments)
     assert (code, output, len(messages)) == (2, "", 1)
     assert message in messages[0]
-    assert KeyFile(tmp_path).read() == []
+    assert RegistryFile(tmp_path).read().keys == []
 
 
 def test_unusable_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A damaged file stays as it is: one line, exit code 3."""
-    (tmp_path / "keys.json").write_text("{")
+    (tmp_path / "access.json").write_text("{")
     for arguments in (("list",), ("create", "admin", "--name", "k"), ("revoke", "k")):
         code, output, messages = run(capfd, tmp_path, *arguments)
         assert (code, output, len(messages)) == (3, "", 1)
         assert "is damaged" in messages[0]
-    assert (tmp_path / "keys.json").read_text() == "{"
+    assert (tmp_path / "access.json").read_text() == "{"
 
 
 def command(data: Path, *arguments: str) -> str:
@@ -114,7 +114,7 @@ def test_first_key_of_a_running_service(tmp_path: Path) -> None:
         assert process.http.get("/metrics").status_code == 401
         secret = command(data, "create", "admin", "--name", "admin")
         assert process.http.get("/metrics", headers=bearer(secret)).status_code == 200
-        (key,) = KeyFile(data).read()
+        (key,) = RegistryFile(data).read().keys
         command(data, "revoke", key.id)
         statuses = {0}
         for _ in range(100):
@@ -123,7 +123,7 @@ def test_first_key_of_a_running_service(tmp_path: Path) -> None:
                 break
         assert statuses == {401}
         assert process.stop() == 0
-    assert (KeyFile(data).read()[0].last_used_ms or 0) > 0
+    assert (RegistryFile(data).read().keys[0].last_used_ms or 0) > 0
     assert secret not in process.output()
 
 
@@ -133,10 +133,10 @@ def test_production_does_not_start_open(tmp_path: Path, state: str) -> None:
     data = tmp_path / "data"
     if state == "revoked":
         command(data, "create", "admin", "--name", "k")
-        command(data, "revoke", KeyFile(data).read()[0].id)
+        command(data, "revoke", RegistryFile(data).read().keys[0].id)
     elif state == "damaged":
         data.mkdir()
-        (data / "keys.json").write_text("{")
+        (data / "access.json").write_text("{")
     with Process(data, settings=ON_ALL_ADDRESSES) as process:
         assert process.wait() == 3
         (line,) = process.log_records()

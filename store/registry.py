@@ -1,4 +1,4 @@
-"""The file of keys in the data folder: one JSON document, changed whole and under a lock.
+"""The file of projects and keys: one JSON document, changed whole and under a lock.
 
 The service and its command line both change it, also at the same time.
 """
@@ -23,6 +23,7 @@ from store.durable_files import make_folder, write_durably
 MAX_KEYS: Final = 10_000
 """Keys in the file. A new key takes the place of the oldest one that is refused anyway."""
 
+MAX_PROJECTS: Final = 1_000
 MAX_NAME: Final = 100
 MAX_ORIGINS: Final = 20
 
@@ -32,11 +33,12 @@ MAX_LIFE_MS: Final = 3_650 * _MS_PER_DAY
 _SECRET_BYTES: Final = 32
 _PREFIX_CHARACTERS: Final = 6  # 36 of 256 bits
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
+_PROJECT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _PRIVATE: Final = 0o600
 
 
-class KeyFileError(RuntimeError):
+class RegistryError(RuntimeError):
     """The file of keys can't be used. The message is one line for the operator."""
 
 
@@ -61,41 +63,56 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.revoked_ms is None and (self.expires_ms is None or now_ms < self.expires_ms)
 
 
+class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A project as it is stored; the default project is not."""
+
+    name: str
+    created_ms: int
+
+
 class KeyRequest(NamedTuple):
     """Wish for a new key; None stands for the default of the kind."""
 
     name: str
     kind: KeyKind
     scopes: Sequence[Scope] | None = None
+    project: str = PROJECT
     origins: Sequence[str] = ()
     expires_in: DurationMs | None = None
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True):
+class Registry(msgspec.Struct, forbid_unknown_fields=True):
+    """All projects and keys, in the order of their creation."""
+
     version: int = 1
+    projects: list[Project] = []
     keys: list[Key] = []
 
+    def has_project(self, name: str) -> bool:
+        """Say whether a project exists."""
+        return name == PROJECT or any(project.name == name for project in self.projects)
 
-class KeyFile:
+
+class RegistryFile:
     """The keys of a data folder, on the disk."""
 
     def __init__(self, folder: Path) -> None:
         """Use the file in `folder`; it may not exist yet."""
         self._folder = folder
-        self._path = folder / "keys.json"
+        self._path = folder / "access.json"
 
-    def read(self) -> list[Key]:
-        """Return all keys. Raises `KeyFileError` if the file is not readable."""
+    def read(self) -> Registry:
+        """Return all projects and keys. Raises `RegistryError` if the file is not readable."""
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
-            return []
+            return Registry()
         except OSError as error:
-            raise KeyFileError(f"{self._path} can't be read ({error.strerror}).") from None
+            raise RegistryError(f"{self._path} can't be read ({error.strerror}).") from None
         try:
-            return msgspec.json.decode(content, type=_Content).keys
+            return msgspec.json.decode(content, type=Registry)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise KeyFileError(
+            raise RegistryError(
                 f"{self._path} is damaged ({error}). Restore it, or remove it and make new keys."
             ) from None
 
@@ -108,21 +125,22 @@ class KeyFile:
         return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[list[Key]]:
-        """Give the keys to be changed; write them durably at the end, if they did change.
+    def change(self) -> Iterator[Registry]:
+        """Give the registry to be changed; write it durably at the end, if it did change.
 
-        Raises `KeyFileError` if the file is not readable, and `OSError` if it is not writable.
+        Raises `RegistryError` if the file is not readable, and `OSError` if it is not writable.
         """
         make_folder(self._folder, root=self._folder)
-        fd = os.open(self._folder / "keys.lock", os.O_RDWR | os.O_CREAT, _PRIVATE)
+        fd = os.open(self._folder / "access.lock", os.O_RDWR | os.O_CREAT, _PRIVATE)
         try:
-            self._give_to_owner(self._folder / "keys.lock")
+            self._give_to_owner(self._folder / "access.lock")
             fcntl.flock(fd, fcntl.LOCK_EX)
-            keys = self.read()
-            before = list(keys)
-            yield keys
-            if keys != before:
-                content = msgspec.json.format(msgspec.json.encode(_Content(keys=keys)))
+            registry = self.read()
+            before = msgspec.json.encode(registry)
+            yield registry
+            after = msgspec.json.encode(registry)
+            if after != before:
+                content = msgspec.json.format(after)
                 write_durably(self._path, content + b"\n", _PRIVATE)
                 self._give_to_owner(self._path)
         finally:
@@ -140,12 +158,29 @@ def digest(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()
 
 
-def add_key(keys: list[Key], request: KeyRequest, now_ms: int) -> tuple[Key, str]:
-    """Add a new key to the list; return it with its secret.
+def add_project(registry: Registry, name: str, now_ms: int) -> Project:
+    """Add a new project. Raises `AnalyticsError` for a wrong name, and for an existing one."""
+    if not _PROJECT_NAME.fullmatch(name):
+        message = "must have 1 to 64 of a-z, 0-9, - and _, a letter or digit first"
+        raise bad_input("name", message, limit=64)
+    if registry.has_project(name):
+        raise bad_input("name", "is the name of a project already")
+    if len(registry.projects) >= MAX_PROJECTS:
+        raise bad_input("name", f"there are {MAX_PROJECTS} projects already", limit=MAX_PROJECTS)
+    project = Project(name, now_ms)
+    registry.projects.append(project)
+    return project
+
+
+def add_key(registry: Registry, request: KeyRequest, now_ms: int) -> tuple[Key, str]:
+    """Add a new key; return it with its secret.
 
     Raises `AnalyticsError` that names the field and the limit.
     """
     _check(request)
+    if not registry.has_project(request.project):
+        raise bad_input("project", "there is no such project")
+    keys = registry.keys
     kind_prefix = f"{request.kind.value}_"
     secret = kind_prefix + secrets.token_urlsafe(_SECRET_BYTES)
     allowed_scopes = SCOPES[request.kind] if request.scopes is None else frozenset(request.scopes)
@@ -153,7 +188,7 @@ def add_key(keys: list[Key], request: KeyRequest, now_ms: int) -> tuple[Key, str
         id=f"key_{secrets.token_hex(8)}",
         kind=request.kind,
         name=request.name,
-        project=PROJECT,
+        project=request.project,
         prefix=secret[: len(kind_prefix) + _PREFIX_CHARACTERS],
         sha256=digest(secret.encode()),
         scopes=tuple(scope for scope in Scope if scope in allowed_scopes),
@@ -171,11 +206,12 @@ def add_key(keys: list[Key], request: KeyRequest, now_ms: int) -> tuple[Key, str
     return key, secret
 
 
-def revoke_key(keys: list[Key], key_id: str, now_ms: int) -> Key:
-    """Revoke a key in the list; return it. A revoked key keeps the time of its revocation.
+def revoke_key(registry: Registry, key_id: str, now_ms: int) -> Key:
+    """Revoke a key; return it. A revoked key keeps the time of its revocation.
 
     Raises NOT_FOUND if there is no such key.
     """
+    keys = registry.keys
     for index, key in enumerate(keys):
         if key.id == key_id:
             if key.revoked_ms is None:
