@@ -14,8 +14,9 @@ from typing import Final, TypeAlias
 import msgspec
 from graphql import GraphQLError
 
-from schema.access import PROJECT, KeyKind, Scope
-from schema.errors import AnalyticsError
+from schema.access import PROJECT, KeyKind, RowFilter, Scope
+from schema.errors import AnalyticsError, bad_input
+from schema.filter_json import filter_from_json
 from schema.scalars import DurationMs, Instant, rfc3339
 from schema.time.durations import parse_duration
 from settings import InvalidSettingError, from_environment
@@ -113,6 +114,9 @@ def _add_key_commands(commands: _Commands, folder: argparse.ArgumentParser) -> N
         help="origin whose pages may use a public key; repeatable",
     )
     create.add_argument("--project", default=PROJECT, help=f"project of the key [{PROJECT}]")
+    create.add_argument(
+        "--row-filter", metavar="JSON", help="rows that a secret key with the scope query shows"
+    )
     create.add_argument("--expires-in", metavar="DURATION", help="like 90d or PT12H")
     create.set_defaults(run=_create)
     listing = commands.add_parser("list", parents=[folder], help="list the keys")
@@ -155,12 +159,23 @@ def _create(options: argparse.Namespace, file: RegistryFile) -> None:
         scopes=[_SCOPES[name] for name in options.scope] if options.scope else None,
         project=options.project,
         origins=options.origin,
+        row_filter=_row_filter(options.row_filter),
         expires_in=_duration(options.expires_in),
     )
     with file.change() as registry:
         key, secret = add_key(registry, request, wall_ms())
     _say(f"made {key.id}; the key below is shown only once")
     sys.stdout.write(f"{secret}\n")
+
+
+def _row_filter(text: str | None) -> RowFilter | None:
+    if text is None:
+        return None
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise bad_input("rowFilter", f"is no JSON: {error}") from None
+    return filter_from_json(RowFilter, value, "rowFilter")
 
 
 def _duration(text: str | None) -> DurationMs | None:

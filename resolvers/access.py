@@ -14,7 +14,7 @@ from schema.access import (
     Scope,
     Viewer,
 )
-from schema.scalars import Instant
+from schema.scalars import Instant, Json
 from store.registry import Key, KeyRequest
 
 
@@ -39,7 +39,13 @@ async def create_key(ctx: Context, key: CreateApiKeyInput) -> CreateApiKeyPayloa
     """Make a key, durably. Raises `AnalyticsError` that names the wrong field."""
     ctx.grant.require(Scope.MANAGE_ACCESS)
     request = KeyRequest(
-        key.name, key.kind, key.scopes, key.project, key.origins or (), key.expires_in
+        name=key.name,
+        kind=key.kind,
+        scopes=key.scopes,
+        project=key.project,
+        origins=key.origins or (),
+        row_filter=key.row_filter,
+        expires_in=key.expires_in,
     )
     new_key, secret = await ctx.store.keys.create(request)
     return CreateApiKeyPayload(secret=secret, api_key=_api_key(new_key))
@@ -82,6 +88,7 @@ def _api_key(key: Key) -> ApiKey:
         prefix=key.prefix,
         scopes=list(key.scopes),
         origins=list(key.origins),
+        row_filter=None if key.row_filter is None else Json(key.row_filter),
         created_at=Instant(key.created_ms),
         expires_at=_instant(key.expires_ms),
         revoked_at=_instant(key.revoked_ms),

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resolvers.query_batch import QueryBatch
-from schema.access import ALL_RIGHTS, Grant, Scope
+from schema.access import ALL_RIGHTS, Grant, RowFilter, Scope
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
+from schema.filter_json import filter_from_json
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
 from store.clock import wall_ms
 from store.ingest.decoder import Batch
+from store.query.filters.row_filters import restrict
 from store.query.filters.row_set import RowSet
 from store.query.sql import Slots
 from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
@@ -48,7 +50,10 @@ class Context:
         """Return a context with the rights of a key in a project; it is made once for both."""
         known_key, ctx = self._by_key.get((key.id, project), (None, self))
         if known_key is not key:
-            grant = Grant(frozenset(key.scopes), project, key.id, key.prefix)
+            row_filter = None
+            if key.row_filter is not None:
+                row_filter = filter_from_json(RowFilter, key.row_filter, "rowFilter")
+            grant = Grant(frozenset(key.scopes), project, key.id, key.prefix, row_filter)
             ctx = replace(self, grant=grant)
             self._by_key[key.id, project] = key, ctx
         return ctx
@@ -63,7 +68,10 @@ class Context:
         Every query begins here. Raises UNAUTHENTICATED or FORBIDDEN without the scope QUERY.
         """
         self.grant.require(Scope.QUERY)
-        return RowSet(table, self.grant.project, slots)
+        rows = RowSet(table, self.grant.project, slots)
+        if self.grant.row_filter is not None:
+            restrict(rows, self.grant.row_filter)
+        return rows
 
     def for_request(self) -> "Context":
         """Return a context for one request, with its own query batch and a clock that stands."""

@@ -8,7 +8,8 @@ from typing import Final
 import strawberry
 
 from schema.errors import AnalyticsError
-from schema.scalars import DurationMs, Instant
+from schema.filters import EventFilter, MetricFilter
+from schema.scalars import DurationMs, Instant, Json
 
 PROJECT: Final = "default"
 """The project that always exists. A project is the first column of every table's key."""
@@ -51,14 +52,31 @@ SCOPES: Final[Mapping[KeyKind, frozenset[Scope]]] = {
 """The scopes of each kind of key. A key of the kind SECRET may have fewer."""
 
 
+@strawberry.input(
+    description="Rows that a key shows. Every query with the key sees these rows only. A part that"
+    " is left out shows none; an empty filter `{}` shows all."
+)
+class RowFilter:
+    events: EventFilter | None = strawberry.field(
+        default=None, description="Events that are shown, without `performed`; default: none."
+    )
+    metrics: MetricFilter | None = strawberry.field(
+        default=None, description="Points that are shown; default: none."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The rights of a caller: a project, and scopes in it. The key is None without one."""
+    """The rights of a caller: a project, and scopes in it, perhaps for some rows only.
+
+    The key is None without one.
+    """
 
     scopes: frozenset[Scope]
     project: str = PROJECT
     key_id: str | None = None
     key_prefix: str = ""
+    row_filter: RowFilter | None = None
 
     def require(self, scope: Scope) -> None:
         """Raise UNAUTHENTICATED or FORBIDDEN if the caller lacks a scope."""
@@ -95,6 +113,9 @@ class ApiKey:
     scopes: list[Scope] = strawberry.field(description="Permissions of the key.")
     origins: list[str] = strawberry.field(
         description="Origins of the pages that may use the key; empty: any page and any program."
+    )
+    row_filter: Json | None = strawberry.field(
+        description="Rows that the key shows, in the form of `RowFilter`; null: all."
     )
     created_at: Instant = strawberry.field(description="Time of its creation.")
     expires_at: Instant | None = strawberry.field(
@@ -152,6 +173,10 @@ class CreateApiKeyInput:
         default=None,
         description="Origins like `https://app.example` whose pages may use a PUBLIC key, at most"
         " 20; default: any page and any program.",
+    )
+    row_filter: RowFilter | None = strawberry.field(
+        default=None,
+        description="Rows that a SECRET key shows, whose only scope is QUERY; default: all.",
     )
     expires_in: DurationMs | None = strawberry.field(
         default=None, description="Duration after which the key is refused; default: never."

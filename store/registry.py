@@ -11,14 +11,18 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schema.access import PROJECT, SCOPES, KeyKind, Scope
+from schema.access import PROJECT, SCOPES, KeyKind, RowFilter, Scope
 from schema.errors import AnalyticsError, bad_input
+from schema.filter_json import filter_to_json
 from schema.scalars import MS_PER_HOUR, DurationMs
 from store.durable_files import make_folder, write_durably
+from store.query.filters.row_filters import restrict
+from store.query.filters.row_set import RowSet
+from store.query.tables import TABLE_BY_NAME
 
 MAX_KEYS: Final = 10_000
 """Keys in the file. A new key takes the place of the oldest one that is refused anyway."""
@@ -54,6 +58,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: tuple[Scope, ...]
     created_ms: int
     origins: tuple[str, ...] = ()
+    row_filter: dict[str, Any] | None = None
     expires_ms: int | None = None
     revoked_ms: int | None = None
     last_used_ms: int | None = None
@@ -78,6 +83,7 @@ class KeyRequest(NamedTuple):
     scopes: Sequence[Scope] | None = None
     project: str = PROJECT
     origins: Sequence[str] = ()
+    row_filter: RowFilter | None = None
     expires_in: DurationMs | None = None
 
 
@@ -194,6 +200,7 @@ def add_key(registry: Registry, request: KeyRequest, now_ms: int) -> tuple[Key, 
         scopes=tuple(scope for scope in Scope if scope in allowed_scopes),
         created_ms=now_ms,
         origins=tuple(dict.fromkeys(request.origins)),
+        row_filter=None if request.row_filter is None else filter_to_json(request.row_filter),
         expires_ms=None if request.expires_in is None else now_ms + request.expires_in,
     )
     if len(keys) >= MAX_KEYS:
@@ -228,6 +235,7 @@ def _check(request: KeyRequest) -> None:
     if request.scopes is not None:
         _check_scopes(request.kind, frozenset(request.scopes))
     _check_origins(request)
+    _check_row_filter(request)
     if request.expires_in is not None:
         if request.expires_in.months:
             raise bad_input("expiresIn", "must be weeks or less, like 90d: months vary")
@@ -246,6 +254,15 @@ def _check_scopes(kind: KeyKind, scopes: frozenset[Scope]) -> None:
     if excess := scopes - SCOPES[kind]:
         names = ", ".join(sorted(scope.name for scope in excess))
         raise bad_input("scopes", f"a {kind.name} key can't have {names}")
+
+
+def _check_row_filter(request: KeyRequest) -> None:
+    if request.row_filter is None:
+        return
+    if request.kind is not KeyKind.SECRET or set(request.scopes or ()) != {Scope.QUERY}:
+        raise bad_input("rowFilter", "is for a SECRET key whose only scope is QUERY")
+    for table in TABLE_BY_NAME:
+        restrict(RowSet(table, request.project), request.row_filter)
 
 
 def _check_origins(request: KeyRequest) -> None:

@@ -42,7 +42,12 @@ async def test_headers(service: Service) -> None:
     secret = await make(service, KeyKind.SECRET)
     for header in (
         *("Bearer", "Bearer ", secret, f"Token {secret}", f"Bearer {secret}x"),
-        *(f"Bearer {secret[:-1]}", f"Bearer {secret} {secret}", "Bearer \x7f"),
+        *(
+            f"Bearer {secret[:-1]}",
+            f"Bearer {secret} {secret}",
+            "Bearer \x7f",
+            f"Bearer {'x' * 60_000}",
+        ),
         *("Basic", "Basic ???", basic("", secret), basic(f"{secret} ")),
     ):
         answer = await service.post("/metrics", METRIC, authorization=header)

@@ -44,6 +44,7 @@ BROKEN_HOSTS = [
     "[::1].evil.com",
     "\xe4.com",
     "localhost@evil.com",
+    "evil\\\\@x",
     "[::1",
     "a:b",
     "localhost, evil.com",

@@ -58,6 +58,7 @@ async def test_projects_survive_a_restart(tmp_path: Path) -> None:
             rows[stream.table, project] = rows.get((stream.table, project), 0) + batch.points
         store._loaders.clear()
     async with open_store(data) as store:
+        await wait_until(lambda: all(loader.has_recovered for loader in store._loaders.values()))
         for (table, project), count in rows.items():
             ctx = Context(store).in_project(project)
             statement = ctx.rows(table).statement("SELECT count() AS rows")

@@ -100,8 +100,8 @@ async def test_no_answer_has_a_marker_of_another_project(tenants: dict[str, Serv
         texts = [(await tenant.post("/graphql", {"query": query})).text for query in QUERIES]
         paths = ("/metrics", "/events", "/dashboard", "/metrics/common", "/metrics/nobody")
         texts += [(await tenant.http.get(path)).text for path in paths]
-        for text, other in itertools.product(texts, PROJECTS):
-            assert other == project or marker(other) not in text
+        for text, name in itertools.product(texts, PROJECTS):
+            assert name == project or marker(name) not in text
         assert sum(marker(project) in text for text in texts) >= 8
         assert (await tenant.http.get("/dashboard")).json()["total_metrics_tracked"] == 4
         assert (await tenant.http.get("/metrics/common")).json()["sum"] == len(project)
@@ -112,7 +112,7 @@ async def test_ids_and_cursors_of_another_project(tenants: dict[str, Service]) -
     """The id of another project's row or name is not found, and its cursor shows no row of it."""
     await fill(tenants)
     query = "{events {nodes {id} pageInfo {endCursor}} metrics {nodes {id}} eventTypes {id}}"
-    shop, other = tenants["shop"], tenants["x-1_y"]
+    shop, stranger = tenants["shop"], tenants["x-1_y"]
     data = (await shop.post("/graphql", {"query": query})).json()["data"]
     ids = [node["id"] for node in data["events"]["nodes"] + data["eventTypes"]]
     ids += [node["id"] for node in data["metrics"]["nodes"]]
@@ -121,12 +121,12 @@ async def test_ids_and_cursors_of_another_project(tenants: dict[str, Service]) -
     for id_ in ids:
         body = {"query": find, "variables": {"id": id_}}
         assert id_ in (await shop.post("/graphql", body)).text
-        text = (await other.post("/graphql", body)).text
+        text = (await stranger.post("/graphql", body)).text
         assert marker("shop") not in text
         assert '"node":null' in text or '"name":"common"' in text
     page = "query($c: String!) {events(after: $c) {nodes {name}}}"
     body = {"query": page, "variables": {"c": data["events"]["pageInfo"]["endCursor"]}}
-    assert marker("shop") not in (await other.post("/graphql", body)).text
+    assert marker("shop") not in (await stranger.post("/graphql", body)).text
 
 
 async def test_client_ids_count_once_in_each_project(tenants: dict[str, Service]) -> None:

@@ -33,7 +33,7 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert '"viewer":{"project":"default","scopes":["RECORD","QUERY","DESCRIBE"]' in result.stdout
     assert result.stdout.count('"success":true') == 3
     assert '"metric_name":"visits","count":1' in result.stdout
-    assert result.stdout.count("valid") == 5
+    assert result.stdout.count("valid") == 6
     assert "revoked pk_" in result.stderr
 
 

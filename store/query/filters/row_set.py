@@ -11,12 +11,21 @@ _RANGE: Final = (("gte", "from_"), ("lt", "to"))
 
 
 class RowSet:
-    """The rows of one table that pass all conditions; the first condition is the project."""
+    """The rows of one table that pass all conditions.
+
+    The first conditions are the caller's limits: the project, and the row filter of a key.
+    """
 
     def __init__(self, table: str, project: str, slots: Slots | None = None) -> None:
         self.table = table
         self.slots = slots or Slots()
         self.conditions = [f"project = {self.bind('String', project)}"]
+        self._limits = 1
+
+    def restrict(self, condition: str) -> None:
+        """Add a condition to the caller's limits, which also hold for subqueries."""
+        self.conditions.insert(self._limits, condition)
+        self._limits += 1
 
     def copy(self) -> "RowSet":
         """Return a copy with the same conditions and slots, to be narrowed further."""
@@ -25,9 +34,10 @@ class RowSet:
         return twin
 
     def unfiltered_copy(self) -> "RowSet":
-        """Return all rows of the table and project, for a subquery with the same slots."""
+        """Return all rows within the caller's limits, for a subquery with the same slots."""
         row_set = RowSet(self.table, "", self.slots)
-        row_set.conditions = self.conditions[:1]
+        row_set.conditions = self.conditions[: self._limits]
+        row_set._limits = self._limits
         return row_set
 
     def bind(self, type_name: str, value: Value) -> str:
