@@ -46,6 +46,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
                 }
                 await filled_service.post("/events", event)
                 await filled_service.post("/events", event | {"event_name": f"only-{customer}"})
+        hidden_event = {"event_name": "only-theirs", "properties": {"customer": "theirs"}}
+        await filled_service.post("/events", hidden_event | {"user_id": "user-ours"})
         yield filled_service
 
 
@@ -100,6 +102,15 @@ async def test_no_query_shows_a_hidden_row(service: Service) -> None:
     assert (counts["total_metrics_tracked"], counts["total_events_tracked"]) == (6, 6)
 
 
+async def test_subqueries_see_no_hidden_row(service: Service) -> None:
+    """`performed` finds no user by an event that the key does not show."""
+    caller = await caller_with(service, ROW_FILTER)
+    for count, total in (("", 0), (", count: {eq: 0}", 6)):
+        where = f'{{performed: {{event: "only-theirs"{count}}}}}'
+        answer = await caller.graphql(f"{{events(where: {where}) {{totalCount}}}}")
+        assert answer == {"data": {"events": {"totalCount": total}}}
+
+
 async def test_ids_of_hidden_rows(service: Service) -> None:
     """The id of a hidden event, metric or event type is not found."""
     caller = await caller_with(service, ROW_FILTER)
@@ -117,7 +128,7 @@ async def test_ids_of_hidden_rows(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("row_filter", "metrics", "events"),
-    [({}, 0, 0), ({"events": {}}, 0, 12), ({"metrics": {}}, 12, 0), ({"events": {"OR": []}}, 0, 0)],
+    [({}, 0, 0), ({"events": {}}, 0, 13), ({"metrics": {}}, 12, 0), ({"events": {"OR": []}}, 0, 0)],
 )
 async def test_parts_that_are_left_out(
     service: Service, row_filter: dict[str, Any], metrics: int, events: int
