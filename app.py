@@ -10,9 +10,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Container, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -28,8 +28,15 @@ from api.compression import Compression
 from api.fast_lane import fast_lanes
 from api.graphql import http
 from api.hosts import Hosts
-from api.logs import RequestLog, log_to_stderr
-from api.middleware import CrossOrigin, HeadRequests, RootPath, StartupErrorMessage, TrailingSlash
+from api.logs import LoggedRoute, RequestLog, log_to_stderr
+from api.middleware import (
+    CrossOrigin,
+    EncodedPaths,
+    HeadRequests,
+    RootPath,
+    StartupErrorMessage,
+    TrailingSlash,
+)
 from api.negotiation import prefers_page
 from api.pages import Pages
 from api.probes import internal_metrics, livez, readyz
@@ -49,11 +56,12 @@ HEAD is answered like GET. Responses of 2 KiB and more are compressed (zstd, gzi
 accepts it.
 """
 _LOG: Final = logging.getLogger("analytics")
+_Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 
 
 class _Application(FastAPI):
-    fast_lanes: Mapping[tuple[str, str], ASGIApp] = MappingProxyType({})
+    fast_lanes: Mapping[tuple[str, bytes], ASGIApp] = MappingProxyType({})
     hosts = Hosts((), is_open=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +72,7 @@ class _Application(FastAPI):
             except AnalyticsError as error:
                 await error_answer(error)(scope, receive, send)
                 return
-        lane = self.fast_lanes.get((scope.get("method", ""), scope.get("path", "")))
+        lane = self.fast_lanes.get((scope.get("method", ""), scope.get("raw_path", b"")))
         await (lane or super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
@@ -96,9 +104,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
         api_routes += router.routes
     _add_pages(app, Pages())
-    app.add_route("/livez", livez, include_in_schema=False)
-    app.add_route("/readyz", readyz, include_in_schema=False)
-    app.add_route("/internal/metrics", internal_metrics, include_in_schema=False)
+    _add_route(app, "/livez", livez)
+    _add_route(app, "/readyz", readyz)
+    _add_route(app, "/internal/metrics", internal_metrics)
     app.add_exception_handler(AnalyticsError, _handle_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_parameter)
     app.add_exception_handler(HTTPException, _handle_http_error)
@@ -117,6 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyMemoryLimit, memory=memory)
     app.add_middleware(HeadRequests)
     app.add_middleware(TrailingSlash, routes=[*app.routes, *api_routes])
+    app.add_middleware(EncodedPaths)
     app.add_middleware(RequestLog)
     app.add_middleware(StartupErrorMessage)
     app.add_middleware(CrossOrigin, **cross_origin)
@@ -177,12 +186,18 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
         response.headers["Vary"] = "Accept"
         return response
 
-    app.add_route("/graphql", graphql, methods=["GET", "POST"], include_in_schema=False)
-    app.add_route("/", pages.page("index.html"), include_in_schema=False)
-    app.add_route("/docs", pages.page("docs.html"), include_in_schema=False)
-    app.add_route("/redoc", pages.page("redoc.html"), include_in_schema=False)
-    app.add_route("/redoc/logo-mini.svg", pages.file, include_in_schema=False)
-    app.add_route("/static/{path:path}", pages.file, include_in_schema=False)
+    _add_route(app, "/graphql", graphql, methods=["GET", "POST"])
+    _add_route(app, "/", pages.page("index.html"))
+    _add_route(app, "/docs", pages.page("docs.html"))
+    _add_route(app, "/redoc", pages.page("redoc.html"))
+    _add_route(app, "/redoc/logo-mini.svg", pages.file)
+    _add_route(app, "/static/{path:path}", pages.file)
+
+
+def _add_route(
+    app: FastAPI, path: str, endpoint: _Endpoint, methods: Sequence[str] = ("GET",)
+) -> None:
+    app.router.routes.append(LoggedRoute(path, endpoint, methods=methods, include_in_schema=False))
 
 
 async def _handle_error(_: Request, error: Exception) -> Response:

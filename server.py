@@ -18,14 +18,19 @@ import uvicorn
 from fastapi import FastAPI
 
 import access_commands
+from api.edge.connections import Connections, connection_capacity, raise_file_limit
+from api.edge.limits import EdgeLimits
+from api.edge.protocol import Protocol
 from api.logs import log_to_stderr
-from api.protocol import Protocol
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 from store.clock import wall_ms
 from store.registry import RegistryError, RegistryFile
 
 GRACE_SECONDS: Final = 8
 """Seconds that open requests have to finish after a signal to stop."""
+
+_TICKS_PER_SECOND: Final = 10
+"""Ticks of uvicorn's main loop."""
 
 _LOG: Final = logging.getLogger("analytics")
 _START_FAILED: Final = 3
@@ -94,6 +99,17 @@ class _Server(uvicorn.Server):
     _signal_time = 0.0
     is_interrupted = False
 
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        """Make a server; its connections share their limits."""
+        super().__init__(config)
+        self.server_state = self._connections = connections
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at all connections once a second; say whether to stop."""
+        if counter % _TICKS_PER_SECOND == 0:
+            self._connections.tick()
+        return await super().on_tick(counter)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
         """Begin an orderly stop; a SIGINT more than 1 s later forces the stop."""
         if not self.should_exit:
@@ -104,7 +120,11 @@ class _Server(uvicorn.Server):
             self.force_exit = True
 
 
-def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
+def main(
+    arguments: Sequence[str],
+    create_app: Callable[[Settings], FastAPI],
+    limits: EdgeLimits = EdgeLimits(),  # noqa: B008 - a constant
+) -> int:
     """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
     if arguments and arguments[0] in access_commands.NOUNS:
         return access_commands.main(arguments)
@@ -138,13 +158,16 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=settings.keep_alive,
         server_header=False,
-        proxy_headers=False,  # no code depends on the client's address
+        proxy_headers=False,  # limits by address count connections, and these are the proxy's
     )
-    return _serve(config, settings)
+    raise_file_limit()
+    per_address = settings.connections_per_address
+    connections = Connections(limits, per_address, connection_capacity(limits))
+    return _serve(_Server(config, connections), settings)
 
 
-def _serve(config: uvicorn.Config, settings: Settings) -> int:
-    server = _Server(config)
+def _serve(server: _Server, settings: Settings) -> int:
+    config = server.config
     try:
         if config.reload:
             from uvicorn.supervisors import ChangeReload  # noqa: PLC0415 - imported in development only

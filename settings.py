@@ -31,6 +31,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
     keep_alive: int = 75
+    connections_per_address: int = 1000
     journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
 
     @property
@@ -48,6 +49,12 @@ def _port(text: str) -> int:
 def _keep_alive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= 86_400):
         raise ValueError(f"must be seconds from 1 to 86400, not {text!r}")
+    return int(text)
+
+
+def _connections_per_address(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= 1_000_000):
+        raise ValueError(f"must be a number from 1 to 1000000, not {text!r}")
     return int(text)
 
 
@@ -174,6 +181,14 @@ SETTINGS: Final = (
         "75",
         _keep_alive,
         "seconds that an idle connection is kept; more than a proxy keeps its own",
+    ),
+    Setting(
+        "connections_per_address",
+        "ANALYTICS_CONNECTIONS_PER_ADDRESS",
+        "--connections-per-address",
+        "1000",
+        _connections_per_address,
+        "connections of one address, or one IPv6 network; this machine has no limit",
     ),
 )
 """All settings. `default` is text for people; `Settings` has the value."""

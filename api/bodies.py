@@ -6,16 +6,27 @@
 import codecs
 import re
 import zlib
+from collections import Counter
 from typing import Final
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.addresses import client_network
 from api.headers import headers_of
 from schema.errors import AnalyticsError
 
 MAX_BODY: Final = 2**20
 MAX_BATCH_BODY: Final = 16 * 2**20
+
+SMALL_BODY: Final = 2**16
+"""Bytes up to which a body needs no memory of the common limit while it arrives.
+
+The number of connections bounds the memory of small bodies: `api/edge/connections.py`.
+"""
+
+REFUSAL_KEY: Final = "analytics.refusal"
+"""Key of a scope with the error that the server answered to a request whose body was late."""
 
 _CHUNK_BYTES: Final = 4096
 _DIGITS: Final = 18
@@ -43,15 +54,20 @@ _WIDE_ZEROS: Final = {
 class BodyMemory:
     """The bytes of all request bodies in memory at one time, and their limit.
 
-    `read_body` finds it by its `entry` in a request's scope.
-    A body counts until its request is answered. So long live also the rows that are decoded from
-    it, and they take several times its size.
+    `read_body` finds it by its `entry` in a request's scope. Whole bodies and bodies that still
+    arrive are counted apart, each up to the limit. So a sender that falls silent takes no room
+    from whole bodies, and none from bodies that fit into `SMALL_BODY`.
+
+    A whole body counts until its request is answered. So long live also the rows that are decoded
+    from it, and they take several times its size.
     """
 
     def __init__(self, limit: int) -> None:
         """Set the limit, in bytes."""
         self._limit = limit
         self._held_bytes = 0
+        self._arriving_bytes = 0
+        self._arriving_by_address: Counter[str] = Counter()
         self.entry: Final = {_MEMORY_KEY: self}
 
     def release(self, scope: Scope) -> None:
@@ -59,15 +75,61 @@ class BodyMemory:
         self._held_bytes -= scope.get(_HELD_BYTES_KEY, 0)
 
     def hold(self, scope: Scope, size: int) -> None:
-        """Count bytes as held by a request until it is answered.
+        """Count bytes of a whole body as held by a request until it is answered.
 
         Raises UNAVAILABLE when all requests together hold more than the limit.
         """
         scope[_HELD_BYTES_KEY] = scope.get(_HELD_BYTES_KEY, 0) + size
         self._held_bytes += size
         if self._held_bytes > self._limit:
-            message = f"Too much is being sent at once (limit {self._limit} bytes)."
-            raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
+            raise self._full("Too much is being sent at once")
+
+    def begin(self, scope: Scope) -> "ArrivingBody":
+        """Return the count of a body that arrives in parts."""
+        client = scope.get("client")
+        return ArrivingBody(self, client_network(client[0] if client else None))
+
+    def count_arriving(self, address: str, size: int) -> None:
+        """Count bytes of bodies that arrive from an address; `size` is negative at their end.
+
+        Raises UNAVAILABLE when all of them exceed the limit, or those of one address half of it.
+        The address "" has no share: a proxy on this machine speaks for all clients.
+        """
+        self._arriving_bytes += size
+        if address:
+            self._arriving_by_address[address] += size
+            if not self._arriving_by_address[address]:
+                del self._arriving_by_address[address]
+        if size > 0:
+            if self._arriving_bytes > self._limit:
+                raise self._full("Too much is being sent at once")
+            if self._arriving_by_address[address] > max(self._limit // 2, MAX_BATCH_BODY):
+                raise self._full("Your address sends too much at once")
+
+    def _full(self, reason: str) -> AnalyticsError:
+        message = f"{reason} (limit {self._limit} bytes)."
+        return AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
+
+
+class ArrivingBody:
+    """The bytes of one body that has not arrived whole."""
+
+    def __init__(self, memory: BodyMemory, address: str) -> None:
+        """Begin to count; the address "" has no share of its own."""
+        self._memory = memory
+        self._address = address
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """Count the body at its new size. Raises UNAVAILABLE if there is no memory for it."""
+        if size > SMALL_BODY:
+            growth, self._size = size - self._size, size
+            self._memory.count_arriving(self._address, growth)
+
+    def end(self) -> None:
+        """Count the body no longer."""
+        if self._size:
+            self._memory.count_arriving(self._address, -self._size)
 
 
 class BodyMemoryLimit:
@@ -116,7 +178,8 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     `limit` is in bytes, for the body as sent and for the body unzipped. Raises PAYLOAD_TOO_LARGE
     above it, UNSUPPORTED_MEDIA_TYPE for another charset or compression, UNAVAILABLE above the
-    memory limit of all bodies, and BAD_REQUEST for a broken body.
+    memory limit of all bodies, BAD_REQUEST for a broken body, and what the server answered to a
+    body that was late.
     """
     scope, receive = request.scope, request.receive
     headers = headers_of(scope)
@@ -127,26 +190,47 @@ async def read_body(request: Request, limit: int) -> bytes:
     if b"expect" in headers and int(length.lstrip(b"0")[:_DIGITS] or 0) > limit:
         raise _too_large(limit)  # before the client sends it
     memory: BodyMemory = scope[_MEMORY_KEY]
-    chunks = []
-    size = 0
-    is_complete = False
-    # Starlette's `stream()` adds a generator, which costs a tenth of recording one row.
-    while not is_complete:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise AnalyticsError("BAD_REQUEST", "The request ended in its middle.")
-        chunk = message.get("body", b"")
-        is_complete = not message.get("more_body", False)
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        memory.hold(scope, len(chunk))
-        chunks.append(chunk)
-    body = b"".join(chunks)
+    message = await receive()
+    body = _part(message, scope)
+    if message.get("more_body", False):
+        body = await _receive_rest(request, body, limit)
+    elif len(body) > limit:
+        raise _too_large(limit)
+    memory.hold(scope, len(body))
     if b"content-encoding" in headers and _is_gzip(headers[b"content-encoding"]):
         body = _unzip(body, limit)
         memory.hold(scope, len(body))
     return _without_byte_order_mark(body)
+
+
+async def _receive_rest(request: Request, part: bytes, limit: int) -> bytes:
+    """Return a body that arrives in parts, after its first part.
+
+    Starlette's `stream()` adds a generator to each part.
+    """
+    arriving = request.scope[_MEMORY_KEY].begin(request.scope)
+    body = bytearray(part)  # a list of parts of one byte would take 40 times their size
+    is_complete = False
+    try:
+        while True:
+            if len(body) > limit:
+                raise _too_large(limit)
+            arriving.grow(len(body))
+            if is_complete:
+                return bytes(body)
+            message = await request.receive()
+            body += _part(message, request.scope)
+            is_complete = not message.get("more_body", False)
+    finally:
+        arriving.end()
+
+
+def _part(message: Message, scope: Scope) -> bytes:
+    if message["type"] == "http.disconnect":
+        reason = "The request ended in its middle."
+        raise scope.get(REFUSAL_KEY) or AnalyticsError("BAD_REQUEST", reason)
+    part: bytes = message.get("body", b"")
+    return part
 
 
 def _is_gzip(content_encoding: bytes) -> bool:

@@ -144,10 +144,13 @@ def fast_lanes(
     memory: BodyMemory,
     cors: Callable[[ASGIApp], ASGIApp],
     prefix: str,
-) -> dict[tuple[str, str], FastLane]:
-    """Return the lanes of the raw routes by method and path, with and without the prefix."""
+) -> dict[tuple[str, bytes], FastLane]:
+    """Return the lanes of the raw routes by method and path, with and without the prefix.
+
+    The path is the one that was sent: an encoded path has no lane.
+    """
     return {
-        (method, path): FastLane(app, route, memory, cors)
+        (method, path.encode()): FastLane(app, route, memory, cors)
         for route in routes
         if isinstance(route, RawRoute)
         for method in route.methods or ()

@@ -4,7 +4,8 @@ from typing import Final
 
 from starlette.types import Scope
 
-_HEADERS_KEY: Final = "analytics.headers"
+HEADERS_KEY: Final = "analytics.headers"
+"""Key of a scope with the dictionary. `api/edge/protocol.py` sets it, other servers do not."""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -13,7 +14,7 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
     The dictionary is made once for each request. Starlette's `Headers` decodes every name at each
     look-up: twice the time of decoding a row.
     """
-    headers: dict[bytes, bytes] | None = scope.get(_HEADERS_KEY)
+    headers: dict[bytes, bytes] | None = scope.get(HEADERS_KEY)
     if headers is None:
-        headers = scope[_HEADERS_KEY] = dict(reversed(scope["headers"]))
+        headers = scope[HEADERS_KEY] = dict(reversed(scope["headers"]))
     return headers

@@ -2,18 +2,25 @@
 
 import datetime as dt
 import logging
+import threading
 import time
 from typing import Any, Final
 
 import msgspec
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.responses import error_answer, internal_error
+from schema.errors import AnalyticsError
 
 SLOW_SECONDS: Final = 1.0
 """Seconds from which a request is logged as slow."""
 
+LINES_PER_SECOND: Final = 20
+"""Request lines that are written in one second; others are counted."""
+
 _LOG: Final = logging.getLogger("analytics.request")
+_REPORTS: Final = logging.getLogger("analytics")
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message"}
 
 
@@ -37,6 +44,49 @@ class JsonLines(logging.Formatter):
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 
+class RequestLineLimit(logging.Filter):
+    """Filter that passes a number of request lines in each second, and counts the others.
+
+    A thread writes one line about those a second later. Errors always pass.
+    """
+
+    def __init__(self, handler: logging.Handler, lines_per_second: int) -> None:
+        """Limit the lines of a handler."""
+        super().__init__()
+        self._handler = handler
+        self._lines_per_second = lines_per_second
+        self._lock = threading.Lock()
+        self._second = 0
+        self._line_count = 0
+        self._suppressed_count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is written."""
+        if record.name != _LOG.name or record.levelno >= logging.ERROR:
+            return True
+        with self._lock:
+            if self._second != int(record.created):
+                self._second, self._line_count = int(record.created), 0
+            self._line_count += 1
+            if self._line_count <= self._lines_per_second:
+                return True
+            self._suppressed_count += 1
+            if self._suppressed_count == 1:
+                timer = threading.Timer(1, self._report)
+                timer.daemon = True
+                timer.start()
+        return False
+
+    def _report(self) -> None:
+        with self._lock:
+            count, self._suppressed_count = self._suppressed_count, 0
+        text = f"suppressed {count:,} request lines"
+        record = _REPORTS.makeRecord(
+            _REPORTS.name, logging.WARNING, __file__, 0, text, (), None, extra={"count": count}
+        )
+        self._handler.handle(record)
+
+
 def log_to_stderr(*names: str) -> None:
     """Write the records of these loggers, and of no others, to stderr as JSON lines."""
     for name in names:
@@ -46,7 +96,17 @@ def log_to_stderr(*names: str) -> None:
         if not logger.handlers:
             handler = logging.StreamHandler()
             handler.setFormatter(JsonLines())
+            handler.addFilter(RequestLineLimit(handler, LINES_PER_SECOND))
             logger.addHandler(handler)
+
+
+class LoggedRoute(Route):
+    """A route of Starlette that names itself for the log, as FastAPI's routes do."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Say whether this is the route of a request."""
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self}
 
 
 class RequestLog:
@@ -80,6 +140,12 @@ class RequestLog:
             if not status:
                 await error_answer(ours)(scope, receive, watch)
         log_request(scope, status, time.monotonic() - start)
+
+
+def log_refusal(error: AnalyticsError) -> None:
+    """Log a request that the server refused before it had a route."""
+    extra = {"method": None, "route": None, "status": error.status, "ms": None, "code": error.code}
+    _LOG.info("request", extra=extra)
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -8,6 +8,12 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.responses import error_answer
+from schema.errors import AnalyticsError
+
+_NAMES: Final = b"/metrics/"
+"""Path of the routes whose last part is the name of a metric."""
+
 
 class HeadRequests:
     """Middleware that answers HEAD like GET: the same status and headers, no body."""
@@ -67,6 +73,33 @@ class TrailingSlash:
                     return
                 scope["path"] = path
         await self._app(scope, receive, send)
+
+
+class EncodedPaths:
+    """Middleware that refuses a path with an encoded character, except in the name of a metric.
+
+    A rule of a proxy for `/internal/` sees `/internal%2fmetrics` and `/%69nternal/metrics` as other
+    paths. So for the service they are other paths, too.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application; `RootPath` must be outside of it."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 404."""
+        raw_path: bytes = scope.get("raw_path") or b""
+        if b"%" in raw_path and not _is_name_of_a_metric(scope, raw_path):
+            await error_answer(AnalyticsError("NOT_FOUND", "Not Found"))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_name_of_a_metric(scope: Scope, raw_path: bytes) -> bool:
+    if scope["method"] == "POST":  # /metrics/batch and /metrics/series are no names
+        return False
+    prefix = scope.get("root_path", "").encode()  # a proxy may have removed it
+    return raw_path.removeprefix(prefix).startswith(_NAMES)
 
 
 class RootPath:

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
-from api.protocol import Protocol
+from api.edge.connections import Connections
+from api.edge.limits import EdgeLimits
+from api.edge.protocol import Protocol
 
 START: Final = {"type": "http.response.start", "status": 200}
 
@@ -74,7 +75,7 @@ async def server() -> AsyncIterator[Server]:
     application = Application()
     config = uvicorn.Config(application, http=Protocol, log_config=None, access_log=False)
     config.load()
-    state = ServerState()
+    state = Connections(EdgeLimits(), per_address=1000, capacity=1000)
     listener = await asyncio.get_running_loop().create_server(
         lambda: Protocol(config, state, {}), "127.0.0.1", 0
     )

@@ -1,0 +1,51 @@
+"""The limits of the edge: one table, whose values tests and the server may replace."""
+
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+
+def _limit(value: int, unit: str, description: str) -> int:
+    limit: int = field(default=value, metadata={"unit": unit, "description": description})
+    return limit
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """The value of each limit. `EDGE_LIMITS` has their units and descriptions."""
+
+    head_bytes: int = _limit(32_768, "bytes", "request line and headers of a request")
+    headers: int = _limit(100, "headers", "headers of a request")
+    head_seconds: int = _limit(
+        10, "seconds", "from the first byte of a request, or the connection, to the last header"
+    )
+    body_seconds: int = _limit(
+        15, "seconds", "that a body may be behind the slowest rate; so long it may be silent"
+    )
+    answer_seconds: int = _limit(
+        30, "seconds", "that the reader of an answer may be behind the slowest rate"
+    )
+    slowest_rate: int = _limit(1024, "bytes a second", "of a body, and of an answer that is read")
+    leftover_seconds: int = _limit(
+        10, "seconds", "that the rest of a body may take after its answer"
+    )
+    pipelined_requests: int = _limit(
+        100, "requests", "of a connection that wait for the answer to an earlier one"
+    )
+    spare_files: int = _limit(384, "files", "that connections leave to the journal and the engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: its name, its value, and what it bounds."""
+
+    name: str
+    value: int
+    unit: str
+    description: str
+
+
+EDGE_LIMITS: Final = tuple(
+    Limit(entry.name, getattr(EdgeLimits(), entry.name), **entry.metadata)
+    for entry in fields(EdgeLimits)
+)
+"""All limits of the edge with the values of production."""
