@@ -117,6 +117,10 @@ def _add_key_commands(commands: _Commands, folder: argparse.ArgumentParser) -> N
     create.add_argument(
         "--row-filter", metavar="JSON", help="rows that a secret key with the scope query shows"
     )
+    create.add_argument(
+        "--signs-tokens", action="store_true", help="give a secret key a secret to sign tokens with"
+    )
+    create.add_argument("--json", action="store_true", help="print id and secrets as JSON")
     create.add_argument("--expires-in", metavar="DURATION", help="like 90d or PT12H")
     create.set_defaults(run=_create)
     listing = commands.add_parser("list", parents=[folder], help="list the keys")
@@ -160,11 +164,17 @@ def _create(options: argparse.Namespace, file: RegistryFile) -> None:
         project=options.project,
         origins=options.origin,
         row_filter=_row_filter(options.row_filter),
+        signs_tokens=options.signs_tokens,
         expires_in=_duration(options.expires_in),
     )
     with file.change() as registry:
         key, secret = add_key(registry, request, wall_ms())
     _say(f"made {key.id}; the key below is shown only once")
+    if options.json:
+        content = {"id": key.id, "secret": secret, "tokenSecret": key.token_secret}
+        secret = msgspec.json.encode(content).decode()
+    elif key.token_secret:
+        secret = f"{secret}\n{key.token_secret}"
     sys.stdout.write(f"{secret}\n")
 
 
@@ -186,7 +196,7 @@ def _list(options: argparse.Namespace, file: RegistryFile) -> None:
     keys = file.read().keys
     if options.json:
         for key in keys:
-            fields = {name: val for name, val in _fields(key).items() if name != "sha256"}
+            fields = {name: val for name, val in _fields(key).items() if name not in _HIDDEN_FIELDS}
             sys.stdout.write(msgspec.json.encode(fields).decode() + "\n")
         return
     rows = [_HEADINGS, *map(_cells, keys)]
@@ -196,6 +206,7 @@ def _list(options: argparse.Namespace, file: RegistryFile) -> None:
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
+_HIDDEN_FIELDS: Final = frozenset({"sha256", "token_secret"})
 _HEADINGS: Final = ("ID", "KEY", "NAME", "PROJECT", "STATE", "LAST USED", "SCOPES")
 
 

@@ -22,6 +22,7 @@ PROJECT_HEADER: Final = "Analytics-Project"
 
 _PROJECT_HEADER: Final = PROJECT_HEADER.lower().encode()
 _MAX_SHOWN: Final = 100
+_DOTS_OF_TOKEN: Final = 2  # a key has none
 _PUBLIC_PREFIX: Final = b"pk_"
 _SIMPLE_TYPES: Final = frozenset(
     {b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"}
@@ -49,6 +50,11 @@ def open_context_of(request: Request) -> Context:
     if secret is None:
         _check_site(request)
         return ctx if project is None else ctx.in_project(_project(ctx, project))
+    if secret.count(b".") == _DOTS_OF_TOKEN:
+        token = ctx.store.tokens.read(secret)
+        if project is not None and project != token.key.project.encode():
+            raise _no_project(project)
+        return ctx.for_token(token)
     key = ctx.store.keys.find(secret)
     if key.origins:
         _check_origin(key, headers_of(request.scope).get(b"origin"))

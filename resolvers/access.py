@@ -45,10 +45,13 @@ async def create_key(ctx: Context, key: CreateApiKeyInput) -> CreateApiKeyPayloa
         project=key.project,
         origins=key.origins or (),
         row_filter=key.row_filter,
+        signs_tokens=key.signs_tokens,
         expires_in=key.expires_in,
     )
     new_key, secret = await ctx.store.keys.create(request)
-    return CreateApiKeyPayload(secret=secret, api_key=_api_key(new_key))
+    return CreateApiKeyPayload(
+        secret=secret, token_secret=new_key.token_secret, api_key=_api_key(new_key)
+    )
 
 
 async def revoke_key(ctx: Context, key_id: str) -> RevokeApiKeyPayload:
@@ -88,6 +91,7 @@ def _api_key(key: Key) -> ApiKey:
         prefix=key.prefix,
         scopes=list(key.scopes),
         origins=list(key.origins),
+        signs_tokens=key.token_secret is not None,
         row_filter=None if key.row_filter is None else Json(key.row_filter),
         created_at=Instant(key.created_ms),
         expires_at=_instant(key.expires_ms),

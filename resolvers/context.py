@@ -19,6 +19,7 @@ from store.query.filters.row_set import RowSet
 from store.query.sql import Slots
 from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
 from store.registry import Key
+from store.tokens import TOKEN_SCOPES, Token
 
 
 def _clock() -> Instant:
@@ -57,6 +58,12 @@ class Context:
             ctx = replace(self, grant=grant)
             self._by_key[key.id, project] = key, ctx
         return ctx
+
+    def for_token(self, token: Token) -> "Context":
+        """Return a context with the rights of a token."""
+        key = token.key
+        grant = Grant(TOKEN_SCOPES, key.project, key.id, key.prefix, token.row_filter)
+        return replace(self, grant=grant)
 
     def in_project(self, project: str) -> "Context":
         """Return a context with the same rights in another project."""

@@ -65,6 +65,16 @@ class RowFilter:
     )
 
 
+def intersection(first: RowFilter, second: RowFilter) -> RowFilter:
+    """Return the filter of the rows that both filters show."""
+    events = metrics = None
+    if first.events is not None and second.events is not None:
+        events = EventFilter(and_=[first.events, second.events])
+    if first.metrics is not None and second.metrics is not None:
+        metrics = MetricFilter(and_=[first.metrics, second.metrics])
+    return RowFilter(events=events, metrics=metrics)
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """The rights of a caller: a project, and scopes in it, perhaps for some rows only.
@@ -117,6 +127,7 @@ class ApiKey:
     row_filter: Json | None = strawberry.field(
         description="Rows that the key shows, in the form of `RowFilter`; null: all."
     )
+    signs_tokens: bool = strawberry.field(description="Whether the key has a token secret.")
     created_at: Instant = strawberry.field(description="Time of its creation.")
     expires_at: Instant | None = strawberry.field(
         description="Time from which the key is refused; null: never."
@@ -178,6 +189,10 @@ class CreateApiKeyInput:
         default=None,
         description="Rows that a SECRET key shows, whose only scope is QUERY; default: all.",
     )
+    signs_tokens: bool = strawberry.field(
+        default=False,
+        description="Whether a SECRET key with QUERY gets a secret to sign tokens with.",
+    )
     expires_in: DurationMs | None = strawberry.field(
         default=None, description="Duration after which the key is refused; default: never."
     )
@@ -186,6 +201,9 @@ class CreateApiKeyInput:
 @strawberry.type(description="Key that was made.")
 class CreateApiKeyPayload:
     secret: str = strawberry.field(description="The key itself. It is shown only here.")
+    token_secret: str | None = strawberry.field(
+        description="Secret that signs tokens (JWT, HS256). It is shown only here; null: none."
+    )
     api_key: ApiKey = strawberry.field(description="What is stored of the key.")
 
 

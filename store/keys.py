@@ -47,6 +47,7 @@ class Keys:
         self._stamp = (0, 0, 0)
         self.registry = Registry()
         self._by_digest: dict[str, Key] = {}
+        self._by_id: dict[str, Key] = {}
         self._last_uses: dict[str, int] = {}
         self._saved_at = steady_ms()
         self._watcher: asyncio.Task[None] | None = None
@@ -89,6 +90,17 @@ class Keys:
             key = self._by_digest.get(secret_digest)
         if key is None or not hmac.compare_digest(key.sha256, secret_digest):
             raise AnalyticsError("UNAUTHENTICATED", "The key is unknown.")
+        return self._use(key)
+
+    def usable(self, key_id: str) -> Key:
+        """Return the key with an id, and note its use. Raises UNAUTHENTICATED as `find` does."""
+        if key_id not in self._by_id and self._file.stamp() != self._stamp:
+            self._reread()
+        if key_id not in self._by_id:
+            raise AnalyticsError("UNAUTHENTICATED", "The key is unknown.")
+        return self._use(self._by_id[key_id])
+
+    def _use(self, key: Key) -> Key:
         now = wall_ms()
         if not key.is_usable(now):
             state = "has expired" if key.revoked_ms is None else "was revoked"
@@ -98,7 +110,8 @@ class Keys:
 
     def by_id(self, key_id: str) -> Key | None:
         """Return the key with an id, and its latest use."""
-        return next((key for key in self.all_keys() if key.id == key_id), None)
+        key = self._by_id.get(key_id)
+        return self._with_use(key) if key else None
 
     def all_keys(self) -> list[Key]:
         """Return all keys in the order of their creation, with their latest uses."""
@@ -154,6 +167,7 @@ class Keys:
         self._stamp = self._file.stamp()  # first: a later change must be seen by the next look
         self.registry = self._file.read()
         self._by_digest = {key.sha256: key for key in self.registry.keys}
+        self._by_id = {key.id: key for key in self.registry.keys}
         usable_keys = [key for key in self.registry.keys if key.is_usable(wall_ms())]
         self.origins = frozenset(origin for key in usable_keys for origin in key.origins)
 

@@ -47,7 +47,10 @@ class RegistryError(RuntimeError):
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key as it is stored: without its secret. Times are milliseconds since 1970."""
+    """A key as it is stored: without its secret. Times are milliseconds since 1970.
+
+    The token secret is stored as it is, because it must be known to verify a signature.
+    """
 
     id: str
     kind: KeyKind
@@ -59,6 +62,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created_ms: int
     origins: tuple[str, ...] = ()
     row_filter: dict[str, Any] | None = None
+    token_secret: str | None = None
     expires_ms: int | None = None
     revoked_ms: int | None = None
     last_used_ms: int | None = None
@@ -84,6 +88,7 @@ class KeyRequest(NamedTuple):
     project: str = PROJECT
     origins: Sequence[str] = ()
     row_filter: RowFilter | None = None
+    signs_tokens: bool = False
     expires_in: DurationMs | None = None
 
 
@@ -200,6 +205,7 @@ def add_key(registry: Registry, request: KeyRequest, now_ms: int) -> tuple[Key, 
         scopes=tuple(scope for scope in Scope if scope in allowed_scopes),
         created_ms=now_ms,
         origins=tuple(dict.fromkeys(request.origins)),
+        token_secret=secrets.token_urlsafe(_SECRET_BYTES) if request.signs_tokens else None,
         row_filter=None if request.row_filter is None else filter_to_json(request.row_filter),
         expires_ms=None if request.expires_in is None else now_ms + request.expires_in,
     )
@@ -236,6 +242,10 @@ def _check(request: KeyRequest) -> None:
         _check_scopes(request.kind, frozenset(request.scopes))
     _check_origins(request)
     _check_row_filter(request)
+    if request.signs_tokens and (
+        request.kind is not KeyKind.SECRET or Scope.QUERY not in (request.scopes or Scope)
+    ):
+        raise bad_input("signsTokens", "is for a SECRET key with the scope QUERY")
     if request.expires_in is not None:
         if request.expires_in.months:
             raise bad_input("expiresIn", "must be weeks or less, like 90d: months vary")

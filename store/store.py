@@ -42,6 +42,7 @@ from store.patterns import check_patterns
 from store.query import statements
 from store.query.sql import Statement
 from store.timestamps import MIN_BARE_NUMBER, Unit
+from store.tokens import Tokens
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class Store:
         self.reader = BodyReader()
         self.arrivals = Arrivals()
         self.keys = Keys(data)
+        self.tokens = Tokens(self.keys)
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:

@@ -3,12 +3,14 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from schema.access import SCOPES, KeyKind, Scope
 from tests.harness.process import ROOT, SERVE, Process
 
 TEXT = (ROOT / "docs" / "security.md").read_text()
+(SCRIPT,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -24,17 +26,25 @@ def test_every_command_works(tmp_path: Path) -> None:
         script = "set -e\n" + "\n".join(COMMANDS)
         script = script.replace("localhost:3011", f"127.0.0.1:{process.port}")
         script = script.replace("./data", str(data)).replace("curl ", "curl -sS --fail-with-body ")
-        environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+        script += f'\nTOKEN=$({sys.executable} -W ignore -c "$SIGN")\n'
+        script += f'curl -sS -H "Authorization: Bearer $TOKEN" 127.0.0.1:{process.port}/events'
+        path = f"{program.parent}:{os.environ['PATH']}"
         result = subprocess.run(
-            ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path, "SIGN": SCRIPT},
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert result.returncode == 0, result.stdout + result.stderr
     assert '"errors"' not in result.stdout
     assert '"viewer":{"project":"default","scopes":["RECORD","QUERY","DESCRIBE"]' in result.stdout
     assert result.stdout.count('"success":true') == 3
     assert '"metric_name":"visits","count":1' in result.stdout
-    assert result.stdout.count("valid") == 6
+    assert result.stdout.count("valid") == 7
     assert "revoked pk_" in result.stderr
+    assert result.stdout.endswith('{"events":[],"count":0,"total":0}')
 
 
 def test_tables_of_kinds_and_scopes() -> None:
