@@ -48,16 +48,16 @@ class Tokens:
     def __init__(self, keys: Keys) -> None:
         """Use the keys of a service."""
         self._keys = keys
-        self._verified: dict[bytes, Token] = {}
+        self._tokens_by_text: dict[bytes, Token] = {}
 
     def read(self, text: bytes) -> Token:
         """Return a token. Raises UNAUTHENTICATED, with the reason, if it is not valid."""
-        token = self._verified.get(text)
+        token = self._tokens_by_text.get(text)
         if token is None or self._keys.usable(token.key.id) is not token.key:
             token = self._verify(text)
-            if len(self._verified) >= _CACHE_SIZE:
-                self._verified.clear()
-            self._verified[text] = token
+            if len(self._tokens_by_text) >= _CACHE_SIZE:
+                self._tokens_by_text.clear()
+            self._tokens_by_text[text] = token
         if wall_ms() >= token.expires_ms:
             raise _invalid("has expired")
         return token

@@ -185,12 +185,12 @@ async def test_another_project(signer: Signer) -> None:
 async def test_memory_of_tokens(signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any number of tokens takes bounded memory; wrong ones take none."""
     monkeypatch.setattr(tokens, "_CACHE_SIZE", 10)
-    verified = signer.service.context.store.tokens._verified
-    verified.clear()
+    cached_tokens = signer.service.context.store.tokens._tokens_by_text
+    cached_tokens.clear()
     for n in range(25):
         assert await signer.status(signer.sign(n=n)) == 200
         await signer.status(signer.sign(n=n, secret="x" * 43))
-    assert len(verified) <= 10
+    assert len(cached_tokens) <= 10
 
 
 async def test_the_token_secret_is_shown_once(signer: Signer) -> None:
