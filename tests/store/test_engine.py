@@ -308,6 +308,8 @@ def test_fatal_signal_kills_at_once(tmp_path: Path, number: signal.Signals) -> N
 
 SLOW: Final = """
 import os, sys, uvicorn, app, server
+from api.edge.connections import Connections
+from api.edge.limits import EdgeLimits
 from settings import from_environment
 from store.query.sql import Statement
 
@@ -318,7 +320,7 @@ async def slow(request):
 service = app.create_app(from_environment())
 service.add_route("/slow", slow)
 config = uvicorn.Config(service, port=int(os.environ["PORT"]), timeout_graceful_shutdown=1)
-server._Server(config).run()
+server._Server(config, Connections(EdgeLimits(), 100, 100)).run()
 """
 
 
