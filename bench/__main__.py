@@ -13,7 +13,19 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import access, bulk, footprint, graphql, query, report, single, soak, sums, sustained
+from bench import (
+    access,
+    bulk,
+    footprint,
+    graphql,
+    hostile,
+    query,
+    report,
+    single,
+    soak,
+    sums,
+    sustained,
+)
 from bench.client import CheckError
 from bench.load import find_wrk
 from bench.report import Section, Table
@@ -28,6 +40,7 @@ SECTIONS: dict[str, Callable[[Workspace], Section | Iterable[Section | Table]]] 
     "bulk": bulk.measure,
     "query": query.measure,
     "graphql": graphql.measure,
+    "hostile": hostile.measure,
     "sums": sums.measure,
     "footprint": footprint.measure,
     "sustained": sustained.measure,

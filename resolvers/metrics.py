@@ -15,7 +15,7 @@ from resolvers.series.run import run_series
 from schema.access import Scope
 from schema.catalogue import Sample
 from schema.encoding import Cells, Columns, items
-from schema.errors import AnalyticsError
+from schema.errors import AnalyticsError, quote
 from schema.filters import MetricFilter
 from schema.paging import Paging
 from schema.ranges import TimeRange
@@ -188,4 +188,4 @@ def _condition(ctx: Context, where: MetricFilter | None = None) -> str:
 
 def unknown_metric(name: str) -> AnalyticsError:
     """Return the error for a metric that does not exist."""
-    return AnalyticsError("NOT_FOUND", f"There is no metric {name!r}.")
+    return AnalyticsError("NOT_FOUND", f"There is no metric {quote(name)}.")

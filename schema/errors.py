@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
+from schema.limits import MESSAGE_CHARACTERS, QUOTED_CHARACTERS, Limit
+
 STATUS: Final = {
     "BAD_REQUEST": 400,
     "GRAPHQL_PARSE_FAILED": 400,
@@ -56,7 +58,8 @@ class AnalyticsError(Exception):
     """A refusal that the caller can act on.
 
     `field` is the wrong input by its name in the API of the caller. `limit` is the bound that the
-    input breaks. `retry_after` is in seconds: after them the same request may succeed.
+    input breaks. `retry_after` is in seconds: after them the same request may succeed. Message and
+    field are cut at `MESSAGE_CHARACTERS`: both may quote the input.
     """
 
     def __init__(
@@ -69,11 +72,11 @@ class AnalyticsError(Exception):
         retry_after: int | None = None,
     ) -> None:
         """Create the error; `code` must be a key of `STATUS`."""
-        super().__init__(message)
+        self.message = shorten(message, MESSAGE_CHARACTERS)
+        super().__init__(self.message)
         self.code = code
         self.status = STATUS[code]
-        self.message = message
-        self.field = field
+        self.field = field and shorten(field, MESSAGE_CHARACTERS)
         self.limit = limit
         self.retry_after = retry_after
         self.rows: list[dict[str, Any]] | None = None
@@ -88,3 +91,21 @@ def bad_input(field: str | None, message: str, *, limit: float | None = None) ->
     """Return a 422 for one input field."""
     text = f"{field}: {message}" if field else message
     return AnalyticsError("BAD_USER_INPUT", text, field=field, limit=limit)
+
+
+def limit_error(
+    limit: Limit, code: str = "GRAPHQL_VALIDATION_FAILED", field: str = "query"
+) -> AnalyticsError:
+    """Return the refusal of an input that breaks a limit of the table."""
+    message = f"{field}: takes at most {limit.value} {limit.unit} (limit `{limit.name}`)"
+    return AnalyticsError(code, message, field=field, limit=limit.value)
+
+
+def quote(text: str) -> str:
+    """Return a value of the caller for a message, in quotes and cut."""
+    return repr(shorten(text, QUOTED_CHARACTERS))
+
+
+def shorten(text: str, limit: Limit) -> str:
+    """Cut a text after as many characters as a limit says; the last one then is an ellipsis."""
+    return text if len(text) <= limit.value else text[: limit.value - 1] + "…"

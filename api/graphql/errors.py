@@ -1,5 +1,6 @@
 """Errors of a GraphQL request: conversion to `AnalyticsError`, the wrong field, rendering."""
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,21 +18,26 @@ from graphql import (
     VariableDefinitionNode,
     get_nullable_type,
     get_operation_ast,
-    parse,
     type_from_ast,
 )
 from graphql.pyutils import print_path_list
 from graphql.utilities.validate_input_value import validate_input_value
 
 from api.graphql.requests import GraphQLRequest, SparseRequest
+from api.graphql.schema import documents
 from api.responses import internal_error
 from schema.errors import AnalyticsError
 from schema.scalars import UnreadableInstantError
 
 _MAX_ERRORS: Final = 50
+_MAX_LOCATIONS: Final = 20
 _FIELD_IN_MESSAGE: Final = re.compile(
     r"Expected value of type '\w+' (?:to include required|not to include unknown) field '(\w+)'"
 )
+
+
+class _EnoughErrors(Exception):  # noqa: N818 - it ends a validation
+    """As many errors of a value were found as an answer has."""
 
 
 def to_analytics_error(
@@ -67,13 +73,18 @@ def variable_errors(schema: GraphQLSchema, request: GraphQLRequest) -> list[Grap
     A field is a path like `range.last`, which graphql-core has in the text of its message only.
     """
     errors = (
-        error for node in _definitions(request) for error in _value_errors(schema, node, request)
+        error
+        for node in _definitions(schema, request)
+        for error in _value_errors(schema, node, request)
     )
     return list(itertools.islice(errors, _MAX_ERRORS))
 
 
-def _definitions(request: GraphQLRequest) -> Sequence[VariableDefinitionNode]:
-    operation = get_operation_ast(parse(request.query), request.operationName)
+def _definitions(
+    schema: GraphQLSchema, request: GraphQLRequest
+) -> Sequence[VariableDefinitionNode]:
+    document = documents.read_at_once(schema, request.query)
+    operation = get_operation_ast(document.node, request.operationName)
     return (operation and operation.variable_definitions) or ()
 
 
@@ -85,13 +96,28 @@ def _value_errors(
     input_type: Any = type_from_ast(schema, node.type)  # not None: the document is valid
     if value is Undefined and node.default_value:
         return
-    errors: list[tuple[GraphQLError, list[str | int]]] = []
-    validate_input_value(value, input_type, lambda error, path: errors.append((error, path)))
-    for error, sparse_path in errors:
+    for error, sparse_path in _first_errors(value, input_type):
         path = _path_in_body(sparse_path, name, request)
         message = f"Variable '${name}' has invalid value{print_path_list(path)}: {error.message}"
         ours = AnalyticsError("BAD_USER_INPUT", message, field=_field(name, path, error.message))
         yield GraphQLError(message, node, original_error=ours)
+
+
+def _first_errors(
+    value: object,
+    input_type: Any,  # noqa: ANN401 - graphql-core's types
+) -> list[tuple[GraphQLError, list[str | int]]]:
+    """Return the first errors of a value: all errors of a large one take 0.5 s."""
+    errors: list[tuple[GraphQLError, list[str | int]]] = []
+
+    def keep(error: GraphQLError, path: list[str | int]) -> None:
+        errors.append((error, path))
+        if len(errors) == _MAX_ERRORS:
+            raise _EnoughErrors
+
+    with contextlib.suppress(_EnoughErrors):
+        validate_input_value(value, input_type, keep)
+    return errors
 
 
 def _instant_paths(
@@ -99,7 +125,7 @@ def _instant_paths(
 ) -> Iterator[str]:
     """Yield the paths at which the variables have a refused instant, as `range.between.from`."""
     values = request.variables or {}
-    for node in _definitions(request):
+    for node in _definitions(schema, request):
         name = node.variable.name.value
         input_type = type_from_ast(schema, node.type)
         yield from _paths_below(values.get(name), input_type, error, name)
@@ -144,5 +170,5 @@ def render_located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
     if error.path:
         content["path"] = error.path
     if error.locations:
-        content["locations"] = [location.formatted for location in error.locations]
+        content["locations"] = [location.formatted for location in error.locations[:_MAX_LOCATIONS]]
     return content

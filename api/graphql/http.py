@@ -12,6 +12,7 @@ the schema directly.
 
 from typing import Any, Final, NamedTuple
 
+from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -23,17 +24,19 @@ from api.disconnect import cancel_on_disconnect
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
 from api.graphql.requests import (
     GraphQLRequest,
+    call_beside,
     read_json_body,
     request_of_body,
     request_of_url,
 )
 from api.graphql.row_variables import read_rows
-from api.graphql.schema import schema
+from api.graphql.schema import documents, schema
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
 from resolvers.context import Context
 from schema.access import Scope
 from schema.errors import AnalyticsError
+from schema.limits import RESPONSE_ERRORS
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
@@ -69,18 +72,15 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
     is_post = request.method == "POST"
     if is_post:
         body = await read_json_body(request)
-        graphql_request, ctx = await read_rows(body, ctx) or (request_of_body(body), ctx)
+        graphql_request, ctx = await read_rows(body, ctx) or (
+            await call_beside(request_of_body, body),
+            ctx,
+        )
     else:
         graphql_request = request_of_url(request)
     try:
         async with cancel_on_disconnect(request, ctx.batch.stop):
-            result = await schema.execute(
-                graphql_request.query,
-                variable_values=graphql_request.variables,
-                operation_name=graphql_request.operationName,
-                context_value=ctx,
-                allowed_operation_types=_allowed_operations(ctx, is_post=is_post),
-            )
+            result = await _result(graphql_request, ctx, _allowed_operations(ctx, is_post=is_post))
     except InvalidOperationTypeError as error:
         if error.operation_type is OperationType.QUERY:
             ctx.grant.require(Scope.QUERY)
@@ -95,6 +95,25 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
     if not response_format.has_status:
         response.status_code = 200
     return response
+
+
+async def _result(
+    request: GraphQLRequest, ctx: Context, allowed_operations: set[OperationType]
+) -> ExecutionResult:
+    """Execute a request if its document and its variables keep to their limits."""
+    try:
+        await documents.read(schema._schema, request.query)  # noqa: SLF001 - graphql-core's
+    except GraphQLError as error:
+        return PreExecutionError(data=None, errors=[error])
+    if request.refusal:
+        raise request.refusal
+    return await schema.execute(
+        request.query,
+        variable_values=request.variables,
+        operation_name=request.operationName,
+        context_value=ctx,
+        allowed_operation_types=allowed_operations,
+    )
 
 
 def _allowed_operations(ctx: Context, *, is_post: bool) -> set[OperationType]:
@@ -129,7 +148,7 @@ def _choose_format(request: Request) -> _Format:
 
 
 def _response(result: ExecutionResult, request: GraphQLRequest, ctx: Context) -> Response:
-    data, errors = result.data, result.errors or []
+    data, errors = result.data, (result.errors or [])[: RESPONSE_ERRORS.value]
     extensions = {"extensions": _statistics(ctx)} if ctx.batch.runs else {}
     if not errors:
         return answer({"data": data, **extensions})

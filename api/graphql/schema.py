@@ -5,22 +5,20 @@ from typing import Final
 
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode
-from strawberry.extensions import MaxTokensLimiter, ParserCache, SchemaExtension
+from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from api.graphql.documents import Documents, ReadDocument
 from api.graphql.event_type import EventType
 from api.graphql.executor import Executor
 from api.graphql.metric import Metric
 from api.graphql.mutation import Mutation
 from api.graphql.query import Query
-from api.graphql.validation import Validation
 from schema.errors import AnalyticsError
 from schema.events import Event
 from schema.inputs import complete_inputs
 from schema.scalars import SCALARS
-
-MAX_TOKENS: Final = 10_000
 
 
 class _OneOperation(SchemaExtension):
@@ -48,17 +46,14 @@ class _Schema(strawberry.Schema):
         """Log nothing: `api.graphql.errors` logs each unexpected error once."""
 
 
+documents: Final = Documents()
+
 schema: Final = _Schema(
     query=Query,
     mutation=Mutation,
     execution_context_class=Executor,
     types=[Event, EventType, Metric],  # the types of nodes
     config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        ParserCache,
-        Validation,
-        _OneOperation,
-    ],
+    extensions=[lambda: ReadDocument(documents), _OneOperation],
 )
 complete_inputs(schema._schema)  # noqa: SLF001 - Strawberry has no hook for it

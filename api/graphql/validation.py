@@ -1,7 +1,6 @@
-"""Validation of documents: graphql-core's rules, and a complete rule for `@oneOf` variables."""
+"""Validation of documents: graphql-core's rules, with a limit and with all `@oneOf` variables."""
 
-import functools
-from typing import Any
+from typing import Any, Final
 
 from graphql import (
     DocumentNode,
@@ -11,15 +10,17 @@ from graphql import (
     GraphQLSchema,
     NonNullTypeNode,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
     ValidationRule,
     VariableDefinitionNode,
     get_nullable_type,
+    specified_rules,
     validate,
 )
-from graphql.validation import ASTValidationRule, ValidationContext
-from strawberry.extensions import ValidationCache
+from graphql.validation import ValidationContext
 
-from schema.errors import AnalyticsError
+from schema.errors import AnalyticsError, limit_error
+from schema.limits import COMPARISONS, VALIDATION_ERRORS
 
 
 class _OneOfVariables(ValidationRule):
@@ -54,21 +55,35 @@ def _nullable(variable: VariableDefinitionNode, of_type: str, node: Any) -> Grap
     return GraphQLError(message, [variable, node], original_error=ours)
 
 
-@functools.lru_cache(maxsize=128)
-def _validate(
-    schema: GraphQLSchema, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]
-) -> list[GraphQLError]:
-    return validate(schema, document, (*rules, _OneOfVariables))
+class _ComparedFields(OverlappingFieldsCanBeMergedRule):
+    """graphql-core's rule, which compares each two fields and fragments, with our limit."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        """Set the budget of the rule; graphql-core's own lasts for a second and more."""
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = COMPARISONS.value
 
 
-class Validation(ValidationCache):
-    """Extension that validates each document once.
+_RULES: Final = (
+    *(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule),
+    _ComparedFields,
+    _OneOfVariables,
+)
+_ABORT_MESSAGE: Final = "Validation aborted."
+"""Message of graphql-core when the budget for fields or fragments is spent."""
+
+
+def validation_errors(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+    """Return the first errors of a document.
 
     Strawberry's rules are not used: its rule for `@oneOf` fails at a variable in a fragment that
     precedes its operation.
     """
-
-    def __init__(self) -> None:
-        """Share the cache of valid documents among all requests."""
-        super().__init__()
-        self.cached_validate_document = _validate
+    try:
+        errors = validate(schema, document, _RULES, VALIDATION_ERRORS.value)
+    except ValueError as error:  # an integer literal of more than 4,300 digits
+        return [GraphQLError(str(error), original_error=error)]
+    if errors and errors[-1].message == _ABORT_MESSAGE:
+        ours = limit_error(COMPARISONS)
+        return [GraphQLError(ours.message, original_error=ours)]
+    return errors[: VALIDATION_ERRORS.value]

@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, build_schema
 
-from api.graphql.schema import MAX_TOKENS
 from resolvers.event_series import MAX_BOUNDS
 from resolvers.formula import MAX_INPUTS
 from resolvers.series.request import MAX_CELLS, MAX_GROUP_KEYS, MAX_SERIES
 from schema.errors import STATUS
+from schema.limits import DOCUMENT_TOKENS
 from schema.paging import MAX_PAGE
 from schema.ranges import MAX_HOURS, MAX_YEARS
 from store.query.filters.conditions import (
@@ -185,5 +185,5 @@ def test_every_limit_is_as_documented() -> None:
             MAX_PAGE,
         ),
         *(MAX_TESTS, MAX_DEPTH, MAX_ITEMS, MAX_PERFORMED, MAX_PATTERN),
-        *(MAX_INPUTS, MAX_FORMULA, MAX_LEVELS, MAX_TOKENS),
+        *(MAX_INPUTS, MAX_FORMULA, MAX_LEVELS, DOCUMENT_TOKENS.value),
     ]

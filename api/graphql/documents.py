@@ -1,0 +1,151 @@
+"""Documents: parsed, measured and validated once each, and kept within a budget of memory.
+
+graphql-core holds the GIL, and takes up to 100 ms for a document at the limits. So a long document
+is read in a thread, where it delays other requests by milliseconds only.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse
+from strawberry.extensions import SchemaExtension
+
+from api.graphql.document_limits import check_size
+from api.graphql.validation import validation_errors
+from schema.errors import AnalyticsError, limit_error
+from schema.limits import DOCUMENT_BYTES, DOCUMENT_DEPTH, DOCUMENT_TOKENS
+
+_LONG_DOCUMENT: Final = 1_000
+"""Characters from which on a document is read in a thread. Shorter ones take up to 20 ms."""
+
+_MAX_BYTES: Final = 64 * 2**20
+_BYTES_OF_DOCUMENT: Final = 4_000
+_BYTES_OF_TOKEN: Final = 1_000
+"""Memory of a document's nodes, for each token; measured: 600 to 900."""
+
+_ABORTED_BY: Final = {
+    "tokens. Parsing aborted.": DOCUMENT_TOKENS,
+    "nested too deeply. Parsing aborted.": DOCUMENT_DEPTH,
+}
+"""Limits by the ends of the parser's messages about them."""
+
+
+class Document(NamedTuple):
+    """A document within the limits, and its errors of validation.
+
+    `row_variables` names the variables that are rows of mutations, and nothing else.
+    """
+
+    node: DocumentNode
+    errors: Sequence[GraphQLError]
+    row_variables: frozenset[str]
+
+
+class Documents:
+    """The documents that were read last, and the thread that reads long ones.
+
+    One thread: several would delay the other requests together, as each waits for the GIL.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        """Set the budget of memory; the thread starts with the first long document."""
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="documents")
+
+    async def read(self, schema: GraphQLSchema, query: str) -> Document:
+        """Return a document; read it beside the other requests if it is long.
+
+        Raises PAYLOAD_TOO_LARGE, or a GraphQLError of its syntax or of its size.
+        """
+        if query in self._documents or len(query) <= _LONG_DOCUMENT:
+            return self.read_at_once(schema, query)
+        _check_bytes(query)
+        loop = asyncio.get_running_loop()
+        document = await loop.run_in_executor(self._thread, _read, schema, query)
+        self._keep(query, document)
+        return document
+
+    def read_at_once(self, schema: GraphQLSchema, query: str) -> Document:
+        """Return a document; read it here if it is not in memory."""
+        document = self._documents.get(query)
+        if document is not None:
+            self._documents.move_to_end(query)
+            return document
+        _check_bytes(query)
+        document = _read(schema, query)
+        self._keep(query, document)
+        return document
+
+    def _keep(self, query: str, document: Document) -> None:
+        if query in self._documents:
+            return
+        self._documents[query] = document
+        self._bytes += _memory(query, document)
+        while self._bytes > self._max_bytes:
+            oldest_query, oldest_document = self._documents.popitem(last=False)
+            self._bytes -= _memory(oldest_query, oldest_document)
+
+
+def _memory(query: str, document: Document) -> int:
+    """Estimate the memory of a document in bytes."""
+    tokens = document.node.token_count or 0
+    return _BYTES_OF_DOCUMENT + 4 * len(query) + _BYTES_OF_TOKEN * tokens
+
+
+def _check_bytes(query: str) -> None:
+    if len(query) > DOCUMENT_BYTES.value or len(query.encode()) > DOCUMENT_BYTES.value:
+        raise limit_error(DOCUMENT_BYTES, "PAYLOAD_TOO_LARGE")
+
+
+def _read(schema: GraphQLSchema, query: str) -> Document:
+    node = _parse(query)
+    try:
+        row_variables = check_size(node)
+    except AnalyticsError as error:
+        raise GraphQLError(error.message, original_error=error) from None
+    return Document(node, validation_errors(schema, node), row_variables)
+
+
+def _parse(query: str) -> DocumentNode:
+    try:
+        return parse(query, max_tokens=DOCUMENT_TOKENS.value)
+    except GraphQLSyntaxError as error:
+        for end, limit in _ABORTED_BY.items():
+            if error.message.endswith(end):
+                ours = limit_error(limit, "GRAPHQL_PARSE_FAILED")
+                raise GraphQLError(
+                    ours.message,
+                    source=error.source,
+                    positions=error.positions,
+                    original_error=ours,
+                ) from None
+        raise
+
+
+class ReadDocument(SchemaExtension):
+    """Extension that takes document and errors from the documents that were read."""
+
+    def __init__(self, documents: Documents) -> None:
+        """Share the documents among all requests."""
+        super().__init__()
+        self._documents = documents
+        self._errors: Sequence[GraphQLError] = ()
+
+    def on_parse(self) -> Iterator[None]:
+        """Set the document of a request."""
+        context = self.execution_context
+        core_schema = context.schema._schema  # noqa: SLF001 - graphql-core's
+        document = self._documents.read_at_once(core_schema, context.query or "")
+        context.graphql_document = document.node
+        self._errors = document.errors
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Set the errors of validation."""
+        self.execution_context.pre_execution_errors = list(self._errors)
+        yield

@@ -1,0 +1,119 @@
+"""The table of limits: how large a GraphQL request may be, and how large its error messages.
+
+Each limit is declared here, and documented in `docs/security.md`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit: its name in errors and in the documentation, its value, and what is counted."""
+
+    name: str
+    value: int
+    unit: str
+    description: str
+
+
+DOCUMENT_BYTES: Final = Limit("documentBytes", 100_000, "bytes", "Length of a document in UTF-8.")
+DOCUMENT_TOKENS: Final = Limit(
+    "documentTokens", 4_000, "tokens", "Names, values, marks and comments of a document."
+)
+DOCUMENT_DEPTH: Final = Limit(
+    "documentDepth", 200, "levels", "Braces and brackets in one another, through fragments."
+)
+OPERATIONS: Final = Limit("operations", 50, "operations", "Operations of a document.")
+FRAGMENTS: Final = Limit("fragments", 100, "fragments", "Fragment definitions of a document.")
+ALIASES: Final = Limit("aliases", 1_000, "aliases", "Aliases as written, in a document.")
+ALIAS_CHARACTERS: Final = Limit("aliasCharacters", 200, "characters", "Length of an alias.")
+DIRECTIVES: Final = Limit("directives", 200, "directives", "Directives as written, in a document.")
+INPUT_FIELDS: Final = Limit(
+    "inputFields", 1_000, "input fields", "Fields of objects as written, in a document."
+)
+ROOT_FIELDS: Final = Limit(
+    "rootFields", 100, "root fields", "Fields at the root of an operation, through fragments."
+)
+SELECTIONS: Final = Limit(
+    "selections",
+    5_000,
+    "selections",
+    "Fields, fragments and spreads of all operations, with each fragment again wherever it is"
+    " spread.",
+)
+EQUAL_FIELDS: Final = Limit(
+    "equalFields",
+    100,
+    "fields with one key",
+    "Fields of one selection set with the same response key, through fragments.",
+)
+COMPARISONS: Final = Limit(
+    "comparisons",
+    20_000,
+    "comparisons",
+    "Work to compare fields with the same response key; two fields take two.",
+)
+INTROSPECTION_ROOTS: Final = Limit(
+    "introspectionRoots", 3, "introspection roots", "`__schema` and `__type` in an operation."
+)
+INTROSPECTION_ALIASES: Final = Limit(
+    "introspectionAliases",
+    10,
+    "aliases in an introspection",
+    "Aliases below `__schema` and `__type`, through fragments.",
+)
+VARIABLE_VALUES: Final = Limit(
+    "variableValues",
+    10_000,
+    "values",
+    "Commas and opening brackets of `variables` as JSON, without the rows of `recordMetrics` and"
+    " `recordEvents`.",
+)
+VARIABLE_OBJECTS: Final = Limit(
+    "variableObjects", 2_000, "objects", "Objects in `variables`, without such rows."
+)
+MEMBER_CHARACTERS: Final = Limit(
+    "memberCharacters",
+    2_000,
+    "characters in the name of a member",
+    "Length of a member's name in `variables` of more than 64 KiB.",
+)
+VALIDATION_ERRORS: Final = Limit(
+    "validationErrors", 5, "errors", "Errors in the answer to an invalid document."
+)
+RESPONSE_ERRORS: Final = Limit(
+    "responseErrors", 100, "errors", "Errors of fields in a response; later ones are left out."
+)
+MESSAGE_CHARACTERS: Final = Limit(
+    "messageCharacters", 500, "characters", "Length of an error message; the rest is cut."
+)
+QUOTED_CHARACTERS: Final = Limit(
+    "quotedCharacters", 100, "characters", "Length of a value in a message; the rest is cut."
+)
+
+LIMITS: Final = (
+    DOCUMENT_BYTES,
+    DOCUMENT_TOKENS,
+    DOCUMENT_DEPTH,
+    OPERATIONS,
+    FRAGMENTS,
+    ALIASES,
+    ALIAS_CHARACTERS,
+    DIRECTIVES,
+    INPUT_FIELDS,
+    ROOT_FIELDS,
+    SELECTIONS,
+    EQUAL_FIELDS,
+    COMPARISONS,
+    INTROSPECTION_ROOTS,
+    INTROSPECTION_ALIASES,
+    VARIABLE_VALUES,
+    VARIABLE_OBJECTS,
+    MEMBER_CHARACTERS,
+    VALIDATION_ERRORS,
+    RESPONSE_ERRORS,
+    MESSAGE_CHARACTERS,
+    QUOTED_CHARACTERS,
+)
+"""All limits, in the order of the documentation."""
