@@ -33,12 +33,7 @@ _BOUNDS: Final = (
     'groupBy:[{bucketNumber:{property:"p",bounds:$v}}]){times}}'
 )
 _ROWS: Final = "mutation($v:[EventInput!]!){recordEvents(input:{events:$v}){accepted}}"
-_ODD_ROWS: Final = (
-    "mutation($v:[EventInput!]=[]){recordEvents(input:{events:$v}){accepted}"
-    "describeMetric(input:{name:$v}){success}}"
-)
-"""A document that also uses the variable of the rows elsewhere, so that they are not cut out."""
-
+_INPUT: Final = "mutation($v:RecordEventsInput!){recordEvents(input:$v){accepted}}"
 _METRIC: Final = "query($v:String!){metric(name:$v){name}}"
 
 
@@ -69,13 +64,13 @@ def _variables(query: str, value: str, copies: int) -> bytes:
     return f'{{"query":{json.dumps(query)},"variables":{{"v":[{array}]}}}}'.encode()
 
 
-def _numbered(form: str, count: int) -> str:
+def _copies(form: str, count: int) -> str:
     """Return copies of a text, with numbers in place of `#`."""
     return " ".join(form.replace("#", str(number)) for number in range(count))
 
 
 def _unknown_fields(count: int, name: str = "a") -> bytes:
-    unknown = _numbered("nam#:1", count)
+    unknown = _copies("nam#:1", count)
     return _document(f'{{events(where:{{{unknown} name:{{eq:"{name}"}}}}){{totalCount}}}}')
 
 
@@ -89,6 +84,13 @@ def _spreads(type_name: str, form: str, last: str, levels: int) -> str:
         f"fragment F{level} on {type_name}{{{form.replace('#', f'...F{level + 1}')}}}"
         for level in range(levels)
     ) + (f"fragment F{levels} on {type_name}{{{last}}}")
+
+
+def _repeated_member() -> bytes:
+    """Return a request whose rows are not cut out, as they are not the only `events`."""
+    rows = ",".join(['{"name":"a"}'] * 50_000)
+    variables = f'{{"v":{{"events":[{{"name":"a"}}],"events":[{rows}]}}}}'
+    return f'{{"query":{json.dumps(_INPUT)},"variables":{variables}}}'.encode()
 
 
 def hostile_inputs() -> Iterator[HostileInput]:
@@ -132,8 +134,8 @@ _VARIABLES: Final = (
     ),
     HostileInput("1,100,000 rows", lambda: _variables(_ROWS, '{"name":"a"}', 1_100_000), 200),
     HostileInput(
-        "50,000 rows of an odd document",
-        lambda: _variables(_ODD_ROWS, '{"name":"a"}', 50_000),
+        "50,000 rows in a repeated member",
+        _repeated_member,
         422,
         VARIABLE_VALUES,
     ),
@@ -181,7 +183,7 @@ _DOCUMENTS: Final = (
     HostileInput(
         "7 unknown input fields, 3,900 texts",
         lambda: _document(
-            f"{{events(where:{{{_numbered('nam#:1', 7)} name:{{in:["
+            f"{{events(where:{{{_copies('nam#:1', 7)} name:{{in:["
             + '"aaaaaaaaaaaaaaaaaaaa"' * 3_900
             + "]}}){totalCount}}"
         ),
@@ -189,19 +191,19 @@ _DOCUMENTS: Final = (
     HostileInput(
         "250 introspections",
         lambda: _document(
-            f"{{{_numbered('a#:__schema{types{...T}}', 250)}}}"
+            f"{{{_copies('a#:__schema{types{...T}}', 250)}}}"
             "fragment T on __Type{name fields{name type{name}}}"
         ),
         limit=ROOT_FIELDS,
     ),
     HostileInput(
         "90 introspections",
-        lambda: _document(f"{{{_numbered('a#:__schema{types{name}}', 90)}}}"),
+        lambda: _document(f"{{{_copies('a#:__schema{types{name}}', 90)}}}"),
         limit=INTROSPECTION_ROOTS,
     ),
     HostileInput(
         "an introspection with 900 aliases",
-        lambda: _document(f"{{__schema{{types{{fields{{{_numbered('a#:name', 900)}}}}}}}}}"),
+        lambda: _document(f"{{__schema{{types{{fields{{{_copies('a#:name', 900)}}}}}}}}}"),
         limit=INTROSPECTION_ALIASES,
     ),
     HostileInput(
@@ -225,14 +227,14 @@ _DOCUMENTS: Final = (
     HostileInput(
         "90 equal fragments",
         lambda: _document(
-            f"{{{_numbered('...F#', 90)}}}{_numbered('fragment F# on Query{health{status}}', 90)}"
+            f"{{{_copies('...F#', 90)}}}{_copies('fragment F# on Query{health{status}}', 90)}"
         ),
         limit=COMPARISONS,
     ),
     HostileInput(
         "200 fragments",
         lambda: _document(
-            f"{{{_numbered('...F#', 200)}}}{_numbered('fragment F# on Query{health{status}}', 200)}"
+            f"{{{_copies('...F#', 200)}}}{_copies('fragment F# on Query{health{status}}', 200)}"
         ),
         limit=FRAGMENTS,
     ),
@@ -247,7 +249,7 @@ _DOCUMENTS: Final = (
     HostileInput("50,000 open braces", lambda: _document("{a" * 49_999), limit=DOCUMENT_DEPTH),
     HostileInput("9,000 fields", lambda: _document(f"{{{'a ' * 9_000}}}"), limit=DOCUMENT_TOKENS),
     HostileInput(
-        "3,000 unknown fields", lambda: _document(f"{{health{{{_numbered('a#', 3_000)}}}}}")
+        "3,000 unknown fields", lambda: _document(f"{{health{{{_copies('a#', 3_000)}}}}}")
     ),
 )
 _MESSAGES: Final = (

@@ -12,7 +12,7 @@ from graphql.language.parser import MAX_NESTING_DEPTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.graphql.document_limits import count_selections
+from api.graphql.document_limits import count_selections, count_syntax
 from api.graphql.documents import Documents
 from api.graphql.schema import schema
 from api.variable_limits import has_long_names, variables_refusal
@@ -27,7 +27,7 @@ from tests.harness.service import Service
 CORE: Final = schema._schema
 
 
-def numbered(form: str, count: int) -> str:
+def copies(form: str, count: int) -> str:
     """Return copies of a text, with numbers in place of `#`."""
     return " ".join(form.replace("#", str(number)) for number in range(count))
 
@@ -35,16 +35,16 @@ def numbered(form: str, count: int) -> str:
 def input_fields(count: int) -> str:
     """Return a mutation of five events with a number of fields of objects."""
     shares = [(count - 11 + index) // 5 for index in range(5)]  # events, five names, properties
-    events = "".join(f'{{name:"e" properties:{{{numbered("p#:1", n)}}}}}' for n in shares)
+    events = "".join(f'{{name:"e" properties:{{{copies("p#:1", n)}}}}}' for n in shares)
     return f"mutation{{recordEvents(input:{{events:[{events}]}}){{accepted}}}}"
 
 
 def selections(count: int) -> str:
     """Return a query with a number of selections, of which a fragment repeats most."""
     uses, rest = divmod(count - 1, 52)
-    aliases = numbered("h#:health{...F}", uses)
-    fragment = f"fragment F on Health{{{numbered('s#:status', 50)}}}"
-    return f"{{{aliases} health{{{numbered('s#:status', rest)}}}}}{fragment}"
+    aliases = copies("h#:health{...F}", uses)
+    fragment = f"fragment F on Health{{{copies('s#:status', 50)}}}"
+    return f"{{{aliases} health{{{copies('s#:status', rest)}}}}}{fragment}"
 
 
 def comparisons(count: int) -> str:
@@ -63,20 +63,20 @@ BUILDERS: Final[Mapping[Limit, Callable[[int], str]]] = {
     limits.DOCUMENT_DEPTH: lambda n: (
         f'{{__type(name:"Query"){{{"ofType{" * (n - 2)}name{"}" * (n - 2)}}}}}'
     ),
-    limits.OPERATIONS: lambda n: numbered("query Q#{health{status}}", n),
+    limits.OPERATIONS: lambda n: copies("query Q#{health{status}}", n),
     limits.FRAGMENTS: lambda n: (
-        f"{{health{{{numbered('...F#', n)}}}}}{numbered('fragment F# on Health{h#:status}', n)}"
+        f"{{health{{{copies('...F#', n)}}}}}{copies('fragment F# on Health{h#:status}', n)}"
     ),
-    limits.ALIASES: lambda n: f"{{health{{{numbered('h#:status', n)}}}}}",
+    limits.ALIASES: lambda n: f"{{health{{{copies('h#:status', n)}}}}}",
     limits.ALIAS_CHARACTERS: lambda n: f"{{{'h' * n}:health{{status}}}}",
-    limits.DIRECTIVES: lambda n: f"{{health{{{numbered('h#:status@skip(if:false)', n)}}}}}",
+    limits.DIRECTIVES: lambda n: f"{{health{{{copies('h#:status@skip(if:false)', n)}}}}}",
     limits.INPUT_FIELDS: input_fields,
-    limits.ROOT_FIELDS: lambda n: f"{{{numbered('h#:health{status}', n)}}}",
+    limits.ROOT_FIELDS: lambda n: f"{{{copies('h#:health{status}', n)}}}",
     limits.SELECTIONS: selections,
     limits.EQUAL_FIELDS: lambda n: f"{{health{{{'status ' * n}}}}}",
     limits.COMPARISONS: comparisons,
-    limits.INTROSPECTION_ROOTS: lambda n: f"{{{numbered('s#:__schema{types{name}}', n)}}}",
-    limits.INTROSPECTION_ALIASES: lambda n: f"{{__schema{{types{{{numbered('t#:name', n)}}}}}}}",
+    limits.INTROSPECTION_ROOTS: lambda n: f"{{{copies('s#:__schema{types{name}}', n)}}}",
+    limits.INTROSPECTION_ALIASES: lambda n: f"{{__schema{{types{{{copies('t#:name', n)}}}}}}}",
 }
 """For each limit of documents, a function that makes one of a given size."""
 
@@ -242,7 +242,7 @@ class Expansion:
         }
         self.operation = document.to_dict()["definitions"][0]
 
-    def collect(self, node: Any, seen: set[str]) -> tuple[list[Any], int]:
+    def collect(self, node: Any, spread_names: set[str]) -> tuple[list[Any], int]:
         """Return the fields of a node's selections, each fragment once, and all selections."""
         fields, count = [], 0
         for selection in node["selection_set"]["selections"]:
@@ -250,16 +250,16 @@ class Expansion:
             if selection["kind"] == "field":
                 fields.append(selection)
                 continue
-            below = selection
+            parent = selection
             if selection["kind"] == "fragment_spread":
                 name = selection["name"]["value"]
-                if name in seen:
+                if name in spread_names:
                     continue
-                seen.add(name)
-                below = self.fragments[name]
-            more_fields, more = self.collect(below, seen)
-            fields += more_fields
-            count += more
+                spread_names.add(name)
+                parent = self.fragments[name]
+            inner_fields, inner_count = self.collect(parent, spread_names)
+            fields += inner_fields
+            count += inner_count
         return fields, count
 
     def count(self, node: Any) -> tuple[int, int, int]:
@@ -321,7 +321,7 @@ def test_fragments_within_themselves_are_counted() -> None:
         (b'{"v":"' + b'\\"{,' * 50_000 + b'"}', False),
         (b'{"v":"' + b"\\\\" * 50_000 + b'","w":[' + b"1," * 20_000 + b"1]}", True),
         (b'{"v":"' + b"\\\\" * 50_000 + b'\\"w:[' + b"1," * 20_000 + b'"}', False),
-        (b'{"' + b"a" * 65_530 + b'\\"":"' + b"," * 20_000 + b'"}', False),
+        (b'{"' + b"a" * 65_533 + b'\\"":"' + b"," * 20_000 + b'"}', False),
         (b'{"v":[' + b"1," * 9_997 + b"1]}", False),
         (b'{"v":[' + b"1," * 9_999 + b"1]}", True),
         (b'{"v":["' + b"a" * 2_000_000 + b'"' + b",1" * 10_000 + b"]}", True),
@@ -330,6 +330,15 @@ def test_fragments_within_themselves_are_counted() -> None:
 def test_values_are_counted_outside_of_texts(text: bytes, is_refused: bool) -> None:
     """Brackets and commas count outside of texts only, also over the ends of chunks."""
     assert (variables_refusal(text) is not None) == is_refused
+
+
+def test_variables_of_rows() -> None:
+    """A variable is a variable of rows if it is nothing else, in any operation or fragment."""
+    rows = "recordEvents(input:{events:$v}){accepted}"
+    text = f"mutation($v:[EventInput!]!){{{rows} ...F}} fragment F on Mutation{{a:{rows}}}"
+    assert count_syntax(parse(text)).row_variables == {"v"}
+    mixed_text = text.replace("a:", "describeMetric(input:$v){success} a:")
+    assert count_syntax(parse(mixed_text)).row_variables == frozenset()
 
 
 def test_names_of_members_at_any_depth() -> None:
@@ -341,7 +350,7 @@ def test_names_of_members_at_any_depth() -> None:
 
 async def test_an_invalid_document_has_few_errors(service: Service) -> None:
     """An answer has five errors of validation at most."""
-    answer = await service.post("/graphql", {"query": f"{{{numbered('f#', 90)}}}"})
+    answer = await service.post("/graphql", {"query": f"{{{copies('f#', 90)}}}"})
     assert len(answer.json()["errors"]) == limits.VALIDATION_ERRORS.value
 
 
@@ -349,7 +358,7 @@ async def test_a_response_has_at_most_100_errors(service: Service) -> None:
     """Of more failed fields, the first errors are in the response."""
     await record(service, "/metrics", {"metric_name": "m", "value": 1})
     failing = "p#:query(range:{preset:TODAY} limit:5000){times}"
-    query = f'{{metric(name:"m"){{{numbered(failing, 110)}}}}}'
+    query = f'{{metric(name:"m"){{{copies(failing, 110)}}}}}'
     answer = await service.post("/graphql", {"query": query})
     assert len(answer.json()["errors"]) == limits.RESPONSE_ERRORS.value
 
