@@ -1,6 +1,6 @@
 """The number of values in JSON text: counted before the text is decoded.
 
-graphql-core takes 20 to 30 us to check an object, and 1 to 10 us for any other value.
+graphql-core takes 14 to 32 us to check an object, and 1 to 3 us for any other value.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _BACKSLASH: Final = b"\\"
 def variables_refusal(text: bytes, field: str = "variables") -> AnalyticsError | None:
     """Return the refusal of variables with too many values, if they have.
 
-    Reads 1 MiB in 2 to 10 ms.
+    Reads 1 MiB in 3 to 25 ms.
     """
     if len(text) < _LONG_BYTES and _count_values(text) <= VARIABLE_OBJECTS.value:
         return None
@@ -35,7 +35,7 @@ def variables_refusal(text: bytes, field: str = "variables") -> AnalyticsError |
 def has_long_names(variables: object) -> bool:
     """Return whether a member of the variables has a name that is too long.
 
-    graphql-core takes 2 s to find names like one of 15 MiB.
+    graphql-core takes 0.7 s to look for names like one of 15 MiB.
     """
     stack = [variables]
     while stack:

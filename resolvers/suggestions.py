@@ -12,7 +12,7 @@ _LONGEST: Final = 100
 """Characters of a name that are compared for typos: the time grows with their square."""
 
 _NO_NAME: Final = 10_000
-"""Characters of a text that is no name: its plain form takes 0.1 us for each."""
+"""Characters of a text that is no name: its plain form takes 0.03 us for each."""
 
 
 def near_names(name: str, candidates: Sequence[str]) -> list[str]:

@@ -89,7 +89,10 @@ MESSAGE_CHARACTERS: Final = Limit(
     "messageCharacters", 500, "characters", "Length of an error message; the rest is cut."
 )
 QUOTED_CHARACTERS: Final = Limit(
-    "quotedCharacters", 100, "characters", "Length of a value in a message; the rest is cut."
+    "quotedCharacters",
+    100,
+    "characters",
+    "Length of an unknown metric's name in a message; the rest is cut.",
 )
 
 LIMITS: Final = (

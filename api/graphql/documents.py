@@ -23,8 +23,8 @@ _LONG_DOCUMENT: Final = 1_000
 
 _MAX_BYTES: Final = 64 * 2**20
 _BYTES_OF_DOCUMENT: Final = 4_000
-_BYTES_OF_TOKEN: Final = 1_000
-"""Memory of a document's nodes, for each token; measured: 600 to 900."""
+_BYTES_OF_TOKEN: Final = 700
+"""Memory of a document's nodes and errors, for each token; measured: 200 to 680."""
 
 _ABORTED_BY: Final = {
     "tokens. Parsing aborted.": DOCUMENT_TOKENS,

@@ -188,7 +188,7 @@ def _row_texts(variables: bytes, rows_types: Mapping[str, _RowsType]) -> dict[st
 
 
 def _members(json: bytes, names: Iterable[str]) -> dict[str, msgspec.Raw]:
-    """Return members of an object as text. To decode all takes 0.5 s for 3 million others."""
+    """Return members of an object as text. To decode all takes 0.5 s for a million others."""
     attributes = {f"member_{index}": name for index, name in enumerate(names)}
     fields = [(attribute, msgspec.Raw, msgspec.Raw()) for attribute in attributes]
     struct = msgspec.defstruct("_Members", fields, rename=attributes)
