@@ -49,7 +49,9 @@ def open_context_of(request: Request) -> Context:
     project = headers_of(request.scope).get(_PROJECT_HEADER)
     if secret is None:
         _check_site(request)
-        return ctx if project is None else ctx.in_project(_project(ctx, project))
+        if project is None or not ctx.grant.scopes:  # a stranger learns no name of a project
+            return ctx
+        return ctx.in_project(_project(ctx, project))
     if secret.count(b".") == _DOTS_OF_TOKEN:
         token = ctx.store.tokens.read(secret)
         if project is not None and project != token.key.project.encode():

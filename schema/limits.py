@@ -71,7 +71,7 @@ VARIABLE_VALUES: Final = Limit(
     " `recordEvents`.",
 )
 VARIABLE_OBJECTS: Final = Limit(
-    "variableObjects", 2_000, "objects", "Objects in `variables`, without such rows."
+    "variableObjects", 2_500, "objects", "Objects in `variables`, without such rows."
 )
 MEMBER_CHARACTERS: Final = Limit(
     "memberCharacters",

@@ -153,7 +153,7 @@ class Keys:
             await asyncio.sleep(_POLL_SECONDS)
             if self._file.stamp() != self._stamp:
                 self._reread()
-            if self._last_uses and steady_ms() - self._saved_at > _SAVE_MS:
+            if steady_ms() - self._saved_at > _SAVE_MS:
                 await self._save_uses()
 
     def _reread(self) -> None:
@@ -177,6 +177,8 @@ class Keys:
 
     async def _save_uses(self) -> None:
         """Save the times of use; on a full disk they are saved later."""
+        if not self._last_uses:
+            return
         self._saved_at = steady_ms()
         uses, self._last_uses = self._last_uses, {}
 

@@ -47,6 +47,7 @@ async def test_projects_survive_a_restart(tmp_path: Path) -> None:
     }
     rows: dict[tuple[str, str], int] = {}
     async with open_store(data) as store:
+        await wait_until(lambda: all(ids.is_ready for ids in store._ids.values()))
         for loader in store._loaders.values():
             assert loader._task
             loader._task.cancel()

@@ -188,6 +188,17 @@ async def test_another_key_names_no_other_project(tenants: dict[str, Service]) -
     assert len(texts) == 1
 
 
+async def test_strangers_learn_no_project(service: Service) -> None:
+    """Without a key, an existing and a missing project get the same answer."""
+    for path in ("/metrics", "/graphql?query={__typename}", "/health"):
+        answers = [
+            await service.http.get(path, headers={"Analytics-Project": name})
+            for name in ("shop", "nobody", "default")
+        ]
+        assert {answer.status_code for answer in answers} == {200 if path == "/health" else 401}
+        assert len({answer.text for answer in answers}) == 1
+
+
 async def test_deletion_is_of_one_project(tenants: dict[str, Service]) -> None:
     """An admin deletes in the project that he names; the rows of the others stay."""
     await fill(tenants)

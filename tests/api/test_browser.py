@@ -172,17 +172,19 @@ async def test_examples_run_as_they_are(visit: Visit) -> None:
             await visit.page.screenshot(path=Path(SCREENSHOTS) / "explorer.png")
 
 
-async def test_headers_are_sent(visit: Visit) -> None:
+async def test_headers_are_sent(visit: Visit, process: Process) -> None:
     """The headers of the editor go with the request: a key, for example."""
+    call = 'createApiKey(input: {name: "explorer", kind: SECRET})'
+    key = process.graphql(f"mutation {{{call} {{secret}}}}")["createApiKey"]["secret"]
     await visit.open("/graphql", READY["/graphql"])
     await visit.page.get_by_role("button", name="Headers").click()
     await visit.page.locator(".graphiql-editor-tool .monaco-editor:visible").click()
     await visit.page.keyboard.press("Control+A")
-    await visit.page.keyboard.insert_text('{"Authorization": "Bearer key"}')
+    await visit.page.keyboard.insert_text(f'{{"Authorization": "Bearer {key}"}}')
     await _type_query(visit, "{health {status}}")
     async with visit.page.expect_request("**/graphql") as request:
         await visit.page.keyboard.press("Control+Enter")
-    assert (await request.value).headers["authorization"] == "Bearer key"
+    assert (await request.value).headers["authorization"] == f"Bearer {key}"
 
 
 async def test_history_and_documentation(visit: Visit) -> None:

@@ -21,7 +21,6 @@ from resolvers.context import Context
 from schema.errors import AnalyticsError
 from schema.recording import DeleteEventsInput
 from schema.scalars import Instant
-from store.driver import EngineError
 from store.ingest.decoder import Batch, read_batch
 from store.ingest.outcomes import RecordOutcome
 from store.ingest.streams import SERIES_STREAM, STREAMS, TABLES, AnyStream
@@ -215,11 +214,10 @@ class StoreMachine(RuleBasedStateMachine):
         try:
             match_count = self._run(self._delete_rows(name, table))
         except AnalyticsError as error:
-            assert error.code == "UNAVAILABLE"  # noqa: PT017 - nothing is deleted
-            return
-        except EngineError:
-            assert faults.deletions < before
-            match_count = faults.timing != "before"
+            assert error.code == "UNAVAILABLE"  # noqa: PT017 - nothing is deleted, or all rows are
+            if faults.deletions == before or faults.timing == "before":
+                return
+            match_count = 1
         if match_count:
             self.model.remove(table, name)
             return
@@ -246,6 +244,16 @@ class StoreMachine(RuleBasedStateMachine):
             if error.code == "NOT_FOUND":
                 return 0
             raise
+
+    async def _select_all_rows(self) -> list[TableRow]:
+        """Select all rows; while loads fail, a query may be unavailable until they are given up."""
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    return await self.store.select(ALL_ROWS, TableRow)
+                except AnalyticsError as error:
+                    assert error.code == "UNAVAILABLE"  # noqa: PT017 - any other error is a fault
+                    assert not self._is_healthy()
 
     def _is_healthy(self) -> bool:
         return self.rig.faults.is_idle and not self.store.problems()
@@ -347,11 +355,11 @@ class StoreMachine(RuleBasedStateMachine):
         """Compare the stored rows, positions and counters with the model."""
         self.rig.steps += 1
         is_healthy = self._is_healthy()
-        stored_rows = self._run(self.store.select(ALL_ROWS, TableRow))
+        stored_rows = self._run(self._select_all_rows())
         has_waiting_rows = any(stats.waiting for stats in self.store.stream_stats())
         assert not (has_waiting_rows and is_healthy)
         if not (has_waiting_rows or is_healthy):  # it may have recovered after the query
-            stored_rows = self._run(self.store.select(ALL_ROWS, TableRow))
+            stored_rows = self._run(self._select_all_rows())
         key_counts = Counter(row.key for row in stored_rows)
         if not has_waiting_rows:
             self._resolve_pending(key_counts)
