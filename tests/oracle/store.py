@@ -1,10 +1,13 @@
 """Model of a store as plain dicts, and the requests that fill it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from schema.errors import AnalyticsError
+from store import Store
 from store.ingest.decoder import Batch
 from store.ingest.streams import TABLES, AnyStream
 from store.journal.row_counts import RowCounts
@@ -84,3 +87,13 @@ class Model:
             del self.rows[row.key]
             if row.id is not None:
                 del self.keys_by_id[row.table, row.id]
+
+
+async def select_all_rows(store: Store) -> list[TableRow]:
+    """Select all rows; while loads fail, a query may be unavailable until they are given up."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await store.select(ALL_ROWS, TableRow)
+            except AnalyticsError as error:
+                assert error.code == "UNAVAILABLE"  # noqa: PT017 - asked again

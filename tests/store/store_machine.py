@@ -30,7 +30,7 @@ from store.query.sql import Statement
 from store.store import Store
 from tests.harness.clock import DAY
 from tests.harness.fault_injection import NO_FSYNC, FaultRig, FaultyEngine
-from tests.oracle.store import ALL_ROWS, Model, Request, SentRow, TableRow
+from tests.oracle.store import ALL_ROWS, Model, Request, SentRow, TableRow, select_all_rows
 
 T = TypeVar("T")
 Result = RecordOutcome | BaseException
@@ -245,16 +245,6 @@ class StoreMachine(RuleBasedStateMachine):
                 return 0
             raise
 
-    async def _select_all_rows(self) -> list[TableRow]:
-        """Select all rows; while loads fail, a query may be unavailable until they are given up."""
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    return await self.store.select(ALL_ROWS, TableRow)
-                except AnalyticsError as error:
-                    assert error.code == "UNAVAILABLE"  # noqa: PT017 - any other error is a fault
-                    assert not self._is_healthy()
-
     def _is_healthy(self) -> bool:
         return self.rig.faults.is_idle and not self.store.problems()
 
@@ -355,11 +345,11 @@ class StoreMachine(RuleBasedStateMachine):
         """Compare the stored rows, positions and counters with the model."""
         self.rig.steps += 1
         is_healthy = self._is_healthy()
-        stored_rows = self._run(self._select_all_rows())
+        stored_rows = self._run(select_all_rows(self.store))
         has_waiting_rows = any(stats.waiting for stats in self.store.stream_stats())
         assert not (has_waiting_rows and is_healthy)
         if not (has_waiting_rows or is_healthy):  # it may have recovered after the query
-            stored_rows = self._run(self._select_all_rows())
+            stored_rows = self._run(select_all_rows(self.store))
         key_counts = Counter(row.key for row in stored_rows)
         if not has_waiting_rows:
             self._resolve_pending(key_counts)
