@@ -172,11 +172,11 @@ async def test_examples_run_as_they_are(visit: Visit) -> None:
             await visit.page.screenshot(path=Path(SCREENSHOTS) / "explorer.png")
 
 
-async def test_headers_are_sent(visit: Visit, process: Process) -> None:
+async def test_headers_are_sent(visit: Visit) -> None:
     """The headers of the editor go with the request: a key, for example."""
-    call = 'createApiKey(input: {name: "explorer", kind: SECRET})'
-    key = process.graphql(f"mutation {{{call} {{secret}}}}")["createApiKey"]["secret"]
     await visit.open("/graphql", READY["/graphql"])
+    call = 'createApiKey(input: {name: "explorer", kind: SECRET})'
+    key = (await visit.graphql(f"mutation {{{call} {{secret}}}}"))["createApiKey"]["secret"]
     await visit.page.get_by_role("button", name="Headers").click()
     await visit.page.locator(".graphiql-editor-tool .monaco-editor:visible").click()
     await visit.page.keyboard.press("Control+A")
