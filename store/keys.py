@@ -68,10 +68,6 @@ class Keys:
             await asyncio.wait([self._watcher])
             await self._save_uses()
 
-    def __len__(self) -> int:
-        """Return the number of keys, of revoked ones too."""
-        return len(self._by_digest)
-
     @property
     def has_usable(self) -> bool:
         """Whether a key exists that is neither revoked nor expired."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, fields
 from typing import Final
 
+from schema.limits import Limit
+
 
 def _limit(value: int, unit: str, description: str) -> int:
     limit: int = field(default=value, metadata={"unit": unit, "description": description})
@@ -32,16 +34,6 @@ class EdgeLimits:
         100, "requests", "of a connection that wait for the answer to an earlier one"
     )
     spare_files: int = _limit(384, "files", "that connections leave to the journal and the engine")
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One limit: its name, its value, and what it bounds."""
-
-    name: str
-    value: int
-    unit: str
-    description: str
 
 
 EDGE_LIMITS: Final = tuple(

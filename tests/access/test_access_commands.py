@@ -1,6 +1,7 @@
 """The commands of keys, on a stopped and a running service, and a start without keys."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import msgspec
@@ -117,7 +118,8 @@ def test_first_key_of_a_running_service(tmp_path: Path) -> None:
         (key,) = RegistryFile(data).read().keys
         command(data, "revoke", key.id)
         statuses = {0}
-        for _ in range(100):
+        for _ in range(1000):
+            time.sleep(0.01)
             statuses = {process.http.get("/metrics", headers=bearer(secret)).status_code}
             if statuses == {401}:
                 break
