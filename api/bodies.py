@@ -32,6 +32,9 @@ _CHUNK_BYTES: Final = 4096
 _DIGITS: Final = 18
 """Digits of Content-Length that are read: more than a body can have."""
 
+ANSWER_KEY: Final = "analytics.answer"
+"""Key of a scope with the budget of its answer, whose bytes are in memory until it is sent."""
+
 _MEMORY_KEY: Final = "analytics.bodies"
 _HELD_BYTES_KEY: Final = "analytics.held"
 
@@ -141,7 +144,7 @@ class BodyMemoryLimit:
         self._memory = memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and release its bytes when it is answered."""
+        """Pass a request on; release the bytes of its body and of its answer when it is sent."""
         scope.update(self._memory.entry)
         if scope["type"] == "http" and b"expect" in headers_of(scope):
             receive, send = close_if_unread(receive, send)
@@ -149,6 +152,8 @@ class BodyMemoryLimit:
             await self._app(scope, receive, send)
         finally:
             self._memory.release(scope)
+            if answer := scope.get(ANSWER_KEY):
+                answer.release()
 
 
 def close_if_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:

@@ -39,10 +39,12 @@ class _ReplayStore:
         answer = await self.answer(statement, "JSONEachRow")
         return msgspec.json.Decoder(row).decode_lines(answer.data)
 
-    async def answer(self, statement: Statement, output: str) -> Answer:
+    async def answer(
+        self, statement: Statement, output: str, cost: float = 0.0, key: str = ""
+    ) -> Answer:
         if self.replays:
             return self._answers[statement.text]
-        answer = await self.store.answer(statement, output)
+        answer = await self.store.answer(statement, output, cost, key)
         self.statements.append((statement, output))
         self._answers[statement.text] = answer
         return answer

@@ -96,7 +96,7 @@ _PRESENTER: Final[Presenter[SummaryRow, SummaryRow]] = Presenter(pages.identity,
 async def summary(ctx: Context, table: str, name: str, columns: set[str]) -> SummaryRow | None:
     """Return the summary columns of one name in a table; None if the name has no rows."""
     rows = ctx.rows(table)
-    catalogue.in_names(rows, [name])
+    rows.add_names([name])
     statement = catalogue.summaries(rows, columns, Slice(1)) if columns else catalogue.first(rows)
     summaries = await ctx.batch.select(statement, SummaryRow)
     return summaries[0] if summaries else None

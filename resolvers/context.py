@@ -6,6 +6,7 @@ from typing import Any
 
 from resolvers.query_batch import QueryBatch
 from schema.access import ALL_RIGHTS, Grant, RowFilter, Scope
+from schema.answer_budget import AnswerBudget
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
 from schema.filter_json import filter_from_json
@@ -40,12 +41,16 @@ class Context:
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
     row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
+    answer: AnswerBudget = field(init=False)
     batch: QueryBatch = field(init=False)
     _by_key: dict[tuple[str, str], tuple[Key, "Context"]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give the context an empty query batch."""
-        object.__setattr__(self, "batch", QueryBatch(self.store))
+        """Give the context an empty answer and query batch."""
+        answer = AnswerBudget(self.store.answers)
+        object.__setattr__(self, "answer", answer)
+        batch = QueryBatch(self.store, answer, self.grant.project, self.grant.key_id)
+        object.__setattr__(self, "batch", batch)
 
     def for_key(self, key: Key, project: str) -> "Context":
         """Return a context with the rights of a key in a project; it is made once for both."""

@@ -11,7 +11,7 @@ from resolvers.context import Context
 from resolvers.series.request import SeriesArguments, SeriesSelection, SeriesSource
 from resolvers.series.run import run_series
 from schema.errors import bad_input
-from schema.filters import EventFilter
+from schema.filters import EventFilter, scanned_names
 from schema.ranges import TimeRange
 from schema.series.event_series import EventResult
 from schema.series.group_by import GroupByInput, NumberBucketInput
@@ -45,7 +45,7 @@ async def query(
         rows.conditions.append(event_condition(event_filter, rows, time_range))
         return rows.condition
 
-    source = SeriesSource(EVENTS.name, condition, "", "Events")
+    source = SeriesSource(EVENTS.name, condition, "", "Events", scanned_names(event_filter))
     result, meta = await run_series(ctx, source, arguments, selection)
     if selection.warnings:
         meta.warnings += await warnings.event_warnings(

@@ -10,7 +10,7 @@ from resolvers.series.group_keys import display_text
 from schema.catalogue import VALUE_TYPES, PropertyType, TagValue
 from schema.paging import checked_count
 from schema.scalars import Long
-from store.query import catalogue, facets
+from store.query import facets
 from store.query.facets import Facet, KeyRow, ValueRow
 from store.query.filters.row_set import RowSet
 from store.query.sql import Statement
@@ -74,7 +74,7 @@ class Facets:
 
         async def select() -> dict[Hashable, list[R]]:
             rows = self._ctx.rows(self._facet.table)
-            catalogue.in_names(rows, self._names)
+            rows.add_names(self._names)
             rows_by_group: dict[Hashable, list[R]] = defaultdict(list)
             for row in await self._ctx.batch.select(statement(rows), row_type):
                 rows_by_group[group(row)].append(row)

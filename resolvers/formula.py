@@ -27,7 +27,7 @@ from resolvers.series.result import (
 from resolvers.series.run import check_arguments, check_cells, fetch_series
 from resolvers.series.values import BucketedRange, Value
 from schema.buckets import Fill
-from schema.encoding import EncodedValue
+from schema.encoding import EncodedValue, encoded_text
 from schema.errors import bad_input
 from schema.series.aggregates import Aggregate, aggregate
 from schema.series.formula import FormulaResult, FormulaSeries, NamedMetricInput
@@ -305,10 +305,8 @@ def _present(
         )
 
     return FormulaResult(
-        encoded_times=EncodedValue(msgspec.Raw(times)),
-        encoded_previous_times=None
-        if previous_times is None
-        else EncodedValue(msgspec.Raw(previous_times)),
+        encoded_times=encoded_text(times),
+        encoded_previous_times=None if previous_times is None else encoded_text(previous_times),
         series=[formula_series(computed_series) for computed_series in series],
         meta=meta,
     )
@@ -337,4 +335,4 @@ def _bucket_count(bucketed_range: BucketedRange | None) -> int:
 
 
 def _encode_column(column: Sequence[Value], indexes: Sequence[int]) -> EncodedValue:
-    return EncodedValue(msgspec.Raw(msgspec.json.encode(visible_values(column, indexes))))
+    return encoded_text(msgspec.json.encode(visible_values(column, indexes)))

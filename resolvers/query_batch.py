@@ -8,12 +8,16 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from schema.access import PROJECT
+from schema.answer_budget import AnswerBudget
 from schema.errors import AnalyticsError
 from store import Store
+from store.cost.cost import actual_cost, estimated_cost
 from store.driver import Answer, EngineError
 from store.query.series.aggregates import THROW_IF_CODE
 from store.query.series.exact_sums import OutsideWindowError
@@ -21,7 +25,6 @@ from store.query.series.rows import series_rows
 from store.query.series.statement import branches, series_statement
 from store.query.series.types import Branch, QueryShape, SeriesQuery, SeriesRow
 from store.query.sql import Slots, Statement
-from store.query.tables import METRICS
 
 T = TypeVar("T")
 
@@ -95,6 +98,11 @@ class QueryBatch:
     """Collects the series queries of a request; queries that wait together share a statement."""
 
     store: Store
+    answer: AnswerBudget
+    project: str = PROJECT
+    key_id: str | None = None
+    requested_cost: float = 0.0
+    actual_cost: float = 0.0
     slots: Slots = field(default_factory=Slots)
     runs: list[StatementRun] = field(default_factory=list)
     _waiting_queries: list[_WaitingQuery] = field(default_factory=list)
@@ -103,6 +111,7 @@ class QueryBatch:
     _dispatch_task: asyncio.Task[None] | None = None
     _statement_tasks: set[asyncio.Task[Answer]] = field(default_factory=set)
     _is_stopped: bool = False
+    _deadline: float | None = None
 
     async def select(self, statement: Statement, row_type: type[T]) -> list[T]:
         """Run one statement at once; return its rows."""
@@ -125,7 +134,10 @@ class QueryBatch:
         page_queries = [query.restricted_to(page) for query in queries]
         page_branches = branches(page_queries, self.slots)
         with_page = series_statement(
-            [branch for branch, _ in page_branches], [*page.reads, METRICS.name], self.slots, page
+            [branch for branch, _ in page_branches],
+            [*page.scans, *(query.scan for query in page_queries)],
+            self.slots,
+            page,
         )
         try:
             answer, run = await self._run_statement(with_page, "TSVRaw")
@@ -236,14 +248,9 @@ class QueryBatch:
         return True
 
     def _combine(self, batch_branches: _Branches) -> Statement:
-        """Return one statement of some branches, which waits for rows of its metrics only."""
-        queries = [query for _, queries in batch_branches for query in queries]
-        tables = [query.shape.table for query in queries]
-        batch_statement = series_statement(
-            [branch for branch, _ in batch_branches], tables, self.slots
-        )
-        metrics = frozenset().union(*(query.names for query in queries))
-        return replace(batch_statement, names_by_table={METRICS.name: metrics})
+        """Return one statement of some branches."""
+        scans = [query.scan for _, queries in batch_branches for query in queries]
+        return series_statement([branch for branch, _ in batch_branches], scans, self.slots)
 
     def stop(self) -> None:
         """Cancel the running statements and start no other; call it when the client has gone."""
@@ -254,11 +261,12 @@ class QueryBatch:
     async def _run_statement(self, statement: Statement, output: str) -> tuple[bytes, StatementRun]:
         if self._is_stopped:
             raise _client_closed_request()
+        cost = self._spend(statement)
         start = time.perf_counter()
-        task = asyncio.create_task(self.store.answer(statement, output))
+        task = asyncio.create_task(self.store.answer(statement, output, cost, self.key_id or ""))
         self._statement_tasks.add(task)
         try:
-            answer = await task
+            answer = await self._until_deadline(task)
         except asyncio.CancelledError:
             if self._is_stopped:
                 raise _client_closed_request() from None
@@ -267,7 +275,40 @@ class QueryBatch:
             self._statement_tasks.remove(task)
         run = StatementRun(statement, (time.perf_counter() - start) * 1000, answer.rows_read)
         self.runs.append(run)
+        self._correct_cost(statement, cost, answer.rows_read)
+        self.answer.spend_bytes(len(answer.data))
         return answer.data, run
+
+    async def _until_deadline(self, task: asyncio.Task[Answer]) -> Answer:
+        """Return the answer of a statement, or stop it at the deadline of the request."""
+        limit = self.store.engine.limits.seconds
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + limit
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await task
+        except TimeoutError:
+            message = f"This request takes too many seconds (limit {limit}); ask for less at once."
+            raise AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit) from None
+
+    def _spend(self, statement: Statement) -> float:
+        """Return the cost of a statement before it runs, and charge it to the caller's key.
+
+        Raises RATE_LIMITED if the key can't pay for the first statement of the request, or would be
+        deep in debt after a later one.
+        """
+        cost = estimated_cost(statement, partial(self.store.estimates.rows, self.project))
+        if self.key_id is not None:
+            self.store.budgets.spend(self.key_id, cost, has_begun=self.requested_cost > 0)
+        self.requested_cost += cost
+        return cost
+
+    def _correct_cost(self, statement: Statement, cost: float, rows_read: int) -> None:
+        """Charge the cost of the rows that a statement read instead of the estimate."""
+        actual = actual_cost(statement, rows_read)
+        if self.key_id is not None:
+            self.store.budgets.correct(self.key_id, actual - cost)
+        self.actual_cost += actual
 
 
 def _split_page(answer: bytes) -> tuple[bytes, bytes]:

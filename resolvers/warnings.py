@@ -23,6 +23,7 @@ from schema.filters import (
     PropertyFilter,
     StringFilter,
     TagFilter,
+    required_names,
 )
 from schema.ranges import TimeRange
 from schema.series.aggregates import Aggregate, AggregateKind
@@ -168,7 +169,7 @@ async def _unknown_properties(ctx: Context, uses: Sequence[_KeyUse]) -> list[Cav
     for names in dict.fromkeys(use.events for use in uses):
         rows = ctx.rows(EVENTS.name)
         if names:
-            catalogue.in_names(rows, sorted(names))
+            rows.add_names(names)
         sentence = f"No event{_name_clause(names)} ever had the property"
         name_uses = [use for use in uses if use.events == names]
         caveats += await _unknown_keys(ctx, rows, name_uses, sentence)
@@ -343,12 +344,7 @@ def _name_uses(string_filter: StringFilter, field: str) -> Iterator[_EventUse]:
 
 def _event_names(where: EventFilter | MetricFilter) -> _Names:
     """Return the names that events must have to pass a filter."""
-    if not isinstance(where, EventFilter):
-        return _ANY_NAME
-    name = where.name
-    if name and name.case_sensitive is not False and (name.eq is not None or name.in_):
-        return frozenset(name.in_ or ()) if name.eq is None else frozenset({name.eq})
-    return next(filter(None, map(_event_names, where.and_ or ())), _ANY_NAME)
+    return required_names(where) if isinstance(where, EventFilter) else _ANY_NAME
 
 
 def _filter_members(where: EventFilter | MetricFilter) -> Iterator[tuple[str, Any]]:

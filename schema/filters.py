@@ -275,3 +275,26 @@ class PerformedFilter:
         default=None,
         description="Number of the events; `{eq: 0}` selects users without such an event.",
     )
+
+
+def required_names(where: EventFilter) -> frozenset[str]:
+    """Return names of which events must have one to pass a filter; none if any name may pass."""
+    parts = [where]
+    while parts:
+        part = parts.pop(0)
+        name = part.name
+        if name and name.case_sensitive is not False and (name.eq is not None or name.in_):
+            return frozenset(name.in_ or ()) if name.eq is None else frozenset({name.eq})
+        parts = [*(part.and_ or ()), *parts]
+    return frozenset()
+
+
+def scanned_names(where: EventFilter) -> frozenset[str] | None:
+    """Return the names of the events that decide about a filter; None if all may."""
+    parts = [where]
+    while parts:
+        part = parts.pop()
+        if part.performed is not None:
+            return None
+        parts += [*(part.and_ or ()), *(part.or_ or ()), *([part.not_] if part.not_ else ())]
+    return required_names(where) or None

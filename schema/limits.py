@@ -79,6 +79,19 @@ MEMBER_CHARACTERS: Final = Limit(
     "characters in the name of a member",
     "Length of a member's name in `variables` of more than 64 KiB.",
 )
+ANSWER_BYTES: Final = Limit(
+    "answerBytes",
+    32 * 2**20,
+    "bytes",
+    "Bytes of an answer, and of the rows that it is made of, with each alias.",
+)
+ANSWER_VALUES: Final = Limit(
+    "answerValues",
+    250_000,
+    "values",
+    "Fields of objects and entries of lists in an answer, with each alias, without `points`,"
+    " `columns` and lists of events or points.",
+)
 VALIDATION_ERRORS: Final = Limit(
     "validationErrors", 5, "errors", "Errors in the answer to an invalid document."
 )
@@ -114,6 +127,8 @@ LIMITS: Final = (
     VARIABLE_VALUES,
     VARIABLE_OBJECTS,
     MEMBER_CHARACTERS,
+    ANSWER_BYTES,
+    ANSWER_VALUES,
     VALIDATION_ERRORS,
     RESPONSE_ERRORS,
     MESSAGE_CHARACTERS,

@@ -7,6 +7,7 @@ folder's layout is in `store.engine_folder`, retries are the callers'.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from schema.errors import AnalyticsError
+from store.cost.lanes import LANES, STORE_LANE, FairQueue, Lane
 from store.driver import (
     Answer,
     Connection,
@@ -44,6 +46,8 @@ _MERGE_NICENESS: Final = 5  # added to the niceness of the process
 
 _LOG: Final = logging.getLogger("analytics.engine")
 
+_ALL_LANES: Final = (STORE_LANE, *LANES)
+_CONTROLS: Final = 1
 _WRITERS: Final = 2
 
 _WATCH_INTERVAL: Final = 1.0
@@ -80,11 +84,17 @@ class Engine:
         """Set the store's folder; `open` opens it."""
         self.limits = limits
         self.folder = folder
-        self._threads = ThreadPoolExecutor(limits.readers + 3, thread_name_prefix="engine")
+        self._readers = {lane: FairQueue[Connection]() for lane in _ALL_LANES}
+        self._writers = FairQueue[Connection]()
+        self._control = FairQueue[Connection]()
+        self._pools = (
+            (self._control, _CONTROLS),
+            (self._writers, _WRITERS),
+            *((self._readers[lane], lane.connections(limits)) for lane in _ALL_LANES),
+        )
+        threads = sum(count for _, count in self._pools)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._connections: list[Connection] = []
-        self._readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        self._writers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        self._control: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         self._failed_writes = 0
         self._repair: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -99,11 +109,10 @@ class Engine:
         await self._in_thread(self._connect_all)
         for fatal in _FATAL_SIGNALS:
             signal.signal(fatal, signal.SIG_DFL)
-        for connection in self._connections:
-            pool = {"reader": self._readers, "writer": self._writers}.get(
-                connection.name.partition("-")[0], self._control
-            )
-            pool.put_nowait(connection)
+        connections = iter(self._connections)
+        for pool, count in self._pools:
+            for connection in itertools.islice(connections, count):
+                pool.put(connection)
         self._failed_writes = await self._call(self._control, count_failed_writes)
         self._watch = asyncio.create_task(self._watch_writes())
 
@@ -121,20 +130,30 @@ class Engine:
                     os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
-        """Run a query; return its rows decoded as `row`, a type that msgspec supports."""
-        answer = await self.answer(statement, "JSONEachRow")
+        """Run a statement of the store; return its rows as `row`, a type that msgspec supports."""
+        answer = await self._answer_in(STORE_LANE, "", statement, "JSONEachRow")
         return msgspec.json.Decoder(row).decode_lines(answer.data)
 
-    async def answer(self, statement: Statement, output: str) -> Answer:
-        """Run a query; return its result in one of the engine's formats.
+    async def answer(
+        self, statement: Statement, output: str, cost: float = 0.0, key: str = ""
+    ) -> Answer:
+        """Run a query of a cost for a key; return its result in one of the engine's formats.
 
         Raises `AnalyticsError` when it exceeds a limit, no connection is free in time, or the disk
         damages parts again and again.
         """
+        lanes = [lane for lane in LANES if cost <= lane.max_cost]
+        for lane in lanes[:-1]:
+            with contextlib.suppress(TimeoutError):
+                return await self._answer_in(lane, key, statement, output)
+        return await self._answer_in(lanes[-1], key, statement, output)
+
+    async def _answer_in(self, lane: Lane, key: str, statement: Statement, output: str) -> Answer:
+        """Run a query in a lane. Raises `TimeoutError` if it takes longer than the lane allows."""
         for _ in range(_READ_TRIES):
             repairs = self._repairs
             try:
-                return await self._answer(statement, output, self._failed_writes)
+                return await self._read(lane, key, statement, output)
             except EngineError as error:
                 limit_error = self._limit_error(error)
                 if limit_error:
@@ -147,18 +166,22 @@ class Engine:
         message = "The disk of the store is full, or fails."
         raise AnalyticsError("UNAVAILABLE", message, retry_after=5)
 
-    async def _answer(self, statement: Statement, output: str, failed_writes: int) -> Answer:
+    async def _read(self, lane: Lane, key: str, statement: Statement, output: str) -> Answer:
+        failed_writes = self._failed_writes
+
         def run(connection: Connection) -> Answer:
             answer = read_answer(connection.run(statement, output))
             if is_nearly_full(self.folder):
                 check_writes(connection, failed_writes)
             return answer
 
-        return await self._call(self._readers, run)
+        async with self._checkout(self._readers[lane], key) as connection:
+            async with asyncio.timeout(lane.seconds):
+                return await self._wait_for(connection, lambda: run(connection))
 
     async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
         """Run a query with a long result; yield it in pieces of whole JSON lines."""
-        async with self._checkout(self._readers) as connection:
+        async with self._checkout(self._readers[STORE_LANE]) as connection:
             stream = await self._wait_for(connection, lambda: connection.stream(statement))
             try:
                 while (
@@ -213,8 +236,9 @@ class Engine:
     async def _no_statements(self) -> AsyncIterator[None]:
         """Hold all connections but the control connection."""
         with contextlib.ExitStack() as stack:
-            for pool in [self._readers] * self.limits.readers + [self._writers] * _WRITERS:
-                stack.callback(pool.put_nowait, await pool.get())
+            for pool, count in self._pools[1:]:
+                for _ in range(count):
+                    stack.callback(pool.put, await pool.get())
             yield
 
     async def _watch_writes(self) -> None:
@@ -245,9 +269,11 @@ class Engine:
             "background_schedule_pool_size": 4,
         }
         target = f"{self.folder.resolve()}?" + "&".join(f"{k}={v}" for k, v in server.items())
-        writers = [f"writer-{n}" for n in range(1, _WRITERS + 1)]
-        readers = [f"reader-{n}" for n in range(1, self.limits.readers + 1)]
-        for name in ("control", *writers, *readers):
+        names: list[tuple[str, Lane | None]] = [("control", None)]
+        names += [(f"writer-{n}", None) for n in range(_WRITERS)]
+        for lane in _ALL_LANES:
+            names += [(f"{lane.name}-{n}", lane) for n in range(lane.connections(self.limits))]
+        for name, reader_lane in names:
             try:
                 connection = connect(name, target)
             except EngineError as error:
@@ -257,14 +283,15 @@ class Engine:
                 raise EngineError(f"{message} {' '.join(str(error).split())}") from None
             self._connections.append(connection)
             settings = {"log_comment": f"'{name}'"} | _QUERY_SIZE_LIMITS
-            if name.startswith("reader"):
-                settings |= self._reader_settings()
+            if reader_lane:
+                settings |= self._reader_settings(reader_lane)
             values = ", ".join(f"{key} = {value}" for key, value in settings.items())
             connection.run(Statement(f"SET {values}"), "Null")
 
-    def _reader_settings(self) -> dict[str, str]:
+    def _reader_settings(self, lane: Lane) -> dict[str, str]:
         limits = self.limits
         settings = {
+            "priority": lane.priority,
             "max_execution_time": limits.seconds,
             "max_memory_usage": limits.query_memory_bytes,
             "max_bytes_before_external_group_by": limits.query_memory_bytes // 2,
@@ -281,25 +308,25 @@ class Engine:
         }
         return {key: str(value) for key, value in settings.items()}
 
-    async def _call(
-        self, pool: asyncio.LifoQueue[Connection], call: Callable[[Connection], T]
-    ) -> T:
+    async def _call(self, pool: FairQueue[Connection], call: Callable[[Connection], T]) -> T:
         """Call the driver with a free connection of a pool, in a thread."""
         async with self._checkout(pool) as connection:
             return await self._wait_for(connection, lambda: call(connection))
 
     @contextlib.asynccontextmanager
-    async def _checkout(self, pool: asyncio.LifoQueue[Connection]) -> AsyncIterator[Connection]:
+    async def _checkout(
+        self, pool: FairQueue[Connection], key: str = ""
+    ) -> AsyncIterator[Connection]:
         try:
             async with asyncio.timeout(self.limits.wait_seconds):
-                connection = await pool.get()
+                connection = await pool.get(key)
         except TimeoutError:
             message = "Too many queries are running; try again in a moment."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from None
         try:
             yield connection
         finally:
-            pool.put_nowait(connection)
+            pool.put(connection)
 
     async def _wait_for(self, connection: Connection, call: Callable[[], T]) -> T:
         """Call the driver in a thread; if the caller is cancelled, stop the call and await it."""

@@ -14,31 +14,41 @@ class Limits:
     """Limits of one query (`query_*`, `seconds`, rows) and of the engine as a whole.
 
     `id_memory_bytes` limits the Bloom filters of client ids of one table. `body_bytes` limits the
-    bodies of all requests without a response. `wait_seconds` limits the wait for a connection and
-    for rows to be loaded.
+    bodies of all requests without a response, `answer_bytes` the answers that are not sent.
+    `readers` short statements run at once, `long_readers` of each longer kind, and `store_readers`
+    of the store itself. `wait_seconds` limits the wait for a connection and for rows to be loaded.
+    A key may spend `budget_per_second` of cost; 0 is without limit.
     """
 
     memory_bytes: int
     query_memory_bytes: int
     id_memory_bytes: int
     body_bytes: int
+    answer_bytes: int
     threads: int
     readers: int = 4
+    long_readers: int = 1
+    store_readers: int = 2
     seconds: float = 20.0
     rows_to_read: int = 10_000_000_000
     result_rows: int = 1_000_000
     wait_seconds: float = 10.0
+    budget_per_second: float = 0.0
 
     @classmethod
     def of_this_machine(cls) -> "Limits":
         """Derive the limits from the memory and cores available to this process."""
         memory = available_memory()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
         return cls(
             memory_bytes=memory * 7 // 10,
             query_memory_bytes=memory // 4,
             id_memory_bytes=memory // 32,
             body_bytes=max(2**25, memory // 32),
-            threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
+            answer_bytes=memory // 8,
+            threads=cores,
+            long_readers=max(1, cores // 2),
+            budget_per_second=500.0 * cores,
         )
 
 

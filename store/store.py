@@ -5,15 +5,18 @@ import contextlib
 import functools
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, TypeVar
 
+import msgspec
+
 from schema.access import PROJECT
+from schema.answer_budget import AnswerMemory
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.clock import Arrivals, wrong_clock
+from store.cost.budgets import Budgets
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
@@ -41,6 +44,7 @@ from store.migrate import migrate
 from store.patterns import check_patterns
 from store.query import statements
 from store.query.sql import Statement
+from store.row_estimates import RowEstimates
 from store.timestamps import MIN_BARE_NUMBER, Unit
 from store.tokens import Tokens
 
@@ -51,8 +55,6 @@ _LOG: Final = logging.getLogger("analytics.store")
 _NO_SPACE: Final = (75, 243)  # the engine's codes for a full disk
 _SEGMENT_MS: Final = 60_000
 """Maximum age of a segment at its last row, unless the engine can't load."""
-
-_ALL_NAMES: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 class Store:
@@ -72,6 +74,9 @@ class Store:
         self.keys = Keys(data)
         self.tokens = Tokens(self.keys)
         self.engine = Engine(engine_folder, limits)
+        self.estimates = RowEstimates(self.engine)
+        self.budgets = Budgets(limits.budget_per_second)
+        self.answers = AnswerMemory(limits.answer_bytes)
 
     async def open(self) -> None:
         """Lock the data folder, bring the tables up to date, start loading leftover segments.
@@ -124,6 +129,7 @@ class Store:
             ids = ClientIds(table, self.engine, all_loaded, numbers)
             ids.start()
             self._ids[table] = ids
+        self.estimates.start()
 
     async def _find_arrivals(self, newest_ms: int) -> None:
         """Find the newest time of arrival among the rows of an earlier process."""
@@ -159,6 +165,7 @@ class Store:
         Rows that are not loaded in time stay in the journal for the next start.
         """
         await self.keys.close()
+        await self.estimates.stop()
         for ids in self._ids.values():
             await ids.stop()
         for journal in self._journals.values():
@@ -286,26 +293,28 @@ class Store:
         return points, duplicates
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
-        """Run a query on all rows acknowledged before; return its rows decoded as `row`.
+        """Run a query as `answer` does; return its rows decoded as `row`."""
+        answer = await self.answer(statement, "JSONEachRow")
+        return msgspec.json.Decoder(row).decode_lines(answer.data)
 
-        Only while the engine can't load (see `problems`) the result lacks the rows that wait.
+    async def answer(
+        self, statement: Statement, output: str, cost: float = 0.0, key: str = ""
+    ) -> Answer:
+        """Run a query on all rows acknowledged before; return its result in an engine format.
+
+        Its cost decides how it waits, its key whose turn it is. Only while the engine can't load
+        (see `problems`) the result lacks the rows that wait.
         """
         await check_patterns(self.engine, statement)
-        await self._settle(statement.reads, statement.names_by_table)
-        return await self.engine.select(statement, row)
-
-    async def answer(self, statement: Statement, output: str) -> Answer:
-        """Run a query on all rows acknowledged before; return its result in an engine format."""
-        await check_patterns(self.engine, statement)
-        await self._settle(statement.reads, statement.names_by_table)
-        return await self.engine.answer(statement, output)
+        await self._settle(statement.names_by_table)
+        return await self.engine.answer(statement, output, cost, key)
 
     async def delete(self, statement: Statement) -> None:
         """Delete rows, including all that were acknowledged before."""
         # Rows that still wait would come back after the deletion.
-        await self._settle(statement.reads, is_required=True)
+        await self._settle(dict.fromkeys(statement.names_by_table), is_required=True)
         try:
-            for stream in _streams_of(statement.reads):
+            for stream in _streams_of(statement.names_by_table):
                 await asyncio.to_thread(self._journals[stream.name].forget_durably)
         except OSError as error:
             message = f"The journal can't be written: {error.strerror}."
@@ -330,20 +339,19 @@ class Store:
 
     async def _settle(
         self,
-        tables: Sequence[str],
-        names_by_table: Mapping[str, frozenset[str]] = _ALL_NAMES,
+        names_by_table: Mapping[str, frozenset[str] | None],
         *,
         is_required: bool = False,
     ) -> None:
-        """Wait until the loaders have loaded all rows; raise UNAVAILABLE after `wait_seconds`.
+        """Wait until the loaders have loaded all rows of some names; None means all names.
 
-        If `is_required` is true, raise UNAVAILABLE also when a loader is stuck.
+        Raises UNAVAILABLE after `wait_seconds`, and if `is_required` also when a loader is stuck.
         """
-        for stream in _streams_of(tables):
+        for stream in _streams_of(names_by_table):
             loader = self._loaders[stream.name]
             try:
                 async with asyncio.timeout(self.engine.limits.wait_seconds):
-                    is_settled = await loader.settle(names_by_table.get(stream.table))
+                    is_settled = await loader.settle(names_by_table[stream.table])
             except TimeoutError:
                 reason = loader.failure or f"Rows of {stream.name} are still being loaded"
                 raise AnalyticsError("UNAVAILABLE", f"{reason}.", retry_after=1) from None
@@ -355,7 +363,7 @@ class Store:
         """Return when the engine has loaded all rows sent before, or raise UNAVAILABLE."""
         for stream in _streams_of((table,)):
             await self._journals[stream.name].flush()
-        await self._settle((table,), is_required=True)
+        await self._settle({table: None}, is_required=True)
 
     def problems(self) -> dict[str, str]:
         """Return the failure of each failing component by its name; empty when all work."""
@@ -379,5 +387,5 @@ class Store:
         }
 
 
-def _streams_of(tables: Sequence[str]) -> list[AnyStream]:
+def _streams_of(tables: Collection[str]) -> list[AnyStream]:
     return [stream for stream in STREAMS if stream.table in tables]

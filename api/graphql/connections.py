@@ -1,6 +1,5 @@
 """Relay connections: pages of a list in both directions."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 import strawberry
@@ -8,7 +7,7 @@ from strawberry import argument
 from strawberry.types import Info
 
 from resolvers.pages import Page
-from schema.encoding import FieldValues, objects
+from schema.encoding import EncodedValue, FieldValues, encode_beside, objects
 from schema.scalars import Long
 from schema.selection import SelectedField, selected_fields
 
@@ -68,7 +67,7 @@ class Connection(Generic[T]):
     @strawberry.field(description="Entries of the page, with their cursors.")
     def edges(self, info: Info) -> list[Edge[T]]:
         if self.page.columns is not None:
-            return _encoded_edges(self.page, selected_fields(info._raw_info))  # noqa: SLF001
+            return _encoded_edges(self.page, info)
         cursors, entries = self.page.cursors, self.page.entries
         return [
             Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, entries, strict=True)
@@ -77,7 +76,7 @@ class Connection(Generic[T]):
     @strawberry.field(description="Entries of the page.")
     def nodes(self, info: Info) -> list[T]:
         if self.page.columns is not None:
-            return _encoded_nodes(self.page, selected_fields(info._raw_info))  # noqa: SLF001
+            return _encoded_nodes(self.page, info)
         return self.page.entries
 
     @strawberry.field(description="Position of the page in the list.")
@@ -89,12 +88,18 @@ class Connection(Generic[T]):
         return Long(await self.page.total())
 
 
-def _encoded_nodes(page: Page[Any], fields: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
+def _encoded_nodes(page: Page[Any], info: Info) -> Any:  # noqa: ANN401 - for a list
     assert page.columns  # noqa: S101 - the callers check it
-    return objects(fields, page.columns(page.rows), len(page.rows))
+    fields = selected_fields(info._raw_info)  # noqa: SLF001
+    columns, count = page.columns, len(page.rows)
+
+    def encode() -> EncodedValue:
+        return objects(fields, columns(page.rows), count, info.context.answer)
+
+    return encode_beside(encode, fields, count)
 
 
-def _encoded_edges(page: Page[Any], fields: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - for a list
+def _encoded_edges(page: Page[Any], info: Info) -> Any:  # noqa: ANN401 - for a list
     assert page.columns  # noqa: S101 - the callers check it
     nodes = page.columns(page.rows)
 
@@ -105,4 +110,6 @@ def _encoded_edges(page: Page[Any], fields: Sequence[SelectedField]) -> Any:  # 
             else [b'"%b"' % cursor.encode() for cursor in page.cursors]
         )
 
-    return objects(fields, edge, len(page.rows))
+    fields = selected_fields(info._raw_info)  # noqa: SLF001
+    count = len(page.rows)
+    return encode_beside(lambda: objects(fields, edge, count, info.context.answer), fields, count)

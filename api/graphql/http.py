@@ -19,6 +19,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from api.bodies import ANSWER_KEY
 from api.credentials import context_of
 from api.disconnect import cancel_on_disconnect
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
@@ -78,6 +79,7 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
         )
     else:
         graphql_request = request_of_url(request)
+    request.scope[ANSWER_KEY] = ctx.answer
     try:
         async with cancel_on_disconnect(request, ctx.batch.stop):
             result = await _result(graphql_request, ctx, _allowed_operations(ctx, is_post=is_post))
@@ -91,6 +93,8 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
     except RecursionError:
         message = "query: nested too deeply"
         raise AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query") from None
+    if ctx.answer.error:
+        raise ctx.answer.error
     response = _response(result, graphql_request, ctx)
     if not response_format.has_status:
         response.status_code = 200
@@ -173,6 +177,10 @@ def _statistics(ctx: Context) -> dict[str, Any]:
     """Return the cost of a response: its statements in the order of their start, with totals."""
     runs = ctx.batch.runs
     return {
+        "cost": {
+            "requested": round(ctx.batch.requested_cost, 1),
+            "actual": round(ctx.batch.actual_cost, 1),
+        },
         "statementCount": len(runs),
         "rowsRead": sum(run.rows_read for run in runs),
         "statements": [

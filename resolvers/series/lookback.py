@@ -119,6 +119,7 @@ class _EarlierRows:
             condition=lookback.source.condition(earlier),
             time_range=(earlier.from_, earlier.to),
             by_name=lookback.source.table == METRICS.name,
+            event_names=lookback.source.event_names,
             group_columns=lookback.arguments.group_columns if lookback.ranked_groups else (),
             ranked_groups=lookback.ranked_groups,
         )
@@ -175,7 +176,7 @@ class _EarlierRows:
     ) -> list[SeriesRow]:
         """Return a row for each series, with the totals over the window of the series."""
         branch = window_totals(windows, self._shape, self._metric, aggregates, self._slots)
-        totals = series_statement([branch], [self._shape.table], self._slots)
+        totals = series_statement([branch], [self._shape.scan({self._metric})], self._slots)
         line_rows = await self._select(totals, _LineRow)
         answer = "\n".join(row.line for row in line_rows).encode()
         return series_rows(answer, {branch.number: branch})[branch.number]

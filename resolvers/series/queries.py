@@ -98,6 +98,7 @@ class SeriesQueries:
             condition=self.source.condition(time_range),
             time_range=(time_range.from_, time_range.to),
             by_name=self.source.table == METRICS.name,
+            event_names=self.source.event_names,
             group_columns=self.arguments.group_columns,
             buckets=range_buckets,
             ranking=ranking,

@@ -23,13 +23,15 @@ class SeriesSource:
     """The rows of a series query: rows of one metric, or events (with the metric '').
 
     `condition` returns the SQL condition of the rows in a time range; None means any time. `label`
-    is the label of the series without groups.
+    is the label of the series without groups. `event_names` are the names of the events that can
+    decide about the condition; None means all.
     """
 
     table: str
     condition: Callable[[TimeRange | None], str]
     metric: str
     label: str
+    event_names: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

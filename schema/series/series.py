@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from schema.encoding import Columns, EncodedValue, FieldValues, items, texts
+from schema.answer_budget import AnswerBudget
+from schema.encoding import Columns, EncodedValue, FieldValues, encoded_text, items, texts
 from schema.filters import PropertyCast
 from schema.selection import SelectedField
 from schema.series.aggregates import Aggregate, AggregateKind, additive, aggregate, field_aggregate
@@ -70,22 +71,29 @@ class Series:
         part, whole = self.totals[key], self.overall_totals[key]
         return None if part is None or not whole else finite(part / whole)
 
-    def points(self, fields: Sequence[SelectedField]) -> Any:  # noqa: ANN401 - it stands for a list
+    @property
+    def point_count(self) -> int:
+        """Number of points."""
+        return self.times.count(b",") + 1 if len(self.times) > len(b"[]") else 0
+
+    def points(self, fields: Sequence[SelectedField], budget: AnswerBudget) -> Any:  # noqa: ANN401 - it stands for a list
         """Encode the selected fields of all points; the last points may have no `previous`.
 
         The other range may also have more buckets than this one: see `previous_columns`.
         """
-        count = len(items(self.times))
+        count = self.point_count
         parts = [
             texts(
                 fields,
                 self._columns(slice(0, self.compared_count), has_previous=True),
                 self.compared_count,
+                budget,
             ),
             texts(
                 fields,
                 self._columns(slice(self.compared_count, count)),
                 count - self.compared_count,
+                budget,
             ),
         ]
         return EncodedValue(msgspec.Raw(b"[" + b",".join(filter(None, parts)) + b"]"))
@@ -141,14 +149,14 @@ class SeriesResult:
     @property
     def encoded_times(self) -> Any:  # noqa: ANN401 - it stands for a list
         """Start times of the buckets, encoded."""
-        return EncodedValue(msgspec.Raw(self.times))
+        return encoded_text(self.times)
 
     @property
     def encoded_previous_times(self) -> Any:  # noqa: ANN401 - it stands for a list, or null
         """Start times of the buckets of the other range, encoded; None without one."""
         times = self.previous_times
-        return None if times is None else EncodedValue(msgspec.Raw(times))
+        return None if times is None else encoded_text(times)
 
 
 def _encode(texts: Mapping[Aggregate, bytes]) -> dict[Aggregate, Any]:
-    return {aggregate: EncodedValue(msgspec.Raw(text)) for aggregate, text in texts.items()}
+    return {aggregate: encoded_text(text) for aggregate, text in texts.items()}

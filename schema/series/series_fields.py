@@ -3,12 +3,14 @@
 The type arguments are the types of aggregates, of columns, of points and of series.
 """
 
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import strawberry
 from strawberry import argument
 from strawberry.types import Info
 
+from schema.encoding import encode_beside
 from schema.scalars import Instant
 from schema.selection import selected_fields
 from schema.series.aggregates import AggregateKind
@@ -84,7 +86,9 @@ class SeriesFields(Generic[AggregatesT, ColumnsT, PointT]):
 
     @strawberry.field(description="Buckets as objects; `columns` cost far less.")
     def points(self, info: Info) -> list[PointT]:
-        return self.series.points(selected_fields(info._raw_info))  # noqa: SLF001
+        fields = selected_fields(info._raw_info)  # noqa: SLF001
+        encode = partial(self.series.points, fields, info.context.answer)
+        return encode_beside(encode, fields, self.series.point_count)
 
     @strawberry.field(description="Buckets as arrays, one for each aggregate.")
     def columns(self) -> ColumnsT:

@@ -1,6 +1,6 @@
 """The catalogue: names of metrics and of kinds of events, with counts and descriptions."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -55,11 +55,6 @@ def contains(rows: RowSet | Slots, column: str, text: str) -> str:
     return _CONTAINS.format(column=column, value=rows.bind("String", text))
 
 
-def in_names(rows: RowSet, names: Sequence[str]) -> None:
-    """Narrow rows to the names of a list."""
-    rows.conditions.append(f"name IN {rows.bind('Array(String)', names)}")
-
-
 def with_kind(rows: RowSet, kind: str, default: str) -> None:
     """Narrow metrics to one kind; a metric without a description has the default kind."""
     slot = rows.bind("String", kind)
@@ -75,6 +70,7 @@ def with_kind(rows: RowSet, kind: str, default: str) -> None:
 def summaries(rows: RowSet, column_names: Collection[str], list_slice: Slice) -> Statement:
     """List names with the selected columns, in one statement; up to `count` + 1 `SummaryRow`s."""
     rows = within_slice(rows, METRIC_ORDER, list_slice)
+    rows.scan = rows.scan._replace(name_limit=list_slice.count + 1)
     columns = [
         "name",
         *(f"{text} AS {key}" for key, text in SUMMARY.items() if key in column_names),
@@ -90,11 +86,12 @@ def summaries(rows: RowSet, column_names: Collection[str], list_slice: Slice) ->
         f"SELECT * FROM (\n{summary_rows.text}\n) AS found\n"
         f"LEFT JOIN (\n{_descriptions(rows)}\n) AS described USING (name)\n{order}"
     )
-    return rows.slots.statement(text, (rows.table,))
+    return rows.slots.statement(text, (rows.scan,))
 
 
 def first(rows: RowSet) -> Statement:
     """Read one name from the first row alone; one `SummaryRow`, or none without rows."""
+    rows.scan = rows.scan._replace(stops_early=True)
     return rows.statement("SELECT name", "LIMIT 1")
 
 

@@ -90,7 +90,7 @@ def not_numbers(rows: RowSet, paths: Sequence[tuple[tuple[str, ...], bool]]) -> 
 def present_names(rows: RowSet, names: Collection[str]) -> Statement:
     """Look up which names occur; one `NameRow` for each name that occurs."""
     rows = rows.copy()
-    rows.conditions.append(f"name IN {rows.bind('Array(String)', sorted(names))}")
+    rows.add_names(names)
     return rows.statement("SELECT name", f"GROUP BY name\nSETTINGS {_TIME_LIMIT}")
 
 
@@ -117,4 +117,4 @@ def recent_keys(rows: RowSet) -> Statement:
 
 def _union(texts: Sequence[str], rows: RowSet) -> Statement:
     union = "\nUNION ALL\n".join(f"(\n{text}\n)" for text in texts)
-    return rows.slots.statement(f"SELECT * FROM (\n{union}\n)\n{_LOOKUP}", (rows.table,))
+    return rows.slots.statement(f"SELECT * FROM (\n{union}\n)\n{_LOOKUP}", (rows.scan,))

@@ -194,4 +194,4 @@ def _pairs(facet: Facet, rows: RowSet) -> str:
 
 
 def _statement(rows: RowSet, text: str) -> Statement:
-    return rows.slots.statement(text, (rows.table,))
+    return rows.slots.statement(text, (rows.scan,))

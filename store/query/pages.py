@@ -113,6 +113,7 @@ def exists_past(rows: RowSet, order: ListOrder, side: str, key: SortKey) -> Stat
     """Look for an entry at a sort key or past it, on its `side`; one `CountRow`, or none."""
     rows = rows.copy()
     _compare(rows, order, _OPPOSITE[_STRICT[side, order.descending]], key)
+    rows.scan = rows.scan._replace(stops_early=True)
     return rows.statement("SELECT 1 AS rows", "LIMIT 1")
 
 

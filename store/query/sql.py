@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 Value: TypeAlias = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 
@@ -47,31 +47,54 @@ class Slots:
         self.params[name] = value
         return name
 
-    def statement(self, text: str, reads: tuple[str, ...]) -> "Statement":
-        """Return a statement with the values of the slots in its text; `reads` names its tables."""
+    def statement(self, text: str, scans: tuple["Scan", ...]) -> "Statement":
+        """Return a statement with the values of the slots in its text, and the rows it scans."""
         slot_names = set(_SLOT.findall(text))
         params = {name: value for name, value in self.params.items() if name in slot_names}
         patterns = {name: field for name, field in self.patterns.items() if name in slot_names}
-        return Statement(text, params, reads, patterns)
+        return Statement(text, params, scans, patterns)
 
 
 _SLOT: Final = re.compile(r"\{(p\d+):")
+
+
+class Scan(NamedTuple):
+    """Rows that a statement scans: of a table, of some names, in a half-open range (ms).
+
+    None means all. If `name_limit` is set, the scan ends after so many names; with `stops_early` it
+    ends at its first rows. `cells` is the number of values in the answer.
+    """
+
+    table: str
+    names: frozenset[str] | None = None
+    time_range: tuple[int, int] | None = None
+    name_limit: int | None = None
+    stops_early: bool = False
+    cells: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement: text with typed slots (`{name:String}`), and the values of the slots.
 
-    `reads` names the tables whose acknowledged rows must be visible before it runs. For a table in
-    `names_by_table` only the rows of these names must be. `patterns` maps each slot of a regular
-    expression to the request's field.
+    `scans` are the rows that it reads; those that are acknowledged must be visible before it runs.
+    `patterns` maps each slot of a regular expression to the request's field.
     """
 
     text: str
     params: Mapping[str, Value] = field(default_factory=dict)
-    reads: tuple[str, ...] = ()
+    scans: tuple[Scan, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
-    names_by_table: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def names_by_table(self) -> Mapping[str, frozenset[str] | None]:
+        """The names that the statement reads of each table; None means all."""
+        names: dict[str, frozenset[str] | None] = {}
+        for scan in self.scans:
+            known_names = names.get(scan.table, frozenset())
+            is_all = scan.names is None or known_names is None
+            names[scan.table] = None if is_all else known_names | scan.names  # type: ignore[operator] # neither is None
+        return names
 
     def for_console(self) -> str:
         """Return text that can be pasted into a ClickHouse console."""

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schema.filters import EventFilter
+from schema.filters import EventFilter, scanned_names
 from schema.ranges import TimeRange
 from schema.scalars import MS_PER_HOUR
 from store.query.filters.conditions import event_condition
 from store.query.filters.row_set import RowSet
-from store.query.sql import Slots, Statement
+from store.query.sql import Scan, Slots, Statement
 
 
 class NameRow(msgspec.Struct):
@@ -54,6 +54,12 @@ class NewestTimeRow(msgspec.Struct, rename={"time_ms": "at"}):
     time_ms: int | None
 
 
+class GranulesRow(msgspec.Struct):
+    project: str
+    name: str
+    times: list[int]
+
+
 class DeletableRow(msgspec.Struct):
     rows: int
     newest: int
@@ -78,13 +84,16 @@ and line breaks, so tabs separate the cells of a row.
 EVENT: Final = tuple(EVENT_CELLS)
 """The names of the cells, in their order."""
 
+GRANULE_ROWS: Final = 8_192
+"""Rows of a granule, of which the engine keeps one sort key in memory."""
+
 _UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
 
 def metric_rows(rows: RowSet, name: str, time_range: TimeRange | None = None) -> RowSet:
     """Narrow points to one metric, in a range or of all time."""
-    rows.conditions.append(f"name = {rows.bind('String', name)}")
+    rows.add_names([name])
     rows.add_range(time_range)
     return rows
 
@@ -96,6 +105,7 @@ def event_rows(rows: RowSet, where: EventFilter, time_range: TimeRange | None = 
     """
     rows.add_range(time_range)
     rows.conditions.append(event_condition(where, rows, time_range))
+    rows.scan = rows.scan._replace(names=scanned_names(where))
     return rows
 
 
@@ -120,7 +130,11 @@ def extent(sources: Iterable[ExtentSource], slots: Slots) -> Statement:
         " toUnixTimestamp64Milli(max(last)) AS newest\n"
         f"FROM (\n{_UNION.join(selects)}\n)"
     )
-    return slots.statement(text, tuple(sorted({source.table for source in distinct_sources})))
+    scans = [
+        Scan(source.table, frozenset([source.name]) if source.name else None)
+        for source in distinct_sources
+    ]
+    return slots.statement(text, tuple(scans))
 
 
 def _name_condition(name: str, slots: Slots) -> str:
@@ -142,6 +156,7 @@ def row_at(rows: RowSet, batch: int, row: int) -> Statement:
     rows = rows.copy()
     rows.conditions.append(f"batch = {rows.bind('UInt64', batch)}")
     rows.conditions.append(f"row = {rows.bind('UInt32', row)}")
+    rows.scan = rows.scan._replace(stops_early=True)
     return rows.statement(f"SELECT {_EVENT_COLUMNS}", "LIMIT 1")
 
 
@@ -209,6 +224,15 @@ def newest_time(table: str, first_batch: int, latest_ms: int) -> Statement:
         f"SELECT maxOrNull(toUnixTimestamp64Milli(time)) AS at\nFROM {table}\n"
         "WHERE batch >= {first:UInt64} AND toUnixTimestamp64Milli(time) <= {latest:Int64}",
         {"first": first_batch, "latest": latest_ms},
+    )
+
+
+def sparse_index(table: str) -> Statement:
+    """List the times (ms) of the first rows of all granules, sorted by name; `GranulesRow`s."""
+    return Statement(
+        "SELECT project, name, arraySort(groupArray(toUnixTimestamp64Milli(time))) AS times\n"
+        f"FROM mergeTreeIndex(currentDatabase(), {table})\n"
+        "WHERE rows_in_granule > 0\nGROUP BY project, name"
     )
 
 

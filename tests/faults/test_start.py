@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.process import Process
 from tests.harness.run_profile import LONG, print_figure, short_or_long
 from tests.harness.stores import LIMITS, journal_lines, open_journal, open_store
@@ -34,7 +34,7 @@ async def stored_counts(data: Path) -> StoredCounts:
     """Count the stored rows and their keys."""
     text = "SELECT count() AS rows, uniqExact(batch, row) AS keys FROM metrics"
     async with open_store(data, ROOMY) as store:
-        (counts,) = await store.select(Statement(text, reads=("metrics",)), StoredCounts)
+        (counts,) = await store.select(Statement(text, scans=(Scan("metrics"),)), StoredCounts)
     return counts
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.spellings import SPELLINGS, body_of, text_of_time
 
 WRITE_KINDS: Final = ("metric", "event", "metrics", "events", "graphql metrics", "graphql events")
@@ -52,14 +52,14 @@ WRONG_ROWS: Final = {
         WHERE JSONExtractString(tags, 't') NOT IN ('', toString(toUnixTimestamp64Milli(time)))
             OR JSONHas(tags, 'a') AND NOT startsWith(tags, {start:String})""",
         {"start": f'{{"a":"{_TAG}","k":'},
-        reads=("metrics",),
+        scans=(Scan("metrics"),),
     ),
     "events": Statement(
         """SELECT properties AS row FROM events
         WHERE JSONExtractString(properties, 't') NOT IN ('', toString(toUnixTimestamp64Milli(time)))
             OR JSONHas(properties, 'title') AND NOT startsWith(properties, {start:String})""",
         {"start": f'{{"title":{msgspec.json.encode(_TITLE).decode()}'},
-        reads=("events",),
+        scans=(Scan("events"),),
     ),
 }
 """Queries of rows with a wrong time, unsorted tags, or other spaces or escapes than ours."""

@@ -187,7 +187,7 @@ async def granules(service: Service, rows: RowSet) -> tuple[int, int]:
     """Return the number of granules that a count reads, and of all granules."""
     count_statement = statements.count(rows)
     statement = Statement(
-        f"EXPLAIN indexes = 1 {count_statement.text}", count_statement.params, count_statement.reads
+        f"EXPLAIN indexes = 1 {count_statement.text}", count_statement.params, count_statement.scans
     )
     lines = [
         row.explain.strip() for row in await service.context.store.select(statement, ExplainRow)

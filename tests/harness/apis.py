@@ -9,7 +9,7 @@ import httpx
 
 from schema.errors import STATUS
 from store.ingest.streams import TABLES
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.service import Service
 
 METRICS = "mutation($rows: [MetricInput!]!) {recordMetrics(input: {metrics: $rows}) {accepted}}"
@@ -89,5 +89,5 @@ async def stored_totals(service: Service) -> Counter[str]:
 async def delete_all(service: Service) -> None:
     """Empty the tables; a deletion of every row would wait 0.25 s for its mutation."""
     for table in TABLES:
-        statement = Statement("TRUNCATE TABLE {table:Identifier}", {"table": table}, (table,))
+        statement = Statement("TRUNCATE TABLE {table:Identifier}", {"table": table}, (Scan(table),))
         await service.context.store.delete(statement)

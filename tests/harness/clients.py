@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.apis import ask, get, metric_path
 from tests.harness.service import NOON, Service
 
@@ -96,7 +96,7 @@ async def stored_values(service: Service, table: str, name: str) -> list[int]:
             " WHERE name = {n:String}"
         ),
     }[table]
-    statement = Statement(f"{text} ORDER BY value", {"n": name}, reads=(table,))
+    statement = Statement(f"{text} ORDER BY value", {"n": name}, scans=(Scan(table),))
     return [row.value for row in await service.context.store.select(statement, _Value)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from store.cost.lanes import Lane
 from store.driver import Answer
 from store.engine import Engine
 from store.ingest.streams import SERIES_STREAM, AnyStream
@@ -22,12 +23,14 @@ def is_load(statement: Statement, stream: AnyStream) -> bool:
 def collect_statements() -> Iterator[list[Statement]]:
     """Collect the engine's queries in a `with` block; the engine runs them as before."""
     statements: list[Statement] = []
-    answer = Engine.answer
+    answer = Engine._answer_in
 
-    async def collect(self: Engine, statement: Statement, output: str) -> Answer:
+    async def collect(
+        self: Engine, lane: Lane, key: str, statement: Statement, output: str
+    ) -> Answer:
         statements.append(statement)
-        return await answer(self, statement, output)
+        return await answer(self, lane, key, statement, output)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "answer", collect)
+        patch.setattr(Engine, "_answer_in", collect)
         yield statements

@@ -18,7 +18,7 @@ from store.ingest.streams import METRIC_STREAM, TABLES, AnyStream
 from store.journal.journal import Journal
 from store.journal.row_ids import BatchNumbers, Position
 from store.limits import Limits
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 
 _ANY_ROW: Final = MetricRow(metric_name="any", value=0)
 
@@ -92,7 +92,7 @@ async def stored_rows(store: Store, table: str = "metrics") -> list[StoredRow]:
     """List every row of a table, duplicates too."""
     key = {"metrics": "simpleJSONExtractString(tags, 'k')", "events": "user_id"}[table]
     text = f"SELECT {key} AS key, batch, row FROM {table} ORDER BY batch, row"  # noqa: S608
-    return await store.select(Statement(text, reads=(table,)), StoredRow)
+    return await store.select(Statement(text, scans=(Scan(table),)), StoredRow)
 
 
 async def stored_keys(store: Store, table: str = "metrics") -> list[str]:
@@ -165,7 +165,7 @@ async def table_counts(store: Store) -> dict[str, int]:
     counts = {}
     for table in TABLES:
         text = f"SELECT count() AS rows FROM {table}"  # noqa: S608
-        (answer,) = await store.select(Statement(text, reads=(table,)), Rows)
+        (answer,) = await store.select(Statement(text, scans=(Scan(table),)), Rows)
         counts[table] = answer.rows
     return counts
 

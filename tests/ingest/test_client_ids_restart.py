@@ -17,7 +17,7 @@ from store.ingest.decoder import read_batch
 from store.ingest.id_hashes import hash_ids
 from store.ingest.streams import METRIC_STREAM
 from store.query import statements
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.process import Process, is_free
 from tests.harness.run_profile import print_figure, seeded_random, short_or_long
 from tests.harness.service import NOON
@@ -101,7 +101,7 @@ async def test_ids_with_any_characters_are_learned(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [0, 1, 3])
 async def test_connection_survives_a_reader_that_gives_up(tmp_path: Path, after: int) -> None:
     """After a reader stops in the middle, the next query on its connection is right."""
-    async with open_engine(tmp_path / "store", readers=1) as engine:
+    async with open_engine(tmp_path / "store", store_readers=1) as engine:
         for _ in range(3):
             has_enough = asyncio.Event()
             number = 0
@@ -254,7 +254,7 @@ async def assert_stored_once(data: Path, expected: set[str]) -> None:
     """Check the ids of all stored rows in a folder that no service has open."""
     async with open_store(data) as store:
         text = "SELECT client_id AS id FROM metrics"
-        rows = await store.select(Statement(text, reads=("metrics",)), statements.ClientIdRow)
+        rows = await store.select(Statement(text, scans=(Scan("metrics"),)), statements.ClientIdRow)
         counts = Counter(row.id for row in rows)
         assert counts.keys() == expected
         assert {client_id: times for client_id, times in counts.items() if times > 1} == {}

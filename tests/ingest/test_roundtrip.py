@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.apis import EVENTS, METRICS, ask, canonical_json, get, metric_path, record
 from tests.harness.run_profile import short_or_long
 from tests.harness.service import Service
@@ -189,7 +189,7 @@ async def test_tags(service: Service, batch: list[dict[str, str]]) -> None:
             "SELECT CAST(JSONExtractKeysAndValues(tags, 'String'), 'Map(String, String)') AS tags"
             " FROM metrics WHERE name = {name:String} ORDER BY time, batch, row"
         )
-        statement = Statement(text, {"name": mark}, reads=("metrics",))
+        statement = Statement(text, {"name": mark}, scans=(Scan("metrics"),))
         stored = await service.context.store.select(statement, _Tags)
         assert [row.tags for row in stored] == batch
         assert [list(row.tags) for row in stored] == [sorted(tags) for tags in batch]

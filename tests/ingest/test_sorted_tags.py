@@ -7,7 +7,7 @@ import msgspec
 
 from store.ingest.streams import METRIC_STREAM
 from store.migrate import FOLDER, migrate
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.service import NOON
 from tests.harness.spellings import learn_body
 from tests.harness.stores import leave_segments, open_engine, open_store
@@ -76,7 +76,7 @@ async def test_leftover_segments_are_loaded_sorted(tmp_path: Path) -> None:
         (msgspec.json.Encoder().encode_lines(rows), len(rows)),
     )
     async with open_store(data) as store:
-        statement = Statement("SELECT tags FROM metrics ORDER BY row", reads=("metrics",))
+        statement = Statement("SELECT tags FROM metrics ORDER BY row", scans=(Scan("metrics"),))
         stored_rows = await store.select(statement, _Tags)
     assert [row.tags for row in stored_rows] == [sorted_text(tags) for tags in ODD]
 
@@ -111,7 +111,7 @@ async def test_tags_of_any_order_are_stored_sorted(tmp_path: Path) -> None:
                 await store.record(METRIC_STREAM, batch)
                 learn_body(store.reader.templates, body)
             assert batch.conversions.tag_orders == frozenset((ORDERS[start // 60],))
-        statement = Statement("SELECT tags FROM metrics", reads=("metrics",))
+        statement = Statement("SELECT tags FROM metrics", scans=(Scan("metrics"),))
         stored_rows = await store.select(statement, _Tags)
     expected = [sorted_text(row["tags"]) for row in rows]
     assert sorted(row.tags for row in stored_rows) == sorted(expected * 2)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.apis import ask, delete_all, get, metric_path
 from tests.harness.service import NOON, Service
 from tests.harness.spellings import SPELLINGS, body_of, learn_body, match_body, repeat_lines
@@ -71,7 +71,7 @@ async def stored_rows(service: Service, table: str) -> list[Any]:
     row: type[Any] = _Point if table == METRIC_STREAM.table else _Event
     columns = ", ".join(row.__struct_fields__)
     text = f"SELECT {columns} FROM {table} ORDER BY batch, row"  # noqa: S608 - constants
-    statement = Statement(text, reads=(table,))
+    statement = Statement(text, scans=(Scan(table),))
     return await service.context.store.select(statement, row)
 
 
@@ -178,7 +178,7 @@ async def test_small_numbers_and_texts_in_a_segment(service: Service) -> None:
         statement = Statement(
             "SELECT name, toString(time) AS time, value, tags, client_id FROM metrics"
             " ORDER BY batch, row",
-            reads=("metrics",),
+            scans=(Scan("metrics"),),
         )
         stored = await service.context.store.select(statement, _Point)
         first = "1970-01-01 00:00:00.005" if times[0] != "2025-10-09T09:00:00Z" else NOON_TEXT

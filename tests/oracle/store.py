@@ -12,7 +12,7 @@ from store.ingest.decoder import Batch
 from store.ingest.streams import TABLES, AnyStream
 from store.journal.row_counts import RowCounts
 from store.journal.row_ids import Position
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 
 ALL_ROWS: Final = Statement(
     """
@@ -20,7 +20,7 @@ SELECT 'metrics' AS table, simpleJSONExtractString(tags, 'k') AS key, client_id 
 FROM metrics
 UNION ALL
 SELECT 'events' AS table, user_id AS key, client_id AS id, batch, row FROM events""",
-    reads=TABLES,
+    scans=tuple(map(Scan, TABLES)),
 )
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.ingest.rows import METRIC, TAGS_SORTED
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.apis import METRICS as RECORD_METRICS
 from tests.harness.apis import ask, record
 from tests.harness.run_profile import short_or_long
@@ -120,7 +120,9 @@ class _Tags(msgspec.Struct):
 async def stored_tags(service: Service, name: str) -> list[str]:
     """Return the stored tags of a metric."""
     statement = Statement(
-        "SELECT tags FROM metrics WHERE name = {name:String}", {"name": name}, reads=("metrics",)
+        "SELECT tags FROM metrics WHERE name = {name:String}",
+        {"name": name},
+        scans=(Scan("metrics"),),
     )
     return [row.tags for row in await service.context.store.select(statement, _Tags)]
 

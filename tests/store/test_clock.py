@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from schema.scalars import Instant, rfc3339
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.apis import ask, delete_all, get
 from tests.harness.clock import DAY, HOUR, ManualClock
 from tests.harness.service import Service
@@ -23,7 +23,7 @@ query ($range: TimeRangeInput!, $from: DateTime!) {
   eventTrend(range: $range) { series { total { count } } }
   events(range: $range) { totalCount }
 }"""
-_ALL_BATCHES = Statement("SELECT batch FROM metrics", reads=("metrics",))
+_ALL_BATCHES = Statement("SELECT batch FROM metrics", scans=(Scan("metrics"),))
 
 
 class _Batch(msgspec.Struct):

@@ -42,10 +42,11 @@ def echo(text: str, texts: list[str], number: int) -> Statement:
 
 async def assert_connections_work(engine: Engine) -> None:
     """Check that every connection for queries works."""
-    numbers = [random.randrange(2**62) for _ in range(engine.limits.readers * 2)]
+    numbers = [random.randrange(2**62) for _ in range(engine.limits.store_readers * 2)]
     answers = await asyncio.gather(*(engine.select(echo("", [], n), Echo) for n in numbers))
     assert [row.number for (row,) in answers] == numbers
-    assert engine._readers.qsize() == engine.limits.readers
+    for lane, connections in engine._readers.items():
+        assert connections.free_count == lane.connections(engine.limits)
 
 
 async def count_running(engine: Engine) -> int:
@@ -82,7 +83,7 @@ class ExclusiveDriver:
 
 async def test_every_query_gets_its_own_answer(tmp_path: Path) -> None:
     """Each of far more concurrent queries than connections gets its own values."""
-    async with open_engine(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, store_readers=3) as engine:
         for connection in engine._connections:
             object.__setattr__(connection, "driver", ExclusiveDriver(connection.driver))
         expected = [Echo(f"text {n}", [f"{n}", f"{n}'"], n) for n in range(1000)]
@@ -94,7 +95,7 @@ async def test_every_query_gets_its_own_answer(tmp_path: Path) -> None:
 
 async def test_query_without_a_free_connection_is_unavailable(tmp_path: Path) -> None:
     """Without a free connection in time, a query gets a 503 with Retry-After."""
-    async with open_engine(tmp_path, readers=2, wait_seconds=0.1) as engine:
+    async with open_engine(tmp_path, store_readers=2, wait_seconds=0.1) as engine:
         busy = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(AnalyticsError) as refusal:
@@ -121,7 +122,7 @@ async def test_query_beyond_a_limit_is_refused_by_name(
     tmp_path: Path, text: str, limits: dict[str, float], limit: str
 ) -> None:
     """A query over a limit gets a typed error with the limit; the connection works on."""
-    async with open_engine(tmp_path, readers=1, **limits) as engine:
+    async with open_engine(tmp_path, store_readers=1, **limits) as engine:
         with pytest.raises(AnalyticsError) as refusal:
             await engine.select(Statement(text), Rows)
         error = refusal.value
@@ -134,7 +135,7 @@ async def test_query_beyond_a_limit_is_refused_by_name(
 @pytest.mark.parametrize("write", [False, True], ids=["select", "insert"])
 async def test_cancelled_statement_stops_in_the_engine(tmp_path: Path, *, write: bool) -> None:
     """A cancelled statement stops in the engine, and its connection is free at once."""
-    async with open_engine(tmp_path, readers=2) as engine:
+    async with open_engine(tmp_path, store_readers=2) as engine:
         await engine.write(Statement("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n"))
         insert = Statement("INSERT INTO t SELECT cityHash64(number) FROM numbers(9000000000)")
         statement = engine.write(insert) if write else engine.select(HEAVY, Rows)
@@ -153,7 +154,7 @@ async def test_connection_is_kept_however_often_its_user_is_cancelled(
     tmp_path: Path, times: int
 ) -> None:
     """A connection is freed only when the engine is done: else answers would be mixed up."""
-    async with open_engine(tmp_path, readers=2) as engine:
+    async with open_engine(tmp_path, store_readers=2) as engine:
         for connection in engine._connections:
             object.__setattr__(connection, "driver", ExclusiveDriver(connection.driver))
         tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
@@ -185,7 +186,7 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
         async for _ in engine.pieces(statement):
             await asyncio.sleep(0)
 
-    async with open_engine(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, store_readers=3) as engine:
         for _ in range(short_or_long(40, 8000)):
             tasks = [
                 asyncio.create_task(assert_query_works() if n else stream_pieces())
@@ -203,7 +204,7 @@ async def test_stopped_queries_leave_nothing_behind(tmp_path: Path) -> None:
 
 async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) -> None:
     """Callers that give up while they wait for a connection leave all connections working."""
-    async with open_engine(tmp_path, readers=2) as engine:
+    async with open_engine(tmp_path, store_readers=2) as engine:
         tasks = [asyncio.create_task(engine.select(echo("", [], n), Echo)) for n in range(200)]
         await asyncio.sleep(0.01)
         for task in tasks[1::2]:
@@ -214,7 +215,7 @@ async def test_cancelled_waiting_leaves_the_connections_alone(tmp_path: Path) ->
 
 async def test_close_stops_what_is_running(tmp_path: Path) -> None:
     """A close during queries ends them and returns; otherwise the exit would crash."""
-    async with open_engine(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, store_readers=3) as engine:
         tasks = [asyncio.create_task(engine.select(HEAVY, Rows)) for _ in range(2)]
         await await_running(engine, 2)
         await engine.close()
@@ -235,7 +236,7 @@ async def test_engine_errors_have_code_and_name(
     tmp_path: Path, text: str, code: int, name: str
 ) -> None:
     """An error of the driver becomes an `EngineError` with ClickHouse's code and name."""
-    async with open_engine(tmp_path, readers=1) as engine:
+    async with open_engine(tmp_path, store_readers=1) as engine:
         for run in (engine.write(Statement(text)), engine.select(Statement(text), Rows)):
             with pytest.raises(EngineError) as error:
                 await run
@@ -253,7 +254,7 @@ async def test_limits_are_in_force_in_the_engine(tmp_path: Path) -> None:
         "max_result_rows": LIMITS.result_rows,
         "max_threads": LIMITS.threads,
     }
-    async with open_engine(tmp_path, readers=3) as engine:
+    async with open_engine(tmp_path, store_readers=3) as engine:
         (result,) = await engine.select(
             Statement(server, {"name": "max_server_memory_usage"}), Rows
         )

@@ -20,7 +20,7 @@ SEVEN: Final = Statement("SELECT count() AS rows FROM numbers(7)")
 
 async def test_failed_queries_leave_nothing_behind(tmp_path: Path) -> None:
     """The rows that a failed query had ready are in no other answer."""
-    async with open_engine(tmp_path, readers=1) as engine:
+    async with open_engine(tmp_path, store_readers=1) as engine:
         for _ in range(15):
             with pytest.raises(EngineError):
                 await engine.answer(FAILING, "JSONEachRow")

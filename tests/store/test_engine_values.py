@@ -85,7 +85,7 @@ async def test_any_integers_come_back_as_they_were(tmp_path: Path) -> None:
 async def test_any_number_comes_back_as_it_was(tmp_path: Path, number: float) -> None:
     """Integers and doubles at their bounds come back without rounding."""
     kind = "Int64" if isinstance(number, int) else "Float64"
-    async with open_engine(tmp_path, readers=1) as engine:
+    async with open_engine(tmp_path, store_readers=1) as engine:
         statement = Statement(f"SELECT {{n:{kind}}} AS n", {"n": number})
         rows = await engine.select(statement, dict[str, int | float])
     assert rows == [{"n": number}]

@@ -20,7 +20,7 @@ from store.loader import Loader
 from store.query import statements
 from store.query.filters.row_set import RowSet
 from store.query.pages import Slice, events_page
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from tests.harness.stores import (
     append_lines,
     journal_lines,
@@ -141,7 +141,9 @@ async def test_reads_go_on_while_the_engine_cannot_load(
         assert await stored_keys(store) == ["loaded"]
         assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
         with pytest.raises(AnalyticsError) as refusal:
-            await store.delete(Statement("DELETE FROM metrics WHERE true", reads=("metrics",)))
+            await store.delete(
+                Statement("DELETE FROM metrics WHERE true", scans=(Scan("metrics"),))
+            )
         assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 5)
         failing = False
         await wait_until(lambda: not store.problems())
@@ -169,7 +171,7 @@ SELECT uniqExact(_part) AS parts, count() AS rows,
   countIf(row != place + 1 + intDiv(place, 50000)) AS misplaced_rows
 FROM metrics"""
     async with open_store(data) as store:
-        (loaded_rows,) = await store.select(Statement(text, reads=("metrics",)), LoadedRows)
+        (loaded_rows,) = await store.select(Statement(text, scans=(Scan("metrics"),)), LoadedRows)
     assert loaded_rows == LoadedRows(1, SEGMENT_ROWS, 0)
 
 

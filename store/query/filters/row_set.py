@@ -1,10 +1,11 @@
 """A set of rows: the table, the conditions, and the values in the conditions."""
 
+from collections.abc import Collection
 from typing import Final
 
 from schema.ranges import TimeRange
 from store.query.filters.operators import TIME_OPERATORS
-from store.query.sql import Slots, Statement, Value
+from store.query.sql import Scan, Slots, Statement, Value
 from store.query.tables import TABLE_BY_NAME
 
 _RANGE: Final = (("gte", "from_"), ("lt", "to"))
@@ -20,6 +21,7 @@ class RowSet:
         self.table = table
         self.slots = slots or Slots()
         self.conditions = [f"project = {self.bind('String', project)}"]
+        self.scan = Scan(table)
         self._limits = 1
 
     def restrict(self, condition: str) -> None:
@@ -31,6 +33,7 @@ class RowSet:
         """Return a copy with the same conditions and slots, to be narrowed further."""
         twin = self.unfiltered_copy()
         twin.conditions = list(self.conditions)
+        twin.scan = self.scan
         return twin
 
     def unfiltered_copy(self) -> "RowSet":
@@ -49,8 +52,15 @@ class RowSet:
         """All conditions, joined by AND."""
         return "\n  AND ".join(self.conditions)
 
+    def add_names(self, names: Collection[str]) -> None:
+        """Narrow rows to some names."""
+        self.conditions.append(f"name IN {self.bind('Array(String)', sorted(names))}")
+        self.scan = self.scan._replace(names=frozenset(names))
+
     def add_range(self, time_range: TimeRange | None) -> None:
         """Narrow rows to a time range, if there is one."""
+        if time_range:
+            self.scan = self.scan._replace(time_range=(time_range.from_, time_range.to))
         for operator, end in _RANGE if time_range else ():
             type_name, template = TIME_OPERATORS[operator]
             slot = self.bind(type_name, getattr(time_range, end))
@@ -60,7 +70,7 @@ class RowSet:
 
     def statement(self, select_clause: str, end_clauses: str = "") -> Statement:
         """Return the statement of a SELECT (or DELETE) clause over the rows."""
-        return self.slots.statement(self.sql(select_clause, end_clauses), (self.table,))
+        return self.slots.statement(self.sql(select_clause, end_clauses), (self.scan,))
 
     def sql(self, select_clause: str, end_clauses: str) -> str:
         """Return the text of a statement or subquery over the rows."""

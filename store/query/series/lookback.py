@@ -43,7 +43,7 @@ def newest_rows(shape: QueryShape, metric: str, paths: Sequence[str], slots: Slo
 SELECT {series} AS series, [{", ".join(newest)}] AS newest
 {draft.rows_sql}{series_condition}
 GROUP BY series"""
-    return slots.statement(text, (shape.table,))
+    return slots.statement(text, (shape.scan({metric}),))
 
 
 def window_totals(

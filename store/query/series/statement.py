@@ -20,7 +20,7 @@ from store.query.series.branch import (
 from store.query.series.plan import NO_RESULTS, plan
 from store.query.series.ranking import formula_groups_sql, ranked_groups_sql
 from store.query.series.types import OTHER_SERIES, Branch, GroupColumn, QueryShape, SeriesQuery
-from store.query.sql import Slots, Statement
+from store.query.sql import Scan, Slots, Statement
 from store.query.time.buckets import bucket_number
 
 _Aggregates: TypeAlias = frozenset[Aggregate]
@@ -63,15 +63,15 @@ def branches(
 
 
 def series_statement(
-    branches: Sequence[Branch], tables: Iterable[str], slots: Slots, page: Statement | None = None
+    branches: Sequence[Branch], scans: Iterable[Scan], slots: Slots, page: Statement | None = None
 ) -> Statement:
-    """Return the statement of branches; the rows of a `page` are added as JSON objects."""
+    """Return the statement of branches, which read `scans`; rows of a `page` are JSON objects."""
     texts = [branch.text for branch in branches]
     if page:
         row = "SELECT formatRowNoNewline('JSONEachRow', *) AS line"
         texts.append(f"{row}\nFROM (\n{page.text}\n)")
     text = "\nUNION ALL\n".join(texts)
-    return slots.statement(text, tuple(sorted(set(tables))))
+    return slots.statement(text, tuple(dict.fromkeys(scans)))
 
 
 def _branch(

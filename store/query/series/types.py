@@ -1,6 +1,6 @@
 """Types of series queries: shape, query, branch, and row of an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -9,7 +9,7 @@ from schema.series.group_by import EventField
 from schema.series.order import SeriesOrder
 from store.query.series.formulas import Formula
 from store.query.series.plan import Results
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from store.query.time.buckets import Buckets
 
 OTHER_SERIES: Final = 0
@@ -124,7 +124,8 @@ class QueryShape:
 
     `condition` uses the slots of the statement. With `by_name` the answer has rows for each metric,
     else for all rows together. `names_sql` selects the names of metrics that are not known yet.
-    The inputs of `formula_groups` have their own conditions. Without `long_numbers` the statement
+    `event_names` are the events that can decide about the condition; None means all. The inputs of
+    `formula_groups` have their own conditions. Without `long_numbers` the statement
     throws at a number with many digits, and at a number outside the window of `exact_sums`.
     """
 
@@ -139,6 +140,18 @@ class QueryShape:
     names_sql: str = ""
     formula_groups: FormulaGroups | None = None
     long_numbers: bool = False
+    event_names: frozenset[str] | None = None
+
+    def scan(self, metrics: Collection[str], columns: int = 0) -> Scan:
+        """Return the rows that the shape reads for some metrics, and cells for `columns`."""
+        names = self.event_names
+        if self.formula_groups:
+            names = frozenset(entry.metric for entry in self.formula_groups.inputs)
+        elif self.by_name:
+            names = None if self.names_sql else frozenset(metrics)
+        series = len(self.ranked_groups.groups) + 1 if self.ranked_groups else 1
+        buckets = len(self.buckets.starts) if self.buckets else 0
+        return Scan(self.table, names, self.time_range, cells=series * buckets * columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +164,9 @@ class SeriesQuery:
     columns: frozenset[Aggregate]
 
     @property
-    def names(self) -> frozenset[str]:
-        """The metrics that the query reads; empty if they are not known yet."""
-        if self.shape.formula_groups:
-            return frozenset(
-                formula_input.metric for formula_input in self.shape.formula_groups.inputs
-            )
-        return frozenset({self.metric} if self.shape.by_name else ())
+    def scan(self) -> Scan:
+        """The rows that the query reads."""
+        return self.shape.scan({self.metric}, len(self.columns))
 
     def is_covered_by(self, query: "SeriesQuery") -> bool:
         """Say whether a query of the same shape has all aggregates of this one."""

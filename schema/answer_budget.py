@@ -1,0 +1,73 @@
+"""The budget of an answer: the bytes and the values that one request may have in memory."""
+
+from typing import Final
+
+from schema.errors import AnalyticsError, limit_error
+from schema.limits import ANSWER_BYTES, ANSWER_VALUES, Limit
+
+_HOLD_STEP: Final = 2**20
+"""Bytes of a request that the memory of all answers does not count."""
+
+
+class AnswerMemory:
+    """The bytes of all answers in memory at one time, and their limit."""
+
+    def __init__(self, limit: int) -> None:
+        """Set the limit, in bytes."""
+        self._limit = limit
+        self._held_bytes = 0
+
+    def hold(self, size: int) -> None:
+        """Count bytes as held. Raises UNAVAILABLE when all answers exceed the limit."""
+        if self._held_bytes + size > self._limit:
+            message = f"Too much is being answered at once (limit {self._limit} bytes)."
+            raise AnalyticsError("UNAVAILABLE", message, limit=self._limit, retry_after=1)
+        self._held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Count bytes as held no longer."""
+        self._held_bytes -= size
+
+
+class AnswerBudget:
+    """What one answer may still take; `error` is the refusal after it took more."""
+
+    def __init__(self, memory: AnswerMemory) -> None:
+        """Begin an answer, which takes its bytes from the memory of all answers."""
+        self._memory = memory
+        self._bytes = 0
+        self._values = 0
+        self._held_bytes = 0
+        self.error: AnalyticsError | None = None
+
+    def spend_values(self, count: int) -> None:
+        """Count values of fields. Raises QUERY_TOO_EXPENSIVE beyond the limit."""
+        self._values += count
+        if self._values > ANSWER_VALUES.value:
+            self._refuse(ANSWER_VALUES)
+
+    def spend_bytes(self, size: int) -> None:
+        """Count bytes that are read from the engine, or written into the answer.
+
+        Raises QUERY_TOO_EXPENSIVE beyond the limit, UNAVAILABLE if other answers have the memory.
+        """
+        self._bytes += size
+        if self._bytes > ANSWER_BYTES.value:
+            self._refuse(ANSWER_BYTES)
+        if self._bytes - self._held_bytes > _HOLD_STEP:
+            growth = self._bytes - self._held_bytes
+            try:
+                self._memory.hold(growth)
+            except AnalyticsError as error:
+                self.error = error
+                raise
+            self._held_bytes += growth
+
+    def release(self) -> None:
+        """Give the memory of the answer back."""
+        self._memory.release(self._held_bytes)
+        self._held_bytes = 0
+
+    def _refuse(self, limit: Limit) -> None:
+        self.error = limit_error(limit, "QUERY_TOO_EXPENSIVE", "answer")
+        raise self.error

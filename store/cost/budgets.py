@@ -1,0 +1,75 @@
+"""Budgets of keys: a leaky bucket of cost for each key, in memory."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from schema.errors import AnalyticsError
+
+BUDGET_SECONDS: Final = 60
+"""Seconds in which an empty budget is full again."""
+
+
+class BudgetState(NamedTuple):
+    """What a key may spend: `available` now, `limit` at most, `per_second` comes back."""
+
+    limit: float
+    available: float
+    per_second: float
+
+    @property
+    def full_after(self) -> int:
+        """Seconds until the budget is full again."""
+        return math.ceil((self.limit - self.available) / self.per_second)
+
+
+class Budgets:
+    """What each key has spent lately. A key may spend more than it has once, and waits then."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Give each key a budget per second; 0 is without limit."""
+        self._per_second = per_second
+        self._clock = clock
+        self._spent: dict[str, tuple[float, float]] = {}
+
+    def state(self, key_id: str) -> BudgetState | None:
+        """Return what a key may spend; None without a limit."""
+        if not self._per_second:
+            return None
+        limit = self._per_second * BUDGET_SECONDS
+        return BudgetState(limit, limit - self._spent_now(key_id), self._per_second)
+
+    def spend(self, key_id: str, cost: float, *, has_begun: bool = False) -> None:
+        """Take the cost of a statement from the budget of a key.
+
+        Raises RATE_LIMITED if it does not fit. A statement that costs more than a full budget fits
+        into a full one. A request that `has_begun` may go as far into debt.
+        """
+        state = self.state(key_id)
+        if state is None:
+            return
+        missing = min(cost, state.limit) - state.available
+        if missing > (state.limit if has_begun else 0):
+            raise _rate_limited(cost, state, missing)
+        self.correct(key_id, cost)
+
+    def correct(self, key_id: str, cost: float) -> None:
+        """Take a further cost from the budget of a key; a negative cost is given back."""
+        if self._per_second:
+            self._spent[key_id] = max(0.0, self._spent_now(key_id) + cost), self._clock()
+
+    def _spent_now(self, key_id: str) -> float:
+        spent, moment = self._spent.get(key_id, (0.0, 0.0))
+        return max(0.0, spent - (self._clock() - moment) * self._per_second)
+
+
+def _rate_limited(cost: float, state: BudgetState, missing: float) -> AnalyticsError:
+    available = max(0.0, state.available)
+    message = (
+        f"This query costs {cost:,.0f}; the key has {available:,.0f} of {state.limit:,.0f} left and"
+        f" gets {state.per_second:,.0f} a second. {available / cost:.0%} of it would fit now: a"
+        " shorter range, fewer aggregates or groups."
+    )
+    seconds = max(1, math.ceil(missing / state.per_second))
+    return AnalyticsError("RATE_LIMITED", message, limit=math.floor(available), retry_after=seconds)
