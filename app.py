@@ -25,11 +25,13 @@ import server
 from api import rest
 from api.bodies import BodyMemory, BodyMemoryLimit
 from api.compression import Compression
+from api.edge.limits import EdgeLimits
 from api.fast_lane import fast_lanes
 from api.graphql import http
 from api.hosts import Hosts
 from api.logs import LoggedRoute, RequestLog, log_to_stderr
 from api.middleware import (
+    BudgetHeaders,
     CrossOrigin,
     EncodedPaths,
     HeadRequests,
@@ -45,6 +47,7 @@ from api.rest_models import COMPONENTS, SECURITY_SCHEMES
 from resolvers.context import Context
 from schema.access import ALL_RIGHTS, NO_RIGHTS
 from schema.errors import STATUS, AnalyticsError, bad_input
+from schema.limits import LIMITS, check_names
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
@@ -120,7 +123,9 @@ def create_app(settings: Settings) -> FastAPI:
         "key_origins": key_origins,
         "credentials": settings.production and settings.cors_credentials,
     }
-    memory = BodyMemory(Limits.of_this_machine().body_bytes)
+    limits, _ = _limits(settings)
+    memory = BodyMemory(limits.body_bytes)
+    app.add_middleware(BudgetHeaders)
     app.add_middleware(Compression)
     app.add_middleware(BodyMemoryLimit, memory=memory)
     app.add_middleware(HeadRequests)
@@ -142,11 +147,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     log_to_stderr("analytics")
     _refuse_workers(sys.argv, os.environ)
-    store = Store(settings.data, settings.store, Limits.of_this_machine(), settings.journal_bytes)
+    limits, edge = _limits(settings)
+    store = Store(settings.data, settings.store, limits, settings.journal_bytes)
     try:
         start = time.monotonic()
         await store.open()
-        app.state.context = Context(store, NO_RIGHTS if settings.production else ALL_RIGHTS)
+        app.state.context = Context(
+            store,
+            NO_RIGHTS if settings.production else ALL_RIGHTS,
+            limits=(*limits.table(), *edge.table(), *LIMITS),
+        )
         ms = round((time.monotonic() - start) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
         if settings.production and not store.keys.has_usable:
@@ -159,6 +169,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await store.close()
         _LOG.info("stopped")
+
+
+def _limits(settings: Settings) -> tuple[Limits, EdgeLimits]:
+    """Return the limits of store and edge. Raises `InvalidSettingError` for an unknown one."""
+    try:
+        check_names(settings.limits, Limits, EdgeLimits)
+        return (
+            Limits.of_this_machine(settings.limits),
+            EdgeLimits.from_settings(settings.limits),
+        )
+    except ValueError as error:
+        raise InvalidSettingError(f"ANALYTICS_LIMITS {error}") from None
 
 
 def _refuse_workers(arguments: list[str], environment: Mapping[str, str]) -> None:

@@ -120,11 +120,7 @@ class _Server(uvicorn.Server):
             self.force_exit = True
 
 
-def main(
-    arguments: Sequence[str],
-    create_app: Callable[[Settings], FastAPI],
-    limits: EdgeLimits = EdgeLimits(),  # noqa: B008 - a constant
-) -> int:
+def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
     """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
     if arguments and arguments[0] in access_commands.NOUNS:
         return access_commands.main(arguments)
@@ -133,6 +129,7 @@ def main(
     log_to_stderr("analytics", "uvicorn")
     try:
         settings = from_environment(options=options)
+        app = create_app(settings)
     except InvalidSettingError as error:
         _LOG.critical("%s", error)
         return 2
@@ -148,7 +145,7 @@ def main(
         )
     _export(options)
     config = uvicorn.Config(
-        "app:app" if reload else create_app(settings),
+        "app:app" if reload else app,
         host=settings.host,
         port=settings.port,
         http=Protocol,
@@ -161,6 +158,7 @@ def main(
         proxy_headers=False,  # limits by address count connections, and these are the proxy's
     )
     raise_file_limit()
+    limits = EdgeLimits.from_settings(settings.limits)
     per_address = settings.connections_per_address
     connections = Connections(limits, per_address, connection_capacity(limits))
     return _serve(_Server(config, connections), settings)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -32,6 +32,7 @@ class Settings:
     cors_credentials: bool = False
     keep_alive: int = 75
     connections_per_address: int = 1000
+    limits: Mapping[str, float] = field(default_factory=dict)
     journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
 
     @property
@@ -98,6 +99,16 @@ def _yes_or_no(text: str) -> bool:
     if text not in {"yes", "no"}:
         raise ValueError(f"must be yes or no, not {text!r}")
     return text == "yes"
+
+
+def _limits(text: str) -> Mapping[str, float]:
+    limits = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        limit = re.fullmatch(r"([A-Za-z]+)=([0-9]{1,15}(?:\.[0-9]{1,6})?)", part)
+        if not limit:
+            raise ValueError(f"must be limits like requestSeconds=10, not {part!r}")
+        limits[limit[1]] = float(limit[2])
+    return limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,14 @@ SETTINGS: Final = (
         "1000",
         _connections_per_address,
         "connections of one address, or one IPv6 network; this machine has no limit",
+    ),
+    Setting(
+        "limits",
+        "ANALYTICS_LIMITS",
+        "--limits",
+        "none",
+        _limits,
+        "limits like requestSeconds=10, separated by commas; docs/security.md lists them",
     ),
 )
 """All settings. `default` is text for people; `Settings` has the value."""

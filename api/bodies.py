@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.addresses import client_network
-from api.headers import headers_of
+from api.headers import CONTEXT_KEY, headers_of
 from schema.errors import AnalyticsError
 
 MAX_BODY: Final = 2**20
@@ -31,9 +31,6 @@ REFUSAL_KEY: Final = "analytics.refusal"
 _CHUNK_BYTES: Final = 4096
 _DIGITS: Final = 18
 """Digits of Content-Length that are read: more than a body can have."""
-
-ANSWER_KEY: Final = "analytics.answer"
-"""Key of a scope with the budget of its answer, whose bytes are in memory until it is sent."""
 
 _MEMORY_KEY: Final = "analytics.bodies"
 _HELD_BYTES_KEY: Final = "analytics.held"
@@ -152,8 +149,8 @@ class BodyMemoryLimit:
             await self._app(scope, receive, send)
         finally:
             self._memory.release(scope)
-            if answer := scope.get(ANSWER_KEY):
-                answer.release()
+            if ctx := scope.get(CONTEXT_KEY):
+                ctx.answer.release()
 
 
 def close_if_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:

@@ -7,6 +7,9 @@ from starlette.types import Scope
 HEADERS_KEY: Final = "analytics.headers"
 """Key of a scope with the dictionary. `api/edge/protocol.py` sets it, other servers do not."""
 
+CONTEXT_KEY: Final = "analytics.context"
+"""Key of a scope with the context of its caller, once it is known."""
+
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers of a request by name, in lower case; of equal names the first.

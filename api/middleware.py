@@ -1,5 +1,6 @@
 """Middleware for HEAD, slashes, the path prefix of a proxy, other origins, start-up errors."""
 
+import math
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final
 
@@ -8,11 +9,46 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.headers import CONTEXT_KEY
 from api.responses import error_answer
+from resolvers.context import Context
 from schema.errors import AnalyticsError
 
 _NAMES: Final = b"/metrics/"
 """Path of the routes whose last part is the name of a metric."""
+
+
+class BudgetHeaders:
+    """Middleware that says in each answer what the caller's key may spend.
+
+    The headers are those of the IETF's draft: quota and window of the policy, and what remains.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers to an answer to a caller with a budget."""
+
+        async def send_with_budget(message: Message) -> None:
+            if message["type"] == "http.response.start" and (ctx := scope.get(CONTEXT_KEY)):
+                message = {**message, "headers": [*message["headers"], *_budget_headers(ctx)]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_budget)
+
+
+def _budget_headers(ctx: Context) -> list[tuple[bytes, bytes]]:
+    budget = ctx.batch.budget
+    if budget is None:
+        return []
+    window = round(budget.limit / budget.per_second)
+    remaining = max(0, math.floor(budget.available))
+    return [
+        (b"ratelimit-policy", b'"cost";q=%d;w=%d' % (budget.limit, window)),
+        (b"ratelimit", b'"cost";r=%d;t=%d' % (remaining, budget.full_after)),
+    ]
 
 
 class HeadRequests:
@@ -154,7 +190,7 @@ class CrossOrigin(CORSMiddleware):
             allow_methods=["*"],
             allow_headers=["*"],
             allow_credentials=credentials,
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy"],
         )
 
     def is_allowed_origin(self, origin: str) -> bool:

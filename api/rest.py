@@ -8,10 +8,11 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api import rest_models as models
-from api.bodies import ANSWER_KEY, MAX_BATCH_BODY, MAX_BODY, read_body
+from api.bodies import MAX_BATCH_BODY, MAX_BODY, read_body
 from api.credentials import context_of, open_context_of
 from api.disconnect import cancel_on_disconnect
 from api.fast_lane import RawRoute, StrictRoute
+from api.headers import CONTEXT_KEY
 from api.precision import unit_of
 from api.responses import answer
 from resolvers import events, metrics, overview, recording
@@ -31,7 +32,7 @@ from store.journal.row_ids import row_id
 
 async def _context_of_request(request: Request) -> AsyncIterator[Context]:
     ctx = context_of(request).for_request()
-    request.scope[ANSWER_KEY] = ctx.answer
+    request.scope[CONTEXT_KEY] = ctx
     async with cancel_on_disconnect(request, ctx.batch.stop):
         yield ctx
 

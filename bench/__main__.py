@@ -16,6 +16,7 @@ from pathlib import Path
 from bench import (
     access,
     bulk,
+    bystander,
     footprint,
     graphql,
     hostile,
@@ -41,6 +42,7 @@ SECTIONS: dict[str, Callable[[Workspace], Section | Iterable[Section | Table]]] 
     "query": query.measure,
     "graphql": graphql.measure,
     "hostile": hostile.measure,
+    "bystander": bystander.measure,
     "sums": sums.measure,
     "footprint": footprint.measure,
     "sustained": sustained.measure,

@@ -6,12 +6,14 @@ from resolvers.context import Context
 from schema.access import (
     PROJECT,
     ApiKey,
+    Budget,
     CreateApiKeyInput,
     CreateApiKeyPayload,
     CreateProjectPayload,
     Project,
     RevokeApiKeyPayload,
     Scope,
+    ServiceLimit,
     Viewer,
 )
 from schema.scalars import Instant, Json
@@ -26,6 +28,23 @@ def viewer(ctx: Context) -> Viewer:
         project=ctx.grant.project,
         scopes=[scope for scope in Scope if scope in ctx.grant.scopes],
         api_key=_api_key(key) if key else None,
+        budget=_budget(ctx),
+        limits=[
+            ServiceLimit(
+                name=limit.name,
+                value=limit.value,
+                unit=limit.unit,
+                description=limit.description,
+            )
+            for limit in ctx.limits
+        ],
+    )
+
+
+def _budget(ctx: Context) -> Budget | None:
+    state = ctx.batch.budget
+    return state and Budget(
+        limit=state.limit, available=state.available, per_second=state.per_second
     )
 
 

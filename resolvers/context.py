@@ -1,6 +1,6 @@
 """The context of resolvers: store, caller, clock, and the query batch of one request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from schema.answer_budget import AnswerBudget
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
 from schema.filter_json import filter_from_json
+from schema.limits import Limit
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
@@ -33,13 +34,14 @@ class Context:
 
     `grant` has the rights of the caller. `latest` is the time of the newest arrival; a request
     reads it once. `row_batches` are the rows in variables of a GraphQL request that were parsed
-    before its execution, or their errors.
+    before its execution, or their errors. `limits` are all limits of the service.
     """
 
     store: Store
     grant: Grant = ALL_RIGHTS
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
+    limits: Sequence[Limit] = ()
     row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     answer: AnswerBudget = field(init=False)
     batch: QueryBatch = field(init=False)

@@ -17,6 +17,7 @@ from schema.access import PROJECT
 from schema.answer_budget import AnswerBudget
 from schema.errors import AnalyticsError
 from store import Store
+from store.cost.budgets import BudgetState
 from store.cost.cost import actual_cost, estimated_cost
 from store.driver import Answer, EngineError
 from store.query.series.aggregates import THROW_IF_CODE
@@ -112,6 +113,11 @@ class QueryBatch:
     _statement_tasks: set[asyncio.Task[Answer]] = field(default_factory=set)
     _is_stopped: bool = False
     _deadline: float | None = None
+
+    @property
+    def budget(self) -> BudgetState | None:
+        """What the caller's key may spend; None without a key or a limit."""
+        return None if self.key_id is None else self.store.budgets.state(self.key_id)
 
     async def select(self, statement: Statement, row_type: type[T]) -> list[T]:
         """Run one statement at once; return its rows."""
@@ -281,7 +287,7 @@ class QueryBatch:
 
     async def _until_deadline(self, task: asyncio.Task[Answer]) -> Answer:
         """Return the answer of a statement, or stop it at the deadline of the request."""
-        limit = self.store.engine.limits.seconds
+        limit = self.store.engine.limits.request_seconds
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().time() + limit
         try:

@@ -140,6 +140,25 @@ class ApiKey:
     )
 
 
+@strawberry.type(
+    description="What a key may spend on queries. A cost of 1 is about 1 ms of one core."
+)
+class Budget:
+    limit: float = strawberry.field(description="Cost that a full budget covers.")
+    available: float = strawberry.field(
+        description="Cost that is left now; negative after a query that cost more."
+    )
+    per_second: float = strawberry.field(description="Cost that comes back each second.")
+
+
+@strawberry.type(description="Limit of the service.")
+class ServiceLimit:
+    name: str = strawberry.field(description="Name, as in errors and in `ANALYTICS_LIMITS`.")
+    value: float = strawberry.field(description="Value in this service.")
+    unit: str = strawberry.field(description="Unit of the value.")
+    description: str = strawberry.field(description="What is limited.")
+
+
 @strawberry.type(description="Caller of this request.")
 class Viewer:
     project: str = strawberry.field(description="Project of the caller.")
@@ -147,6 +166,10 @@ class Viewer:
     api_key: ApiKey | None = strawberry.field(
         description="Key of the caller; null in development without a key."
     )
+    budget: Budget | None = strawberry.field(
+        description="Budget of the key; null without a key or a limit."
+    )
+    limits: list[ServiceLimit] = strawberry.field(description="All limits of the service.")
 
 
 @strawberry.type(

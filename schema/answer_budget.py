@@ -2,19 +2,20 @@
 
 from typing import Final
 
-from schema.errors import AnalyticsError, limit_error
-from schema.limits import ANSWER_BYTES, ANSWER_VALUES, Limit
+from schema.errors import AnalyticsError
 
 _HOLD_STEP: Final = 2**20
 """Bytes of a request that the memory of all answers does not count."""
 
 
 class AnswerMemory:
-    """The bytes of all answers in memory at one time, and their limit."""
+    """The bytes of all answers in memory at one time; limits of all, and of one answer."""
 
-    def __init__(self, limit: int) -> None:
-        """Set the limit, in bytes."""
+    def __init__(self, limit: int, answer_bytes: int, answer_values: int) -> None:
+        """Set the limits: bytes of all answers, bytes and values of one."""
         self._limit = limit
+        self.answer_bytes = answer_bytes
+        self.answer_values = answer_values
         self._held_bytes = 0
 
     def hold(self, size: int) -> None:
@@ -43,8 +44,8 @@ class AnswerBudget:
     def spend_values(self, count: int) -> None:
         """Count values of fields. Raises QUERY_TOO_EXPENSIVE beyond the limit."""
         self._values += count
-        if self._values > ANSWER_VALUES.value:
-            self._refuse(ANSWER_VALUES)
+        if self._values > self._memory.answer_values:
+            self._refuse(self._memory.answer_values, "values", "answerValues")
 
     def spend_bytes(self, size: int) -> None:
         """Count bytes that are read from the engine, or written into the answer.
@@ -52,8 +53,8 @@ class AnswerBudget:
         Raises QUERY_TOO_EXPENSIVE beyond the limit, UNAVAILABLE if other answers have the memory.
         """
         self._bytes += size
-        if self._bytes > ANSWER_BYTES.value:
-            self._refuse(ANSWER_BYTES)
+        if self._bytes > self._memory.answer_bytes:
+            self._refuse(self._memory.answer_bytes, "bytes", "answerBytes")
         if self._bytes - self._held_bytes > _HOLD_STEP:
             growth = self._bytes - self._held_bytes
             try:
@@ -68,6 +69,7 @@ class AnswerBudget:
         self._memory.release(self._held_bytes)
         self._held_bytes = 0
 
-    def _refuse(self, limit: Limit) -> None:
-        self.error = limit_error(limit, "QUERY_TOO_EXPENSIVE", "answer")
+    def _refuse(self, limit: int, unit: str, name: str) -> None:
+        message = f"The answer takes more than {limit} {unit} (limit `{name}`); ask for less."
+        self.error = AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit)
         raise self.error

@@ -3,8 +3,11 @@
 Each limit is declared here, and documented in `docs/security.md`.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, dataclass, fields
+from typing import Any, Final
+
+from strawberry.utils.str_converters import to_camel_case
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,50 @@ class Limit:
     value: int
     unit: str
     description: str
+
+
+def limit_table(limits: Any) -> list[Limit]:  # noqa: ANN401 - any dataclass of limits
+    """Return the fields of a dataclass, whose metadata have unit and description, as limits."""
+    return [
+        Limit(
+            name,
+            getattr(limits, entry.name),
+            entry.metadata["unit"],
+            entry.metadata["description"],
+        )
+        for name, entry in limit_fields(limits).items()
+    ]
+
+
+def limit_fields(limits: Any) -> dict[str, Field[Any]]:  # noqa: ANN401 - any dataclass of limits
+    """Return the fields of a dataclass by the names of their limits."""
+    return {to_camel_case(entry.name): entry for entry in fields(limits)}
+
+
+def replaced_fields(limits: Any, settings: Mapping[str, float]) -> dict[str, Any]:  # noqa: ANN401 - any dataclass of limits
+    """Return the values of the limits that settings name, by field.
+
+    Raises `ValueError` for a value that the limit can't have.
+    """
+    replaced_values: dict[str, Any] = {}
+    for name, entry in limit_fields(limits).items():
+        if name not in settings:
+            continue
+        value = settings[name]
+        if entry.type is int and value != int(value):
+            raise ValueError(f"needs a whole number for {name}")
+        if not value and not entry.metadata.get("zero"):
+            raise ValueError(f"needs more than 0 for {name}")
+        replaced_values[entry.name] = int(value) if entry.type is int else value
+    return replaced_values
+
+
+def check_names(settings: Iterable[str], *limits: Any) -> None:  # noqa: ANN401 - dataclasses of limits
+    """Raise `ValueError` if settings name a limit that no dataclass has."""
+    names = [name for fields_of_class in map(limit_fields, limits) for name in fields_of_class]
+    for name in settings:
+        if name not in names:
+            raise ValueError(f"has no limit {name!r}; there are {', '.join(names)}")
 
 
 DOCUMENT_BYTES: Final = Limit("documentBytes", 100_000, "bytes", "Length of a document in UTF-8.")
@@ -79,19 +126,6 @@ MEMBER_CHARACTERS: Final = Limit(
     "characters in the name of a member",
     "Length of a member's name in `variables` of more than 64 KiB.",
 )
-ANSWER_BYTES: Final = Limit(
-    "answerBytes",
-    32 * 2**20,
-    "bytes",
-    "Bytes of an answer, and of the rows that it is made of, with each alias.",
-)
-ANSWER_VALUES: Final = Limit(
-    "answerValues",
-    250_000,
-    "values",
-    "Fields of objects and entries of lists in an answer, with each alias, without `points`,"
-    " `columns` and lists of events or points.",
-)
 VALIDATION_ERRORS: Final = Limit(
     "validationErrors", 5, "errors", "Errors in the answer to an invalid document."
 )
@@ -127,8 +161,6 @@ LIMITS: Final = (
     VARIABLE_VALUES,
     VARIABLE_OBJECTS,
     MEMBER_CHARACTERS,
-    ANSWER_BYTES,
-    ANSWER_VALUES,
     VALIDATION_ERRORS,
     RESPONSE_ERRORS,
     MESSAGE_CHARACTERS,

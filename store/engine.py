@@ -112,7 +112,7 @@ class Engine:
         connections = iter(self._connections)
         for pool, count in self._pools:
             for connection in itertools.islice(connections, count):
-                pool.put(connection)
+                pool.add(connection)
         self._failed_writes = await self._call(self._control, count_failed_writes)
         self._watch = asyncio.create_task(self._watch_writes())
 
@@ -238,7 +238,7 @@ class Engine:
         with contextlib.ExitStack() as stack:
             for pool, count in self._pools[1:]:
                 for _ in range(count):
-                    stack.callback(pool.put, await pool.get())
+                    stack.callback(pool.add, await pool.get())
             yield
 
     async def _watch_writes(self) -> None:
@@ -292,7 +292,7 @@ class Engine:
         limits = self.limits
         settings = {
             "priority": lane.priority,
-            "max_execution_time": limits.seconds,
+            "max_execution_time": limits.request_seconds,
             "max_memory_usage": limits.query_memory_bytes,
             "max_bytes_before_external_group_by": limits.query_memory_bytes // 2,
             "max_bytes_before_external_sort": limits.query_memory_bytes // 2,
@@ -326,7 +326,7 @@ class Engine:
         try:
             yield connection
         finally:
-            pool.put(connection)
+            pool.add(connection)
 
     async def _wait_for(self, connection: Connection, call: Callable[[], T]) -> T:
         """Call the driver in a thread; if the caller is cancelled, stop the call and await it."""
@@ -366,8 +366,8 @@ class Engine:
         limits = self.limits
         limits_by_code: dict[int, tuple[str, float]] = {
             158: ("reads too many rows", limits.rows_to_read),
-            159: ("takes too many seconds", limits.seconds),
-            160: ("would take too many seconds", limits.seconds),
+            159: ("takes too many seconds", limits.request_seconds),
+            160: ("would take too many seconds", limits.request_seconds),
             241: ("needs too many bytes of memory", limits.query_memory_bytes),
             396: ("returns too many rows", limits.result_rows),
         }

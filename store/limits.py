@@ -2,54 +2,75 @@
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
+
+from schema.limits import Limit, limit_table, replaced_fields
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
+def _limit(unit: str, description: str, default: Any = MISSING, **metadata: bool) -> Any:  # noqa: ANN401 - as `field`
+    metadata_of_limit = {"unit": unit, "description": description, **metadata}
+    return field(default=default, metadata=metadata_of_limit)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one query (`query_*`, `seconds`, rows) and of the engine as a whole.
+    """The limits of queries, and of the engine as a whole; an operator may set each one."""
 
-    `id_memory_bytes` limits the Bloom filters of client ids of one table. `body_bytes` limits the
-    bodies of all requests without a response, `answer_bytes` the answers that are not sent.
-    `readers` short statements run at once, `long_readers` of each longer kind, and `store_readers`
-    of the store itself. `wait_seconds` limits the wait for a connection and for rows to be loaded.
-    A key may spend `budget_per_second` of cost; 0 is without limit.
-    """
-
-    memory_bytes: int
-    query_memory_bytes: int
-    id_memory_bytes: int
-    body_bytes: int
-    answer_bytes: int
-    threads: int
-    readers: int = 4
-    long_readers: int = 1
-    store_readers: int = 2
-    seconds: float = 20.0
-    rows_to_read: int = 10_000_000_000
-    result_rows: int = 1_000_000
-    wait_seconds: float = 10.0
-    budget_per_second: float = 0.0
+    memory_bytes: int = _limit("bytes", "Memory of the engine, for all that it does.")
+    query_memory_bytes: int = _limit("bytes", "Memory of one statement in the engine.")
+    id_memory_bytes: int = _limit("bytes", "Memory of the client ids of metrics, and of events.")
+    body_bytes: int = _limit("bytes", "Bodies of all requests without an answer.")
+    answers_bytes: int = _limit("bytes", "Answers of all requests that are not sent yet.")
+    threads: int = _limit("threads", "Threads of one statement.")
+    readers: int = _limit("statements", "Short statements at once: of a cost up to 100.", 4)
+    long_readers: int = _limit(
+        "statements", "Longer statements at once: of a cost up to 2,000, and above.", 1
+    )
+    store_readers: int = _limit("statements", "Statements of the service itself at once.", 2)
+    request_seconds: float = _limit("seconds", "Time for all statements of a request.", 20.0)
+    wait_seconds: float = _limit("seconds", "Wait for a reader, and for rows to be loaded.", 10.0)
+    rows_to_read: int = _limit("rows", "Rows that a statement reads.", 10_000_000_000)
+    result_rows: int = _limit("rows", "Rows that a statement returns.", 1_000_000)
+    answer_bytes: int = _limit(
+        "bytes", "Bytes of an answer, and of the rows that it is made of, with each alias.", 2**25
+    )
+    answer_values: int = _limit(
+        "values",
+        "Fields of objects and entries of lists in an answer, with each alias, without `points`,"
+        " `columns` and pages of events and samples.",
+        250_000,
+    )
+    budget_per_second: float = _limit(
+        "cost a second", "Cost of queries that a key may spend; 0: without a limit.", 0.0, zero=True
+    )
+    budget_seconds: int = _limit("seconds", "Time after which a spent budget is full again.", 60)
 
     @classmethod
-    def of_this_machine(cls) -> "Limits":
-        """Derive the limits from the memory and cores available to this process."""
+    def of_this_machine(cls, settings: Mapping[str, float] = MappingProxyType({})) -> "Limits":
+        """Derive the limits from the memory and cores of this process; `settings` replace some."""
         memory = available_memory()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-        return cls(
-            memory_bytes=memory * 7 // 10,
-            query_memory_bytes=memory // 4,
-            id_memory_bytes=memory // 32,
-            body_bytes=max(2**25, memory // 32),
-            answer_bytes=memory // 8,
-            threads=cores,
-            long_readers=max(1, cores // 2),
-            budget_per_second=500.0 * cores,
-        )
+        values: dict[str, Any] = {
+            "memory_bytes": memory * 7 // 10,
+            "query_memory_bytes": memory // 4,
+            "id_memory_bytes": memory // 32,
+            "body_bytes": max(2**25, memory // 32),
+            "answers_bytes": memory // 8,
+            "threads": cores,
+            "long_readers": max(1, cores // 2),
+            "budget_per_second": 500.0 * cores,
+        }
+        return cls(**values | replaced_fields(cls, settings))
+
+    def table(self) -> list[Limit]:
+        """Return all limits with their values here."""
+        return limit_table(self)
 
 
 def available_memory(

@@ -75,8 +75,8 @@ class Store:
         self.tokens = Tokens(self.keys)
         self.engine = Engine(engine_folder, limits)
         self.estimates = RowEstimates(self.engine)
-        self.budgets = Budgets(limits.budget_per_second)
-        self.answers = AnswerMemory(limits.answer_bytes)
+        self.budgets = Budgets(limits.budget_per_second, limits.budget_seconds)
+        self.answers = AnswerMemory(limits.answers_bytes, limits.answer_bytes, limits.answer_values)
 
     async def open(self) -> None:
         """Lock the data folder, bring the tables up to date, start loading leftover segments.

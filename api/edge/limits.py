@@ -1,9 +1,9 @@
 """The limits of the edge: one table, whose values tests and the server may replace."""
 
-from dataclasses import dataclass, field, fields
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from schema.limits import Limit
+from schema.limits import Limit, limit_table, replaced_fields
 
 
 def _limit(value: int, unit: str, description: str) -> int:
@@ -13,7 +13,7 @@ def _limit(value: int, unit: str, description: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
-    """The value of each limit. `EDGE_LIMITS` has their units and descriptions."""
+    """The value of each limit. `table` has their units and descriptions."""
 
     head_bytes: int = _limit(32_768, "bytes", "request line and headers of a request")
     headers: int = _limit(100, "headers", "headers of a request")
@@ -35,9 +35,11 @@ class EdgeLimits:
     )
     spare_files: int = _limit(384, "files", "that connections leave to the journal and the engine")
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, float]) -> "EdgeLimits":
+        """Return the limits; `settings` replace some."""
+        return cls(**replaced_fields(cls, settings))
 
-EDGE_LIMITS: Final = tuple(
-    Limit(entry.name, getattr(EdgeLimits(), entry.name), **entry.metadata)
-    for entry in fields(EdgeLimits)
-)
-"""All limits of the edge with the values of production."""
+    def table(self) -> list[Limit]:
+        """Return all limits with their values."""
+        return limit_table(self)

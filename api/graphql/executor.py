@@ -22,6 +22,11 @@ _TURN_SECONDS: Final = 0.005
 class Executor(StrawberryGraphQLCoreExecutionContext):
     """Executor that does not complete an `EncodedValue` leaf by leaf, and counts all values."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Strawberry's
+        """Begin a request."""
+        super().__init__(*arguments, **options)
+        self._begin_turn()
+
     def complete_value(
         self,
         return_type: GraphQLOutputType,
@@ -57,7 +62,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     ) -> Any:  # noqa: ANN401 - a part of the response
         """Complete a list; other requests have their turns beside a long one."""
         self.context_value.answer.spend_values(len(result))
-        entries = _with_pauses(result) if len(result) > _LONG_LIST else result
+        is_late = time.perf_counter() > self._turn_end
+        entries = self._with_pauses(result) if is_late or len(result) > _LONG_LIST else result
         return super().complete_list_value(
             return_type, field_details_list, info, path, entries, position_context
         )
@@ -76,12 +82,17 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             parent_type, source_value, path, grouped_field_set, position_context
         )
 
+    async def _with_pauses(self, entries: list[Any]) -> AsyncIterator[Any]:
+        """Yield entries, and let other requests run when a turn is over."""
+        for entry in entries:
+            while time.perf_counter() > self._turn_end:
+                if not self._has_next_turn:
+                    self._has_next_turn = True
+                    asyncio.get_running_loop().call_soon(self._begin_turn)
+                await asyncio.sleep(0)
+            yield entry
 
-async def _with_pauses(entries: list[Any]) -> AsyncIterator[Any]:
-    """Yield entries, and let other requests run when a turn is over."""
-    end = time.perf_counter() + _TURN_SECONDS
-    for entry in entries:
-        if time.perf_counter() > end:
-            await asyncio.sleep(0)
-            end = time.perf_counter() + _TURN_SECONDS
-        yield entry
+    def _begin_turn(self) -> None:
+        """Begin the turn of all lists of the request together, after the other requests."""
+        self._has_next_turn = False
+        self._turn_end = time.perf_counter() + _TURN_SECONDS

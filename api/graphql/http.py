@@ -19,7 +19,6 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from api.bodies import ANSWER_KEY
 from api.credentials import context_of
 from api.disconnect import cancel_on_disconnect
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
@@ -32,6 +31,7 @@ from api.graphql.requests import (
 )
 from api.graphql.row_variables import read_rows
 from api.graphql.schema import documents, schema
+from api.headers import CONTEXT_KEY
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
 from resolvers.context import Context
@@ -79,7 +79,7 @@ async def _execute(request: Request, ctx: Context, response_format: _Format) -> 
         )
     else:
         graphql_request = request_of_url(request)
-    request.scope[ANSWER_KEY] = ctx.answer
+    request.scope[CONTEXT_KEY] = ctx
     try:
         async with cancel_on_disconnect(request, ctx.batch.stop):
             result = await _result(graphql_request, ctx, _allowed_operations(ctx, is_post=is_post))

@@ -3,12 +3,9 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from schema.errors import AnalyticsError
-
-BUDGET_SECONDS: Final = 60
-"""Seconds in which an empty budget is full again."""
 
 
 class BudgetState(NamedTuple):
@@ -27,18 +24,21 @@ class BudgetState(NamedTuple):
 class Budgets:
     """What each key has spent lately. A key may spend more than it has once, and waits then."""
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Give each key a budget per second; 0 is without limit."""
+    def __init__(
+        self, per_second: float, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Give each key a budget that is full again after some seconds; 0 is without limit."""
         self._per_second = per_second
+        self._limit = per_second * seconds
         self._clock = clock
-        self._spent: dict[str, tuple[float, float]] = {}
+        self._debts: dict[str, tuple[float, float]] = {}
 
     def state(self, key_id: str) -> BudgetState | None:
         """Return what a key may spend; None without a limit."""
         if not self._per_second:
             return None
-        limit = self._per_second * BUDGET_SECONDS
-        return BudgetState(limit, limit - self._spent_now(key_id), self._per_second)
+        available = self._limit - self._debt_now(key_id)
+        return BudgetState(self._limit, available, self._per_second)
 
     def spend(self, key_id: str, cost: float, *, has_begun: bool = False) -> None:
         """Take the cost of a statement from the budget of a key.
@@ -57,11 +57,11 @@ class Budgets:
     def correct(self, key_id: str, cost: float) -> None:
         """Take a further cost from the budget of a key; a negative cost is given back."""
         if self._per_second:
-            self._spent[key_id] = max(0.0, self._spent_now(key_id) + cost), self._clock()
+            self._debts[key_id] = max(0.0, self._debt_now(key_id) + cost), self._clock()
 
-    def _spent_now(self, key_id: str) -> float:
-        spent, moment = self._spent.get(key_id, (0.0, 0.0))
-        return max(0.0, spent - (self._clock() - moment) * self._per_second)
+    def _debt_now(self, key_id: str) -> float:
+        debt, moment = self._debts.get(key_id, (0.0, 0.0))
+        return max(0.0, debt - (self._clock() - moment) * self._per_second)
 
 
 def _rate_limited(cost: float, state: BudgetState, missing: float) -> AnalyticsError:

@@ -50,7 +50,7 @@ class FairQueue(Generic[T]):
         self._free: list[T] = []
         self._waiting: OrderedDict[str, deque[asyncio.Future[T]]] = OrderedDict()
 
-    def put(self, entry: T) -> None:
+    def add(self, entry: T) -> None:
         """Give an entry to the next caller, or keep it."""
         while self._waiting:
             key, futures = self._waiting.popitem(last=False)
@@ -72,7 +72,7 @@ class FairQueue(Generic[T]):
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
-                self.put(future.result())
+                self.add(future.result())
             raise
 
     @property

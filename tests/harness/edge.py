@@ -10,14 +10,14 @@ from typing import Final
 CLOCK_SECONDS: Final = 2
 
 _SHORT_CLOCKS: Final = """
-import sys
+import os, sys
 import store.limits
 store.limits.available_memory = lambda: 2**30
 import app
 import server
-from api.edge.limits import EdgeLimits
-names = ("head_seconds", "body_seconds", "answer_seconds", "leftover_seconds")
-sys.exit(server.main([], app.create_app, EdgeLimits(**dict.fromkeys(names, %d))))
+names = ("headSeconds", "bodySeconds", "answerSeconds", "leftoverSeconds")
+os.environ["ANALYTICS_LIMITS"] = ",".join(f"{name}=%d" for name in names)
+sys.exit(server.main([], app.create_app))
 """
 SHORT_CLOCKS: Final = (sys.executable, "-c", _SHORT_CLOCKS % CLOCK_SECONDS)
 """Command of a service that gives its clients `CLOCK_SECONDS`, on a machine of 1 GiB."""

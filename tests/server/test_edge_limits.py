@@ -8,7 +8,7 @@ import pytest
 from api.addresses import client_network
 from api.bodies import MAX_BATCH_BODY, SMALL_BODY, BodyMemory
 from api.edge.connections import Connections
-from api.edge.limits import EDGE_LIMITS, EdgeLimits
+from api.edge.limits import EdgeLimits
 from api.edge.pace import Pace
 from api.logs import LINES_PER_SECOND
 from schema.errors import AnalyticsError
@@ -23,16 +23,16 @@ LOOPBACK: Final = {"client": ("127.0.0.1", 1)}
 
 def test_the_limits_of_production() -> None:
     """Production has these values; another one is a decision."""
-    assert {limit.name: limit.value for limit in EDGE_LIMITS} == {
-        "head_bytes": 32_768,
+    assert {limit.name: limit.value for limit in EdgeLimits().table()} == {
+        "headBytes": 32_768,
         "headers": 100,
-        "head_seconds": 10,
-        "body_seconds": 15,
-        "answer_seconds": 30,
-        "slowest_rate": 1024,
-        "leftover_seconds": 10,
-        "pipelined_requests": 100,
-        "spare_files": 384,
+        "headSeconds": 10,
+        "bodySeconds": 15,
+        "answerSeconds": 30,
+        "slowestRate": 1024,
+        "leftoverSeconds": 10,
+        "pipelinedRequests": 100,
+        "spareFiles": 384,
     }
     assert LINES_PER_SECOND == 20
     assert SMALL_BODY == 65_536
@@ -42,7 +42,9 @@ def test_the_documentation_has_the_limits() -> None:
     """`docs/security.md` has each limit with its value and unit."""
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) ([a-z ]+) \|", SECURITY, re.MULTILINE)
     documented_limits = {(name, int(value.replace(",", "")), unit) for name, value, unit in rows}
-    assert documented_limits >= {(limit.name, limit.value, limit.unit) for limit in EDGE_LIMITS}
+    assert documented_limits >= {
+        (limit.name, limit.value, limit.unit) for limit in EdgeLimits().table()
+    }
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_query_without_a_free_connection_is_unavailable(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "limits", "limit"),
     [
-        (HEAVY.text, {"seconds": 0.3}, "0.3"),
+        (HEAVY.text, {"request_seconds": 0.3}, "0.3"),
         ("SELECT groupArray(number) AS a FROM numbers(100000000)", {}, "300000000"),
         ("SELECT sum(number) AS a FROM numbers(100000)", {"rows_to_read": 1000}, "1000"),
         ("SELECT number AS a FROM numbers(100000)", {"result_rows": 500}, "500"),
@@ -248,7 +248,7 @@ async def test_limits_are_in_force_in_the_engine(tmp_path: Path) -> None:
     """The limits reach the engine: the server's limit, and a query's on every connection."""
     server = "SELECT toUInt64(value) AS rows FROM system.server_settings WHERE name = {name:String}"
     expected = {
-        "max_execution_time": LIMITS.seconds,
+        "max_execution_time": LIMITS.request_seconds,
         "max_memory_usage": LIMITS.query_memory_bytes,
         "max_rows_to_read": LIMITS.rows_to_read,
         "max_result_rows": LIMITS.result_rows,
