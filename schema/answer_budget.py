@@ -1,5 +1,6 @@
 """The budget of an answer: the bytes and the values that one request may have in memory."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from schema.errors import AnalyticsError
@@ -17,6 +18,8 @@ class AnswerMemory:
         self.answer_bytes = answer_bytes
         self.answer_values = answer_values
         self._held_bytes = 0
+        # One thread: several would delay other requests together, as each waits for the GIL.
+        self.encoder = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
     def hold(self, size: int) -> None:
         """Count bytes as held. Raises UNAVAILABLE when all answers exceed the limit."""
@@ -31,7 +34,10 @@ class AnswerMemory:
 
 
 class AnswerBudget:
-    """What one answer may still take; `error` is the refusal after it took more."""
+    """What one answer may still take; `error` is the refusal after it took more.
+
+    `encoder` is the thread for large parts of answers.
+    """
 
     def __init__(self, memory: AnswerMemory) -> None:
         """Begin an answer, which takes its bytes from the memory of all answers."""
@@ -40,6 +46,7 @@ class AnswerBudget:
         self._values = 0
         self._held_bytes = 0
         self.error: AnalyticsError | None = None
+        self.encoder = memory.encoder
 
     def spend_values(self, count: int) -> None:
         """Count values of fields. Raises QUERY_TOO_EXPENSIVE beyond the limit."""

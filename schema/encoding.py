@@ -124,12 +124,15 @@ def _template(
 
 
 def encode_beside(
-    encode: Callable[[], EncodedValue], fields: Iterable[SelectedField], count: int
+    encode: Callable[[], EncodedValue],
+    fields: Iterable[SelectedField],
+    count: int,
+    budget: AnswerBudget,
 ) -> Any:  # noqa: ANN401 - a value, or an awaitable of it
     """Encode the fields of `count` objects; if they are many, in a thread beside other requests."""
     if _leaf_count(fields) * count <= _INLINE_CELLS:
         return encode()
-    return asyncio.to_thread(encode)
+    return asyncio.get_running_loop().run_in_executor(budget.encoder, encode)
 
 
 def _leaf_count(fields: Iterable[SelectedField]) -> int:

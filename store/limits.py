@@ -61,7 +61,7 @@ class Limits:
             "query_memory_bytes": memory // 4,
             "id_memory_bytes": memory // 32,
             "body_bytes": max(2**25, memory // 32),
-            "answers_bytes": memory // 8,
+            "answers_bytes": memory // 16,
             "threads": cores,
             "long_readers": max(1, cores // 2),
             "budget_per_second": 500.0 * cores,

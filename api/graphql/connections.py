@@ -1,5 +1,6 @@
 """Relay connections: pages of a list in both directions."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 import strawberry
@@ -7,7 +8,8 @@ from strawberry import argument
 from strawberry.types import Info
 
 from resolvers.pages import Page
-from schema.encoding import EncodedValue, FieldValues, encode_beside, objects
+from schema.answer_budget import AnswerBudget
+from schema.encoding import Columns, FieldValues, encode_beside, objects
 from schema.scalars import Long
 from schema.selection import SelectedField, selected_fields
 
@@ -90,26 +92,28 @@ class Connection(Generic[T]):
 
 def _encoded_nodes(page: Page[Any], info: Info) -> Any:  # noqa: ANN401 - for a list
     assert page.columns  # noqa: S101 - the callers check it
-    fields = selected_fields(info._raw_info)  # noqa: SLF001
-    columns, count = page.columns, len(page.rows)
-
-    def encode() -> EncodedValue:
-        return objects(fields, columns(page.rows), count, info.context.answer)
-
-    return encode_beside(encode, fields, count)
+    columns = page.columns
+    return _encode(page, info, lambda: columns(page.rows))
 
 
 def _encoded_edges(page: Page[Any], info: Info) -> Any:  # noqa: ANN401 - for a list
     assert page.columns  # noqa: S101 - the callers check it
-    nodes = page.columns(page.rows)
+    columns = page.columns
 
-    def edge(field: SelectedField) -> FieldValues:
-        return (
-            nodes
-            if field.name == "node"
-            else [b'"%b"' % cursor.encode() for cursor in page.cursors]
-        )
+    def edges() -> Columns:
+        nodes = columns(page.rows)
 
-    fields = selected_fields(info._raw_info)  # noqa: SLF001
-    count = len(page.rows)
-    return encode_beside(lambda: objects(fields, edge, count, info.context.answer), fields, count)
+        def edge(field: SelectedField) -> FieldValues:
+            if field.name == "node":
+                return nodes
+            return [b'"%b"' % cursor.encode() for cursor in page.cursors]
+
+        return edge
+
+    return _encode(page, info, edges)
+
+
+def _encode(page: Page[Any], info: Info, columns: Callable[[], Columns]) -> Any:  # noqa: ANN401 - for a list
+    fields, count = selected_fields(info._raw_info), len(page.rows)  # noqa: SLF001
+    budget: AnswerBudget = info.context.answer
+    return encode_beside(lambda: objects(fields, columns(), count, budget), fields, count, budget)

@@ -25,6 +25,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Strawberry's
         """Begin a request."""
         super().__init__(*arguments, **options)
+        self._turn_end = 0.0
+        self._has_next_turn = False
         self._begin_turn()
 
     def complete_value(

@@ -88,7 +88,7 @@ class SeriesFields(Generic[AggregatesT, ColumnsT, PointT]):
     def points(self, info: Info) -> list[PointT]:
         fields = selected_fields(info._raw_info)  # noqa: SLF001
         encode = partial(self.series.points, fields, info.context.answer)
-        return encode_beside(encode, fields, self.series.point_count)
+        return encode_beside(encode, fields, self.series.point_count, info.context.answer)
 
     @strawberry.field(description="Buckets as arrays, one for each aggregate.")
     def columns(self) -> ColumnsT:

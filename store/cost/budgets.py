@@ -68,8 +68,8 @@ def _rate_limited(cost: float, state: BudgetState, missing: float) -> AnalyticsE
     available = max(0.0, state.available)
     message = (
         f"This query costs {cost:,.0f}; the key has {available:,.0f} of {state.limit:,.0f} left and"
-        f" gets {state.per_second:,.0f} a second. {available / cost:.0%} of it would fit now: a"
-        " shorter range, fewer aggregates or groups."
+        f" gets {state.per_second:,.0f} a second. A query of {available / max(cost, 1):.0%} of this"
+        " would fit now: with a shorter range, fewer aggregates or groups."
     )
     seconds = max(1, math.ceil(missing / state.per_second))
     return AnalyticsError("RATE_LIMITED", message, limit=math.floor(available), retry_after=seconds)

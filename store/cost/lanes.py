@@ -54,11 +54,13 @@ class FairQueue(Generic[T]):
         """Give an entry to the next caller, or keep it."""
         while self._waiting:
             key, futures = self._waiting.popitem(last=False)
-            future = futures.popleft()
-            if futures:
-                self._waiting[key] = futures
-            if not future.done():
+            while futures:
+                future = futures.popleft()
+                if future.done():  # its caller gave up: the key keeps its turn
+                    continue
                 future.set_result(entry)
+                if futures:
+                    self._waiting[key] = futures
                 return
         self._free.append(entry)
 

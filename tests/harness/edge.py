@@ -9,18 +9,24 @@ from typing import Final
 
 CLOCK_SECONDS: Final = 2
 
-_SHORT_CLOCKS: Final = """
-import os, sys
+_SMALL_MACHINE: Final = """
+import sys
 import store.limits
 store.limits.available_memory = lambda: 2**30
 import app
 import server
-names = ("headSeconds", "bodySeconds", "answerSeconds", "leftoverSeconds")
-os.environ["ANALYTICS_LIMITS"] = ",".join(f"{name}=%d" for name in names)
-sys.exit(server.main([], app.create_app))
+sys.exit(server.main(sys.argv[1:], app.create_app))
 """
-SHORT_CLOCKS: Final = (sys.executable, "-c", _SHORT_CLOCKS % CLOCK_SECONDS)
-"""Command of a service that gives its clients `CLOCK_SECONDS`, on a machine of 1 GiB."""
+SMALL_MACHINE: Final = (sys.executable, "-c", _SMALL_MACHINE)
+"""Command of a service on a machine of 1 GiB."""
+
+_CLOCKS: Final = ("headSeconds", "bodySeconds", "answerSeconds", "leftoverSeconds")
+SHORT_CLOCKS: Final = (
+    *SMALL_MACHINE,
+    "--limits",
+    ",".join(f"{name}={CLOCK_SECONDS}" for name in _CLOCKS),
+)
+"""Command of a service that gives its clients `CLOCK_SECONDS`, on such a machine."""
 
 FEW_FILES: Final = ("sh", "-c", 'ulimit -n 1024; exec "$0" "$@"')
 """Beginning of a command that may open 1,024 files."""
