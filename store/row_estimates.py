@@ -6,6 +6,7 @@ is two binary searches, and knows as much as the engine before it reads.
 
 import asyncio
 import contextlib
+import itertools
 import time
 from bisect import bisect_left
 from collections import defaultdict
@@ -17,7 +18,7 @@ from store.driver import EngineError
 from store.engine import Engine
 from store.query import statements
 from store.query.sql import Scan
-from store.query.statements import GRANULE_ROWS
+from store.query.statements import GRANULE_ROWS, GranulesRow
 from store.query.tables import TABLE_BY_NAME
 
 _REFRESH_SECONDS: Final = 5.0
@@ -83,14 +84,20 @@ class RowEstimates:
         """Read the index."""
         granules: dict[tuple[str, str], _Granules] = {}
         for table in TABLE_BY_NAME:
-            rows = await self._engine.select(statements.sparse_index(table), statements.GranulesRow)
-            by_project: dict[str, dict[str, list[int]]] = defaultdict(dict)
-            for row in rows:
-                by_project[row.project][row.name] = row.times
-            for project, by_name in by_project.items():
-                all_times = sorted(moment for times in by_name.values() for moment in times)
-                granules[table, project] = _Granules(all_times, by_name)
+            rows = await self._engine.select(statements.sparse_index(table), GranulesRow)
+            by_project = await asyncio.to_thread(_by_project, rows)
+            granules |= {(table, project): entry for project, entry in by_project.items()}
         self._granules = granules
+
+
+def _by_project(rows: Sequence[GranulesRow]) -> dict[str, _Granules]:
+    by_name: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    for row in rows:
+        by_name[row.project][row.name] = row.times
+    return {
+        project: _Granules(sorted(itertools.chain(*times_by_name.values())), times_by_name)
+        for project, times_by_name in by_name.items()
+    }
 
 
 def _rows_between(times: Sequence[int], scan: Scan) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -10,6 +11,11 @@ from store.driver import Answer
 from store.engine import Engine
 from store.ingest.streams import SERIES_STREAM, AnyStream
 from store.query.sql import Statement
+from store.query.statements import sparse_index
+from store.query.tables import TABLE_BY_NAME
+
+_BACKGROUND: Final = {sparse_index(table).text for table in TABLE_BY_NAME}
+"""Texts of the statements that the service runs by itself, every few seconds."""
 
 
 def is_load(statement: Statement, stream: AnyStream) -> bool:
@@ -28,7 +34,8 @@ def collect_statements() -> Iterator[list[Statement]]:
     async def collect(
         self: Engine, lane: Lane, key: str, statement: Statement, output: str
     ) -> Answer:
-        statements.append(statement)
+        if statement.text not in _BACKGROUND:
+            statements.append(statement)
         return await answer(self, lane, key, statement, output)
 
     with pytest.MonkeyPatch.context() as patch:
