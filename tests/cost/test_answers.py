@@ -9,10 +9,14 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.hostile import probe, send
 from schema.answer_budget import AnswerBudget, AnswerMemory
+from schema.encoding import texts
 from schema.errors import AnalyticsError
+from schema.selection import SelectedField
 from settings import Settings
 from tests.harness.edge import SMALL_MACHINE
 from tests.harness.process import Process
@@ -82,6 +86,39 @@ async def test_aliases_count(small: Service, name: str, build: Any, limit: int) 
     assert error["extensions"] == {"code": "QUERY_TOO_EXPENSIVE", "limit": limit}
     assert len(many.content) < 500
     assert small.context.store.answers._held_bytes == 0
+
+
+@given(st.lists(st.text("abc", min_size=1), min_size=1), st.integers(0, 50))
+def test_texts_spend_their_bytes(keys: list[str], count: int) -> None:
+    """The budget counts an encoded text to the byte, but for the marks around an object."""
+    fields = [SelectedField(key, "value", {}, (), "T") for key in keys]
+    fields.append(SelectedField("type", "__typename", {}, (), "TypeName"))
+    budget = AnswerBudget(AnswerMemory(2**40, 2**40, 10))
+    text = texts(fields, lambda _: [b"%d" % number for number in range(count)], count, budget)
+    assert abs(budget._bytes - len(text)) <= 4 * count
+
+
+async def test_a_sent_answer_gives_its_memory_back(small: Service) -> None:
+    """An answer of megabytes holds memory until it is sent, over GraphQL and over REST."""
+    held_bytes: list[int] = []
+    memory = small.context.store.answers
+    hold = memory.hold
+
+    def note(size: int) -> None:
+        hold(size)
+        held_bytes.append(memory._held_bytes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "hold", note)
+        patch.setattr(memory, "answer_bytes", 2**25)
+        query = '{eventTrend(range: {last: "PT9999H"}, granularity: HOUR, maxPoints: 10000) {%s}}'
+        await small.graphql(query % repeat(20, "times"))
+        event = {"event_name": "e", "properties": {"t": "x" * 9000}}
+        await small.post("/events/batch", [event] * 400)
+        await small.http.get("/events?limit=400")
+    assert len(held_bytes) >= 2
+    assert min(held_bytes) > 2**20
+    assert memory._held_bytes == 0
 
 
 def test_all_answers_share_memory() -> None:

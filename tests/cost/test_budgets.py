@@ -140,6 +140,21 @@ async def test_viewer_shows_the_budget(small: Service) -> None:
     assert (await small.graphql(query))["data"]["viewer"]["budget"] is None
 
 
+async def test_a_budget_pays_for_what_was_read(
+    small: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The estimate is taken before a query runs, and the cost of the rows read afterwards."""
+    caller = await new_caller(small)
+    monkeypatch.setattr(small.context.store.estimates, "rows", lambda *_: 1e9)
+    answer = (await caller.post("/graphql", {"query": QUERY})).json()
+    assert answer["extensions"]["cost"]["requested"] > LIMIT
+    assert answer["extensions"]["cost"]["actual"] < LIMIT / 2
+    refused = await caller.http.post("/graphql", json={"query": QUERY})
+    assert error_code(refused) == "RATE_LIMITED", "an estimate of more than a full budget"
+    monkeypatch.undo()
+    assert (await caller.graphql(QUERY)).keys() == {"data"}
+
+
 async def test_a_token_spends_the_budget_of_its_key(small: Service) -> None:
     """Tokens of one key share its budget."""
     key, _ = await small.context.store.keys.create(

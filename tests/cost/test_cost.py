@@ -45,6 +45,11 @@ def points(name: str, range_text: str, total: str = "sum") -> str:
     return f'{{metric(name: "{name}") {{{query}}}}}'
 
 
+def samples(name: str) -> str:
+    """List points of a metric."""
+    return f'{{metric(name: "{name}") {{samples(range: {ALL}) {{nodes {{value}}}}}}}}'
+
+
 def events(arguments: str, total: str = "count") -> str:
     """Query a total of events."""
     return f"{{eventTrend({arguments}) {{series {{total {{{total}}}}}}}}}"
@@ -91,6 +96,7 @@ async def test_cost_grows_with_the_question(full_service: Service) -> None:
         (points("large", ALL, "count"), points("large", ALL, "p: quantile(q: 0.9)")),
         (events(f"range: {ALL}"), events(f"range: {ALL}", 'sum(property: "a")')),
         (events(f"range: {ALL}"), events(f'range: {ALL}, groupBy: [{{property: "p"}}]')),
+        (samples("small"), samples("large")),
         (
             events(f'range: {ALL}, where: {{name: {{eq: "small"}}}}'),
             events(f'range: {ALL}, where: {{name: {{eq: "large"}}}}'),
