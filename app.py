@@ -142,7 +142,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     log_to_stderr("analytics")
     _refuse_workers(sys.argv, os.environ)
-    store = Store(settings.data, settings.store, Limits.of_this_machine(), settings.journal_bytes)
+    store = Store(
+        settings.data,
+        settings.store,
+        Limits.of_this_machine(),
+        settings.journal_bytes,
+        settings.names_per_project,
+    )
     try:
         start = time.monotonic()
         await store.open()
@@ -210,7 +216,9 @@ async def _handle_invalid_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     first = error.errors()[0]
     bounds = first.get("ctx", {})
-    limit = next((bounds[key] for key in ("le", "ge", "lt", "gt") if key in bounds), None)
+    limit = next(
+        (bounds[key] for key in ("le", "ge", "lt", "gt", "max_length") if key in bounds), None
+    )
     message = first["msg"].removeprefix("Input ")
     return error_answer(bad_input(str(first["loc"][-1]), message, limit=limit))
 

@@ -32,6 +32,7 @@ class Settings:
     cors_credentials: bool = False
     keep_alive: int = 75
     connections_per_address: int = 1000
+    names_per_project: int = 100_000
     journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
 
     @property
@@ -55,6 +56,12 @@ def _keep_alive(text: str) -> int:
 def _connections_per_address(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= 1_000_000):
         raise ValueError(f"must be a number from 1 to 1000000, not {text!r}")
+    return int(text)
+
+
+def _names_per_project(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= 10_000_000):
+        raise ValueError(f"must be a number from 1 to 10000000, not {text!r}")
     return int(text)
 
 
@@ -189,6 +196,14 @@ SETTINGS: Final = (
         "1000",
         _connections_per_address,
         "connections of one address, or one IPv6 network; this machine has no limit",
+    ),
+    Setting(
+        "names_per_project",
+        "ANALYTICS_NAMES_PER_PROJECT",
+        "--names-per-project",
+        "100000",
+        _names_per_project,
+        "names of metrics, and of events, that a project may have; rows with more are refused",
     ),
 )
 """All settings. `default` is text for people; `Settings` has the value."""

@@ -56,7 +56,9 @@ async def load(folder: Path) -> None:
     """Insert the dataset into an empty data folder."""
     settings = Settings(data=folder, store=folder / "store")
     limits = Limits.of_this_machine()
-    store = Store(settings.data, settings.store, limits, settings.journal_bytes)
+    store = Store(
+        settings.data, settings.store, limits, settings.journal_bytes, settings.names_per_project
+    )
     await store.open()
     try:
         now = time.time_ns() // 1_000_000

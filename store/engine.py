@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -156,7 +156,7 @@ class Engine:
 
         return await self._call(self._readers, run)
 
-    async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
+    async def pieces(self, statement: Statement) -> AsyncGenerator[bytes]:
         """Run a query with a long result; yield it in pieces of whole JSON lines."""
         async with self._checkout(self._readers) as connection:
             stream = await self._wait_for(connection, lambda: connection.stream(statement))

@@ -42,9 +42,11 @@ class Rows(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def open_store(data: Path, limits: Limits = LIMITS, cap: int = 2**30) -> AsyncIterator[Store]:
+async def open_store(
+    data: Path, limits: Limits = LIMITS, cap: int = 2**30, names: int = 100_000
+) -> AsyncIterator[Store]:
     """Open a store. The engine allows one at a time in a process."""
-    store = Store(data, data / "store", limits, cap)
+    store = Store(data, data / "store", limits, cap, names)
     try:
         await store.open()
         yield store

@@ -282,7 +282,7 @@ async def test_ids_of_a_journal_that_was_left_are_known(
 
     with monkeypatch.context() as patch:
         patch.setattr(Loader, "_gather", wait_forever)
-        store = Store(data, data / "store", LIMITS, 2**30)
+        store = Store(data, data / "store", LIMITS, 2**30, 100_000)
         await store.open()
         await send(store, row("a"), row("b"))
         await store.close(seconds=0)

@@ -82,7 +82,7 @@ class StoreMachine(RuleBasedStateMachine):
         if empty and self.rig.engine._connections:
             for table in TABLES:
                 await self.rig.engine.write(Statement(f"TRUNCATE TABLE {table}"))
-        store = Store(self.data, self.data / "store", self.rig.engine.limits, 2**30)
+        store = Store(self.data, self.data / "store", self.rig.engine.limits, 2**30, 100_000)
         store.engine = self.rig.engine
         await store.open()
         if empty and self.rig.runs == 1:  # no test cuts the engine's power

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
 from store.driver import EngineError
@@ -141,7 +142,9 @@ async def test_reads_go_on_while_the_engine_cannot_load(
         assert await stored_keys(store) == ["loaded"]
         assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
         with pytest.raises(AnalyticsError) as refusal:
-            await store.delete(Statement("DELETE FROM metrics WHERE true", reads=("metrics",)))
+            await store.delete(
+                Statement("DELETE FROM metrics WHERE true", reads=("metrics",)), PROJECT
+            )
         assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 5)
         failing = False
         await wait_until(lambda: not store.problems())
