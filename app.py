@@ -232,7 +232,9 @@ async def _handle_invalid_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     first = error.errors()[0]
     bounds = first.get("ctx", {})
-    limit = next((bounds[key] for key in ("le", "ge", "lt", "gt") if key in bounds), None)
+    limit = next(
+        (bounds[key] for key in ("le", "ge", "lt", "gt", "max_length") if key in bounds), None
+    )
     message = first["msg"].removeprefix("Input ")
     return error_answer(bad_input(str(first["loc"][-1]), message, limit=limit))
 

@@ -15,19 +15,21 @@ from api.fast_lane import RawRoute, StrictRoute
 from api.headers import CONTEXT_KEY
 from api.precision import unit_of
 from api.responses import answer
-from resolvers import events, metrics, overview, recording
+from resolvers import events, metrics, names, overview, recording
 from resolvers.context import Context
 from resolvers.overview import SERVICE
 from resolvers.series.request import SeriesArguments, SeriesSelection
 from schema.events import Event
+from schema.limits import LISTED_NAMES
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
 from schema.recording import DeleteEventsInput
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from schema.series.aggregates import COUNT, Aggregate, AggregateKind
-from store.ingest.rows import Row
+from store.ingest.rows import MAX_NAME, Row
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM, SERIES_STREAM, Stream
 from store.journal.row_ids import row_id
+from store.query.tables import METRICS
 
 
 async def _context_of_request(request: Request) -> AsyncIterator[Context]:
@@ -193,12 +195,29 @@ async def health(ctx: OpenCtx) -> Response:
     "/metrics",
     tags=["Query"],
     summary="List all metrics",
-    responses=models.answers(models.MetricNames, errors=False),
+    responses=models.answers(models.MetricNames),
 )
-async def list_metrics(ctx: Ctx) -> Response:
-    """List the names of all metrics with points, sorted by name."""
-    names = await metrics.names(ctx)
-    return answer(models.MetricNames(metrics=names, count=len(names)))
+async def list_metrics(
+    ctx: Ctx,
+    limit: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=LISTED_NAMES.value,
+            description=f"Maximum number of names, 1 to {LISTED_NAMES.value}, the default.",
+        ),
+    ] = LISTED_NAMES.value,
+    after: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_NAME,
+            description="List only names after this one: the last name of the page before.",
+        ),
+    ] = None,
+) -> Response:
+    """List the names of metrics with points, sorted by their UTF-8 bytes. `count` counts all."""
+    metric_list = await names.first_names(ctx, METRICS.name, limit, after)
+    return answer(models.MetricNames(metrics=metric_list.names, count=metric_list.total))
 
 
 @routes.get(
@@ -313,12 +332,12 @@ async def delete_events(ctx: Ctx) -> Response:
     responses=models.answers(models.Dashboard, errors=False),
 )
 async def dashboard(ctx: Ctx) -> Response:
-    """Count the metric points and events that are stored."""
+    """Count the metric points and events that are stored, and list the first names of metrics."""
     counts = await overview.overview(ctx)
     return answer(
         models.Dashboard(
             total_metrics_tracked=counts.metric_count,
-            unique_metric_types=len(counts.metric_names),
+            unique_metric_types=counts.metric_name_count,
             total_events_tracked=counts.event_count,
             metric_names=counts.metric_names,
             timestamp=rfc3339(counts.time),

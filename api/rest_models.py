@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from api.credentials import KEY_PARAMETER
 from api.precision import PARAMETERS
 from api.responses import Errors
+from schema.limits import LISTED_NAMES
 from store.ingest.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
 from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
 
@@ -98,7 +99,9 @@ class Health(Struct):
 
 class MetricNames(Struct):
     metrics: list[str]
-    count: int
+    count: Annotated[
+        int, Meta(description="Number of all metrics, which may be more than are listed.")
+    ]
 
 
 class MetricAggregation(Struct):
@@ -146,9 +149,12 @@ class Dashboard(Struct):
     total_metrics_tracked: Annotated[
         int, Meta(description="Number of metric points that are stored.")
     ]
-    unique_metric_types: int
+    unique_metric_types: Annotated[int, Meta(description="Number of all metrics.")]
     total_events_tracked: int
-    metric_names: list[str]
+    metric_names: Annotated[
+        list[str],
+        Meta(description=f"Names of metrics, sorted, the first {LISTED_NAMES.value:,}."),
+    ]
     timestamp: str
 
 

@@ -6,10 +6,14 @@ from store.query import statements
 from store.query.filters.row_set import RowSet
 
 
-async def delete(ctx: Context, rows: RowSet) -> int:
-    """Delete rows; return their number. Raises FORBIDDEN without the scope."""
+async def delete(ctx: Context, rows: RowSet, name: str | None = None) -> int:
+    """Delete rows, of one `name` if it is given; return their number.
+
+    Raises FORBIDDEN without the scope.
+    """
     ctx.grant.require(Scope.DELETE)
     (deletable,) = await ctx.batch.select(statements.deletable(rows), statements.DeletableRow)
     if deletable.rows:
-        await ctx.store.delete(statements.delete(rows, deletable.newest))
+        names = None if name is None else (name,)
+        await ctx.store.delete(statements.delete(rows, deletable.newest), ctx.grant.project, names)
     return deletable.rows

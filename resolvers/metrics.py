@@ -34,13 +34,6 @@ from store.query.tables import METRICS
 from store.timestamps import MAX_TIME
 
 
-async def names(ctx: Context) -> list[str]:
-    """Return the names of all metrics, sorted."""
-    rows = ctx.rows(METRICS.name)
-    name_rows = await ctx.batch.select(statements.names(rows), statements.NameRow)
-    return [row.name for row in name_rows]
-
-
 async def check_exists(ctx: Context, name: str) -> None:
     """Raise NOT_FOUND if a metric has no rows; UNAVAILABLE if its rows may be waiting to load."""
     shape = QueryShape(METRICS.name, _condition(ctx), (0, MAX_TIME + 1), by_name=True)
@@ -173,7 +166,8 @@ _SAMPLE_PRESENTER: Final = Presenter(_sample, _sort_key, _sample_columns)
 async def delete(ctx: Context, name: str) -> DeletePayload:
     """Delete all points of a metric; raises NOT_FOUND if there are none."""
     ctx.grant.require(Scope.DELETE)
-    deleted_rows = await deletion.delete(ctx, statements.metric_rows(ctx.rows(METRICS.name), name))
+    rows = statements.metric_rows(ctx.rows(METRICS.name), name)
+    deleted_rows = await deletion.delete(ctx, rows, name)
     if deleted_rows == 0:
         raise unknown_metric(name)
     return DeletePayload(matched_rows=Long(deleted_rows))

@@ -3,29 +3,28 @@
 import asyncio
 import platform
 
+from resolvers import names
 from resolvers.context import Context
 from schema.health import Health, HealthStatus
 from schema.overview import Overview
 from schema.scalars import Json, Long
-from store.query import statements
 from store.query.tables import EVENTS, METRICS
 
 SERVICE = "analytics-service"
 
 
 async def overview(ctx: Context) -> Overview:
-    """Return the names of metrics and events, and the numbers of their rows."""
+    """Return the first names of metrics and events, and the numbers of all names and rows."""
     metrics, events = await asyncio.gather(
-        *(
-            ctx.batch.select(statements.names(ctx.rows(table)), statements.NameRow)
-            for table in (METRICS.name, EVENTS.name)
-        )
+        *(names.first_names(ctx, table) for table in (METRICS.name, EVENTS.name))
     )
     return Overview(
-        metric_count=Long(sum(row.rows for row in metrics)),
-        metric_names=[row.name for row in metrics],
-        event_count=Long(sum(row.rows for row in events)),
-        event_names=[row.name for row in events],
+        metric_count=Long(metrics.rows),
+        metric_names=metrics.names,
+        metric_name_count=Long(metrics.total),
+        event_count=Long(events.rows),
+        event_names=events.names,
+        event_name_count=Long(events.total),
         time=ctx.now(),
     )
 

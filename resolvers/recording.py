@@ -10,7 +10,7 @@ from schema.errors import AnalyticsError, bad_input
 from schema.recording import RecordPayload, RowError
 from store.ingest.decoder import Batch, encode_rows
 from store.ingest.outcomes import IngestedBatch, IngestedRow
-from store.ingest.row_errors import REST_NAMES
+from store.ingest.row_errors import GRAPHQL_NAMES, REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import Stream
 from store.timestamps import Unit
@@ -44,18 +44,18 @@ async def record_batch(
     body = rows if isinstance(rows, bytes) else encode_rows(rows)
     batch = await ctx.store.reader.read_batch(stream.row_type, body, now, field_names, unit)
     batch.project = ctx.grant.project
-    return _payload(await ctx.store.ingest(stream, batch, now))
+    return _payload(await ctx.store.ingest(stream, batch, now, field_names))
 
 
 async def record_row_batch(
     ctx: Context, stream: Stream[Row], batch: Batch[Row] | AnalyticsError
 ) -> RecordPayload:
-    """Store the rows of a batch as `record_batch` does, or raise the error of its parsing."""
+    """Store the rows of a batch of GraphQL as `record_batch` does, or raise its error."""
     ctx.grant.require(Scope.RECORD)
     if isinstance(batch, AnalyticsError):
         raise batch
     batch.project = ctx.grant.project
-    return _payload(await ctx.store.ingest(stream, batch, ctx.now()))
+    return _payload(await ctx.store.ingest(stream, batch, ctx.now(), GRAPHQL_NAMES))
 
 
 def _payload(batch: IngestedBatch) -> RecordPayload:

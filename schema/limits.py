@@ -141,6 +141,12 @@ QUOTED_CHARACTERS: Final = Limit(
     "characters",
     "Length of an unknown metric's name in a message; the rest is cut.",
 )
+LISTED_NAMES: Final = Limit(
+    "listedNames",
+    10_000,
+    "names",
+    "Names in a list of `overview`, `GET /dashboard` or `GET /metrics`; the counts count all.",
+)
 
 LIMITS: Final = (
     DOCUMENT_BYTES,
@@ -165,5 +171,6 @@ LIMITS: Final = (
     RESPONSE_ERRORS,
     MESSAGE_CHARACTERS,
     QUOTED_CHARACTERS,
+    LISTED_NAMES,
 )
 """All limits, in the order of the documentation."""

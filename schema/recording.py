@@ -160,4 +160,7 @@ class SetAsideRow:
 class ReplayPayload:
     stored: Long = strawberry.field(description="Number of rows that this replay stored.")
     duplicates: Long = strawberry.field(description="Number of rows that were stored before.")
-    left: Long = strawberry.field(description="Number of rows that the engine still cannot read.")
+    left: Long = strawberry.field(
+        description="Number of rows that stay set aside: the engine still cannot read them, or the"
+        " project has too many names."
+    )

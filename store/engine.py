@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -179,7 +179,7 @@ class Engine:
             async with asyncio.timeout(lane.seconds):
                 return await self._wait_for(connection, lambda: run(connection))
 
-    async def pieces(self, statement: Statement) -> AsyncIterator[bytes]:
+    async def pieces(self, statement: Statement) -> AsyncGenerator[bytes]:
         """Run a query with a long result; yield it in pieces of whole JSON lines."""
         async with self._checkout(self._readers[STORE_LANE]) as connection:
             stream = await self._wait_for(connection, lambda: connection.stream(statement))

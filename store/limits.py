@@ -32,7 +32,7 @@ class Limits:
     long_readers: int = _limit(
         "statements", "Longer statements at once: of a cost up to 2,000, and above.", 1
     )
-    store_readers: int = _limit("statements", "Statements of the service itself at once.", 2)
+    store_readers: int = _limit("statements", "Statements of the service itself at once.", 4)
     request_seconds: float = _limit("seconds", "Time for all statements of a request.", 20.0)
     wait_seconds: float = _limit("seconds", "Wait for a reader, and for rows to be loaded.", 10.0)
     rows_to_read: int = _limit("rows", "Rows that a statement reads.", 10_000_000_000)
@@ -48,6 +48,9 @@ class Limits:
     )
     budget_per_second: float = _limit(
         "cost a second", "Cost of queries that a key may spend; 0: without a limit.", 0.0, zero=True
+    )
+    names_per_project: int = _limit(
+        "names", "Names of metrics, and names of events, that a project may have.", 100_000
     )
     budget_seconds: int = _limit("seconds", "Time after which a spent budget is full again.", 60)
 

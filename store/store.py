@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import functools
-import itertools
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,27 +19,28 @@ from store.cost.budgets import Budgets
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
-from store.engine_folder import EngineFolder, StoreFolderError
-from store.failed_writes import remove_undone_merges, undo_writes
+from store.engine_folder import StoreFolderError
 from store.folder_lock import FolderLock
+from store.ingest.admission import admit_batch, admit_row
 from store.ingest.body_reader import BodyReader
 from store.ingest.client_ids import ClientIds
 from store.ingest.decoder import Batch, batch_of, read_one
+from store.ingest.names import AdmittedNames, Names
 from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
-from store.ingest.replay import read_set_aside
+from store.ingest.replay import read_replay
+from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
 from store.ingest.streams import STREAMS, TABLES, AnyStream, Stream
 from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
 from store.journal.project_lines import with_project
 from store.journal.row_counts import RowCounts, StreamStats
-from store.journal.row_ids import BatchNumbers, first_batch_at
-from store.journal.segments import segment_files
-from store.journal.set_aside import SetAsideLine, read_rows
+from store.journal.row_ids import BatchNumbers
+from store.journal.set_aside import SetAsideLine
 from store.keys import Keys
 from store.limits import Limits
 from store.loader import Loader
-from store.migrate import migrate
+from store.opening import newest_times, open_engine
 from store.patterns import check_patterns
 from store.query import statements
 from store.query.sql import Statement
@@ -53,8 +53,6 @@ T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("analytics.store")
 _NO_SPACE: Final = (75, 243)  # the engine's codes for a full disk
-_SEGMENT_MS: Final = 60_000
-"""Maximum age of a segment at its last row, unless the engine can't load."""
 
 
 class Store:
@@ -77,6 +75,7 @@ class Store:
         self.estimates = RowEstimates(self.engine)
         self.budgets = Budgets(limits.budget_per_second, limits.budget_seconds)
         self.answers = AnswerMemory(limits.answers_bytes, limits.answer_bytes, limits.answer_values)
+        self.names = Names(self._pieces, self._all_loaded, limits.names_per_project)
 
     async def open(self) -> None:
         """Lock the data folder, bring the tables up to date, start loading leftover segments.
@@ -105,7 +104,7 @@ class Store:
         self._lock = FolderLock(self._data)
         self.keys.open()
         numbers = BatchNumbers(self._data / "node")
-        await self._open_engine(was_closed=self._lock.was_closed)
+        await open_engine(self.engine, self._data, was_closed=self._lock.was_closed)
         self.engine.lower_merge_priority()
         for table in TABLES:
             newest_batch = statements.newest_batch(table)
@@ -121,43 +120,27 @@ class Store:
                 )
             self._journals[stream.name] = journal
             self._loaders[stream.name] = Loader(self.engine, journal, stream)
+        self.names.start(
+            (stream.table, segment)
+            for stream in STREAMS
+            for segment in self._journals[stream.name].sealed_segments
+        )
         await self._find_arrivals(numbers.newest_ms)
         for loader in self._loaders.values():
             loader.start()
         for table in TABLES:
-            all_loaded = functools.partial(self._all_loaded, table)
-            ids = ClientIds(table, self.engine, all_loaded, numbers)
+            ids = ClientIds(table, self.engine, partial(self._all_loaded, table), numbers)
             ids.start()
             self._ids[table] = ids
         self.estimates.start()
 
     async def _find_arrivals(self, newest_ms: int) -> None:
         """Find the newest time of arrival among the rows of an earlier process."""
-        first_batch, end_batch = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
-        for table in TABLES:
-            statement = statements.newest_time(table, first_batch, end_batch)
-            (newest,) = await self.engine.select(statement, statements.NewestTimeRow)
-            self.arrivals.add(newest.time_ms or 0)
+        for time in await newest_times(self.engine, newest_ms):
+            self.arrivals.add(time)
         for journal in self._journals.values():
             for segment in journal.sealed_segments:
                 self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
-
-    async def _open_engine(self, *, was_closed: bool) -> None:
-        """Repair and check the engine's folder, open the engine, bring its tables up to date."""
-        folder = EngineFolder(self.engine.folder, self._data / "store.uuid")
-        for link in await asyncio.to_thread(folder.repair):
-            _LOG.warning("a link of the store was missing or wrong, and is repaired: %s", link)
-        folder.check_owner()
-        if not was_closed:
-            await asyncio.to_thread(undo_writes, self.engine.folder)
-        await self.engine.open()
-        journals = (self._data / "journal").glob("*")
-        batches = {int(path.stem) for path in itertools.chain(*map(segment_files, journals))}
-        for name in folder.check_parts(waiting_batches=batches):
-            _LOG.warning("a damaged part is set aside, its rows are elsewhere: %s", name)
-        await asyncio.to_thread(remove_undone_merges, self.engine.folder)
-        await migrate(self.engine)
-        folder.note_owner()  # the engine creates the database with its first table
 
     async def close(self, seconds: float = 8.0) -> None:
         """Write waiting rows, load them for at most `seconds`, and close.
@@ -166,6 +149,7 @@ class Store:
         """
         await self.keys.close()
         await self.estimates.stop()
+        await self.names.stop()
         for ids in self._ids.values():
             await ids.stop()
         for journal in self._journals.values():
@@ -181,12 +165,25 @@ class Store:
             self._lock.release(is_closed=is_whole)
             self._lock = None
 
-    async def ingest(self, stream: Stream[Row], batch: Batch[Row], now: Instant) -> IngestedBatch:
+    async def ingest(
+        self,
+        stream: Stream[Row],
+        batch: Batch[Row],
+        now: Instant,
+        field_names: Mapping[str, str] = REST_NAMES,
+    ) -> IngestedBatch:
         """Store the rows of a batch durably, each client id once; `now` is the time of its parsing.
 
-        Raises UNAVAILABLE as `record` does.
+        A row with a new name is refused if the project has too many. Raises UNAVAILABLE as `record`
+        does, and when the stored names can't be read.
         """
-        outcome = await self.record(stream, batch, now)
+        try:
+            batch, names = await admit_batch(self.names, stream, batch, self.reader, field_names)
+        except AnalyticsError:
+            counts = self._journals[stream.name].counts
+            counts.receive(batch.points, len(batch.errors)).settle_unavailable()
+            raise
+        outcome = await self.record(stream, batch, now, names)
         return IngestedBatch(outcome.points, batch.points - outcome.points, batch.errors)
 
     async def ingest_one(
@@ -199,47 +196,64 @@ class Store:
     ) -> IngestedRow[Row]:
         """Parse the single row in `body` (JSON); store it durably, unless its id is stored.
 
-        Raises `AnalyticsError` that names the field and the limit, and UNAVAILABLE as `record`
+        Raises `AnalyticsError` that names the field and the limit, and UNAVAILABLE as `ingest`
         does.
         """
         journal = self._journals[stream.name]
+        names = None
         try:
             row, time, line = read_one(stream.row_type, body, now, unit)
-        except AnalyticsError:
-            journal.counts.receive(0, rejected=1)
+            name = stream.row_type.name_of(row)
+            if row.id or name not in self.names.of_project(stream.table, project).stored:
+                names = await admit_row(self.names, stream, project, name)
+        except AnalyticsError as error:
+            if error.code == "UNAVAILABLE":
+                journal.counts.receive(1, rejected=0).settle_unavailable()
+            else:
+                journal.counts.receive(0, rejected=1)
             raise
         if row.id is None:
             pending = journal.counts.receive(1, rejected=0)
+            if names:
+                pending.on_settled = names.settle
             if not self.arrivals.add(now) and time == now:
                 pending.settle_unavailable()
                 raise wrong_clock(now)
-            names = frozenset((stream.row_type.name_of(row),))
             conversions = STORED if time >= MIN_BARE_NUMBER else UNKNOWN
             if project != PROJECT:
                 line, conversions = with_project(line, project), UNKNOWN
-            position = await journal.append(line, 1, names, pending, conversions=conversions)
+            position = await journal.append(
+                line, 1, frozenset((name,)), pending, conversions=conversions
+            )
             return IngestedRow(row, time, position)
         batch = batch_of(stream.row_type, (row,))
         batch.has_arrival_times = time == now
         batch.project = project
-        outcome = await self.record(stream, batch, now)
+        outcome = await self.record(stream, batch, now, names)
         if outcome.position:
             return IngestedRow(row, time, outcome.position)
         original = outcome.duplicates[0]
         return IngestedRow(row, original.time, original.position, duplicate=True)
 
     async def record(
-        self, stream: Stream[Row], batch: Batch[Row], now: Instant | None = None
+        self,
+        stream: Stream[Row],
+        batch: Batch[Row],
+        now: Instant | None = None,
+        names: AdmittedNames | None = None,
     ) -> RecordOutcome:
         """Store the rows of a parsed batch durably, each client id once.
 
         Stored rows are in the result of the next query. The batch's errors are counted, too. `now`
-        is the time that rows without a timestamp got. Raises UNAVAILABLE when rows have the time of
-        a wrong clock, and when the journal or the engine fails.
+        is the time that rows without a timestamp got. `names` are settled. Raises UNAVAILABLE when
+        rows have the time of a wrong clock, and when the journal or the engine fails.
         """
         journal = self._journals[stream.name]
         pending = journal.counts.receive(batch.points, len(batch.errors))
+        if names:
+            pending.on_settled = names.settle
         if not batch.points:
+            pending.settle(stored=0)
             return RecordOutcome(None, 0)
         if now is not None and not self.arrivals.add(now) and batch.has_arrival_times:
             pending.settle_unavailable()
@@ -253,20 +267,7 @@ class Store:
 
     def stream_stats(self) -> list[StreamStats]:
         """Return the row counters and the journal's state of each stream since the start."""
-        return [
-            StreamStats(
-                stream=name,
-                counts=journal.counts,
-                recovered=journal.recovered_rows,
-                loaded=journal.loaded_rows,
-                waiting=journal.rows,
-                set_aside=journal.set_aside_rows,
-                set_aside_total=journal.dead_letters.rows,
-                journal_bytes=journal.bytes,
-                torn_bytes=journal.torn_bytes,
-            )
-            for name, journal in self._journals.items()
-        ]
+        return [journal.stats(name) for name, journal in self._journals.items()]
 
     def set_aside_lines(self) -> Iterator[tuple[str, SetAsideLine]]:
         """Iterate over the set-aside lines with the names of their streams."""
@@ -276,20 +277,18 @@ class Store:
     async def replay(self, project: str, now: Instant) -> tuple[int, int]:
         """Record a project's set-aside rows again; return the numbers of stored and of duplicates.
 
-        Rows that still can't be parsed stay set aside.
+        Rows that still can't be parsed stay set aside, and rows with too many new names.
         """
         points = duplicates = 0
         for stream in STREAMS:
             dead_letters = self._journals[stream.name].dead_letters
             for file in dead_letters.files():
-                lines = read_rows(file)
-                batch, remaining_lines = read_set_aside(stream, lines, project, now)
-                if len(remaining_lines) == len(lines):
-                    continue
-                outcome = await self.record(stream, batch, now)
-                points += outcome.points
-                duplicates += batch.points - outcome.points
-                dead_letters.keep_only(file, remaining_lines)
+                replay = await read_replay(self.names, stream, file, project, now)
+                if replay.batch.points:
+                    outcome = await self.record(stream, replay.batch, now, replay.names)
+                    points += outcome.points
+                    duplicates += replay.batch.points - outcome.points
+                    dead_letters.keep_only(file, replay.remaining_lines)
         return points, duplicates
 
     async def select(self, statement: Statement, row: type[T]) -> list[T]:
@@ -309,8 +308,16 @@ class Store:
         await self._settle(statement.names_by_table)
         return await self.engine.answer(statement, output, cost, key)
 
-    async def delete(self, statement: Statement) -> None:
-        """Delete rows, including all that were acknowledged before."""
+    def _pieces(self, statement: Statement) -> AsyncGenerator[bytes]:
+        return self.engine.pieces(statement)
+
+    async def delete(
+        self, statement: Statement, project: str, names: Collection[str] | None = None
+    ) -> None:
+        """Delete rows, including all that were acknowledged before.
+
+        Only rows of a project are among them, and with `names` only rows with these names.
+        """
         # Rows that still wait would come back after the deletion.
         await self._settle(dict.fromkeys(statement.names_by_table), is_required=True)
         try:
@@ -320,6 +327,8 @@ class Store:
             message = f"The journal can't be written: {error.strerror}."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
         await self._write(statement)
+        for table in statement.names_by_table:
+            await self.names.check(table, project, names)
 
     async def write(self, statement: Statement) -> None:
         """Run a write outside the ingest path, such as a metric description.

@@ -47,10 +47,14 @@ class BodyReader:
         `AnalyticsError` when the body is no list of rows, or has too many.
         """
         read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
-        if len(body) < LARGE_BODY_BYTES:
-            return read()
+        return await self.run(len(body), read)
+
+    async def run(self, size: int, function: Callable[[], T]) -> T:
+        """Call a function that reads so many bytes, in the thread if they are many."""
+        if size < LARGE_BODY_BYTES:
+            return function()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _give_way, read)
+        return await loop.run_in_executor(self._thread, _give_way, function)
 
     def close(self) -> None:
         """Return when the thread has ended."""

@@ -274,8 +274,8 @@ class RowType(Generic[Row]):
     `may_break_limits` is false if no row of some journal lines can fail `check_limits`. `stamp`
     converts a row's timestamp to milliseconds, or sets it to now, and returns it. Rows have one
     timestamp only if `has_timestamp` is true. `points` counts the rows of the table for some rows.
-    `encoder` writes journal lines. Only rows of another API have a `dialect`; their decoders return
-    structs of the REST API.
+    `encoder` writes journal lines. `name_of` returns the field `name_field` of a row. Only rows of
+    another API have a `dialect`; their decoders return structs of the REST API.
     """
 
     row: type[Row]
@@ -288,6 +288,7 @@ class RowType(Generic[Row]):
     points: Callable[[Sequence[Row]], int] = len
     encoder: msgspec.json.Encoder = TAGS_SORTED
     name_of: Callable[[Row], str] = operator.attrgetter("metric_name")
+    name_field: str = "metric_name"
     dialect: Dialect[Row] | None = None
 
     @property
@@ -326,4 +327,5 @@ EVENT: Final = RowType(
     may_break_limits=_may_break_event_limits,
     encoder=msgspec.json.Encoder(),  # properties keep their order
     name_of=operator.attrgetter("event_name"),
+    name_field="event_name",
 )

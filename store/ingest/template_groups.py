@@ -14,10 +14,12 @@ from schema.scalars import Instant
 from store.ingest.body_lines import chunks_of, compact
 from store.ingest.decoder import Batch
 from store.ingest.id_hashes import (
+    Factors,
     Offsets,
     hash_ids_in_lines,
     hash_texts,
     line_ends,
+    secret_factors,
     starts_after,
     words_at_each_byte,
 )
@@ -52,7 +54,7 @@ class TemplateGroup:
 
     A line of at most `max_plain_bytes` bytes has no name that is too long. Each line has `spaces`
     spaces outside of texts, None if that varies. `renames` are those of keys that lines may have.
-    `used_at` is a time of the steady clock.
+    `used_at` is a time of the steady clock. `factors` are of the hashes of names.
     """
 
     spelling: Spelling
@@ -63,6 +65,7 @@ class TemplateGroup:
     renames: list[tuple[bytes, bytes]]
     conversions: Conversions
     used_at: float
+    factors: Factors
 
     @classmethod
     def compile(cls, templates: Iterable[LineTemplate], sample: bytes) -> "TemplateGroup":
@@ -83,6 +86,7 @@ class TemplateGroup:
             ],
             conversions=_conversions_of(templates),
             used_at=time.monotonic(),
+            factors=secret_factors(),
         )
 
     def odd_lines(self, lines: bytes, rows: int) -> dict[int, int] | None:
@@ -129,7 +133,7 @@ class TemplateGroup:
             return None
         self.used_at = time.monotonic()
         ids = hash_ids_in_lines(lines, ends) if self.spelling.has_id else None
-        names = _names(lines, ends)
+        names = _names(lines, ends, self.factors)
         has_timestamp = self.spelling.has_timestamp
         conversions = self.conversions
         if not has_timestamp:  # "}\n" ends a line: strings have no line feed
@@ -225,8 +229,12 @@ def _has_gap(is_quote: npt.NDArray[np.bool_]) -> bool:
     return bool(gap.any())
 
 
-def _names(lines: bytes, ends: Offsets) -> frozenset[str]:
-    """Return the names in matching lines."""
+def _names(lines: bytes, ends: Offsets, factors: Factors) -> frozenset[str]:
+    """Return the names in matching lines.
+
+    Names with equal hashes count as one, and a name that is left out passes the limit of names. So
+    the factors are secret.
+    """
     name = _NAME.search(lines)
     if name is None:
         return frozenset()
@@ -238,7 +246,7 @@ def _names(lines: bytes, ends: Offsets) -> frozenset[str]:
     starts = starts_after(words, ends, b"{" + name[0][: name.start(1) - name.start()])
     if starts is None:
         return frozenset(text.decode() for text in set(_NAME.findall(lines)))
-    hashes = hash_texts(words, starts)
+    hashes = hash_texts(words, starts, factors)
     names: list[bytes] = []
     while len(hashes) and len(names) < _MAX_FEW_NAMES:
         start = starts[0]

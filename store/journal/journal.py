@@ -23,7 +23,7 @@ from store.journal.conversions import STORED, Conversions
 from store.journal.disk_thread import DiskThread
 from store.journal.open_segment import OpenSegment, append_group
 from store.journal.recovery import recover_segments
-from store.journal.row_counts import PendingRows, RowCounts
+from store.journal.row_counts import PendingRows, RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers, Position
 from store.journal.segments import Segment, header, segment_path
 from store.journal.set_aside import SetAsideRows, blank_bad_lines, split_lines
@@ -104,6 +104,20 @@ class Journal:
     def torn_bytes(self) -> int:
         """The bytes of incomplete groups that were set aside after crashes."""
         return sum(file.stat().st_size for file in self._folder.glob("*.torn"))
+
+    def stats(self, stream: str) -> StreamStats:
+        """Return the row counters and the state of the journal, which is of this stream."""
+        return StreamStats(
+            stream=stream,
+            counts=self.counts,
+            recovered=self.recovered_rows,
+            loaded=self.loaded_rows,
+            waiting=self.rows,
+            set_aside=self.set_aside_rows,
+            set_aside_total=self.dead_letters.rows,
+            journal_bytes=self.bytes,
+            torn_bytes=self.torn_bytes,
+        )
 
     @property
     def oldest_batch(self) -> int:
@@ -220,7 +234,7 @@ class Journal:
         current.add_conversions([waiting.conversions for waiting in group])
         position = current.lines + 1
         for waiting in group:
-            waiting.pending.settle(waiting.rows)
+            waiting.pending.settle(waiting.rows, waiting.names)
             if not waiting.position.done():
                 waiting.position.set_result(Position(current.batch, position))
             # Right only where a line is a row; points of a series have no position.

@@ -8,6 +8,7 @@ import msgspec
 from store.query.filters.row_set import RowSet
 from store.query.pages import METRIC_ORDER, Slice, within_slice
 from store.query.sql import Slots, Statement
+from store.query.statements import IN_ORDER
 
 SUMMARY: Final = {
     "count": "count()",
@@ -21,7 +22,6 @@ DESCRIPTION_COLUMNS: Final = ("kind", "unit", "description")
 
 # The table is sorted by name, so reading in order stops at the end of the page. At 50 metrics of
 # 10 M points, 3 names take 6 ms instead of 44.
-_IN_ORDER: Final = "SETTINGS optimize_aggregation_in_order = 1"
 _CONTAINS: Final = "position(caseFoldUTF8({column}), caseFoldUTF8({value})) > 0"
 
 
@@ -78,7 +78,7 @@ def summaries(rows: RowSet, column_names: Collection[str], list_slice: Slice) ->
     order = METRIC_ORDER.order_by(backward=list_slice.backward)
     summary_rows = rows.statement(
         f"SELECT {', '.join(columns)}",
-        f"GROUP BY name\n{order}\nLIMIT {rows.bind('UInt32', list_slice.count + 1)}\n{_IN_ORDER}",
+        f"GROUP BY name\n{order}\nLIMIT {rows.bind('UInt32', list_slice.count + 1)}\n{IN_ORDER}",
     )
     if not any(key in column_names for key in DESCRIPTION_COLUMNS):
         return summary_rows

@@ -1,6 +1,6 @@
 """Statements of fixed form: names, counts, one event, deletion."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,6 +15,11 @@ from store.query.sql import Scan, Slots, Statement
 
 class NameRow(msgspec.Struct):
     name: str
+    rows: int
+
+
+class NameCountRow(msgspec.Struct):
+    names: int
     rows: int
 
 
@@ -87,6 +92,10 @@ EVENT: Final = tuple(EVENT_CELLS)
 GRANULE_ROWS: Final = 8_192
 """Rows of a granule, of which the engine keeps one sort key in memory."""
 
+IN_ORDER: Final = "SETTINGS optimize_aggregation_in_order = 1"
+"""Setting of statements that group by name, in which the tables are sorted."""
+
+_NO_LIMITS: Final = "SETTINGS max_result_rows = 0, max_execution_time = 0"
 _UNION: Final = "\nUNION ALL\n"
 _EVENT_COLUMNS: Final = ", ".join(EVENT_CELLS.values())
 
@@ -141,9 +150,24 @@ def _name_condition(name: str, slots: Slots) -> str:
     return f"\n  AND name = {slots.bind('String', name)}" if name else ""
 
 
-def names(rows: RowSet) -> Statement:
-    """List the names of rows, sorted, each with its number of rows; `NameRow`s."""
-    return rows.statement("SELECT name, count() AS rows", "GROUP BY name\nORDER BY name")
+def names(rows: RowSet, first: int, after: str | None = None) -> Statement:
+    """List names after one, sorted, each with its number of rows; up to `first` + 1 `NameRow`s.
+
+    The table is sorted by name: the first 10,000 of a million take 30 ms instead of 400, and 50
+    names of 5 million rows 10 ms instead of 23.
+    """
+    if after is not None:
+        rows = rows.copy()
+        rows.conditions.append(f"name > {rows.bind('String', after)}")
+    end_clauses = (
+        f"GROUP BY name\nORDER BY name\nLIMIT {rows.bind('UInt32', first + 1)}\n{IN_ORDER}"
+    )
+    return rows.statement("SELECT name, count() AS rows", end_clauses)
+
+
+def count_names(rows: RowSet) -> Statement:
+    """Count names and rows; one `NameCountRow`. A million names take 0.16 s."""
+    return rows.statement("SELECT uniqExact(name) AS names, count() AS rows")
 
 
 def count(rows: RowSet) -> Statement:
@@ -193,14 +217,25 @@ def by_client_id(table: str, project: str, ids: Sequence[str], first_batch: int)
 
 def client_ids(table: str, project: str, first_batch: int) -> Statement:
     """List all client ids from a batch on, without the limits of a query; `ClientIdRow`s."""
-    return _with_ids(table, project, first_batch).statement(
-        "SELECT client_id AS id", "SETTINGS max_result_rows = 0, max_execution_time = 0"
-    )
+    return _with_ids(table, project, first_batch).statement("SELECT client_id AS id", _NO_LIMITS)
 
 
 def projects(table: str) -> Statement:
     """List the projects with rows in a table; `ProjectRow`s."""
     return Statement(f"SELECT DISTINCT project FROM {table} SETTINGS max_execution_time = 0")
+
+
+def names_by_project(table: str) -> Statement:
+    """List the names of all projects in a table, without the limits of a query."""
+    return Statement(f"SELECT DISTINCT project, name FROM {table} {_NO_LIMITS}")
+
+
+def names_of_project(table: str, project: str, names: Collection[str] | None) -> Statement:
+    """List the names of a project in a table, or those of `names` that it has, without limits."""
+    rows = RowSet(table, project)
+    if names is not None:
+        rows.conditions.append(f"name IN {rows.bind('Array(String)', sorted(names))}")
+    return rows.statement("SELECT DISTINCT project, name", _NO_LIMITS)
 
 
 def hours(table: str, first_batch: int, limit: int) -> Statement:

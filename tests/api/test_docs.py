@@ -68,7 +68,7 @@ def _normalize(text: str) -> object:
 
 def test_every_documented_command_answers_as_documented(address: str) -> None:
     """Each command of the README has its answer there, except ids and times."""
-    assert len(EXAMPLES) == 16
+    assert len(EXAMPLES) == 17
     for command, expected in EXAMPLES:
         local = command.replace("localhost:3011", address).replace("curl ", "curl -sS ")
         answer = subprocess.run(["sh", "-c", local], capture_output=True, text=True, check=True)

@@ -92,17 +92,18 @@ VARIABLES: Final[Mapping[Limit, Callable[[int], Any]]] = {
     limits.MEMBER_CHARACTERS: lambda n: {"v": {"k" * n: "a" * 70_000}},
 }
 
-OF_MESSAGES: Final = {
+OF_ANSWERS: Final = {
     limits.VALIDATION_ERRORS,
     limits.RESPONSE_ERRORS,
     limits.MESSAGE_CHARACTERS,
     limits.QUOTED_CHARACTERS,
+    limits.LISTED_NAMES,
 }
 
 
 def test_every_limit_is_tested() -> None:
     """The table and these tests have the same limits, and each name is unique."""
-    assert {*LIMITS} == BUILDERS.keys() | VARIABLES.keys() | OF_MESSAGES
+    assert {*LIMITS} == BUILDERS.keys() | VARIABLES.keys() | OF_ANSWERS
     assert len({limit.name for limit in LIMITS}) == len(LIMITS)
 
 

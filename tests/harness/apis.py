@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
+from schema.access import PROJECT
 from schema.errors import STATUS
 from store.ingest.streams import TABLES
 from store.query.sql import Scan, Statement
@@ -90,4 +91,4 @@ async def delete_all(service: Service) -> None:
     """Empty the tables; a deletion of every row would wait 0.25 s for its mutation."""
     for table in TABLES:
         statement = Statement("TRUNCATE TABLE {table:Identifier}", {"table": table}, (Scan(table),))
-        await service.context.store.delete(statement)
+        await service.context.store.delete(statement, PROJECT)

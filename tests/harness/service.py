@@ -70,6 +70,7 @@ async def run_service(settings: Settings) -> AsyncIterator[Service]:
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://service") as http,
     ):
+        await app.state.context.store.names.await_stored()
         for ids in app.state.context.store._ids.values():
             await ids._all_read.wait()  # no statement of the start is among those of a test
         yield Service(http, app.state.context)

@@ -125,7 +125,7 @@ async def test_connection_survives_a_reader_that_gives_up(tmp_path: Path, after:
             assert result.rows == 1
             pieces = engine.pieces(ENDLESS)
             await anext(pieces)
-            await pieces.aclose()  # type: ignore[attr-defined]  # it is a generator
+            await pieces.aclose()
             lines = await read_lines(engine.pieces(Statement("SELECT number FROM numbers(3)")))
             assert lines == [b'{"number":0}', b'{"number":1}', b'{"number":2}']
 

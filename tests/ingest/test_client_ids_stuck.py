@@ -117,7 +117,7 @@ async def test_deletion_while_the_loader_recovers_is_for_good(
         await wait_until(lambda: store._loaders["metrics"].is_stuck)
         await send_series(store, "s")
         all_rows = statements.delete(statements.metric_rows(RowSet("metrics", PROJECT), "m"), 2**63)
-        deletion = asyncio.create_task(store.delete(all_rows))
+        deletion = asyncio.create_task(store.delete(all_rows, PROJECT))
         await asyncio.sleep(0.05)
         engine_works.set()
         await wait_until(lambda: loads > 1)

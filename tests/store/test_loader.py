@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
 from store.driver import EngineError
@@ -142,7 +143,7 @@ async def test_reads_go_on_while_the_engine_cannot_load(
         assert "NOT_ENOUGH_SPACE" in store.problems()["loader.metrics"]
         with pytest.raises(AnalyticsError) as refusal:
             await store.delete(
-                Statement("DELETE FROM metrics WHERE true", scans=(Scan("metrics"),))
+                Statement("DELETE FROM metrics WHERE true", scans=(Scan("metrics"),)), PROJECT
             )
         assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 5)
         failing = False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from schema.access import PROJECT
 from store.ingest.streams import METRIC_STREAM
 from store.query import statements
 from store.query.filters.row_set import RowSet
@@ -116,7 +117,7 @@ async def test_deletion_finds_what_was_half_loaded(tmp_path: Path) -> None:
     async with open_store(data) as store:
         (deletable,) = await store.select(statements.deletable(all_rows), statements.DeletableRow)
         assert deletable.rows == 3
-        await store.delete(statements.delete(all_rows, deletable.newest))
+        await store.delete(statements.delete(all_rows, deletable.newest), PROJECT)
         assert await stored_keys(store) == []
     async with open_store(data) as store:
         assert await stored_keys(store) == []
