@@ -102,9 +102,9 @@ async def test_no_answer_depends_on_another_project(service: Service) -> None:
     """
     shop = await tenant_of(service, "shop")
     neighbour = await tenant_of(service, "neighbour")
-    own = await fill(shop, "mine")
+    own_handles = await fill(shop, "mine")
     foreign = await fill(neighbour, SECRET)
-    pool = [*COMMON, "mine", "marker", "", *handles(own), *handles(foreign)]
+    pool = [*COMMON, "mine", "marker", "", *handles(own_handles), *handles(foreign)]
     documents = Documents(schema._schema, seeded_random(), pool)
     queries = [documents.query() for _ in range(QUERIES)]
     names = ("common", "orders", "mine", "nothing")

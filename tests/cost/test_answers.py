@@ -76,15 +76,15 @@ CASES: Final = [
 @pytest.mark.parametrize(("name", "build", "limit"), CASES)
 async def test_aliases_count(small: Service, name: str, build: Any, limit: int) -> None:
     """One field is answered; with many aliases it is refused, and the error has the limit."""
-    one = await small.post("/graphql", {"query": build(1)})
-    assert "errors" not in one.json(), name
+    single = await small.post("/graphql", {"query": build(1)})
+    assert "errors" not in single.json(), name
     headers = {"accept": "application/graphql-response+json"}
-    many = await small.post("/graphql", {"query": build(90)}, **headers)
-    assert many.status_code == 422, name
-    (error,) = many.json()["errors"]
-    assert "data" not in many.json()
+    repeated = await small.post("/graphql", {"query": build(90)}, **headers)
+    assert repeated.status_code == 422, name
+    (error,) = repeated.json()["errors"]
+    assert "data" not in repeated.json()
     assert error["extensions"] == {"code": "QUERY_TOO_EXPENSIVE", "limit": limit}
-    assert len(many.content) < 500
+    assert len(repeated.content) < 500
     assert small.context.store.answers._held_bytes == 0
 
 

@@ -88,12 +88,12 @@ async def test_a_key_without_budget_is_refused_by_both_apis(small: Service) -> N
     """A key that has spent its budget gets 429 with the time to wait; another key goes on."""
     caller, neighbour = await new_caller(small), await new_caller(small)
     answers = [await caller.http.get("/dashboard") for _ in range(30)]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert refused, "thirty requests fit into a budget for ten"
-    (error,) = refused[-1].json()["errors"]
+    refusals = [answer for answer in answers if answer.status_code == 429]
+    assert refusals, "thirty requests fit into a budget for ten"
+    (error,) = refusals[-1].json()["errors"]
     assert error["extensions"]["code"] == "RATE_LIMITED"
     assert error["extensions"]["limit"] < LIMIT
-    assert refused[-1].headers["retry-after"] == str(error["extensions"]["retryAfter"])
+    assert refusals[-1].headers["retry-after"] == str(error["extensions"]["retryAfter"])
     answer = await caller.http.post("/graphql", json={"query": QUERY})
     assert error_code(answer) == "RATE_LIMITED"
     assert int(answer.headers["retry-after"]) >= 1
@@ -149,8 +149,8 @@ async def test_a_budget_pays_for_what_was_read(
     answer = (await caller.post("/graphql", {"query": QUERY})).json()
     assert answer["extensions"]["cost"]["requested"] > LIMIT
     assert answer["extensions"]["cost"]["actual"] < LIMIT / 2
-    refused = await caller.http.post("/graphql", json={"query": QUERY})
-    assert error_code(refused) == "RATE_LIMITED", "an estimate of more than a full budget"
+    refusal = await caller.http.post("/graphql", json={"query": QUERY})
+    assert error_code(refusal) == "RATE_LIMITED", "an estimate of more than a full budget"
     monkeypatch.undo()
     assert (await caller.graphql(QUERY)).keys() == {"data"}
 

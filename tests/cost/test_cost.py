@@ -84,8 +84,8 @@ async def test_an_estimate_is_what_the_engine_reads(full_service: Service, query
     assert cost["requested"] >= 1
     assert cost["rows"] > 0
     scans = 3
-    most = 1_000 * scans * 2 * GRANULE_ROWS / 1e6
-    assert abs(cost["requested"] - cost["actual"]) <= most
+    bound = 1_000 * scans * 2 * GRANULE_ROWS / 1e6
+    assert abs(cost["requested"] - cost["actual"]) <= bound
 
 
 async def test_cost_grows_with_the_question(full_service: Service) -> None:
@@ -113,11 +113,11 @@ async def test_each_alias_costs(full_service: Service) -> None:
     """Ten fields over different ranges cost about ten times one of them."""
     trends = [events(f'range: {{last: "PT{900 + number}M"}}') for number in range(10)]
     fields = " ".join(f"a{number}: {trend[1:-1]}" for number, trend in enumerate(trends))
-    one, ten = [
+    first_cost, tenfold_cost = [
         await cost_of(full_service, query)
         for query in (events('range: {last: "PT900M"}'), f"{{{fields}}}")
     ]
-    assert ten["requested"] > 5 * (one["requested"] - 1)
+    assert tenfold_cost["requested"] > 5 * (first_cost["requested"] - 1)
 
 
 async def test_cost_shows_no_other_project(full_service: Service) -> None:

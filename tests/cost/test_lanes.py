@@ -82,25 +82,25 @@ def test_the_queue_is_fair(keys: list[str], connections: int) -> None:
         queue = FairQueue[int]()
         for number in range(connections):
             queue.add(number)
-        served: list[str] = []
+        turns: list[str] = []
 
         async def call(key: str) -> int:
             number = await queue.get(key)
-            served.append(key)
+            turns.append(key)
             return number
 
         tasks = [asyncio.create_task(call(key)) for key in keys]
         await asyncio.sleep(0)
-        assert len(served) == min(connections, len(keys))
+        assert len(turns) == min(connections, len(keys))
         waiting = tasks[connections:]
-        cancelled = [task for index, task in enumerate(waiting) if index % 3 == 2]
-        for task in cancelled:
+        cancelled_tasks = [task for index, task in enumerate(waiting) if index % 3 == 2]
+        for task in cancelled_tasks:
             task.cancel()
         await asyncio.sleep(0)
         remaining = Counter(
             key
             for key, task in zip(keys[connections:], waiting, strict=True)
-            if task not in cancelled
+            if task not in cancelled_tasks
         )
         for task in tasks[:connections]:
             queue.add(await task)
@@ -108,11 +108,11 @@ def test_the_queue_is_fair(keys: list[str], connections: int) -> None:
         while not all(task.done() for task in tasks):
             queue.add(0)
             await asyncio.sleep(0)
-        turns = served[connections:] if len(keys) > connections else []
-        assert Counter(turns) == remaining
+        later_turns = turns[connections:]
+        assert Counter(later_turns) == remaining
         for key, count in remaining.items():
-            first = turns.index(key)
-            assert first < len(remaining), (key, turns)
-            assert turns.count(key) == count
+            first = later_turns.index(key)
+            assert first < len(remaining), (key, later_turns)
+            assert later_turns.count(key) == count
 
     asyncio.run(run())

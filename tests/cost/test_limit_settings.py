@@ -52,11 +52,11 @@ def test_every_limit_can_be_set(limits: Any) -> None:
     make = Limits.of_this_machine if limits is Limits else EdgeLimits.from_settings
     for name, field in limit_fields(limits).items():
         settings = from_environment({"ANALYTICS_LIMITS": f" {name}=7 ,"})
-        changed, usual = make(settings.limits), make({})
-        assert getattr(changed, field.name) == 7
+        changed_limits, usual_limits = make(settings.limits), make({})
+        assert getattr(changed_limits, field.name) == 7
         for entry in limit_fields(limits).values():
             if entry is not field:
-                assert getattr(changed, entry.name) == getattr(usual, entry.name)
+                assert getattr(changed_limits, entry.name) == getattr(usual_limits, entry.name)
 
 
 @pytest.mark.parametrize(

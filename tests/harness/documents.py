@@ -92,12 +92,14 @@ class Documents:
             case GraphQLInputObjectType(name="TimeRangeInput"):
                 return self._dice.choice(('{last: "P1D"}', "{preset: ALL_TIME}", '{last: "PT2H"}'))
             case GraphQLInputObjectType(fields=fields):
-                required = [n for n, field in fields.items() if _is_required(field.type)]
-                optional = [n for n in fields if n not in required]
+                required_names = [n for n, field in fields.items() if _is_required(field.type)]
+                optional_names = [n for n in fields if n not in required_names]
                 limit = 1 if depth < 3 else 0
-                chosen = required + self._dice.sample(optional, min(limit, len(optional)))
+                member_names = required_names + self._dice.sample(
+                    optional_names, min(limit, len(optional_names))
+                )
                 members = [
-                    f"{name}: {self._value(fields[name].type, depth + 1)}" for name in chosen
+                    f"{name}: {self._value(fields[name].type, depth + 1)}" for name in member_names
                 ]
                 return "{" + ", ".join(members) + "}"
             case _:

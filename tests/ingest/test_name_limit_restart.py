@@ -20,7 +20,7 @@ from store.driver import EngineError
 from store.ingest.decoder import read_batch
 from store.ingest.outcomes import IngestedBatch
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM, SERIES_STREAM, AnyStream
-from store.query.sql import Statement
+from store.query.sql import Scan, Statement
 from store.store import Store
 from tests.harness.process import Process
 from tests.harness.run_profile import seeded_random, short_or_long
@@ -68,7 +68,7 @@ async def ingest(store: Store, stream: Any, body: bytes) -> IngestedBatch:
 async def stored_rows(store: Store, table: str) -> Counter[str]:
     """Count the rows of each name in a table."""
     text = f"SELECT name, count() AS rows FROM {table} GROUP BY name"  # noqa: S608
-    rows = await store.select(Statement(text, reads=(table,)), NamedRows)
+    rows = await store.select(Statement(text, scans=(Scan(table),)), NamedRows)
     return Counter({row.name: row.rows for row in rows})
 
 
