@@ -12,8 +12,8 @@ from graphql.language.parser import MAX_NESTING_DEPTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.graphql.document_limits import count_selections, count_syntax
-from api.graphql.documents import Documents
+from api.graphql.documents.documents import Documents
+from api.graphql.documents.limits import count_selections, count_syntax
 from api.graphql.schema import schema
 from api.variable_limits import has_long_names, variables_refusal
 from schema import limits

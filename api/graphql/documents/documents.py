@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse
 from strawberry.extensions import SchemaExtension
 
-from api.graphql.document_limits import check_size
-from api.graphql.validation import validation_errors
+from api.graphql.documents.limits import check_size
+from api.graphql.documents.validation import validation_errors
 from schema.errors import AnalyticsError, limit_error
 from schema.limits import DOCUMENT_BYTES, DOCUMENT_DEPTH, DOCUMENT_TOKENS
 
