@@ -30,6 +30,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
+    trusted_documents_only: bool = False
     keep_alive: int = 75
     connections_per_address: int = 1000
     journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
@@ -98,6 +99,12 @@ def _yes_or_no(text: str) -> bool:
     if text not in {"yes", "no"}:
         raise ValueError(f"must be yes or no, not {text!r}")
     return text == "yes"
+
+
+def _trusted_documents_only(text: str) -> bool:
+    if text not in {"optional", "only"}:
+        raise ValueError(f"must be optional or only, not {text!r}")
+    return text == "only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,14 @@ SETTINGS: Final = (
         "no",
         _yes_or_no,
         "yes: pages of the configured origins may send cookies",
+    ),
+    Setting(
+        "trusted_documents_only",
+        "ANALYTICS_TRUSTED_DOCUMENTS",
+        "--trusted-documents",
+        "optional",
+        _trusted_documents_only,
+        "only: GraphQL requests without an admin key must name a trusted document",
     ),
     Setting(
         "keep_alive",

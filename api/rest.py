@@ -35,11 +35,18 @@ async def _context_of_request(request: Request) -> AsyncIterator[Context]:
         yield ctx
 
 
+async def _context_of_flight(request: Request) -> Context:
+    """Return the context of a query, which the route has made."""
+    ctx: Context = request.state.context
+    return ctx
+
+
 async def _context_of_anyone(request: Request) -> Context:
     return open_context_of(request)
 
 
 Ctx = Annotated[Context, Depends(_context_of_request)]
+QueryCtx = Annotated[Context, Depends(_context_of_flight)]
 OpenCtx = Annotated[Context, Depends(_context_of_anyone)]
 MetricName = Annotated[
     str, Path(description="Name of the metric, percent-encoded; it may contain slashes.")
@@ -193,7 +200,7 @@ async def health(ctx: OpenCtx) -> Response:
     summary="List all metrics",
     responses=models.answers(models.MetricNames, errors=False),
 )
-async def list_metrics(ctx: Ctx) -> Response:
+async def list_metrics(ctx: QueryCtx) -> Response:
     """List the names of all metrics with points, sorted by name."""
     names = await metrics.names(ctx)
     return answer(models.MetricNames(metrics=names, count=len(names)))
@@ -206,7 +213,7 @@ async def list_metrics(ctx: Ctx) -> Response:
     responses=models.answers(models.MetricAggregation),
 )
 async def aggregate_metric(
-    ctx: Ctx,
+    ctx: QueryCtx,
     metric_name: MetricName,
     hours: Annotated[
         int,
@@ -259,7 +266,7 @@ async def delete_metric(ctx: Ctx, metric_name: MetricName) -> Response:
     responses=models.answers(models.EventList),
 )
 async def list_events(
-    ctx: Ctx,
+    ctx: QueryCtx,
     event_name: Annotated[
         str | None, Query(description="Name of the events, in full; default: events of all names.")
     ] = None,
@@ -310,7 +317,7 @@ async def delete_events(ctx: Ctx) -> Response:
     summary="Dashboard statistics",
     responses=models.answers(models.Dashboard, errors=False),
 )
-async def dashboard(ctx: Ctx) -> Response:
+async def dashboard(ctx: QueryCtx) -> Response:
     """Count the metric points and events that are stored."""
     counts = await overview.overview(ctx)
     return answer(

@@ -14,6 +14,7 @@ from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.clock import Arrivals, wrong_clock
+from store.documents import AutomaticDocuments, TrustedDocuments
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
@@ -71,6 +72,8 @@ class Store:
         self.arrivals = Arrivals()
         self.keys = Keys(data)
         self.tokens = Tokens(self.keys)
+        self.documents = TrustedDocuments(data)
+        self.automatic_documents = AutomaticDocuments()
         self.engine = Engine(engine_folder, limits)
 
     async def open(self) -> None:
@@ -99,6 +102,7 @@ class Store:
         make_folder(self._data, root=self._data)
         self._lock = FolderLock(self._data)
         self.keys.open()
+        self.documents.open()
         numbers = BatchNumbers(self._data / "node")
         await self._open_engine(was_closed=self._lock.was_closed)
         self.engine.lower_merge_priority()
