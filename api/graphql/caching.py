@@ -39,7 +39,7 @@ def allow_caching(request: Request, response: Response) -> Response:
     if not _is_known(response_tag, request.headers.getlist("if-none-match")):
         return response
     response.status_code, response.body = 304, b""
-    del response.headers["content-length"]
+    del response.headers["content-length"], response.headers["content-type"]
     return response
 
 
