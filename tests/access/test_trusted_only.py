@@ -21,8 +21,8 @@ from tests.harness.service import Service, run_service
 
 TEXT: Final = "query T {viewer {project}}"
 OK: Final = {"data": {"viewer": {"project": "default"}}}
-LIMITED: Final = ("limited", "token of limited")
-FREE: Final = ("free", "token of free", "admin")
+LIMITED_CALLERS: Final = ("limited", "token of limited")
+FREE_CALLERS: Final = ("free", "token of free", "admin")
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -76,7 +76,7 @@ async def check_limited(service: Service, headers: dict[str, str]) -> None:
             assert "PersistedQuery" not in answer.text  # clients would send the document
 
 
-@pytest.mark.parametrize("caller", LIMITED)
+@pytest.mark.parametrize("caller", LIMITED_CALLERS)
 async def test_limited_callers(service: Service, secrets: dict[str, str], caller: str) -> None:
     """A key with the option, and its tokens, execute trusted documents only."""
     text = "{health {status}}"
@@ -91,7 +91,7 @@ async def test_limited_callers(service: Service, secrets: dict[str, str], caller
     assert error_summary(answer)[:2] == (403, "FORBIDDEN")
 
 
-@pytest.mark.parametrize("caller", FREE)
+@pytest.mark.parametrize("caller", FREE_CALLERS)
 async def test_free_callers(service: Service, secrets: dict[str, str], caller: str) -> None:
     """Other keys and tokens execute any document, and trusted ones."""
     headers = bearer(secrets[caller])
@@ -127,7 +127,7 @@ async def test_the_setting(service: Service, secrets: dict[str, str]) -> None:
     try:
         grant = dataclasses.replace(before.grant, trusted_only=True)
         state.context = dataclasses.replace(before, grant=grant)
-        for caller in (*LIMITED, "free", "token of free"):
+        for caller in (*LIMITED_CALLERS, "free", "token of free"):
             await check_limited(service, bearer(secrets[caller]))
         headers = bearer(secrets["admin"])
         assert (await service.post("/graphql", {"query": TEXT}, **headers)).json() == OK

@@ -31,8 +31,8 @@ async def test_a_tag_while_the_data_is_the_same(service: Service, accept: str) -
     assert names >= {"authorization", "accept", "analytics-project"}
     tag = first.headers["etag"]
     assert tag.startswith('W/"')
-    for known in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
-        answer = await send(service, "GET", request, accept=accept, **{"if-none-match": known})
+    for value in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
+        answer = await send(service, "GET", request, accept=accept, **{"if-none-match": value})
         assert (answer.status_code, answer.content) == (304, b"")
         assert "content-type" not in answer.headers
         for name in ("etag", "cache-control", "vary"):
@@ -96,12 +96,12 @@ async def test_tags_are_of_one_caller(service: Service) -> None:
         request = KeyRequest("k", KeyKind.SECRET, scopes=[Scope.QUERY], row_filter=row_filter)
         _, secret = await service.context.store.keys.create(request)
         callers.append(as_caller(service, secret))
-    named = {"documentId": "Total", "variables": {"name": "k"}}
-    tags = [(await send(caller, "GET", named)).headers["etag"] for caller in callers]
+    named_request = {"documentId": "Total", "variables": {"name": "k"}}
+    tags = [(await send(caller, "GET", named_request)).headers["etag"] for caller in callers]
     assert len(set(tags)) == len(tags)
     for caller in callers:
         for tag, owner in zip(tags, callers, strict=True):
-            answer = await send(caller, "GET", named, **{"if-none-match": tag})
+            answer = await send(caller, "GET", named_request, **{"if-none-match": tag})
             assert answer.status_code == (304 if caller is owner else 200)
 
 

@@ -26,12 +26,12 @@ async def rows(service: Service) -> None:
 @pytest.mark.parametrize("kind", ["GraphQL", "metric"])
 async def test_the_first_client_leaves(service: Service, gate: Gate, kind: str) -> None:
     """Its statement is cancelled at once; those who wait have their answer from the next one."""
-    first, *others = await start_clients(service, gate, kind)
+    first, *waiting_clients = await start_clients(service, gate, kind)
     first.leave()
     await gate.await_statements(2)
     assert gate.cancelled_count == 1
     gate.open()
-    assert [await client.task for client in others] == [200, 200]
+    assert [await client.task for client in waiting_clients] == [200, 200]
     await first.task
 
 
@@ -45,19 +45,19 @@ async def test_a_waiting_client_leaves(service: Service, gate: Gate, kind: str) 
     assert gate.cancelled_count == 0
     gate.open()
     assert [await first.task, await third.task] == [200, 200]
-    assert gate.started == 2
+    assert gate.statement_count == 2
 
 
 @pytest.mark.parametrize("kind", ["GraphQL", "metric"])
 async def test_all_who_wait_leave(service: Service, gate: Gate, kind: str) -> None:
     """An execution for nobody does not begin."""
-    first, *others = await start_clients(service, gate, kind)
-    for client in others:
+    first, *waiting_clients = await start_clients(service, gate, kind)
+    for client in waiting_clients:
         client.leave()
-    assert [await client.task for client in others] == [499, 499]
+    assert [await client.task for client in waiting_clients] == [499, 499]
     gate.open()
     assert await first.task == 200
-    assert gate.started == 1
+    assert gate.statement_count == 1
 
 
 @pytest.mark.parametrize("kind", ["GraphQL", "metric"])

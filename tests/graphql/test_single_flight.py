@@ -49,13 +49,13 @@ async def rows(service: Service) -> None:
 async def test_twins_share_the_next_execution(service: Service, gate: Gate, kind: str) -> None:
     """The first request is executed alone; all that arrive meanwhile share one execution."""
     expected = await request(service, kind)
-    gate.started = 0
+    gate.statement_count = 0
     tasks = await send_twins(service, gate, kind)
     gate.open()
     assert await asyncio.gather(*tasks) == [expected] * TWINS
-    assert gate.started == 2
+    assert gate.statement_count == 2
     assert await request(service, kind) == expected
-    assert gate.started == 3
+    assert gate.statement_count == 3
 
 
 DIFFERENT_REQUESTS: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
@@ -114,7 +114,7 @@ async def test_each_has_a_response_of_its_own(service: Service, gate: Gate) -> N
     await gate.await_statements(1)
     gate.open()
     answers = await asyncio.gather(*tasks)
-    assert gate.started == 2
+    assert gate.statement_count == 2
     for answer, origin in zip(answers, origins, strict=True):
         assert ("access-control-allow-origin" in answer.headers) is bool(origin)
         assert answer.headers["vary"].count("Accept,") <= 1
@@ -128,7 +128,7 @@ async def test_errors_are_shared(service: Service, gate: Gate) -> None:
     gate.open()
     results = await asyncio.gather(*tasks)
     assert {status for status, _ in results} == {503}
-    assert gate.started == 2
+    assert gate.statement_count == 2
     gate.failure = None
     assert (await request(service, "metric"))[0] == 200
 
@@ -142,7 +142,7 @@ async def test_unexpected_errors_are_shared(service: Service, gate: Gate, kind: 
     async with asyncio.timeout(10):
         results = await asyncio.gather(*tasks)
     assert all("INTERNAL_SERVER_ERROR" in str(content) for _, content in results)
-    assert gate.started == 2
+    assert gate.statement_count == 2
 
 
 async def test_mutations_are_never_shared(service: Service) -> None:
@@ -179,7 +179,7 @@ async def test_row_filters_are_never_shared(service: Service, gate: Gate) -> Non
     await service.http.get("/events")
     callers = [await caller_for(service, user) for user in ("ours", "theirs", "ours", None)]
     await asyncio.gather(*(caller.graphql(TREND) for caller in callers))
-    gate.started = 0
+    gate.statement_count = 0
     gate.shut()
     tasks = [asyncio.create_task(caller.graphql(TREND)) for _ in range(5) for caller in callers]
     await gate.await_statements(len(callers))
@@ -188,7 +188,7 @@ async def test_row_filters_are_never_shared(service: Service, gate: Gate) -> Non
     totals = [answer["data"]["eventTrend"]["series"][0]["total"]["count"] for answer in answers]
     assert totals[:3] == [2, 1, 2]
     assert totals == totals[:4] * 5
-    assert gate.started == 2 * len(callers)
+    assert gate.statement_count == 2 * len(callers)
 
 
 def test_identity_has_the_whole_grant() -> None:

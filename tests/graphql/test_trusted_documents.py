@@ -86,15 +86,15 @@ async def test_variables_and_mutations(service: Service) -> None:
 
 
 async def test_save_list_delete(service: Service) -> None:
-    """Documents are listed in order; one with a known id replaces it; a deleted one is unknown."""
+    """Documents are entries in order; one with a known id replaces it; a deleted one is unknown."""
     await service.context.store.keys.create_project("lists")
     project = {"analytics-project": "lists"}
-    saved = await save(service, (None, TEXT), ("B", "{health {status}}"), **project)
-    assert [(entry["id"], entry["error"]) for entry in saved] == [(HASH_ID, None), ("B", None)]
+    payload = await save(service, (None, TEXT), ("B", "{health {status}}"), **project)
+    assert [(entry["id"], entry["error"]) for entry in payload] == [(HASH_ID, None), ("B", None)]
     await save(service, ("B", "{health {service}}"), ("C", TEXT), **project)
     query = {"query": "{documents {id text createdAt error}}"}
-    listed = (await service.post("/graphql", query, **project)).json()["data"]["documents"]
-    assert [(entry["id"], entry["text"]) for entry in listed] == [
+    entries = (await service.post("/graphql", query, **project)).json()["data"]["documents"]
+    assert [(entry["id"], entry["text"]) for entry in entries] == [
         *((HASH_ID, TEXT), ("B", "{health {service}}"), ("C", TEXT)),
     ]
     deletion = {"query": 'mutation {deleteDocument(input: {id: "B"}) {id}}'}
@@ -109,17 +109,17 @@ async def test_save_list_delete(service: Service) -> None:
 async def test_projects_share_no_document(service: Service) -> None:
     """A document of one project is unknown in another one: by its id, by its hash, in the list."""
     await service.context.store.keys.create_project("other")
-    other = {"analytics-project": "other"}
+    other_project = {"analytics-project": "other"}
     text = "query OfDefault {health {status}}"
     await save(service, ("OfDefault", text))
-    answer = await service.post("/graphql", {"documentId": "OfDefault"}, **other)
+    answer = await service.post("/graphql", {"documentId": "OfDefault"}, **other_project)
     assert error_summary(answer)[1] == "NOT_FOUND"
-    answer = await service.post("/graphql", {"extensions": hash_of(text)}, **other)
+    answer = await service.post("/graphql", {"extensions": hash_of(text)}, **other_project)
     assert "PersistedQueryNotFound" in answer.text
-    answer = await service.post("/graphql", {"query": "{documents {id}}"}, **other)
+    answer = await service.post("/graphql", {"query": "{documents {id}}"}, **other_project)
     assert answer.json()["data"]["documents"] == []
     deletion = {"query": 'mutation {deleteDocument(input: {id: "OfDefault"}) {id}}'}
-    assert (await service.post("/graphql", deletion, **other)).json()["errors"]
+    assert (await service.post("/graphql", deletion, **other_project)).json()["errors"]
     assert (await service.post("/graphql", {"documentId": "OfDefault"})).json() == OK
 
 

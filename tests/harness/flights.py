@@ -44,7 +44,7 @@ class Gate:
 
     def __init__(self) -> None:
         """Begin open."""
-        self.started = 0
+        self.statement_count = 0
         self.cancelled_count = 0
         self._is_open = asyncio.Event()
         self._is_open.set()
@@ -60,7 +60,7 @@ class Gate:
 
     async def pass_through(self) -> None:
         """Wait until the gate is open."""
-        self.started += 1
+        self.statement_count += 1
         try:
             await self._is_open.wait()
         except asyncio.CancelledError:
@@ -72,11 +72,11 @@ class Gate:
     async def await_statements(self, count: int) -> None:
         """Return when so many statements have started, and no other one starts."""
         async with asyncio.timeout(10):
-            while self.started < count:  # noqa: ASYNC110 - tests look from outside
+            while self.statement_count < count:  # noqa: ASYNC110 - tests look from outside
                 await asyncio.sleep(0.001)
         for _ in range(200):
             await asyncio.sleep(0)
-        assert self.started == count
+        assert self.statement_count == count
 
 
 @contextlib.contextmanager
@@ -96,7 +96,7 @@ def engine_gate() -> Iterator[Gate]:
 async def send_twins(service: Service, gate: Gate, kind: str) -> list[asyncio.Task[Any]]:
     """Send identical requests; return when the statement of the first one is held."""
     gate.shut()
-    before = gate.started
+    before = gate.statement_count
     tasks = [asyncio.create_task(request(service, kind)) for _ in range(TWINS)]
     await gate.await_statements(before + 1)
     return tasks
