@@ -126,7 +126,8 @@ async def test_errors_are_shared(service: Service, gate: Gate) -> None:
     tasks = await send_twins(service, gate, "metric")
     gate.failure = AnalyticsError("UNAVAILABLE", "busy", retry_after=1)
     gate.open()
-    results = await asyncio.gather(*tasks)
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*tasks)
     assert {status for status, _ in results} == {503}
     assert gate.statement_count == 2
     gate.failure = None
@@ -237,6 +238,42 @@ async def test_cancelled_requests_leave_nobody_waiting(service: Service, gate: G
 COUNT: Final = """
 query($name: String!) {metric(name: $name) {query(range: {last: "P1D"}) {series {total {count}}}}}
 """
+
+
+@pytest.mark.parametrize("shared_count", [0, 1, 3])
+async def test_no_request_joins_a_running_execution(
+    service: Service, gate: Gate, shared_count: int
+) -> None:
+    """A row that was acknowledged while an execution has read its rows is in the next answer.
+
+    The execution that runs is the one of the first request, or a shared one.
+    """
+    point = {"metric_name": secrets.token_hex(4), "value": 1}
+    await service.post("/metrics", point)
+
+    async def count_rows() -> int:
+        data = await ask(service, COUNT, name=point["metric_name"])
+        count: int = data["metric"]["query"]["series"][0]["total"]["count"]
+        return count
+
+    assert await count_rows() == 1
+    gate.holds_answers, gate.statement_count = True, 0
+    gate.shut()
+    early_requests = [asyncio.create_task(count_rows()) for _ in range(1 + shared_count)]
+    await gate.await_statements(1)
+    if shared_count:
+        gate.open()
+        await early_requests[0]
+        gate.shut()
+        await gate.await_statements(2)
+    assert (await service.post("/metrics", point)).status_code == 200
+    late_requests = [asyncio.create_task(count_rows()) for _ in range(3)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    gate.open()
+    async with asyncio.timeout(10):
+        assert set(await asyncio.gather(*early_requests)) == {1}
+        assert set(await asyncio.gather(*late_requests)) == {2}
 
 
 @settings(

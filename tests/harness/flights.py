@@ -40,7 +40,7 @@ async def request(service: Service, kind: str) -> Any:
 
 
 class Gate:
-    """Statements of the engine: counted, and held until the gate opens."""
+    """Statements of the engine, or their answers: counted, and held until the gate opens."""
 
     def __init__(self) -> None:
         """Begin open."""
@@ -49,6 +49,7 @@ class Gate:
         self._is_open = asyncio.Event()
         self._is_open.set()
         self.failure: Exception | None = None
+        self.holds_answers = False
 
     def shut(self) -> None:
         """Hold the statements that follow."""
@@ -85,8 +86,12 @@ def engine_gate() -> Iterator[Gate]:
     new_gate, answer = Gate(), Engine.answer
 
     async def answer_behind_gate(self: Engine, statement: Statement, output: str) -> Answer:
+        if not new_gate.holds_answers:
+            await new_gate.pass_through()
+            return await answer(self, statement, output)
+        engine_answer = await answer(self, statement, output)
         await new_gate.pass_through()
-        return await answer(self, statement, output)
+        return engine_answer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "answer", answer_behind_gate)
