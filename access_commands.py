@@ -21,10 +21,10 @@ from schema.scalars import DurationMs, Instant, rfc3339
 from schema.time.durations import parse_duration
 from settings import InvalidSettingError, from_environment
 from store.clock import wall_ms
+from store.locked_file import UnusableFileError
 from store.registry import (
     Key,
     KeyRequest,
-    RegistryError,
     RegistryFile,
     add_key,
     add_project,
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     except (InvalidSettingError, GraphQLError, AnalyticsError) as error:
         _say(str(error))
         return _WRONG_INPUT
-    except (RegistryError, OSError) as error:
+    except (UnusableFileError, OSError) as error:
         _say(f"the keys can't be used: {error}")
         return _FILE_FAILURE
     return 0
@@ -119,6 +119,9 @@ def _add_key_commands(commands: _Commands, folder: argparse.ArgumentParser) -> N
     )
     create.add_argument(
         "--signs-tokens", action="store_true", help="give a secret key a secret to sign tokens with"
+    )
+    create.add_argument(
+        "--trusted-only", action="store_true", help="let the key execute trusted documents only"
     )
     create.add_argument("--json", action="store_true", help="print id and secrets as JSON")
     create.add_argument("--expires-in", metavar="DURATION", help="like 90d or PT12H")
@@ -165,6 +168,7 @@ def _create(options: argparse.Namespace, file: RegistryFile) -> None:
         origins=options.origin,
         row_filter=_row_filter(options.row_filter),
         signs_tokens=options.signs_tokens,
+        trusted_only=options.trusted_only,
         expires_in=_duration(options.expires_in),
     )
     with file.change() as registry:

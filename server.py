@@ -18,13 +18,15 @@ import uvicorn
 from fastapi import FastAPI
 
 import access_commands
+import document_commands
 from api.edge.connections import Connections, connection_capacity, raise_file_limit
 from api.edge.limits import EdgeLimits
 from api.edge.protocol import Protocol
 from api.logs import log_to_stderr
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
 from store.clock import wall_ms
-from store.registry import RegistryError, RegistryFile
+from store.locked_file import UnusableFileError
+from store.registry import RegistryFile
 
 GRACE_SECONDS: Final = 8
 """Seconds that open requests have to finish after a signal to stop."""
@@ -40,7 +42,7 @@ _EPILOG: Final = """\
 An option overrides its environment variable. Exit codes: 0 stopped, 2 a setting
 or an option is wrong, 3 the service can't start (the port, the data folder).
 The README describes recording, queries and each setting. `analytics-service keys --help` is about
-keys, which production needs."""
+keys, which production needs, and `analytics-service documents --help` about trusted documents."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,6 +126,8 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
     """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
     if arguments and arguments[0] in access_commands.NOUNS:
         return access_commands.main(arguments)
+    if arguments and arguments[0] in document_commands.NOUNS:
+        return document_commands.main(arguments)
     options = vars(_parser().read(arguments))
     reload = options.pop("reload")
     log_to_stderr("analytics", "uvicorn")
@@ -229,7 +233,7 @@ def _missing_key(settings: Settings) -> str | None:
         return None
     try:
         keys = RegistryFile(settings.data).read().keys
-    except RegistryError as error:
+    except UnusableFileError as error:
         return str(error)
     if any(key.is_usable(wall_ms()) for key in keys):
         return None

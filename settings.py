@@ -30,6 +30,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
+    trusted_documents_only: bool = False
     keep_alive: int = 75
     connections_per_address: int = 1000
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -111,6 +112,12 @@ def _limits(text: str) -> Mapping[str, float]:
     return limits
 
 
+def _trusted_documents_only(text: str) -> bool:
+    if text not in {"optional", "only"}:
+        raise ValueError(f"must be optional or only, not {text!r}")
+    return text == "only"
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting: its field in `Settings`, its environment variable and its option.
@@ -184,6 +191,14 @@ SETTINGS: Final = (
         "no",
         _yes_or_no,
         "yes: pages of the configured origins may send cookies",
+    ),
+    Setting(
+        "trusted_documents_only",
+        "ANALYTICS_TRUSTED_DOCUMENTS",
+        "--trusted-documents",
+        "optional",
+        _trusted_documents_only,
+        "only: GraphQL requests without an admin key must name a trusted document",
     ),
     Setting(
         "keep_alive",

@@ -1,7 +1,7 @@
 """Route classes of the REST API, and a short path to the routes that record.
 
-`StrictRoute` refuses undeclared query parameters. `RawRoute` leaves the body to its endpoint.
-`FastLane` serves a raw route without the middleware.
+`StrictRoute` refuses undeclared query parameters, and executes identical queries once. `RawRoute`
+leaves the body to its endpoint. `FastLane` serves a raw route without the middleware.
 """
 
 import time
@@ -16,10 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.bodies import BodyMemory, close_if_unread
 from api.compression import SMALLEST, Compression
+from api.credentials import context_of
 from api.headers import headers_of
 from api.logs import log_request
 from api.parameters import check_parameters
 from api.responses import error_answer, internal_error
+from api.single_flight import Flight
+from resolvers.context import Context
 from schema.errors import AnalyticsError
 
 _VARY: Final = (b"vary", b"Origin")  # as `CrossOrigin` answers a request without an origin
@@ -62,12 +65,23 @@ class StrictRoute(APIRoute):
             check_parameters(scope["query_string"], self._title, self._parameters)
 
     def get_route_handler(self) -> _Handler:
-        """Return a handler that checks the parameters first."""
+        """Return a handler that checks the parameters first. Identical queries share a flight."""
         handle = super().get_route_handler()
 
         async def check_and_handle(request: Request) -> Response:
             self.check_parameters(request.scope)
-            return await handle(request)
+            if request.method != "GET":
+                return await handle(request)
+
+            async def execute(ctx: Context) -> Response:
+                request.state.context = ctx
+                return await handle(request)
+
+            ctx = context_of(request)
+            scope, flights = request.scope, request.app.state.flights
+            flight = Flight(self._title, scope["query_string"], scope["path"], ctx.grant)
+            response: Response = await flights.answer(request, ctx, flight, execute)
+            return response
 
         return check_and_handle
 

@@ -39,11 +39,18 @@ async def _context_of_request(request: Request) -> AsyncIterator[Context]:
         yield ctx
 
 
+async def _context_of_flight(request: Request) -> Context:
+    """Return the context of a query, which the route has made."""
+    ctx: Context = request.state.context
+    return ctx
+
+
 async def _context_of_anyone(request: Request) -> Context:
     return open_context_of(request)
 
 
 Ctx = Annotated[Context, Depends(_context_of_request)]
+QueryCtx = Annotated[Context, Depends(_context_of_flight)]
 OpenCtx = Annotated[Context, Depends(_context_of_anyone)]
 MetricName = Annotated[
     str, Path(description="Name of the metric, percent-encoded; it may contain slashes.")
@@ -198,7 +205,7 @@ async def health(ctx: OpenCtx) -> Response:
     responses=models.answers(models.MetricNames),
 )
 async def list_metrics(
-    ctx: Ctx,
+    ctx: QueryCtx,
     limit: Annotated[
         int,
         Query(
@@ -227,7 +234,7 @@ async def list_metrics(
     responses=models.answers(models.MetricAggregation),
 )
 async def aggregate_metric(
-    ctx: Ctx,
+    ctx: QueryCtx,
     metric_name: MetricName,
     hours: Annotated[
         int,
@@ -280,7 +287,7 @@ async def delete_metric(ctx: Ctx, metric_name: MetricName) -> Response:
     responses=models.answers(models.EventList),
 )
 async def list_events(
-    ctx: Ctx,
+    ctx: QueryCtx,
     event_name: Annotated[
         str | None, Query(description="Name of the events, in full; default: events of all names.")
     ] = None,
@@ -331,7 +338,7 @@ async def delete_events(ctx: Ctx) -> Response:
     summary="Dashboard statistics",
     responses=models.answers(models.Dashboard, errors=False),
 )
-async def dashboard(ctx: Ctx) -> Response:
+async def dashboard(ctx: QueryCtx) -> Response:
     """Count the metric points and events that are stored, and list the first names of metrics."""
     counts = await overview.overview(ctx)
     return answer(

@@ -65,6 +65,7 @@ async def create_key(ctx: Context, key: CreateApiKeyInput) -> CreateApiKeyPayloa
         origins=key.origins or (),
         row_filter=key.row_filter,
         signs_tokens=key.signs_tokens,
+        trusted_only=key.trusted_documents_only,
         expires_in=key.expires_in,
     )
     new_key, secret = await ctx.store.keys.create(request)
@@ -111,6 +112,7 @@ def _api_key(key: Key) -> ApiKey:
         scopes=list(key.scopes),
         origins=list(key.origins),
         signs_tokens=key.token_secret is not None,
+        trusted_documents_only=key.trusted_only,
         row_filter=None if key.row_filter is None else Json(key.row_filter),
         created_at=Instant(key.created_ms),
         expires_at=_instant(key.expires_ms),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resolvers.query_batch import QueryBatch
-from schema.access import ALL_RIGHTS, Grant, RowFilter, Scope
+from schema.access import ALL_RIGHTS, Grant, KeyKind, RowFilter, Scope
 from schema.answer_budget import AnswerBudget
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
@@ -61,7 +61,9 @@ class Context:
             row_filter = None
             if key.row_filter is not None:
                 row_filter = filter_from_json(RowFilter, key.row_filter, "rowFilter")
-            grant = Grant(frozenset(key.scopes), project, key.id, key.prefix, row_filter)
+            trusted_only = self._is_trusted_only(key)
+            scopes = frozenset(key.scopes)
+            grant = Grant(scopes, project, key.id, key.prefix, row_filter, trusted_only)
             ctx = replace(self, grant=grant)
             self._by_key[key.id, project] = key, ctx
         return ctx
@@ -69,8 +71,13 @@ class Context:
     def for_token(self, token: Token) -> "Context":
         """Return a context with the rights of a token."""
         key = token.key
-        grant = Grant(TOKEN_SCOPES, key.project, key.id, key.prefix, token.row_filter)
+        trusted_only = self._is_trusted_only(key)
+        grant = Grant(TOKEN_SCOPES, key.project, key.id, key.prefix, token.row_filter, trusted_only)
         return replace(self, grant=grant)
+
+    def _is_trusted_only(self, key: Key) -> bool:
+        """Say whether a key is limited to trusted documents, by itself or as all callers are."""
+        return key.trusted_only or (self.grant.trusted_only and key.kind is not KeyKind.ADMIN)
 
     def in_project(self, project: str) -> "Context":
         """Return a context with the same rights in another project."""

@@ -1,7 +1,7 @@
 """Access: scopes, kinds of keys, and the grant of a caller; the GraphQL types of keys."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -28,7 +28,9 @@ class Scope(Enum):
         description="See counters, rows that were set aside and SQL; replay rows.",
     )
     MANAGE_ACCESS = strawberry.enum_value(
-        "manage_access", description="Make and list projects; make, list and revoke keys."
+        "manage_access",
+        description="Make and list projects; make, list and revoke keys; save, list and delete"
+        " trusted documents.",
     )
 
 
@@ -79,14 +81,16 @@ def intersection(first: RowFilter, second: RowFilter) -> RowFilter:
 class Grant:
     """The rights of a caller: a project, and scopes in it, perhaps for some rows only.
 
-    The key is None without one.
+    The key is None without one. With `trusted_only`, the caller executes trusted documents only.
+    The hash leaves the row filter out, because filters have none; grants with other filters differ.
     """
 
     scopes: frozenset[Scope]
     project: str = PROJECT
     key_id: str | None = None
     key_prefix: str = ""
-    row_filter: RowFilter | None = None
+    row_filter: RowFilter | None = field(default=None, hash=False)
+    trusted_only: bool = False
 
     def require(self, scope: Scope) -> None:
         """Raise UNAUTHENTICATED or FORBIDDEN if the caller lacks a scope."""
@@ -128,6 +132,9 @@ class ApiKey:
         description="Rows that the key shows, in the form of `RowFilter`; null: all."
     )
     signs_tokens: bool = strawberry.field(description="Whether the key has a token secret.")
+    trusted_documents_only: bool = strawberry.field(
+        description="Whether the key executes no other GraphQL documents than trusted ones."
+    )
     created_at: Instant = strawberry.field(description="Time of its creation.")
     expires_at: Instant | None = strawberry.field(
         description="Time from which the key is refused; null: never."
@@ -215,6 +222,11 @@ class CreateApiKeyInput:
     signs_tokens: bool = strawberry.field(
         default=False,
         description="Whether a SECRET key with QUERY gets a secret to sign tokens with.",
+    )
+    trusted_documents_only: bool = strawberry.field(
+        default=False,
+        description="Whether a PUBLIC or SECRET key, and its tokens, execute no other GraphQL"
+        " documents than trusted ones.",
     )
     expires_in: DurationMs | None = strawberry.field(
         default=None, description="Duration after which the key is refused; default: never."

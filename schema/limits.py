@@ -147,6 +147,27 @@ LISTED_NAMES: Final = Limit(
     "names",
     "Names in a list of `overview`, `GET /dashboard` or `GET /metrics`; the counts count all.",
 )
+TRUSTED_DOCUMENTS: Final = Limit(
+    "trustedDocuments", 1_000, "documents", "Trusted documents of a project."
+)
+TRUSTED_DOCUMENT_BYTES: Final = Limit(
+    "trustedDocumentBytes", 16 * 2**20, "bytes", "Trusted documents of all projects, in UTF-8."
+)
+DOCUMENT_ID_CHARACTERS: Final = Limit(
+    "documentIdCharacters", 200, "characters", "Length of the id of a trusted document."
+)
+AUTOMATIC_DOCUMENT_BYTES: Final = Limit(
+    "automaticDocumentBytes",
+    2**20,
+    "bytes",
+    "Automatic persisted queries of a project that are kept, in UTF-8; the oldest are dropped.",
+)
+AUTOMATIC_PROJECTS: Final = Limit(
+    "automaticProjects",
+    64,
+    "projects",
+    "Projects whose automatic persisted queries are kept: those that used some last.",
+)
 
 LIMITS: Final = (
     DOCUMENT_BYTES,
@@ -174,3 +195,12 @@ LIMITS: Final = (
     LISTED_NAMES,
 )
 """All limits, in the order of the documentation."""
+
+STORED_DOCUMENT_LIMITS: Final = (
+    TRUSTED_DOCUMENTS,
+    TRUSTED_DOCUMENT_BYTES,
+    DOCUMENT_ID_CHARACTERS,
+    AUTOMATIC_DOCUMENT_BYTES,
+    AUTOMATIC_PROJECTS,
+)
+"""Limits of documents that clients name by an id or a hash, in the order of the documentation."""

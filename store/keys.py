@@ -11,12 +11,12 @@ import msgspec
 
 from schema.errors import AnalyticsError
 from store.clock import steady_ms, wall_ms
+from store.locked_file import UnusableFileError
 from store.registry import (
     Key,
     KeyRequest,
     Project,
     Registry,
-    RegistryError,
     RegistryFile,
     add_key,
     add_project,
@@ -56,7 +56,7 @@ class Keys:
     def open(self) -> None:
         """Read the keys, and begin to watch their file.
 
-        Raises `RegistryError` if the file is damaged: without keys, nobody could tell why.
+        Raises `UnusableFileError` if the file is damaged: without keys, nobody could tell why.
         """
         self._read()
         self._watcher = asyncio.create_task(self._watch())
@@ -137,7 +137,7 @@ class Keys:
 
         try:
             result = await asyncio.to_thread(change_file)
-        except (RegistryError, OSError) as error:
+        except (UnusableFileError, OSError) as error:
             _LOG.error("the keys can't be changed: %s", error)
             message = "The keys can't be changed now; the log says why."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
@@ -156,7 +156,7 @@ class Keys:
         """Read the changed file; keep the keys if it is damaged."""
         try:
             self._read()
-        except RegistryError as error:
+        except UnusableFileError as error:
             _LOG.error("the keys stay as they were: %s", error)
 
     def _read(self) -> None:

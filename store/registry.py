@@ -1,15 +1,9 @@
-"""The file of projects and keys: one JSON document, changed whole and under a lock.
+"""The projects and keys of a data folder, and their file."""
 
-The service and its command line both change it, also at the same time.
-"""
-
-import contextlib
-import fcntl
 import hashlib
-import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +13,7 @@ from schema.access import PROJECT, SCOPES, KeyKind, RowFilter, Scope
 from schema.errors import AnalyticsError, bad_input
 from schema.filter_json import filter_to_json
 from schema.scalars import MS_PER_HOUR, DurationMs
-from store.durable_files import make_folder, write_durably
+from store.locked_file import LockedFile
 from store.query.filters.row_filters import restrict
 from store.query.filters.row_set import RowSet
 from store.query.tables import TABLE_BY_NAME
@@ -39,11 +33,6 @@ _PREFIX_CHARACTERS: Final = 6  # 36 of 256 bits
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
 _PROJECT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_PRIVATE: Final = 0o600
-
-
-class RegistryError(RuntimeError):
-    """The file of keys can't be used. The message is one line for the operator."""
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +52,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
     row_filter: dict[str, Any] | None = None
     token_secret: str | None = None
+    trusted_only: bool = False
     expires_ms: int | None = None
     revoked_ms: int | None = None
     last_used_ms: int | None = None
@@ -89,6 +79,7 @@ class KeyRequest(NamedTuple):
     origins: Sequence[str] = ()
     row_filter: RowFilter | None = None
     signs_tokens: bool = False
+    trusted_only: bool = False
     expires_in: DurationMs | None = None
 
 
@@ -104,64 +95,12 @@ class Registry(msgspec.Struct, forbid_unknown_fields=True):
         return name == PROJECT or any(project.name == name for project in self.projects)
 
 
-class RegistryFile:
-    """The keys of a data folder, on the disk."""
+class RegistryFile(LockedFile[Registry]):
+    """The projects and keys of a data folder, on the disk."""
 
     def __init__(self, folder: Path) -> None:
         """Use the file in `folder`; it may not exist yet."""
-        self._folder = folder
-        self._path = folder / "access.json"
-
-    def read(self) -> Registry:
-        """Return all projects and keys. Raises `RegistryError` if the file is not readable."""
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return Registry()
-        except OSError as error:
-            raise RegistryError(f"{self._path} can't be read ({error.strerror}).") from None
-        try:
-            return msgspec.json.decode(content, type=Registry)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise RegistryError(
-                f"{self._path} is damaged ({error}). Restore it, or remove it and make new keys."
-            ) from None
-
-    def stamp(self) -> tuple[int, int, int]:
-        """Return numbers that change with the file; zeros if there is none."""
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return 0, 0, 0
-        return stat.st_mtime_ns, stat.st_ino, stat.st_size
-
-    @contextlib.contextmanager
-    def change(self) -> Iterator[Registry]:
-        """Give the registry to be changed; write it durably at the end, if it did change.
-
-        Raises `RegistryError` if the file is not readable, and `OSError` if it is not writable.
-        """
-        make_folder(self._folder, root=self._folder)
-        fd = os.open(self._folder / "access.lock", os.O_RDWR | os.O_CREAT, _PRIVATE)
-        try:
-            self._give_to_owner(self._folder / "access.lock")
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            registry = self.read()
-            before = msgspec.json.encode(registry)
-            yield registry
-            after = msgspec.json.encode(registry)
-            if after != before:
-                content = msgspec.json.format(after)
-                write_durably(self._path, content + b"\n", _PRIVATE)
-                self._give_to_owner(self._path)
-        finally:
-            os.close(fd)
-
-    def _give_to_owner(self, path: Path) -> None:
-        """Let the owner of the folder own a file: root may run the command for another user."""
-        if os.geteuid() == 0:
-            owner = self._folder.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
+        super().__init__(folder, "access", Registry, "Restore it, or remove it and make new keys.")
 
 
 def digest(secret: bytes) -> str:
@@ -206,6 +145,7 @@ def add_key(registry: Registry, request: KeyRequest, now_ms: int) -> tuple[Key, 
         created_ms=now_ms,
         origins=tuple(dict.fromkeys(request.origins)),
         token_secret=secrets.token_urlsafe(_SECRET_BYTES) if request.signs_tokens else None,
+        trusted_only=request.trusted_only,
         row_filter=None if request.row_filter is None else filter_to_json(request.row_filter),
         expires_ms=None if request.expires_in is None else now_ms + request.expires_in,
     )
@@ -246,6 +186,8 @@ def _check(request: KeyRequest) -> None:
         request.kind is not KeyKind.SECRET or Scope.QUERY not in (request.scopes or Scope)
     ):
         raise bad_input("signsTokens", "is for a SECRET key with the scope QUERY")
+    if request.trusted_only and request.kind is KeyKind.ADMIN:
+        raise bad_input("trustedDocumentsOnly", "is for a PUBLIC or a SECRET key")
     if request.expires_in is not None:
         if request.expires_in.months:
             raise bad_input("expiresIn", "must be weeks or less, like 90d: months vary")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,6 +16,7 @@ from schema.errors import AnalyticsError
 from schema.scalars import Instant
 from store.clock import Arrivals, wrong_clock
 from store.cost.budgets import Budgets
+from store.documents import AutomaticDocuments, TrustedDocuments
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
@@ -50,7 +51,6 @@ from store.tokens import Tokens
 
 T = TypeVar("T")
 
-
 _LOG: Final = logging.getLogger("analytics.store")
 _NO_SPACE: Final = (75, 243)  # the engine's codes for a full disk
 
@@ -71,11 +71,15 @@ class Store:
         self.arrivals = Arrivals()
         self.keys = Keys(data)
         self.tokens = Tokens(self.keys)
+        self.documents = TrustedDocuments(data)
+        self.automatic_documents = AutomaticDocuments()
         self.engine = Engine(engine_folder, limits)
         self.estimates = RowEstimates(self.engine)
         self.budgets = Budgets(limits.budget_per_second, limits.budget_seconds)
         self.answers = AnswerMemory(limits.answers_bytes, limits.answer_bytes, limits.answer_values)
-        self.names = Names(self._pieces, self._all_loaded, limits.names_per_project)
+        self.names = Names(
+            lambda query: self.engine.pieces(query), self._all_loaded, limits.names_per_project
+        )
 
     async def open(self) -> None:
         """Lock the data folder, bring the tables up to date, start loading leftover segments.
@@ -103,6 +107,7 @@ class Store:
         make_folder(self._data, root=self._data)
         self._lock = FolderLock(self._data)
         self.keys.open()
+        self.documents.open()
         numbers = BatchNumbers(self._data / "node")
         await open_engine(self.engine, self._data, was_closed=self._lock.was_closed)
         self.engine.lower_merge_priority()
@@ -307,9 +312,6 @@ class Store:
         await check_patterns(self.engine, statement)
         await self._settle(statement.names_by_table)
         return await self.engine.answer(statement, output, cost, key)
-
-    def _pieces(self, statement: Statement) -> AsyncGenerator[bytes]:
-        return self.engine.pieces(statement)
 
     async def delete(
         self, statement: Statement, project: str, names: Collection[str] | None = None

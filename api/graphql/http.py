@@ -10,9 +10,11 @@ the response of a request on itself, where the next request overwrites it. So th
 the schema directly.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from graphql import GraphQLError
+from graphql import GraphQLError, get_operation_ast
+from graphql import OperationType as CoreOperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -20,8 +22,9 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from api.credentials import context_of
-from api.disconnect import cancel_on_disconnect
+from api.graphql.caching import allow_caching, tag
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
+from api.graphql.persisted import keep_document, with_document
 from api.graphql.requests import (
     GraphQLRequest,
     call_beside,
@@ -31,9 +34,9 @@ from api.graphql.requests import (
 )
 from api.graphql.row_variables import read_rows
 from api.graphql.schema import documents, schema
-from api.headers import CONTEXT_KEY
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
+from api.single_flight import Flight, SingleFlight, execute_alone
 from resolvers.context import Context
 from schema.access import Scope
 from schema.errors import AnalyticsError
@@ -58,66 +61,109 @@ async def graphql(request: Request) -> Response:
     """Answer one GraphQL request."""
     response_format = _choose_format(request)
     try:
-        ctx = context_of(request).for_request()
-        response = await _execute(request, ctx, response_format)
+        response = await _answer(request, context_of(request), response_format)
     except AnalyticsError as error:
         response = error_answer(error)
         # Older clients read this code only with 200.
-        if error.code == "PERSISTED_QUERY_NOT_SUPPORTED" and response_format.media_type == JSON:
+        if error.code == "PERSISTED_QUERY_NOT_FOUND" and response_format.media_type == JSON:
             response.status_code = 200
-    response.headers["content-type"] = f"{response_format.media_type}; charset=utf-8"
+    except RecursionError:
+        message = "query: nested too deeply"
+        response = error_answer(AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query"))
+    if response.body:  # a 304 has no type
+        response.headers["content-type"] = f"{response_format.media_type}; charset=utf-8"
     return response
 
 
-async def _execute(request: Request, ctx: Context, response_format: _Format) -> Response:
+async def _answer(request: Request, ctx: Context, response_format: _Format) -> Response:
+    """Read a request and execute it: a query together with its twins, a mutation alone."""
     is_post = request.method == "POST"
     if is_post:
-        body = await read_json_body(request)
-        graphql_request, ctx = await read_rows(body, ctx) or (
-            await call_beside(request_of_body, body),
+        content = await read_json_body(request)
+        graphql_request, ctx = await read_rows(content, ctx) or (
+            await call_beside(request_of_body, content),
             ctx,
         )
     else:
+        content = request.scope["query_string"]
         graphql_request = request_of_url(request)
-    request.scope[CONTEXT_KEY] = ctx
+    graphql_request = with_document(graphql_request, ctx)
+    execution = _Execution(graphql_request, response_format, is_post=is_post)
     try:
-        async with cancel_on_disconnect(request, ctx.batch.stop):
-            result = await _result(graphql_request, ctx, _allowed_operations(ctx, is_post=is_post))
-    except InvalidOperationTypeError as error:
-        if error.operation_type is OperationType.QUERY:
-            ctx.grant.require(Scope.QUERY)
-        return _not_allowed(is_post=is_post)
-    except CannotGetOperationTypeError:
-        message = "operationName: names no operation of the document"
-        raise AnalyticsError("BAD_REQUEST", message, field="operationName") from None
-    except RecursionError:
-        message = "query: nested too deeply"
-        raise AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query") from None
-    if ctx.answer.error:
-        raise ctx.answer.error
-    response = _response(result, graphql_request, ctx)
-    if not response_format.has_status:
-        response.status_code = 200
-    return response
-
-
-async def _result(
-    request: GraphQLRequest, ctx: Context, allowed_operations: set[OperationType]
-) -> ExecutionResult:
-    """Execute a request if its document and its variables keep to their limits."""
-    try:
-        await documents.read(schema._schema, request.query)  # noqa: SLF001 - graphql-core's
+        is_query = await _is_query(graphql_request)
     except GraphQLError as error:
-        return PreExecutionError(data=None, errors=[error])
+        return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
+    if not is_query:
+        return await execute_alone(request, ctx, execution.run)
+    flights: SingleFlight = request.app.state.flights
+    flight = Flight(repr(response_format), content, graphql_request.query, ctx.grant)
+    response = await flights.answer(request, ctx, flight, execution.run)
+    return response if is_post else allow_caching(request, response)
+
+
+async def _is_query(request: GraphQLRequest) -> bool:
+    """Say whether the operation of a request is a query. Reads the document, if it is new.
+
+    Raises PAYLOAD_TOO_LARGE, or a GraphQLError of the syntax or of the size of the document, and
+    GRAPHQL_VALIDATION_FAILED for a trusted document of an earlier version.
+    """
+    document = await documents.read(schema._schema, request.query)  # noqa: SLF001 - graphql-core's
+    if document.errors and request.is_named:
+        reason = document.errors[0].message.partition(_HINT)[0]
+        message = f"The trusted document is no longer valid: {reason}"
+        raise AnalyticsError("GRAPHQL_VALIDATION_FAILED", message, field="documentId")
+    operation = get_operation_ast(document.node, request.operationName)
+    return operation is not None and operation.operation is CoreOperationType.QUERY
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """The execution of a request, for one or several clients."""
+
+    request: GraphQLRequest
+    response_format: _Format
+    is_post: bool
+
+    async def run(self, ctx: Context) -> Response:
+        """Execute the request; return its response, with a tag if caches may keep it."""
+        try:
+            result = await _result(self.request, ctx, is_post=self.is_post)
+        except InvalidOperationTypeError as error:
+            if error.operation_type is OperationType.QUERY:
+                ctx.grant.require(Scope.QUERY)
+            return _not_allowed(is_post=self.is_post)
+        except CannotGetOperationTypeError:
+            message = "operationName: names no operation of the document"
+            raise AnalyticsError("BAD_REQUEST", message, field="operationName") from None
+        if ctx.answer.error:
+            raise ctx.answer.error
+        response = self.respond(result, ctx)
+        if not (self.is_post or result.errors) and self.request.is_named:
+            tag(response, result.data, ctx.grant)
+        return response
+
+    def respond(self, result: ExecutionResult, ctx: Context) -> Response:
+        """Return the response of a result, with the status of the format."""
+        response = _response(result, self.request, ctx)
+        if not self.response_format.has_status:
+            response.status_code = 200
+        return response
+
+
+async def _result(request: GraphQLRequest, ctx: Context, *, is_post: bool) -> ExecutionResult:
+    """Execute a request if its variables keep to their limits; keep its document."""
     if request.refusal:
         raise request.refusal
-    return await schema.execute(
+    result = await schema.execute(
         request.query,
         variable_values=request.variables,
         operation_name=request.operationName,
         context_value=ctx,
-        allowed_operation_types=allowed_operations,
+        allowed_operation_types=_allowed_operations(ctx, is_post=is_post),
     )
+    if not isinstance(result, PreExecutionError):
+        keep_document(request, ctx)
+    return result
 
 
 def _allowed_operations(ctx: Context, *, is_post: bool) -> set[OperationType]:

@@ -5,9 +5,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.graphql.documents.documents import text_check
 from api.graphql.info import ContextInfo
 from api.graphql.row_inputs import event_row, metric_row, row_batch
-from resolvers import access, catalogue, events, ingestion, metrics, recording
+from resolvers import access, catalogue, documents, events, ingestion, metrics, recording
 from schema.access import (
     CreateApiKeyInput,
     CreateApiKeyPayload,
@@ -17,6 +18,12 @@ from schema.access import (
     RevokeApiKeyPayload,
 )
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload
+from schema.documents import (
+    DeleteDocumentInput,
+    DeleteDocumentPayload,
+    SaveDocumentsInput,
+    SaveDocumentsPayload,
+)
 from schema.recording import (
     DeleteEventsInput,
     DeleteMetricsInput,
@@ -45,11 +52,15 @@ KeyToMake = Annotated[CreateApiKeyInput, argument(description="Key to make.")]
 
 ProjectToMake = Annotated[CreateProjectInput, argument(description="Project to make.")]
 
+DocumentsToSave = Annotated[SaveDocumentsInput, argument(description="Documents to save.")]
+
+DocumentToDelete = Annotated[DeleteDocumentInput, argument(description="Document to delete.")]
+
 KeyToRevoke = Annotated[RevokeApiKeyInput, argument(description="Key to revoke.")]
 
 
 # Each field is nullable: a failed mutation must not remove the results of its neighbours.
-@strawberry.type(description="Mutations: record, describe, delete, and manage keys.")
+@strawberry.type(description="Mutations: record, describe, delete, and manage keys and documents.")
 class Mutation:
     @strawberry.mutation(
         description="Record points. They are durable once the response arrives, and visible to"
@@ -135,3 +146,24 @@ class Mutation:
         input: KeyToRevoke,  # noqa: A002
     ) -> RevokeApiKeyPayload | None:
         return await access.revoke_key(info.context, input.id)
+
+    @strawberry.mutation(
+        description="Save trusted documents of the project, durably. They can be named at once."
+        " Needs the scope MANAGE_ACCESS."
+    )
+    async def save_documents(
+        self,
+        info: ContextInfo,
+        input: DocumentsToSave,  # noqa: A002
+    ) -> SaveDocumentsPayload | None:
+        return await documents.save_documents(info.context, input.documents, text_check(info))
+
+    @strawberry.mutation(
+        description="Delete a trusted document, at once. Needs the scope MANAGE_ACCESS."
+    )
+    async def delete_document(
+        self,
+        info: ContextInfo,
+        input: DocumentToDelete,  # noqa: A002
+    ) -> DeleteDocumentPayload | None:
+        return await documents.delete_document(info.context, input.id)

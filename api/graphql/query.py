@@ -20,17 +20,28 @@ from api.graphql.arguments import (
     TimeZone,
 )
 from api.graphql.connections import AfterCursor, BeforeCursor, Connection, First, Last
+from api.graphql.documents.documents import text_check
 from api.graphql.event_type import EventType, event_types_of
 from api.graphql.info import ContextInfo, selected_names
 from api.graphql.lookahead import list_queries, metric_queries
 from api.graphql.metric import Metric, metrics_of
 from api.graphql.node import find
-from resolvers import access, catalogue, event_series, events, ingestion, metrics, overview
+from resolvers import (
+    access,
+    catalogue,
+    documents,
+    event_series,
+    events,
+    ingestion,
+    metrics,
+    overview,
+)
 from resolvers import formula as formulas
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
 from schema.access import ApiKey, Project, Viewer
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
+from schema.documents import TrustedDocument
 from schema.events import Event
 from schema.filters import EventFilter
 from schema.health import Health
@@ -269,3 +280,10 @@ class Query:
     @strawberry.field(description="Projects, the default one first. Needs the scope MANAGE_ACCESS.")
     async def projects(self, info: ContextInfo) -> list[Project] | None:
         return access.list_projects(info.context)
+
+    @strawberry.field(
+        description="Trusted documents of the project, oldest first. Needs the scope MANAGE_ACCESS."
+    )
+    async def documents(self, info: ContextInfo) -> list[TrustedDocument] | None:
+        check = text_check(info) if "error" in selected_names(info) else None
+        return await documents.list_documents(info.context, check)

@@ -1,9 +1,9 @@
-"""GraphQL requests over HTTP: decoding from a body or a URL, and refusals of stored documents."""
+"""GraphQL requests over HTTP: decoding from a body or a URL."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 import msgspec
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from api.parameters import check_parameters
 from api.variable_limits import has_long_names, variables_refusal
 from schema.errors import AnalyticsError, limit_error
 from schema.limits import MEMBER_CHARACTERS
+from store.documents import HASH
 from store.ingest.row_errors import utf8_fault
 
 T = TypeVar("T")
@@ -20,9 +21,12 @@ Arguments = TypeVarTuple("Arguments")
 
 _NO_QUERY: Final = "A GraphQL request needs a query."
 _BATCH: Final = "A list of requests (batching) is not supported: send each request by itself."
-_NO_DOCUMENT: Final = "Documents are not stored here: send the document itself, as `query`."
-_PARAMETERS: Final = ("query", "variables", "operationName", "extensions")
-_DOCUMENT_IDS: Final = ("documentId", "id")
+_PARAMETERS: Final[tuple[str, ...]] = ("query", "variables", "operationName", "extensions")
+_DOCUMENT_IDS: Final[tuple[str, ...]] = ("documentId", "doc_id", "id")
+"""Members that name a document: the draft's, and those of Relay's documentation."""
+
+HASH_FIELD: Final = "extensions.persistedQuery.sha256Hash"
+_HASH_EXTENSION: Final = "extensions.persistedQuery"
 _LARGE_BODY_BYTES: Final = 65_536
 _NULL: Final = msgspec.Raw(b"null")
 _ABSENT: Final = frozenset({b"null", b"false", b"0", b'""', b"{}", b"[]"})
@@ -33,14 +37,18 @@ _ABSENT: Final = frozenset({b"null", b"false", b"0", b'""', b"{}", b"[]"})
 class GraphQLRequest:
     """A GraphQL request.
 
-    `refusal` is the error of variables with too many values, which are not decoded. It counts after
-    the errors of the document.
+    A request without a query has the id of its document, or the hash; it `is_named` once the
+    document is found. `refusal` is the error of variables with too many values, which are not
+    decoded. It counts after the errors of the document.
     """
 
     query: str
     variables: dict[str, Any] | None = None
     operationName: str | None = None  # noqa: N815 - its name in the request
     refusal: AnalyticsError | None = None
+    document_id: str | None = None
+    sha256: str | None = None
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +62,16 @@ class SparseRequest(GraphQLRequest):
 
 
 class _Extensions(msgspec.Struct):
-    """Extensions of a request; only the hash of a stored document is read."""
+    """Extensions of a request; only the hash of a document is read."""
 
     persistedQuery: msgspec.Raw = _NULL  # noqa: N815 - its name in the request
+
+
+class _PersistedQuery(msgspec.Struct):
+    """The hash of a document, as Apollo's clients send it."""
+
+    version: int
+    sha256Hash: str  # noqa: N815 - its name in the request
 
 
 class Envelope(msgspec.Struct):
@@ -77,12 +92,15 @@ class _Variables(msgspec.Struct):
     variables: dict[str, Any] | None = None
 
 
-class _DocumentReference(msgspec.Struct):
-    """A request that names a stored document instead of sending it."""
+class _NamedDocument(msgspec.Struct):
+    """A request that names its document instead of sending it."""
 
     query: str | None = None
+    variables: msgspec.Raw = _NULL
+    operationName: str | None = None  # noqa: N815 - its name in the request
     extensions: _Extensions | None = None
     documentId: msgspec.Raw = _NULL  # noqa: N815 - its name in the request
+    doc_id: msgspec.Raw = _NULL
     id: msgspec.Raw = _NULL
 
 
@@ -96,7 +114,8 @@ _MEMBER_DECODER: Final = msgspec.json.Decoder(_Variables)
 _EXTENSIONS_DECODER: Final[msgspec.json.Decoder[_Extensions | None]] = msgspec.json.Decoder(
     _Extensions | None
 )
-_REFERENCE_DECODER: Final = msgspec.json.Decoder(_DocumentReference)
+_NAMED_DOCUMENT_DECODER: Final = msgspec.json.Decoder(_NamedDocument)
+_PERSISTED_QUERY_DECODER: Final = msgspec.json.Decoder(_PersistedQuery)
 
 
 def request_of_url(request: Request) -> GraphQLRequest:
@@ -106,18 +125,25 @@ def request_of_url(request: Request) -> GraphQLRequest:
     """
     text = request.query_params
     extensions = _parameter(_EXTENSIONS_DECODER, "extensions", text.get("extensions"))
-    if not text.get("query"):
-        _refuse_without_query(extensions, names_document=any(map(text.get, _DOCUMENT_IDS)))
-    check_parameters(request.scope["query_string"], "GET /graphql", _PARAMETERS)
+    sha256 = _hash_of(extensions)
+    query, document_id, names = text.get("query") or "", None, _PARAMETERS
+    if not query:
+        document_id = next(filter(None, map(text.get, _DOCUMENT_IDS)), None)
+        names += _DOCUMENT_IDS
+        if document_id is None and sha256 is None:
+            raise AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")
+    check_parameters(request.scope["query_string"], "GET /graphql", names)
     variables, refusal = text.get("variables"), None
     if variables:
         _parameter(_JSON_DECODER, "variables", variables)
         refusal = variables_refusal(variables.encode())
     return GraphQLRequest(
-        query=text["query"],
+        query=query,
         variables=None if refusal else _parameter(_VARIABLES_DECODER, "variables", variables),
         operationName=text.get("operationName") or None,
         refusal=refusal,
+        document_id=document_id,
+        sha256=sha256,
     )
 
 
@@ -156,8 +182,8 @@ def request_of_body(body: bytes) -> GraphQLRequest:
 
     Raises BAD_REQUEST for a body that is no GraphQL request.
     """
+    envelope, document_id = _envelope_of(body)
     try:
-        envelope = _ENVELOPE_DECODER.decode(body)
         text = bytes(envelope.variables)
         refusal = variables_refusal(text)
         variables = None if refusal else _decode_variables(text, body)
@@ -165,9 +191,49 @@ def request_of_body(body: bytes) -> GraphQLRequest:
             variables, refusal = None, limit_error(MEMBER_CHARACTERS, "BAD_USER_INPUT", "variables")
     except _UNREADABLE as error:
         raise _unreadable(body, error) from None
-    if not envelope.query:
-        _refuse_without_query(envelope.extensions, names_document=_names_document(body))
-    return GraphQLRequest(envelope.query, variables, envelope.operationName, refusal)
+    return GraphQLRequest(
+        envelope.query or "",
+        variables,
+        envelope.operationName,
+        refusal,
+        document_id,
+        _hash_of(envelope.extensions),
+    )
+
+
+def _envelope_of(body: bytes) -> tuple[Envelope | _NamedDocument, str | None]:
+    """Return a request with undecoded variables, and the id of its document if it names one."""
+    try:
+        envelope = _ENVELOPE_DECODER.decode(body)
+        if envelope.query:
+            return envelope, None
+        refusal = AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")
+    except _UNREADABLE as error:
+        refusal = _unreadable(body, error)
+    try:
+        named_document = _NAMED_DOCUMENT_DECODER.decode(body)
+    except _UNREADABLE:
+        raise refusal from None
+    if named_document.query:
+        raise refusal
+    document_id = _document_id(named_document)
+    if document_id is None and _hash_of(named_document.extensions) is None:
+        raise refusal
+    return named_document, document_id
+
+
+def _document_id(request: _NamedDocument) -> str | None:
+    """Return the id of a document; None without one. Raises BAD_REQUEST for one that is no text."""
+    for name, member in zip(
+        _DOCUMENT_IDS, (request.documentId, request.doc_id, request.id), strict=True
+    ):
+        if bytes(member) in _ABSENT:
+            continue
+        try:
+            return msgspec.json.decode(member, type=str)
+        except _UNREADABLE as error:
+            raise AnalyticsError("BAD_REQUEST", f"{name}: {error}", field=name) from None
+    return None
 
 
 def _decode_variables(text: bytes, body: bytes) -> dict[str, Any] | None:
@@ -181,46 +247,26 @@ def _decode_variables(text: bytes, body: bytes) -> dict[str, Any] | None:
 def _unreadable(body: bytes, error: Exception) -> AnalyticsError:
     if body.lstrip()[:1] == b"[":
         return AnalyticsError("BAD_REQUEST", _BATCH)
-    if _names_document(body):
-        return _no_document(_NO_DOCUMENT)
     reason = utf8_fault(body) or f"is not a GraphQL request: {error or 'nested too deeply'}"
     return AnalyticsError("BAD_REQUEST", f"The body {reason}")
 
 
-def _names_document(body: bytes) -> bool:
-    """Say whether a body has the id of a stored document instead of a document.
+def _hash_of(extensions: _Extensions | None) -> str | None:
+    """Return the hash of a document; None without one.
 
-    Raises PERSISTED_QUERY_NOT_SUPPORTED, with the message of Apollo, if it has a hash.
+    Raises BAD_REQUEST for a hash that is no SHA-256, and for another version of the extension.
     """
+    if extensions is None or bytes(extensions.persistedQuery) in _ABSENT:
+        return None
     try:
-        reference = _REFERENCE_DECODER.decode(body)
-    except _UNREADABLE:
-        return False
-    if reference.query:
-        return False
-    _refuse_hash(reference.extensions)
-    return _has_value(reference.documentId) or _has_value(reference.id)
-
-
-def _has_value(member: msgspec.Raw) -> bool:
-    return bytes(member) not in _ABSENT
-
-
-def _refuse_without_query(extensions: _Extensions | None, *, names_document: bool) -> NoReturn:
-    _refuse_hash(extensions)
-    if names_document:
-        raise _no_document(_NO_DOCUMENT)
-    raise AnalyticsError("BAD_REQUEST", _NO_QUERY, field="query")
-
-
-def _refuse_hash(extensions: _Extensions | None) -> None:
-    """Raise PERSISTED_QUERY_NOT_SUPPORTED for the hash of a document.
-
-    On this exact message, Apollo Client and urql send the document itself.
-    """
-    if extensions and _has_value(extensions.persistedQuery):
-        raise _no_document("PersistedQueryNotSupported")
-
-
-def _no_document(message: str) -> AnalyticsError:
-    return AnalyticsError("PERSISTED_QUERY_NOT_SUPPORTED", message)
+        persisted_query = _PERSISTED_QUERY_DECODER.decode(extensions.persistedQuery)
+    except _UNREADABLE as error:
+        message = f"{_HASH_EXTENSION}: {error}"
+        raise AnalyticsError("BAD_REQUEST", message, field=_HASH_EXTENSION) from None
+    if persisted_query.version != 1:
+        message = "Unsupported persisted query version"  # Apollo's message
+        raise AnalyticsError("BAD_REQUEST", message, field=f"{_HASH_EXTENSION}.version")
+    if not HASH.fullmatch(persisted_query.sha256Hash):
+        message = f"{HASH_FIELD}: must be 64 hexadecimal digits in lower case"
+        raise AnalyticsError("BAD_REQUEST", message, field=HASH_FIELD)
+    return persisted_query.sha256Hash

@@ -23,6 +23,7 @@ from graphql import (
     get_operation_ast,
 )
 
+from api.graphql.persisted import with_document
 from api.graphql.requests import (
     Envelope,
     GraphQLRequest,
@@ -84,19 +85,20 @@ class _CutRequest(NamedTuple):
 async def read_rows(body: bytes, ctx: Context) -> tuple[GraphQLRequest, Context] | None:
     """Return a request without its rows, and a context with them.
 
-    Returns None if no variable has many rows, and for any request that is not readable.
+    The context begins with the request. Returns None if no variable has many rows, and for any
+    request that is not readable.
     """
     if len(body) < _MIN_BODY_BYTES:
         return None
     for cut in (_cut_at_brackets, _cut_variables):
         try:
-            return await _parse(await cut(body), ctx)
+            return await _parse(await cut(body, ctx), ctx.for_request())
         except (*_ERRORS, UnreadableRowError):
             continue
     return None
 
 
-async def _cut_at_brackets(body: bytes) -> _CutRequest:
+async def _cut_at_brackets(body: bytes, ctx: Context) -> _CutRequest:
     """Cut the text from the first array of objects to the last bracket out of a body.
 
     The rest is a request with a mark in place of the rows of a variable. If the text is an array,
@@ -104,6 +106,7 @@ async def _cut_at_brackets(body: bytes) -> _CutRequest:
     15 MB. Raises an error if the rest is another request.
     """
     request, text, mark = await call_beside(_split_at_brackets, body)
+    request = with_document(request, ctx)
     rows_types = await _rows_types(request.query, request.operationName)
     variables: dict[str, Any] = request.variables or {}
     for name, (_, member) in rows_types.items():
@@ -127,8 +130,11 @@ def _split_at_brackets(body: bytes) -> tuple[GraphQLRequest, bytes, str]:
     return request, text, mark
 
 
-async def _cut_variables(body: bytes) -> _CutRequest:
-    """Cut the rows of each variable out of a body; raise an error if no variable has many."""
+async def _cut_variables(body: bytes, _: Context) -> _CutRequest:
+    """Cut the rows of each variable out of a body; raise an error if no variable has many.
+
+    A request that names its document has no query, so its rows stay where they are.
+    """
     envelope = await call_beside(_ENVELOPE_DECODER.decode, body)
     rows_types = await _rows_types(envelope.query, envelope.operationName)
     if not rows_types:
@@ -255,6 +261,9 @@ async def _parse(cut_request: _CutRequest, ctx: Context) -> tuple[GraphQLRequest
             query=request.query,
             variables=variables,
             operationName=request.operationName,
+            document_id=request.document_id,
+            sha256=request.sha256,
+            is_named=request.is_named,
             row_indexes=row_indexes,
         )
     return request, replace(ctx, row_batches=batches)

@@ -9,7 +9,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from api.graphql.documents import Documents, ReadDocument
+from api.graphql.documents.documents import Documents, ReadDocument
 from api.graphql.event_type import EventType
 from api.graphql.executor import Executor
 from api.graphql.metric import Metric

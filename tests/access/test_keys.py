@@ -17,7 +17,8 @@ from schema.scalars import DurationMs
 from store import registry
 from store.clock import wall_ms
 from store.keys import Keys
-from store.registry import KeyRequest, Registry, RegistryError, RegistryFile, add_key, revoke_key
+from store.locked_file import UnusableFileError
+from store.registry import KeyRequest, Registry, RegistryFile, add_key, revoke_key
 from tests.harness.clock import DAY, HOUR, ManualClock
 
 ADMIN = KeyRequest("admin", KeyKind.ADMIN)
@@ -132,7 +133,7 @@ async def test_damaged_file(tmp_path: Path, content: bytes) -> None:
         await keys.create(ADMIN)
     assert (tmp_path / "access.json").read_bytes() == content
     await keys.close()
-    with pytest.raises(RegistryError, match="damaged"):
+    with pytest.raises(UnusableFileError, match="damaged"):
         Keys(tmp_path).open()
 
 

@@ -76,6 +76,7 @@ QUERIES = {
     "viewer": "viewer {project}",
     "apiKeys": "apiKeys {id}",
     "projects": "projects {name}",
+    "documents": "documents {id}",
     "__schema": "__schema {queryType {name}}",
     "__type": '__type(name: "Query") {name}',
 }
@@ -88,6 +89,12 @@ MUTATIONS = {
     "replaySetAside": (Scope.OPERATE, "", "left"),
     "createApiKey": (Scope.MANAGE_ACCESS, 'input: {name: "k", kind: PUBLIC}', "secret"),
     "createProject": (Scope.MANAGE_ACCESS, 'input: {name: "x"}', "project {name}"),
+    "saveDocuments": (
+        Scope.MANAGE_ACCESS,
+        'input: {documents: [{text: "{health {status}}"}]}',
+        "documents {id}",
+    ),
+    "deleteDocument": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "id"),
     "revokeApiKey": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "apiKey {id}"),
 }
 NEEDS_MORE = {
@@ -95,6 +102,7 @@ NEEDS_MORE = {
     "setAside": Scope.OPERATE,
     "apiKeys": Scope.MANAGE_ACCESS,
     "projects": Scope.MANAGE_ACCESS,
+    "documents": Scope.MANAGE_ACCESS,
 }
 """The fields of queries that need another scope besides QUERY."""
 

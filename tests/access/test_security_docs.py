@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from schema.access import SCOPES, KeyKind, Scope
-from tests.harness.process import ROOT, SERVE, Process
+from tests.harness.process import ROOT, Process
 
 TEXT = (ROOT / "docs" / "security.md").read_text()
 (SCRIPT,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -18,7 +18,7 @@ def test_every_command_works(tmp_path: Path) -> None:
     """The commands run one after the other in one shell, and each succeeds."""
     program = tmp_path / "bin" / "analytics-service"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\ncd "{ROOT}" && exec {" ".join(SERVE)} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "{ROOT}/app.py" "$@"\n')
     program.chmod(0o755)
     data = tmp_path / "data"
     with Process(data, settings={"ANALYTICS_ENV": "production"}) as process:
@@ -42,7 +42,9 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert '"viewer":{"project":"default","scopes":["RECORD","QUERY","DESCRIBE"]' in result.stdout
     assert result.stdout.count('"success":true') == 3
     assert '"metric_name":"visits","count":1' in result.stdout
-    assert result.stdout.count("valid") == 7
+    assert result.stdout.count("valid") == 9
+    assert '"data":{"eventTrend":{"times":[' in result.stdout
+    assert '"saveDocuments":{"documents":[{"id":"Health"}]}' in result.stdout
     assert "revoked pk_" in result.stderr
     assert result.stdout.endswith('{"events":[],"count":0,"total":0}')
 

@@ -66,6 +66,23 @@ test("an error has its code", async () => {
   assert.deepEqual({ code, field, limit }, { code: "BAD_USER_INPUT", field: "first", limit: 1000 });
 });
 
+test("a trusted document is named by its id, by GET and by POST", async () => {
+  const text = "query Trusted { metrics(search: \"page\") { totalCount } }";
+  const saving = "mutation($d: [DocumentInput!]!) { saveDocuments(input: { documents: $d }) { documents { id } } }";
+  const { fetch, methods } = recordingFetch();
+  const saver = new Client({ url, fetch, exchanges: [fetchExchange] });
+  const saved = await saver.mutation(saving, { d: [{ id: "Trusted", text }] });
+  assert.equal(saved.error, undefined);
+  for (const preferGetMethod of [true, false]) {
+    const client = new Client({ url, fetch, preferGetMethod, exchanges: [fetchExchange] });
+    const document = { kind: "Document", definitions: [], documentId: "Trusted" } as never;
+    const { data, error } = await client.query(document, {});
+    assert.equal(error, undefined);
+    assert.deepEqual(data, { metrics: { totalCount: 1 } });
+  }
+  assert.deepEqual(methods, ["POST", "GET", "POST"]);
+});
+
 for (const { name, document, variables, isMutation } of samples) {
   test(`${name}: answered without error`, async () => {
     const { client } = connect();

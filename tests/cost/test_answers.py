@@ -79,12 +79,12 @@ async def test_aliases_count(small: Service, name: str, build: Any, limit: int) 
     single = await small.post("/graphql", {"query": build(1)})
     assert "errors" not in single.json(), name
     headers = {"accept": "application/graphql-response+json"}
-    repeated = await small.post("/graphql", {"query": build(90)}, **headers)
-    assert repeated.status_code == 422, name
-    (error,) = repeated.json()["errors"]
-    assert "data" not in repeated.json()
+    tenfold = await small.post("/graphql", {"query": build(90)}, **headers)
+    assert tenfold.status_code == 422, name
+    (error,) = tenfold.json()["errors"]
+    assert "data" not in tenfold.json()
     assert error["extensions"] == {"code": "QUERY_TOO_EXPENSIVE", "limit": limit}
-    assert len(repeated.content) < 500
+    assert len(tenfold.content) < 500
     assert small.context.store.answers._held_bytes == 0
 
 

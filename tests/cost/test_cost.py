@@ -84,8 +84,8 @@ async def test_an_estimate_is_what_the_engine_reads(full_service: Service, query
     assert cost["requested"] >= 1
     assert cost["rows"] > 0
     scans = 3
-    bound = 1_000 * scans * 2 * GRANULE_ROWS / 1e6
-    assert abs(cost["requested"] - cost["actual"]) <= bound
+    tolerance = 1_000 * scans * 2 * GRANULE_ROWS / 1e6
+    assert abs(cost["requested"] - cost["actual"]) <= tolerance
 
 
 async def test_cost_grows_with_the_question(full_service: Service) -> None:

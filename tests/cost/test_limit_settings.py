@@ -8,7 +8,7 @@ import pytest
 
 from api.edge.limits import EdgeLimits
 from app import create_app
-from schema.limits import LIMITS, limit_fields
+from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, limit_fields
 from settings import InvalidSettingError, from_environment
 from store.limits import Limits
 from tests.harness.service import Service
@@ -40,7 +40,12 @@ async def test_viewer_has_every_limit(service: Service) -> None:
     query = "{viewer {limits {name value unit description}}}"
     shown_limits = (await service.graphql(query))["data"]["viewer"]["limits"]
     values = {limit["name"]: limit["value"] for limit in shown_limits}
-    tables = (Limits.of_this_machine().table(), EdgeLimits().table(), LIMITS)
+    tables = (
+        Limits.of_this_machine().table(),
+        EdgeLimits().table(),
+        LIMITS,
+        STORED_DOCUMENT_LIMITS,
+    )
     assert values == {limit.name: limit.value for table in tables for limit in table}
     assert len(shown_limits) == len(values), "two limits have one name"
     assert all(limit["unit"] and limit["description"] for limit in shown_limits)

@@ -12,13 +12,13 @@ from graphql.language.parser import MAX_NESTING_DEPTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.graphql.document_limits import count_selections, count_syntax
-from api.graphql.documents import Documents
+from api.graphql.documents.documents import Documents
+from api.graphql.documents.limits import count_selections, count_syntax
 from api.graphql.schema import schema
 from api.variable_limits import has_long_names, variables_refusal
 from schema import limits
 from schema.errors import AnalyticsError, bad_input, quote
-from schema.limits import LIMITS, Limit
+from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, Limit
 from tests.harness.apis import error_summary, first_error, record
 from tests.harness.run_profile import short_or_long
 from tests.harness.sample_operations import samples
@@ -112,6 +112,16 @@ def test_every_limit_is_documented() -> None:
     section = Path("docs/security.md").read_text().partition("\n## Limits\n")[2]
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| (.*) \|$", section, re.MULTILINE)
     assert rows == [(limit.name, f"{limit.value:,}", limit.description) for limit in LIMITS]
+
+
+def test_limits_of_stored_documents_are_documented() -> None:
+    """The section about trusted documents has the table of their limits."""
+    section = Path("docs/security.md").read_text().partition("\n## Trusted documents\n")[2]
+    text = section.partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| (.*) \|$", text, re.MULTILINE)
+    assert rows == [
+        (limit.name, f"{limit.value:,}", limit.description) for limit in STORED_DOCUMENT_LIMITS
+    ]
 
 
 @pytest.mark.parametrize("limit", BUILDERS, ids=lambda limit: limit.name)

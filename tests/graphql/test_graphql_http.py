@@ -1,7 +1,6 @@
 """GraphQL over HTTP: media types, statuses and malformed requests."""
 
 import json
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -201,6 +200,7 @@ MALFORMED_BODIES: dict[str, tuple[bytes, str | None]] = {
     "two": (QUERY + QUERY, None),
     "trailing comma": (QUERY[:-1] + b",}", None),
     "single quotes": (b"{'query': '{health {status}}'}", None),
+    "an id that is no text": (b'{"documentId": 1}', "documentId"),
     "UTF-16": (QUERY.decode().encode("utf-16"), None),
     "invalid UTF-8": (b'{"query": "\xff"}', None),
     "UTF-8 of a surrogate": (b'{"query": "\xed\xa0\x80"}', None),
@@ -230,74 +230,6 @@ async def test_malformed_bodies(service: Service, kind: str) -> None:
     assert error_summary(await service.post("/graphql", body)) == (400, "BAD_REQUEST", field, None)
     answer = await service.post("/graphql", body, accept="application/json")
     assert error_summary(answer) == (400, "BAD_REQUEST", field, None)
-
-
-HASH = {"persistedQuery": {"version": 1, "sha256Hash": "a" * 64}}
-
-
-@pytest.mark.parametrize(
-    "request_body",
-    [
-        {"extensions": HASH},
-        {"query": None, "extensions": HASH},
-        {"query": "", "extensions": HASH},
-        {"operationName": "A", "variables": {"a": 1}, "extensions": HASH},
-        {
-            "extensions": {
-                "persistedQuery": {"sha256Hash": "x"},
-                "clientLibrary": {"name": "@apollo"},
-            }
-        },
-    ],
-)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_hashes_of_documents(
-    service: Service, method: str, request_body: dict[str, Any]
-) -> None:
-    """The hash of a document has the error that Apollo Client and urql expect, uncached."""
-    texts = {
-        key: val if isinstance(val, str) else json.dumps(val)
-        for key, val in request_body.items()
-        if val
-    }
-    for accept, status in (("*/*", 200), ("application/json", 200), (GRAPHQL_JSON, 400)):
-        headers = {"accept": accept}
-        if method == "GET":
-            answer = await service.http.get("/graphql?" + urlencode(texts), headers=headers)
-        else:
-            answer = await service.post("/graphql", request_body, **headers)
-        assert answer.status_code == status
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.json() == {
-            "errors": [
-                {
-                    "message": "PersistedQueryNotSupported",
-                    "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"},
-                }
-            ]
-        }
-
-
-async def test_a_hash_with_its_document(service: Service) -> None:
-    """A document is executed, with any hash next to it."""
-    request_body = {"query": "{health {status}}", "extensions": HASH}
-    assert (await service.post("/graphql", request_body)).json() == OK
-    texts = {"query": "{health {status}}", "extensions": json.dumps(HASH)}
-    assert (await service.http.get("/graphql?" + urlencode(texts))).json() == OK
-
-
-@pytest.mark.parametrize("key", ["documentId", "id"])
-async def test_ids_of_documents(service: Service, key: str) -> None:
-    """The id of a document is refused; the message says that `query` is needed."""
-    answers = [
-        await service.post("/graphql", {key: "sha256:abc", "variables": {}}, accept=GRAPHQL_JSON),
-        await service.http.get(f"/graphql?{key}=abc", headers={"accept": GRAPHQL_JSON}),
-    ]
-    for answer in answers:
-        assert answer.status_code == 400
-        (error,) = answer.json()["errors"]
-        assert error["extensions"] == {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}
-        assert "as `query`" in error["message"]
 
 
 async def test_batches(service: Service) -> None:

@@ -5,16 +5,27 @@ is read in a thread, where it delays other requests by milliseconds only.
 """
 
 import asyncio
+import functools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+)
 from strawberry.extensions import SchemaExtension
 
-from api.graphql.document_limits import check_size
-from api.graphql.validation import validation_errors
+from api.graphql.documents.limits import check_size
+from api.graphql.documents.validation import validation_errors
+from api.graphql.info import ContextInfo
+from resolvers.documents import TextCheck
 from schema.errors import AnalyticsError, limit_error
 from schema.limits import DOCUMENT_BYTES, DOCUMENT_DEPTH, DOCUMENT_TOKENS
 
@@ -125,6 +136,43 @@ def _parse(query: str) -> DocumentNode:
                     original_error=ours,
                 ) from None
         raise
+
+
+async def check_texts(schema: GraphQLSchema, texts: Sequence[str]) -> list[AnalyticsError | None]:
+    """Return the first error of each document, or None; read them beside the other requests."""
+    return [await asyncio.to_thread(text_error, schema, text) for text in texts]
+
+
+def text_check(info: ContextInfo) -> TextCheck:
+    """Return the check of documents against the schema of a field."""
+    return functools.partial(check_texts, info.schema._schema)  # noqa: SLF001 - graphql-core's
+
+
+def text_error(schema: GraphQLSchema, text: str) -> AnalyticsError | None:
+    """Return the first error of a document: of its size, its syntax, or its validation."""
+    try:
+        _check_bytes(text)
+        document = _read(schema, text)
+    except AnalyticsError as error:
+        return error
+    except GraphQLError as error:
+        return _error_of(error, "GRAPHQL_PARSE_FAILED")
+    except RecursionError:
+        return AnalyticsError("GRAPHQL_PARSE_FAILED", "nested too deeply")
+    if document.errors:
+        return _error_of(document.errors[0], "GRAPHQL_VALIDATION_FAILED")
+    definitions = document.node.definitions
+    operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
+    if not operations or any(node.operation is OperationType.SUBSCRIPTION for node in operations):
+        return AnalyticsError("GRAPHQL_VALIDATION_FAILED", "must have queries or mutations only")
+    return None
+
+
+def _error_of(error: GraphQLError, code: str) -> AnalyticsError:
+    if isinstance(error.original_error, AnalyticsError):
+        return error.original_error
+    places = [f"{location.line}:{location.column}" for location in error.locations or ()][:1]
+    return AnalyticsError(code, " ".join([error.message, *(f"(at {place})" for place in places)]))
 
 
 class ReadDocument(SchemaExtension):

@@ -1,0 +1,1 @@
+"""Documents: parsed, measured, validated, and found by their hashes and ids."""
