@@ -77,9 +77,7 @@ class Store:
         self.estimates = RowEstimates(self.engine)
         self.budgets = Budgets(limits.budget_per_second, limits.budget_seconds)
         self.answers = AnswerMemory(limits.answers_bytes, limits.answer_bytes, limits.answer_values)
-        self.names = Names(
-            lambda query: self.engine.pieces(query), self._all_loaded, limits.names_per_project
-        )
+        self.names = Names(self.engine.pieces, self._all_loaded, limits.names_per_project)
 
     async def open(self) -> None:
         """Lock the data folder, bring the tables up to date, start loading leftover segments.
