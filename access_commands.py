@@ -20,9 +20,8 @@ from schema.filter_json import filter_from_json
 from schema.scalars import DurationMs, Instant, rfc3339
 from schema.time.durations import parse_duration
 from settings import InvalidSettingError, from_environment
-from store.clock import wall_ms
-from store.locked_file import UnusableFileError
-from store.registry import (
+from store.access.locked_file import UnusableFileError
+from store.access.registry import (
     Key,
     KeyRequest,
     RegistryFile,
@@ -30,6 +29,7 @@ from store.registry import (
     add_project,
     revoke_key,
 )
+from store.clock import wall_ms
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
 

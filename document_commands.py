@@ -18,10 +18,10 @@ from schema.access import PROJECT
 from schema.errors import AnalyticsError, bad_input
 from schema.scalars import Instant, rfc3339
 from settings import InvalidSettingError, from_environment
+from store.access.documents import DocumentsFile, NewDocument, delete_document, save_documents
+from store.access.locked_file import UnusableFileError
+from store.access.registry import RegistryFile
 from store.clock import wall_ms
-from store.documents import DocumentsFile, NewDocument, delete_document, save_documents
-from store.locked_file import UnusableFileError
-from store.registry import RegistryFile
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
 

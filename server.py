@@ -24,9 +24,9 @@ from api.edge.limits import EdgeLimits
 from api.edge.protocol import Protocol
 from api.logs import log_to_stderr
 from settings import SETTINGS, VERSION, InvalidSettingError, Settings, from_environment
+from store.access.locked_file import UnusableFileError
+from store.access.registry import RegistryFile
 from store.clock import wall_ms
-from store.locked_file import UnusableFileError
-from store.registry import RegistryFile
 
 GRACE_SECONDS: Final = 8
 """Seconds that open requests have to finish after a signal to stop."""

@@ -12,7 +12,7 @@ from api.headers import headers_of
 from resolvers.context import Context
 from schema.access import KeyKind, needs_key
 from schema.errors import AnalyticsError
-from store.registry import Key
+from store.access.registry import Key
 
 KEY_PARAMETER: Final = "key"
 """The query parameter of a public key, for clients that can set no header."""

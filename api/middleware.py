@@ -161,7 +161,7 @@ class RootPath:
 
 _STARTUP_ERRORS: Final = (
     "settings.InvalidSettingError:",
-    "store.locked_file.UnusableFileError:",
+    "store.access.locked_file.UnusableFileError:",
     "store.folder_lock.StoreInUseError:",
     "store.engine_folder.StoreFolderError:",
     "store.driver.EngineError:",

@@ -1,5 +1,6 @@
 """The benchmark of fairness: a short query alone, and beside clients with heavy queries."""
 
+import itertools
 import json
 import threading
 import time
@@ -12,7 +13,7 @@ from bench.service import SERVICE, run_program
 from bench.workspace import Workspace
 
 _HEAVY_CLIENTS = 4
-_HEAVY = """{eventTrend(range: {last: "P30D"}, groupBy: [{property: "path"}], limit: 1000) {series {
+_HEAVY = """{eventTrend(range: {last: "P30D"}, groupBy: [{property: "path"}], limit: %d) {series {
     label total {uniqueUsers unique(property: "amount") quantile(property: "amount", q: 0.95)}}}}"""
 _SHORT = """{metric(name: "m07") {query(range: {last: "P30D"}) {
     series {total {count sum avg min max}}}}}"""
@@ -59,11 +60,12 @@ def _short_latencies(port: int, count: int) -> list[float]:
 def _heavy_clients(port: int, answers: list[int]) -> Iterator[None]:
     """Let clients send heavy queries one after another during a block."""
     is_over = threading.Event()
-    body = json.dumps({"query": _HEAVY}).encode()
+    limits = itertools.count(100)  # equal queries would be executed once
 
     def send() -> None:
         with Client(port, _TIMEOUT_SECONDS) as client:
             while not is_over.is_set():
+                body = json.dumps({"query": _HEAVY % next(limits)}).encode()
                 answers.append(client.send(post("/graphql", body))[0])
 
     threads = [threading.Thread(target=send) for _ in range(_HEAVY_CLIENTS)]

@@ -17,7 +17,7 @@ from schema.access import (
     Viewer,
 )
 from schema.scalars import Instant, Json
-from store.registry import Key, KeyRequest
+from store.access.registry import Key, KeyRequest
 
 
 def viewer(ctx: Context) -> Viewer:

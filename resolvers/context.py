@@ -14,14 +14,14 @@ from schema.limits import Limit
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
+from store.access.registry import Key
+from store.access.tokens import TOKEN_SCOPES, Token
 from store.clock import wall_ms
 from store.ingest.decoder import Batch
 from store.query.filters.row_filters import restrict
 from store.query.filters.row_set import RowSet
 from store.query.sql import Slots
 from store.query.time.ranges import ALL_TIME, Extent, comparison, resolve_range
-from store.registry import Key
-from store.tokens import TOKEN_SCOPES, Token
 
 
 def _clock() -> Instant:

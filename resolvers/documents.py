@@ -14,8 +14,8 @@ from schema.documents import (
 from schema.errors import AnalyticsError, bad_input, limit_error, quote
 from schema.limits import TRUSTED_DOCUMENTS
 from schema.scalars import Instant
-from store import documents as stored_documents
-from store.documents import NewDocument
+from store.access import documents as stored_documents
+from store.access.documents import NewDocument
 
 TextCheck: TypeAlias = Callable[[Sequence[str]], Awaitable[list[AnalyticsError | None]]]
 """Check of documents against the schema and the limits: the first error of each, or None."""

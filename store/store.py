@@ -14,9 +14,11 @@ from schema.access import PROJECT
 from schema.answer_budget import AnswerMemory
 from schema.errors import AnalyticsError
 from schema.scalars import Instant
+from store.access.documents import AutomaticDocuments, TrustedDocuments
+from store.access.keys import Keys
+from store.access.tokens import Tokens
 from store.clock import Arrivals, wrong_clock
 from store.cost.budgets import Budgets
-from store.documents import AutomaticDocuments, TrustedDocuments
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
@@ -38,7 +40,6 @@ from store.journal.project_lines import with_project
 from store.journal.row_counts import RowCounts, StreamStats
 from store.journal.row_ids import BatchNumbers
 from store.journal.set_aside import SetAsideLine
-from store.keys import Keys
 from store.limits import Limits
 from store.loader import Loader
 from store.opening import newest_times, open_engine
@@ -47,7 +48,6 @@ from store.query import statements
 from store.query.sql import Statement
 from store.row_estimates import RowEstimates
 from store.timestamps import MIN_BARE_NUMBER, Unit
-from store.tokens import Tokens
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from resolvers.documents import TextCheck
 from schema.errors import AnalyticsError, quote
 from schema.limits import DOCUMENT_BYTES
 from store import Store
-from store.documents import document_hash
+from store.access.documents import document_hash
 
 _LOG: Final = logging.getLogger("analytics.documents")
 _MAX_NAMES: Final = 20

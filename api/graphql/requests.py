@@ -13,7 +13,7 @@ from api.parameters import check_parameters
 from api.variable_limits import has_long_names, variables_refusal
 from schema.errors import AnalyticsError, limit_error
 from schema.limits import MEMBER_CHARACTERS
-from store.documents import HASH
+from store.access.documents import HASH
 from store.ingest.row_errors import utf8_fault
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import access_commands
-from store.registry import RegistryFile
+from store.access.registry import RegistryFile
 from tests.harness.access import bearer
 from tests.harness.process import ROOT, SERVE, Process
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from schema.access import KeyKind
 from settings import Settings
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.access import error_code
 from tests.harness.service import Service, run_service
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 
 import document_commands
+from store.access.documents import DocumentsFile, TrustedDocument, document_hash
+from store.access.registry import RegistryFile, add_project
 from store.clock import wall_ms
-from store.documents import DocumentsFile, TrustedDocument, document_hash
-from store.registry import RegistryFile, add_project
 from tests.harness.named_documents import hash_of
 from tests.harness.process import Process
 

@@ -11,7 +11,7 @@ from api.hosts import Hosts
 from schema.access import KeyKind
 from schema.errors import AnalyticsError
 from settings import Settings, from_environment
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.access import error_code
 from tests.harness.service import Service, run_service
 

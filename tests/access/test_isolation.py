@@ -11,7 +11,7 @@ import pytest_asyncio
 from api.graphql.schema import schema
 from schema.access import PROJECT, KeyKind
 from settings import Settings
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.access import as_caller
 from tests.harness.documents import Documents
 from tests.harness.run_profile import print_figure, seeded_random, short_or_long

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from schema.access import SCOPES, KeyKind, Scope
 from schema.errors import AnalyticsError
 from schema.scalars import DurationMs
-from store import registry
+from store.access import registry
+from store.access.keys import Keys
+from store.access.locked_file import UnusableFileError
+from store.access.registry import KeyRequest, Registry, RegistryFile, add_key, revoke_key
 from store.clock import wall_ms
-from store.keys import Keys
-from store.locked_file import UnusableFileError
-from store.registry import KeyRequest, Registry, RegistryFile, add_key, revoke_key
 from tests.harness.clock import DAY, HOUR, ManualClock
 
 ADMIN = KeyRequest("admin", KeyKind.ADMIN)

@@ -12,9 +12,9 @@ from resolvers.context import Context
 from schema.access import ALL_RIGHTS, PROJECT, KeyKind
 from settings import Settings
 from store import Store
+from store.access.registry import KeyRequest
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM, SERIES_STREAM
 from store.journal.project_lines import split_project, with_project
-from store.registry import KeyRequest
 from tests.harness.access import bearer
 from tests.harness.service import run_service
 from tests.harness.stores import open_store, wait_until

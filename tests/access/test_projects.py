@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from schema.access import PROJECT, KeyKind
 from settings import Settings
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.access import as_caller, error_code
 from tests.harness.service import Service, run_service
 from tests.harness.spellings import SPELLINGS, body_of

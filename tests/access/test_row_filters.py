@@ -13,7 +13,7 @@ from schema.errors import AnalyticsError
 from schema.filter_json import filter_from_json, filter_to_json
 from schema.filters import EventFilter, MetricFilter
 from settings import Settings
-from store.registry import KeyRequest, Registry, add_key
+from store.access.registry import KeyRequest, Registry, add_key
 from tests.harness.access import as_caller, error_code
 from tests.harness.filter_queries import make_input
 from tests.harness.service import Service, run_service

@@ -38,7 +38,7 @@ def test_every_command_works(tmp_path: Path) -> None:
             check=False,
         )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert '"errors"' not in result.stdout
+    assert '"errors":' not in result.stdout
     assert '"viewer":{"project":"default","scopes":["RECORD","QUERY","DESCRIBE"]' in result.stdout
     assert result.stdout.count('"success":true') == 3
     assert '"metric_name":"visits","count":1' in result.stdout

@@ -11,8 +11,8 @@ import pytest_asyncio
 from schema.access import KeyKind, RowFilter, Scope
 from schema.filter_json import filter_from_json
 from settings import Settings
-from store import tokens
-from store.registry import Key, KeyRequest
+from store.access import tokens
+from store.access.registry import Key, KeyRequest
 from tests.harness.access import as_caller, bearer, error_code
 from tests.harness.service import Service, run_service
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from schema.access import KeyKind
 from schema.errors import AnalyticsError
 from settings import Settings
-from store.documents import NewDocument
-from store.registry import KeyRequest, Registry, add_key
+from store.access.documents import NewDocument
+from store.access.registry import KeyRequest, Registry, add_key
 from tests.harness.access import bearer
 from tests.harness.apis import error_summary
 from tests.harness.named_documents import METHODS, hash_of, save, send

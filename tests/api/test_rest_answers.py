@@ -44,6 +44,7 @@ ERRORS: Final[Mapping[Operation, Requests]] = {
     ("post", "/metrics/batch"): (("/metrics/batch", [{}]),),
     ("post", "/metrics/series"): (("/metrics/series", [{}]),),
     ("post", "/events/batch"): (("/events/batch", [{}]),),
+    ("get", "/metrics"): (("/metrics?limit=0", None),),
     ("get", "/metrics/{metric_name}"): (("/metrics/none", None), ("/metrics/cpu?hours=0", None)),
     ("get", "/events"): (("/events?limit=1001", None),),
     ("delete", "/metrics/{metric_name}"): (("/metrics/none", None),),

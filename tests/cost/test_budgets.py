@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from schema.access import KeyKind
 from schema.errors import AnalyticsError
 from settings import Settings
+from store.access.registry import KeyRequest
 from store.cost.budgets import Budgets
-from store.registry import KeyRequest
 from tests.harness.access import as_caller, error_code
 from tests.harness.service import Service, run_service
 

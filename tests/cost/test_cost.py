@@ -6,10 +6,10 @@ import pytest
 import pytest_asyncio
 
 from schema.access import KeyKind
+from store.access.registry import KeyRequest
 from store.cost.cost import FUNCTION_WORK, GROUP_WORK, actual_cost, estimated_cost, row_work
 from store.query.sql import Scan, Statement
 from store.query.statements import GRANULE_ROWS
-from store.registry import KeyRequest
 from tests.harness.access import bearer
 from tests.harness.service import NOON, Service
 

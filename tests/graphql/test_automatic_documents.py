@@ -6,8 +6,8 @@ import pytest
 
 from schema.access import KeyKind, Scope
 from schema.limits import AUTOMATIC_DOCUMENT_BYTES, AUTOMATIC_PROJECTS
-from store.documents import AutomaticDocuments, document_hash
-from store.registry import KeyRequest
+from store.access.documents import AutomaticDocuments, document_hash
+from store.access.registry import KeyRequest
 from tests.harness.access import as_caller
 from tests.harness.apis import error_summary
 from tests.harness.named_documents import ACCEPTS, GRAPHQL_JSON, JSON, METHODS, hash_of, send

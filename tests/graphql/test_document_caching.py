@@ -6,8 +6,8 @@ import pytest
 
 from schema.access import KeyKind, RowFilter, Scope
 from schema.filters import EventFilter, StringFilter
-from store.documents import NewDocument
-from store.registry import KeyRequest
+from store.access.documents import NewDocument
+from store.access.registry import KeyRequest
 from tests.harness.access import as_caller
 from tests.harness.named_documents import ACCEPTS, hash_of, send
 from tests.harness.service import Service

@@ -15,7 +15,7 @@ from api.single_flight import MAX_SHARED_BYTES, Flight, SingleFlight
 from schema.access import ALL_RIGHTS, Grant, KeyKind, RowFilter, Scope
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, StringFilter
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.access import as_caller
 from tests.harness.apis import ask
 from tests.harness.flights import (

@@ -7,7 +7,7 @@ import pytest
 
 from schema.errors import AnalyticsError
 from schema.limits import DOCUMENT_ID_CHARACTERS, TRUSTED_DOCUMENT_BYTES, TRUSTED_DOCUMENTS
-from store.documents import (
+from store.access.documents import (
     DocumentList,
     DocumentsFile,
     NewDocument,
@@ -16,7 +16,7 @@ from store.documents import (
     document_hash,
     save_documents,
 )
-from store.locked_file import UnusableFileError
+from store.access.locked_file import UnusableFileError
 from tests.harness.apis import ask, error_summary
 from tests.harness.named_documents import ACCEPTS, METHODS, hash_of, save, send
 from tests.harness.service import Service

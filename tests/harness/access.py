@@ -6,7 +6,7 @@ import httpx
 
 from schema.access import KeyKind, Scope
 from schema.scalars import DurationMs
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.service import Service
 
 CALLERS = ("none", "wrong", "revoked", "expired", "public", "secret", "reader", "admin")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from store.cost.lanes import STORE_LANE, Lane
 from store.driver import Answer
 from store.engine import Engine
 from store.query.sql import Statement
@@ -83,18 +84,22 @@ class Gate:
 @contextlib.contextmanager
 def engine_gate() -> Iterator[Gate]:
     """Put a gate before the engine, which answers as before."""
-    new_gate, answer = Gate(), Engine.answer
+    new_gate, answer = Gate(), Engine._answer_in
 
-    async def answer_behind_gate(self: Engine, statement: Statement, output: str) -> Answer:
+    async def answer_behind_gate(
+        self: Engine, lane: Lane, key: str, statement: Statement, output: str
+    ) -> Answer:
+        if lane is STORE_LANE:
+            return await answer(self, lane, key, statement, output)
         if not new_gate.holds_answers:
             await new_gate.pass_through()
-            return await answer(self, statement, output)
-        engine_answer = await answer(self, statement, output)
+            return await answer(self, lane, key, statement, output)
+        engine_answer = await answer(self, lane, key, statement, output)
         await new_gate.pass_through()
         return engine_answer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "answer", answer_behind_gate)
+        patch.setattr(Engine, "_answer_in", answer_behind_gate)
         yield new_gate
 
 

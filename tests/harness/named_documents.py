@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from store.documents import document_hash
+from store.access.documents import document_hash
 from tests.harness.service import Service
 
 JSON: Final = "application/json"

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from schema.access import PROJECT, KeyKind
 from settings import Settings
+from store.access.registry import KeyRequest
 from store.driver import EngineError
 from store.ingest.client_ids import ClientIds
 from store.ingest.id_hashes import hash_ids
@@ -17,7 +18,6 @@ from store.ingest.line_templates import TemplateCache
 from store.ingest.names import ProjectNames
 from store.ingest.outcomes import RecordOutcome
 from store.ingest.rows import METRIC
-from store.registry import KeyRequest
 from store.store import Store
 from tests.harness.access import as_caller
 from tests.harness.apis import (

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from schema.access import PROJECT
 from schema.errors import AnalyticsError
 from schema.recording import DeleteEventsInput
 from store.driver import EngineError
+from store.engine import Engine
 from store.ingest.decoder import read_batch
 from store.ingest.outcomes import IngestedBatch
 from store.ingest.streams import EVENT_STREAM, METRIC_STREAM, SERIES_STREAM, AnyStream
@@ -223,20 +225,21 @@ async def test_rows_are_recorded_while_names_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the engine can't be read, names up to the limit are admitted; more are unavailable."""
+    pieces = Engine.pieces
 
     def fail_at_once(*_: object) -> None:
         raise EngineError("planted")
 
     async with open_store(tmp_path / "data", replace(LIMITS, names_per_project=2)) as store:
         await ingest(store, METRIC_STREAM, body_of(METRIC_STREAM, "ab", (None, None)))
-    monkeypatch.setattr(Store, "_pieces", fail_at_once)
+    monkeypatch.setattr(Engine, "pieces", fail_at_once)
     monkeypatch.setattr("store.ingest.names._RETRY_SECONDS", 0.05)
     async with open_store(tmp_path / "data", replace(LIMITS, names_per_project=2)) as store:
         await ingest(store, METRIC_STREAM, body_of(METRIC_STREAM, "cd", (None, None)))
         for name in "ae":
             with pytest.raises(AnalyticsError, match="can't be read yet"):
                 await ingest(store, METRIC_STREAM, body_of(METRIC_STREAM, name, (None,)))
-        monkeypatch.setattr(store.names, "_pieces", store.engine.pieces)
+        monkeypatch.setattr(store.names, "_pieces", partial(pieces, store.engine))
         await wait_until(lambda: store.names.is_ready)
         await ingest(store, METRIC_STREAM, body_of(METRIC_STREAM, "abcd", (None,) * 4))
         outcome = await ingest(store, METRIC_STREAM, body_of(METRIC_STREAM, "ae", (None,) * 2))

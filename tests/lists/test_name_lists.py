@@ -11,7 +11,7 @@ from schema.access import KeyKind, RowFilter, Scope
 from schema.filters import EventFilter, MetricFilter, StringFilter, TagFilter
 from schema.limits import LISTED_NAMES
 from settings import Settings
-from store.registry import KeyRequest
+from store.access.registry import KeyRequest
 from tests.harness.access import as_caller
 from tests.harness.apis import ask, delete_all, error_summary, get
 from tests.harness.service import Service, run_service

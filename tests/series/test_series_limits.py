@@ -22,7 +22,7 @@ async def limited_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     data = tmp_path_factory.mktemp("limited")
     low = dataclasses.replace(Limits.of_this_machine(), rows_to_read=100_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Limits, "of_this_machine", lambda: low)
+        patch.setattr(Limits, "of_this_machine", lambda _: low)
         async with run_service(Settings(data=data, store=data / "store")) as service:
             rows = [
                 {"metric_name": name, "timestamps": list(range(count)), "values": [1] * count}

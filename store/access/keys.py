@@ -10,9 +10,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from schema.errors import AnalyticsError
-from store.clock import steady_ms, wall_ms
-from store.locked_file import UnusableFileError
-from store.registry import (
+from store.access.locked_file import UnusableFileError
+from store.access.registry import (
     Key,
     KeyRequest,
     Project,
@@ -23,6 +22,7 @@ from store.registry import (
     digest,
     revoke_key,
 )
+from store.clock import steady_ms, wall_ms
 
 T = TypeVar("T")
 

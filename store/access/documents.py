@@ -23,8 +23,8 @@ from schema.limits import (
     TRUSTED_DOCUMENT_BYTES,
     TRUSTED_DOCUMENTS,
 )
+from store.access.locked_file import LockedFile, UnusableFileError
 from store.clock import wall_ms
-from store.locked_file import LockedFile, UnusableFileError
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from schema.access import RowFilter, Scope, intersection
 from schema.errors import AnalyticsError
 from schema.filter_json import filter_from_json
 from schema.scalars import MS_PER_HOUR
+from store.access.keys import Keys
+from store.access.registry import Key
 from store.clock import wall_ms
-from store.keys import Keys
 from store.query.filters.row_filters import restrict
 from store.query.filters.row_set import RowSet
 from store.query.tables import TABLE_BY_NAME
-from store.registry import Key
 
 MAX_TOKEN_HOURS: Final = 24
 """Maximum time that a token has left: it can't be revoked alone."""

@@ -13,7 +13,7 @@ from schema.access import PROJECT, SCOPES, KeyKind, RowFilter, Scope
 from schema.errors import AnalyticsError, bad_input
 from schema.filter_json import filter_to_json
 from schema.scalars import MS_PER_HOUR, DurationMs
-from store.locked_file import LockedFile
+from store.access.locked_file import LockedFile
 from store.query.filters.row_filters import restrict
 from store.query.filters.row_set import RowSet
 from store.query.tables import TABLE_BY_NAME

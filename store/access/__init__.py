@@ -1,0 +1,1 @@
+"""Who may do what: keys, projects, tokens and trusted documents, in files of the data folder."""
