@@ -147,7 +147,9 @@ class QueryBatch:
         )
         try:
             answer, run = await self._run_statement(with_page, "TSVRaw")
-        except (AnalyticsError, EngineError):
+        except (AnalyticsError, EngineError) as error:
+            if self._is_over(error):
+                raise
             return await self.select(page, row_type)
         page_text, series_text = _split_page(answer)
         self._keep_page_prefetches(page_branches, page_text, series_text, run)
@@ -242,7 +244,7 @@ class QueryBatch:
                 return await self._run_branches(
                     batch, branches(queries, self.slots, long_numbers=True)
                 )
-            if len(batch_branches) > 1:
+            if len(batch_branches) > 1 and not self._is_over(error):
                 return False
             _fail(waiting_queries, error)
             return True
@@ -257,6 +259,11 @@ class QueryBatch:
         """Return one statement of some branches."""
         scans = [query.scan for _, queries in batch_branches for query in queries]
         return series_statement([branch for branch, _ in batch_branches], scans, self.slots)
+
+    def _is_over(self, error: Exception) -> bool:
+        """Say whether smaller statements would be refused, too, or would answer a part only."""
+        is_refused = isinstance(error, AnalyticsError) and error.code == "RATE_LIMITED"
+        return is_refused or self._is_stopped or self.answer.error is not None
 
     def stop(self) -> None:
         """Cancel the running statements and start no other; call it when the client has gone."""

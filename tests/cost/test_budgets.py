@@ -18,6 +18,7 @@ from store.access.registry import KeyRequest
 from store.cost.budgets import Budgets
 from tests.harness.access import as_caller, error_code
 from tests.harness.service import Service, run_service
+from tests.harness.statements import collect_statements
 
 PER_SECOND: Final = 2
 SECONDS: Final = 5
@@ -153,6 +154,33 @@ async def test_a_budget_pays_for_what_was_read(
     assert error_code(refusal) == "RATE_LIMITED", "an estimate of more than a full budget"
     monkeypatch.undo()
     assert (await caller.graphql(QUERY)).keys() == {"data"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        """{a: eventTrend(range: {last: "P1D"}) {times series {columns {count}}}
+            b: eventTrend(range: {last: "P2D"}) {series {total {count}}}}""",
+        '{metrics {nodes {query(range: {last: "P1D"}) {series {total {sum}}}}}}',
+    ],
+    ids=["trends", "list"],
+)
+async def test_a_refused_request_runs_nothing(
+    small: Service, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """Queries that share a statement are refused together, not answered one by one while they fit.
+
+    The refusal has the cost of all.
+    """
+    await small.post("/metrics", {"metric_name": "m", "value": 1})
+    caller = await new_caller(small)
+    await caller.graphql(QUERY)
+    monkeypatch.setattr(small.context.store.estimates, "rows", lambda *_: 3e5)
+    with collect_statements() as statements:
+        content = await caller.graphql(query)
+    codes = {error["extensions"]["code"] for error in content["errors"]}
+    assert codes == {"RATE_LIMITED"}
+    assert not statements
 
 
 async def test_a_token_spends_the_budget_of_its_key(small: Service) -> None:
