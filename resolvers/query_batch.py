@@ -284,6 +284,10 @@ class QueryBatch:
             if self._is_stopped:
                 raise _client_closed_request() from None
             raise
+        except AnalyticsError as error:
+            if error.code == "UNAVAILABLE":  # the statement did not run
+                self._charge(-cost)
+            raise
         finally:
             self._statement_tasks.remove(task)
         run = StatementRun(statement, (time.perf_counter() - start) * 1000, answer.rows_read)
@@ -307,8 +311,7 @@ class QueryBatch:
     def _spend(self, statement: Statement) -> float:
         """Return the cost of a statement before it runs, and charge it to the caller's key.
 
-        Raises RATE_LIMITED if the key can't pay for the first statement of the request, or would be
-        deep in debt after a later one.
+        Raises RATE_LIMITED if the key can't pay for the first statement of the request.
         """
         cost = estimated_cost(statement, partial(self.store.estimates.rows, self.project))
         if self.key_id is not None:
@@ -319,9 +322,13 @@ class QueryBatch:
     def _correct_cost(self, statement: Statement, cost: float, rows_read: int) -> None:
         """Charge the cost of the rows that a statement read instead of the estimate."""
         actual = actual_cost(statement, rows_read)
-        if self.key_id is not None:
-            self.store.budgets.correct(self.key_id, actual - cost)
+        self._charge(actual - cost)
         self.actual_cost += actual
+
+    def _charge(self, cost: float) -> None:
+        """Charge a further cost to the caller's key; a negative one is given back."""
+        if self.key_id is not None:
+            self.store.budgets.correct(self.key_id, cost)
 
 
 def _split_page(answer: bytes) -> tuple[bytes, bytes]:

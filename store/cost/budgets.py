@@ -22,7 +22,7 @@ class BudgetState(NamedTuple):
 
 
 class Budgets:
-    """What each key has spent lately. A key may spend more than it has once, and waits then."""
+    """The debts of keys. A request may cost more than its key has; then the key waits."""
 
     def __init__(
         self, per_second: float, seconds: float, clock: Callable[[], float] = time.monotonic
@@ -44,14 +44,13 @@ class Budgets:
         """Take the cost of a statement from the budget of a key.
 
         Raises RATE_LIMITED if it does not fit. A statement that costs more than a full budget fits
-        into a full one. A request that `has_begun` may go as far into debt.
+        into a full one. A request that `has_begun` goes on, into debt: half an answer helps nobody.
         """
         state = self.state(key_id)
-        if state is None:
-            return
-        missing = min(cost, state.limit) - state.available
-        if missing > (state.limit if has_begun else 0):
-            raise _rate_limited(cost, state, missing)
+        if state is not None and not has_begun:
+            missing = min(cost, state.limit) - state.available
+            if missing > 0:
+                raise _rate_limited(cost, state, missing)
         self.correct(key_id, cost)
 
     def correct(self, key_id: str, cost: float) -> None:

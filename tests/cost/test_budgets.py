@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -70,12 +71,13 @@ def test_a_budget_is_a_leaky_bucket(steps: list[tuple[float, float, float]]) -> 
 
 
 def test_a_request_that_has_begun_may_go_into_debt() -> None:
-    """Later statements of a request may spend a full budget more, and not twice."""
+    """Later statements of a request are paid with debt, and the next request waits for it."""
     budgets = Budgets(PER_SECOND, SECONDS, lambda: 0.0)
-    budgets.spend("key", LIMIT)
-    budgets.spend("key", LIMIT, has_begun=True)
-    with pytest.raises(AnalyticsError, match="would fit"):
-        budgets.spend("key", 1, has_begun=True)
+    budgets.spend("key", 10 * LIMIT)
+    budgets.spend("key", 10 * LIMIT, has_begun=True)
+    with pytest.raises(AnalyticsError, match="would fit") as refusal:
+        budgets.spend("key", 1)
+    assert refusal.value.retry_after == 96  # for 191 at 2 a second
 
 
 def test_no_limit_is_no_budget() -> None:
@@ -181,6 +183,21 @@ async def test_a_refused_request_runs_nothing(
     codes = {error["extensions"]["code"] for error in content["errors"]}
     assert codes == {"RATE_LIMITED"}
     assert not statements
+
+
+async def test_a_statement_that_did_not_run_is_free(
+    small: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query without a free reader is a 503, and its cost is given back."""
+    caller = await new_caller(small)
+    engine = small.context.store.engine
+    monkeypatch.setattr(small.context.store.estimates, "rows", lambda *_: 1e9)
+    monkeypatch.setattr(engine, "limits", replace(engine.limits, wait_seconds=0.1))
+    async with engine._no_statements():
+        answer = await caller.http.get("/events")
+    assert answer.status_code == 503
+    monkeypatch.undo()
+    assert (await caller.http.get("/events")).status_code == 200
 
 
 async def test_a_token_spends_the_budget_of_its_key(small: Service) -> None:
