@@ -1,13 +1,13 @@
-"""The commands `analytics-service keys …` and `projects …`, on the registry of a data folder.
+"""The commands `analytics-service keys …`, `projects …` and `sessions …`, on a data folder.
 
 They work while the service runs and while it does not. The running service sees a new key at once,
-and refuses a revoked one within a second.
+and refuses a revoked one within a second, and a revoked session, too.
 """
 
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -29,11 +29,12 @@ from store.access.registry import (
     add_project,
     revoke_key,
 )
+from store.access.sessions import end_session
 from store.clock import wall_ms
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
 
-NOUNS: Final = ("keys", "projects")
+NOUNS: Final = ("keys", "projects", "sessions")
 """The first words of the commands."""
 
 _PROGRAM: Final = "analytics-service"
@@ -54,6 +55,7 @@ examples:
   analytics-service keys create secret --name reports --scope query --expires-in 90d
   analytics-service keys list
   analytics-service keys revoke key_0123456789abcdef
+  analytics-service keys create secret --name analysts --scope query --member '*@app.example'
   analytics-service projects create shop
   analytics-service keys create secret --name shop --project shop
 """
@@ -97,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_key_commands(keys.add_subparsers(required=True, metavar="COMMAND"), folder)
     projects = nouns.add_parser("projects", description="Make and list projects.")
     _add_project_commands(projects.add_subparsers(required=True, metavar="COMMAND"), folder)
+    sessions = nouns.add_parser("sessions", description="List and revoke sessions of people.")
+    _add_session_commands(sessions.add_subparsers(required=True, metavar="COMMAND"), folder)
     return parser
 
 
@@ -112,6 +116,14 @@ def _add_key_commands(commands: _Commands, folder: argparse.ArgumentParser) -> N
         action="append",
         default=[],
         help="origin whose pages may use a public key; repeatable",
+    )
+    create.add_argument(
+        "--member",
+        action="append",
+        default=[],
+        metavar="PERSON",
+        help="who gets its rights by OpenID Connect: ann@app.example, *@app.example,"
+        " group:analysts, or * for anyone; repeatable",
     )
     create.add_argument("--project", default=PROJECT, help=f"project of the key [{PROJECT}]")
     create.add_argument(
@@ -142,6 +154,34 @@ def _add_project_commands(commands: _Commands, folder: argparse.ArgumentParser) 
     listing.set_defaults(run=_list_projects)
 
 
+def _add_session_commands(commands: _Commands, folder: argparse.ArgumentParser) -> None:
+    listing = commands.add_parser("list", parents=[folder], help="list who is signed in")
+    listing.set_defaults(run=_list_sessions)
+    revoke = commands.add_parser("revoke", parents=[folder], help="let a person sign in again")
+    revoke.add_argument("id", help="id of the session, from `list`")
+    revoke.set_defaults(run=_revoke_session)
+
+
+def _list_sessions(_: argparse.Namespace, file: RegistryFile) -> None:
+    registry = file.read()
+    names = {key.id: key.name for key in registry.keys if key.is_usable(wall_ms())}
+    rows = [
+        (
+            *(session.id, session.person, names[session.key_id], _time(session.expires_ms)),
+            *(_time(session.last_used_ms), session.user_agent),
+        )
+        for session in registry.sessions
+        if session.key_id in names and wall_ms() < session.expires_ms
+    ]
+    _print_table(("ID", "PERSON", "KEY", "UNTIL", "LAST USED", "BROWSER"), rows)
+
+
+def _revoke_session(options: argparse.Namespace, file: RegistryFile) -> None:
+    with file.change() as registry:
+        session = end_session(registry.sessions, options.id)
+    _say(f"revoked the session of {session.person}")
+
+
 def _create_project(options: argparse.Namespace, file: RegistryFile) -> None:
     with file.change() as registry:
         project = add_project(registry, options.name, wall_ms())
@@ -166,6 +206,7 @@ def _create(options: argparse.Namespace, file: RegistryFile) -> None:
         scopes=[_SCOPES[name] for name in options.scope] if options.scope else None,
         project=options.project,
         origins=options.origin,
+        members=options.member,
         row_filter=_row_filter(options.row_filter),
         signs_tokens=options.signs_tokens,
         trusted_only=options.trusted_only,
@@ -203,9 +244,13 @@ def _list(options: argparse.Namespace, file: RegistryFile) -> None:
             fields = {name: val for name, val in _fields(key).items() if name not in _HIDDEN_FIELDS}
             sys.stdout.write(msgspec.json.encode(fields).decode() + "\n")
         return
-    rows = [_HEADINGS, *map(_cells, keys)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    _print_table(_HEADINGS, map(_cells, keys))
+
+
+def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 

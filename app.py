@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import access_commands
 import server
 from api import rest
+from api.access import sign_in
 from api.bodies import BodyMemory, BodyMemoryLimit
 from api.compression import Compression
 from api.edge.limits import EdgeLimits
@@ -57,6 +58,9 @@ from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, check_names
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.limits import Limits
+
+if TYPE_CHECKING:
+    from api.access.openid import Provider
 
 _DESCRIPTION: Final = """Record metrics and events; query them here or over GraphQL at `/graphql`.
 
@@ -107,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
+    app.state.provider = None
     app.state.flights = SingleFlight()
     app.hosts = Hosts(settings.hosts, is_open=not settings.production)
     api_routes: list[BaseRoute] = []
@@ -114,6 +119,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
         api_routes += router.routes
     _add_pages(app, Pages())
+    _add_route(app, "/session", sign_in.show_caller)
+    _add_route(app, "/session", sign_in.sign_in, methods=["POST"])
+    _add_route(app, "/session", sign_in.sign_out, methods=["DELETE"])
+    _add_route(app, "/session/openid", sign_in.begin_with_provider, methods=["POST"])
+    _add_route(app, "/session/openid/callback", sign_in.finish_with_provider)
     _add_route(app, "/livez", livez)
     _add_route(app, "/readyz", readyz)
     _add_route(app, "/internal/metrics", internal_metrics)
@@ -165,6 +175,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             replace(rights, trusted_only=settings.trusted_documents_only),
             limits=(*limits.table(), *edge.table(), *LIMITS, *STORED_DOCUMENT_LIMITS),
         )
+        app.state.provider = _provider(settings)
         ms = round((time.monotonic() - start) * 1000)
         _LOG.info("ready", extra={"data": str(settings.data), "ms": ms})
         if settings.production and not store.keys.has_usable:
@@ -194,6 +205,15 @@ def _limits(settings: Settings) -> tuple[Limits, EdgeLimits]:
         raise InvalidSettingError(f"ANALYTICS_LIMITS {error}") from None
 
 
+def _provider(settings: Settings) -> "Provider | None":
+    """Return the provider of OpenID Connect; None if none is configured."""
+    if not settings.openid_issuer:
+        return None
+    from api.access.openid import Provider  # noqa: PLC0415 - Authlib takes 0.3 s to import
+
+    return Provider(settings.openid_issuer, settings.openid_client, settings.openid_secret or None)
+
+
 def _refuse_workers(arguments: list[str], environment: Mapping[str, str]) -> None:
     """Refuse several workers: one process owns the data folder, so a second one would fail."""
     workers = environment.get("WEB_CONCURRENCY", "1")
@@ -221,6 +241,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
 
     _add_route(app, "/graphql", graphql, methods=["GET", "POST"])
     _add_route(app, "/", pages.page("index.html"))
+    _add_route(app, "/sign-in", pages.page("sign-in.html"))
     _add_route(app, "/docs", pages.page("docs.html"))
     _add_route(app, "/redoc", pages.page("redoc.html"))
     _add_route(app, "/redoc/logo-mini.svg", pages.file)

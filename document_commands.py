@@ -13,7 +13,7 @@ import msgspec
 
 from api.graphql.documents.documents import text_error
 from api.graphql.schema import schema
-from resolvers.documents import check_new_documents
+from resolvers.access.documents import check_new_documents
 from schema.access import PROJECT
 from schema.errors import AnalyticsError, bad_input
 from schema.scalars import Instant, rfc3339

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 VERSION: Final = "0.1.0"
 
@@ -31,6 +32,9 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
     trusted_documents_only: bool = False
+    openid_issuer: str = ""
+    openid_client: str = ""
+    openid_secret: str = field(default="", repr=False)
     keep_alive: int = 75
     connections_per_address: int = 1000
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -110,6 +114,15 @@ def _limits(text: str) -> Mapping[str, float]:
             raise ValueError(f"must be limits like requestSeconds=10, not {part!r}")
         limits[limit[1]] = float(limit[2])
     return limits
+
+
+def _issuer(text: str) -> str:
+    url = urlsplit(text)
+    is_local = url.hostname in {"localhost", "127.0.0.1", "::1"}
+    is_private = url.scheme == "https" or (url.scheme == "http" and is_local)
+    if not url.hostname or not is_private or url.query or url.fragment or url.username:
+        raise ValueError(f"must be an address like https://login.example, not {text!r}")
+    return text
 
 
 def _trusted_documents_only(text: str) -> bool:
@@ -201,6 +214,30 @@ SETTINGS: Final = (
         "only: GraphQL requests without an admin key must name a trusted document",
     ),
     Setting(
+        "openid_issuer",
+        "ANALYTICS_OPENID_ISSUER",
+        "--openid-issuer",
+        "none",
+        _issuer,
+        "provider of OpenID Connect with whom people sign in, like https://login.example",
+    ),
+    Setting(
+        "openid_client",
+        "ANALYTICS_OPENID_CLIENT",
+        "--openid-client",
+        "none",
+        str,
+        "id of this service at the provider",
+    ),
+    Setting(
+        "openid_secret",
+        "ANALYTICS_OPENID_SECRET",
+        "--openid-secret",
+        "none",
+        str,
+        "secret of this service at the provider; rather a variable: all processes see options",
+    ),
+    Setting(
         "keep_alive",
         "ANALYTICS_KEEP_ALIVE",
         "--keep-alive",
@@ -246,6 +283,10 @@ def from_environment(
         except ValueError as error:
             name = setting.option if options.get(setting.field) else setting.variable
             raise InvalidSettingError(f"{name} {error}") from None
+    if bool(values.get("openid_issuer")) != bool(values.get("openid_client")):
+        raise InvalidSettingError(
+            "ANALYTICS_OPENID_ISSUER and ANALYTICS_OPENID_CLIENT need one another"
+        )
     data = values.get("data", Settings().data)
     values["store"] = values.get("store") or data / "store"
     return Settings(**values)

@@ -14,9 +14,9 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access.credentials import context_of
 from api.bodies import BodyMemory, close_if_unread
 from api.compression import SMALLEST, Compression
-from api.credentials import context_of
 from api.headers import headers_of
 from api.logs import log_request
 from api.parameters import check_parameters

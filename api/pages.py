@@ -33,8 +33,12 @@ _THIRD_PARTY_POLICY: Final = _OWN_POLICY | {
     "img-src": "'self' data:",
     "font-src": "'self' data:",
 }
+_UNBUILT: Final = frozenset({"index.html", "sign-in.html"})
+"""Pages that need no file of the build."""
+
 _POLICIES: Final = {
     "index.html": _OWN_POLICY,
+    "sign-in.html": _OWN_POLICY,
     "unbuilt.html": _OWN_POLICY,
     "docs.html": _THIRD_PARTY_POLICY,
     "redoc.html": _THIRD_PARTY_POLICY | {"worker-src": "blob:"},  # for its search
@@ -61,7 +65,7 @@ class Pages(StaticFiles):
         """Return the endpoint of a page. Without a build it answers 503 with instructions."""
 
         async def show(request: Request) -> Response:
-            if name == "index.html" or _BUILD_STAMP.exists():
+            if name in _UNBUILT or _BUILD_STAMP.exists():
                 return await self.get_response(name, request.scope)
             response = await self.get_response("unbuilt.html", request.scope)
             response.status_code = 503

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.credentials import context_of
+from api.access.credentials import context_of
 from api.responses import SAFETY, answer
 from resolvers.context import Context
 from schema.access import Scope

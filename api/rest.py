@@ -8,8 +8,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api import rest_models as models
+from api.access.credentials import context_of, open_context_of
 from api.bodies import MAX_BATCH_BODY, MAX_BODY, read_body
-from api.credentials import context_of, open_context_of
 from api.disconnect import cancel_on_disconnect
 from api.fast_lane import RawRoute, StrictRoute
 from api.headers import CONTEXT_KEY

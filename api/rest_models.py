@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from api.credentials import KEY_PARAMETER
+from api.access.credentials import KEY_PARAMETER
 from api.precision import PARAMETERS
 from api.responses import Errors
 from schema.limits import LISTED_NAMES

@@ -15,6 +15,7 @@ from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
 from store.access.registry import Key
+from store.access.sessions import Session
 from store.access.tokens import TOKEN_SCOPES, Token
 from store.clock import wall_ms
 from store.ingest.decoder import Batch
@@ -67,6 +68,11 @@ class Context:
             ctx = replace(self, grant=grant)
             self._by_key[key.id, project] = key, ctx
         return ctx
+
+    def for_session(self, session: Session, key: Key, project: str) -> "Context":
+        """Return a context with the rights of a session: those of its key in a project."""
+        ctx = self.for_key(key, project)
+        return replace(ctx, grant=replace(ctx.grant, session_id=session.id))
 
     def for_token(self, token: Token) -> "Context":
         """Return a context with the rights of a token."""

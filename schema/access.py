@@ -1,4 +1,4 @@
-"""Access: scopes, kinds of keys, and the grant of a caller; the GraphQL types of keys."""
+"""Access: scopes, kinds of keys, the grant of a caller; GraphQL types of keys and sessions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,7 +81,8 @@ def intersection(first: RowFilter, second: RowFilter) -> RowFilter:
 class Grant:
     """The rights of a caller: a project, and scopes in it, perhaps for some rows only.
 
-    The key is None without one. With `trusted_only`, the caller executes trusted documents only.
+    The key is None without one; the session is None for a caller who did not sign in on the pages.
+    With `trusted_only`, the caller executes trusted documents only.
     The hash leaves the row filter out, because filters have none; grants with other filters differ.
     """
 
@@ -91,6 +92,7 @@ class Grant:
     key_prefix: str = ""
     row_filter: RowFilter | None = field(default=None, hash=False)
     trusted_only: bool = False
+    session_id: str | None = None
 
     def require(self, scope: Scope) -> None:
         """Raise UNAUTHENTICATED or FORBIDDEN if the caller lacks a scope."""
@@ -128,6 +130,9 @@ class ApiKey:
     origins: list[str] = strawberry.field(
         description="Origins of the pages that may use the key; empty: any page and any program."
     )
+    members: list[str] = strawberry.field(
+        description="People who get the rights of the key when they sign in by OpenID Connect."
+    )
     row_filter: Json | None = strawberry.field(
         description="Rows that the key shows, in the form of `RowFilter`; null: all."
     )
@@ -141,6 +146,23 @@ class ApiKey:
     )
     revoked_at: Instant | None = strawberry.field(
         description="Time of its revocation; null: not revoked."
+    )
+    last_used_at: Instant | None = strawberry.field(
+        description="Time of its latest use, at most a minute old after a restart; null: never."
+    )
+
+
+@strawberry.type(description="Session of a person who signed in on the pages.")
+class Session:
+    id: strawberry.ID = strawberry.field(description="Id of the session, to revoke it.")
+    person: str = strawberry.field(
+        description="Name of the key that the person signed in with, or his e-mail address."
+    )
+    api_key: ApiKey = strawberry.field(description="Key whose rights the session has.")
+    user_agent: str = strawberry.field(description="Browser, as it names itself.")
+    created_at: Instant = strawberry.field(description="Time of the sign-in.")
+    expires_at: Instant = strawberry.field(
+        description="Time from which the person must sign in again."
     )
     last_used_at: Instant | None = strawberry.field(
         description="Time of its latest use, at most a minute old after a restart; null: never."
@@ -172,6 +194,9 @@ class Viewer:
     scopes: list[Scope] = strawberry.field(description="Permissions of the caller.")
     api_key: ApiKey | None = strawberry.field(
         description="Key of the caller; null in development without a key."
+    )
+    session: Session | None = strawberry.field(
+        description="Session of the caller; null for a caller who did not sign in on the pages."
     )
     budget: Budget | None = strawberry.field(
         description="Budget of the key; null without a key or a limit."
@@ -215,6 +240,13 @@ class CreateApiKeyInput:
         description="Origins like `https://app.example` whose pages may use a PUBLIC key, at most"
         " 20; default: any page and any program.",
     )
+    members: list[str] | None = strawberry.field(
+        default=None,
+        description="People who get the rights of a key with the scope QUERY when they sign in by"
+        " OpenID Connect, at most 1,000: `ann@app.example`, `*@app.example`, `group:analysts`, or"
+        " `*` for anyone whom the provider lets in; default: nobody. Several keys: the closest"
+        " counts.",
+    )
     row_filter: RowFilter | None = strawberry.field(
         default=None,
         description="Rows that a SECRET key shows, whose only scope is QUERY; default: all.",
@@ -250,3 +282,13 @@ class RevokeApiKeyInput:
 @strawberry.type(description="Key that was revoked.")
 class RevokeApiKeyPayload:
     api_key: ApiKey = strawberry.field(description="What is stored of the key.")
+
+
+@strawberry.input(description="Session to revoke.")
+class RevokeSessionInput:
+    id: strawberry.ID = strawberry.field(description="Id of the session.")
+
+
+@strawberry.type(description="Session that was revoked.")
+class RevokeSessionPayload:
+    session: Session = strawberry.field(description="The session, as it was.")

@@ -53,6 +53,7 @@ class Limits:
         "names", "Names of metrics, and names of events, that a project may have.", 100_000
     )
     budget_seconds: int = _limit("seconds", "Time after which a spent budget is full again.", 60)
+    session_hours: int = _limit("hours", "Time after which a person must sign in again.", 168)
 
     @classmethod
     def of_this_machine(cls, settings: Mapping[str, float] = MappingProxyType({})) -> "Limits":

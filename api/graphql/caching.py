@@ -14,7 +14,7 @@ from starlette.responses import Response
 from schema.access import Grant
 
 _CACHE_CONTROL: Final = "private, max-age=0, must-revalidate"
-_VARY: Final = "Authorization, Analytics-Project"
+_VARY: Final = "Authorization, Cookie, Analytics-Project"
 """Headers of a request that say who asks; `Accept` and others are added elsewhere."""
 
 

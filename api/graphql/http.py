@@ -21,7 +21,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from api.credentials import context_of
+from api.access.credentials import context_of
 from api.graphql.caching import allow_caching, tag
 from api.graphql.errors import render_located, to_analytics_error, variable_errors
 from api.graphql.persisted import keep_document, with_document

@@ -8,7 +8,8 @@ from strawberry import argument
 from api.graphql.documents.documents import text_check
 from api.graphql.info import ContextInfo
 from api.graphql.row_inputs import event_row, metric_row, row_batch
-from resolvers import access, catalogue, documents, events, ingestion, metrics, recording
+from resolvers import catalogue, events, ingestion, metrics, recording
+from resolvers.access import documents, keys, sessions
 from schema.access import (
     CreateApiKeyInput,
     CreateApiKeyPayload,
@@ -16,6 +17,8 @@ from schema.access import (
     CreateProjectPayload,
     RevokeApiKeyInput,
     RevokeApiKeyPayload,
+    RevokeSessionInput,
+    RevokeSessionPayload,
 )
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload
 from schema.documents import (
@@ -57,6 +60,8 @@ DocumentsToSave = Annotated[SaveDocumentsInput, argument(description="Documents 
 DocumentToDelete = Annotated[DeleteDocumentInput, argument(description="Document to delete.")]
 
 KeyToRevoke = Annotated[RevokeApiKeyInput, argument(description="Key to revoke.")]
+
+SessionToRevoke = Annotated[RevokeSessionInput, argument(description="Session to revoke.")]
 
 
 # Each field is nullable: a failed mutation must not remove the results of its neighbours.
@@ -127,7 +132,7 @@ class Mutation:
         info: ContextInfo,
         input: KeyToMake,  # noqa: A002
     ) -> CreateApiKeyPayload | None:
-        return await access.create_key(info.context, input)
+        return await keys.create_key(info.context, input)
 
     @strawberry.mutation(description="Make a project. Needs the scope MANAGE_ACCESS.")
     async def create_project(
@@ -135,7 +140,7 @@ class Mutation:
         info: ContextInfo,
         input: ProjectToMake,  # noqa: A002
     ) -> CreateProjectPayload | None:
-        return await access.create_project(info.context, input.name)
+        return await keys.create_project(info.context, input.name)
 
     @strawberry.mutation(
         description="Revoke a key, at once and for ever. Needs the scope MANAGE_ACCESS."
@@ -145,7 +150,18 @@ class Mutation:
         info: ContextInfo,
         input: KeyToRevoke,  # noqa: A002
     ) -> RevokeApiKeyPayload | None:
-        return await access.revoke_key(info.context, input.id)
+        return await keys.revoke_key(info.context, input.id)
+
+    @strawberry.mutation(
+        description="Revoke a session, at once: its person must sign in again. Needs the scope"
+        " MANAGE_ACCESS."
+    )
+    async def revoke_session(
+        self,
+        info: ContextInfo,
+        input: SessionToRevoke,  # noqa: A002
+    ) -> RevokeSessionPayload | None:
+        return await sessions.revoke_session(info.context, input.id)
 
     @strawberry.mutation(
         description="Save trusted documents of the project, durably. They can be named at once."

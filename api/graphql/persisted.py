@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Final
 
 from api.graphql.requests import HASH_FIELD, GraphQLRequest
+from resolvers.access.documents import TextCheck
 from resolvers.context import Context
-from resolvers.documents import TextCheck
 from schema.errors import AnalyticsError, quote
 from schema.limits import DOCUMENT_BYTES
 from store import Store

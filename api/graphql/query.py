@@ -27,9 +27,7 @@ from api.graphql.lookahead import list_queries, metric_queries
 from api.graphql.metric import Metric, metrics_of
 from api.graphql.node import find
 from resolvers import (
-    access,
     catalogue,
-    documents,
     event_series,
     events,
     ingestion,
@@ -37,8 +35,9 @@ from resolvers import (
     overview,
 )
 from resolvers import formula as formulas
+from resolvers.access import documents, keys, sessions
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
-from schema.access import ApiKey, Project, Viewer
+from schema.access import ApiKey, Project, Session, Viewer
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
 from schema.documents import TrustedDocument
@@ -269,17 +268,24 @@ class Query:
 
     @strawberry.field(description="Caller of this request: his project and permissions.")
     async def viewer(self, info: ContextInfo) -> Viewer | None:
-        return access.viewer(info.context)
+        return keys.viewer(info.context)
 
     @strawberry.field(
         description="Keys, oldest first, revoked ones too. Needs the scope MANAGE_ACCESS."
     )
     async def api_keys(self, info: ContextInfo) -> list[ApiKey] | None:
-        return access.list_keys(info.context)
+        return keys.list_keys(info.context)
+
+    @strawberry.field(
+        description="Sessions of people who are signed in on the pages, oldest first. Needs the"
+        " scope MANAGE_ACCESS."
+    )
+    async def sessions(self, info: ContextInfo) -> list[Session] | None:
+        return sessions.list_sessions(info.context)
 
     @strawberry.field(description="Projects, the default one first. Needs the scope MANAGE_ACCESS.")
     async def projects(self, info: ContextInfo) -> list[Project] | None:
-        return access.list_projects(info.context)
+        return keys.list_projects(info.context)
 
     @strawberry.field(
         description="Trusted documents of the project, oldest first. Needs the scope MANAGE_ACCESS."

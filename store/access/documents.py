@@ -4,7 +4,6 @@ Trusted documents are saved by an operator. An automatic document is sent by a c
 hash, and named by the hash from then on (Apollo's automatic persisted queries).
 """
 
-import asyncio
 import hashlib
 import logging
 import re
@@ -187,16 +186,7 @@ class TrustedDocuments:
         return await self._change(lambda content: delete_document(content, project, document_id))
 
     async def _change(self, operation: Callable[[DocumentList], T]) -> T:
-        def change_file() -> T:
-            with self._file.change() as content:
-                return operation(content)
-
-        try:
-            result = await asyncio.to_thread(change_file)
-        except (UnusableFileError, OSError) as error:
-            _LOG.error("the trusted documents can't be changed: %s", error)
-            message = "The documents can't be changed now; the log says why."
-            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
+        result = await self._file.change_beside(operation)
         self._read()
         return result
 

@@ -1,9 +1,9 @@
-"""The keys of a running service, in memory: found by their secrets, without the engine."""
+"""The keys and sessions of a running service, in memory: found by secrets, without the engine."""
 
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,12 +19,13 @@ from store.access.registry import (
     RegistryFile,
     add_key,
     add_project,
-    digest,
     revoke_key,
 )
+from store.access.sessions import Session, SignIn, add_session, digest, end_session
 from store.clock import steady_ms, wall_ms
 
 T = TypeVar("T")
+Entry = TypeVar("Entry", Key, Session)
 
 _LOG: Final = logging.getLogger("analytics.keys")
 _POLL_SECONDS: Final = 0.2
@@ -35,7 +36,7 @@ _SAVE_MS: Final = 60_000
 
 
 class Keys:
-    """All keys by the SHA-256 of their secrets.
+    """All keys and sessions by the SHA-256 of their secrets.
 
     They follow the file: a key that the command line revoked is refused after `_POLL_SECONDS`, a
     key that it made is found at once.
@@ -48,6 +49,7 @@ class Keys:
         self.registry = Registry()
         self._by_digest: dict[str, Key] = {}
         self._by_id: dict[str, Key] = {}
+        self._sessions: dict[str, Session] = {}
         self._last_uses: dict[str, int] = {}
         self._saved_at = steady_ms()
         self._watcher: asyncio.Task[None] | None = None
@@ -107,11 +109,11 @@ class Keys:
     def by_id(self, key_id: str) -> Key | None:
         """Return the key with an id, and its latest use."""
         key = self._by_id.get(key_id)
-        return self._with_use(key) if key else None
+        return _with_use(key, self._last_uses) if key else None
 
     def all_keys(self) -> list[Key]:
         """Return all keys in the order of their creation, with their latest uses."""
-        return [self._with_use(key) for key in self._by_digest.values()]
+        return [_with_use(key, self._last_uses) for key in self._by_digest.values()]
 
     async def create(self, request: KeyRequest) -> tuple[Key, str]:
         """Make a key, durably; return it with its secret. It may be used at once.
@@ -124,23 +126,53 @@ class Keys:
     async def revoke(self, key_id: str) -> Key:
         """Revoke a key, durably; from the return on it is refused. Raises NOT_FOUND."""
         key = await self._change(lambda registry: revoke_key(registry, key_id, wall_ms()))
-        return self._with_use(key)
+        return _with_use(key, self._last_uses)
+
+    def find_session(self, secret: bytes) -> tuple[Session, Key] | None:
+        """Return the session of a secret and its key, and note their use; None if it has ended."""
+        secret_digest = digest(secret)
+        session = self._sessions.get(secret_digest)
+        if session is None or not hmac.compare_digest(session.sha256, secret_digest):
+            return None
+        if not self._is_open(session):
+            return None
+        self._last_uses[session.id] = wall_ms()
+        return session, self._use(self._by_id[session.key_id])
+
+    def session(self, session_id: str) -> Session | None:
+        """Return the session with an id; None if it has ended."""
+        return next((session for session in self.all_sessions() if session.id == session_id), None)
+
+    def all_sessions(self) -> list[Session]:
+        """Return the sessions that have not ended, oldest first, with their latest uses."""
+        return [
+            _with_use(session, self._last_uses)
+            for session in self._sessions.values()
+            if self._is_open(session)
+        ]
+
+    async def start_session(self, sign_in: SignIn) -> tuple[Session, str]:
+        """Start a session, durably; return it with its secret. Raises as `create` does."""
+        return await self._change(
+            lambda registry: add_session(registry.sessions, sign_in, self._is_open, wall_ms())
+        )
+
+    async def end_session(self, session_id: str) -> Session:
+        """End a session, durably; from the return on it is refused. Raises NOT_FOUND."""
+        return await self._change(lambda registry: end_session(registry.sessions, session_id))
+
+    def _is_open(self, session: Session) -> bool:
+        """Say whether a session has neither expired nor lost its key."""
+        now = wall_ms()
+        key = self._by_id.get(session.key_id)
+        return now < session.expires_ms and key is not None and key.is_usable(now)
 
     async def create_project(self, name: str) -> Project:
         """Make a project, durably. Raises as `create` does."""
         return await self._change(lambda registry: add_project(registry, name, wall_ms()))
 
     async def _change(self, operation: Callable[[Registry], T]) -> T:
-        def change_file() -> T:
-            with self._file.change() as registry:
-                return operation(registry)
-
-        try:
-            result = await asyncio.to_thread(change_file)
-        except (UnusableFileError, OSError) as error:
-            _LOG.error("the keys can't be changed: %s", error)
-            message = "The keys can't be changed now; the log says why."
-            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
+        result = await self._file.change_beside(operation)
         self._read()
         return result
 
@@ -164,12 +196,9 @@ class Keys:
         self.registry = self._file.read()
         self._by_digest = {key.sha256: key for key in self.registry.keys}
         self._by_id = {key.id: key for key in self.registry.keys}
+        self._sessions = {session.sha256: session for session in self.registry.sessions}
         usable_keys = [key for key in self.registry.keys if key.is_usable(wall_ms())]
         self.origins = frozenset(origin for key in usable_keys for origin in key.origins)
-
-    def _with_use(self, key: Key) -> Key:
-        used_ms = max(self._last_uses.get(key.id, 0), key.last_used_ms or 0)
-        return msgspec.structs.replace(key, last_used_ms=used_ms) if used_ms else key
 
     async def _save_uses(self) -> None:
         """Save the times of use; on a full disk they are saved later."""
@@ -179,12 +208,16 @@ class Keys:
         uses, self._last_uses = self._last_uses, {}
 
         def save(registry: Registry) -> None:
-            registry.keys = [
-                msgspec.structs.replace(key, last_used_ms=uses[key.id]) if key.id in uses else key
-                for key in registry.keys
-            ]
+            registry.keys = [_with_use(key, uses) for key in registry.keys]
+            registry.sessions = [_with_use(session, uses) for session in registry.sessions]
 
         try:
             await self._change(save)
         except AnalyticsError:
             self._last_uses = uses | self._last_uses
+
+
+def _with_use(entry: Entry, uses: Mapping[str, int]) -> Entry:
+    """Return a key or a session with its latest use, in memory or in the file."""
+    used_ms = max(uses.get(entry.id, 0), entry.last_used_ms or 0)
+    return msgspec.structs.replace(entry, last_used_ms=used_ms) if used_ms else entry

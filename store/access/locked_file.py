@@ -3,19 +3,24 @@
 The service and its command line both change it, also at the same time.
 """
 
+import asyncio
 import contextlib
 import fcntl
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from schema.errors import AnalyticsError
 from store.durable_files import make_folder, write_durably
 
 T = TypeVar("T", bound=msgspec.Struct)
+Result = TypeVar("Result")
 
+_LOG: Final = logging.getLogger("analytics.access")
 _PRIVATE: Final = 0o600
 
 
@@ -79,6 +84,23 @@ class LockedFile(Generic[T]):
                 self._give_to_owner(self._path)
         finally:
             os.close(fd)
+
+    async def change_beside(self, operation: Callable[[T], Result]) -> Result:
+        """Change the content in a thread, because the disk may be slow; return the result.
+
+        Raises as the operation does, and UNAVAILABLE if the file can't be read or written.
+        """
+
+        def change_file() -> Result:
+            with self.change() as content:
+                return operation(content)
+
+        try:
+            return await asyncio.to_thread(change_file)
+        except (UnusableFileError, OSError) as error:
+            _LOG.error("%s can't be changed: %s", self._path.name, error)
+            message = f"The file {self._path.name} can't be changed now; the log says why."
+            raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
 
     def _give_to_owner(self, path: Path) -> None:
         """Let the owner of the folder own a file: root may run the command for another user."""

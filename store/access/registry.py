@@ -1,6 +1,5 @@
-"""The projects and keys of a data folder, and their file."""
+"""The projects, keys and sessions of a data folder, and their file."""
 
-import hashlib
 import re
 import secrets
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from schema.errors import AnalyticsError, bad_input
 from schema.filter_json import filter_to_json
 from schema.scalars import MS_PER_HOUR, DurationMs
 from store.access.locked_file import LockedFile
+from store.access.members import Person, check_members, rank
+from store.access.sessions import Session, digest
 from store.query.filters.row_filters import restrict
 from store.query.filters.row_set import RowSet
 from store.query.tables import TABLE_BY_NAME
@@ -50,6 +51,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: tuple[Scope, ...]
     created_ms: int
     origins: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
     row_filter: dict[str, Any] | None = None
     token_secret: str | None = None
     trusted_only: bool = False
@@ -77,6 +79,7 @@ class KeyRequest(NamedTuple):
     scopes: Sequence[Scope] | None = None
     project: str = PROJECT
     origins: Sequence[str] = ()
+    members: Sequence[str] = ()
     row_filter: RowFilter | None = None
     signs_tokens: bool = False
     trusted_only: bool = False
@@ -84,28 +87,37 @@ class KeyRequest(NamedTuple):
 
 
 class Registry(msgspec.Struct, forbid_unknown_fields=True):
-    """All projects and keys, in the order of their creation."""
+    """All projects, keys and sessions, in the order of their creation."""
 
     version: int = 1
     projects: list[Project] = []
     keys: list[Key] = []
+    sessions: list[Session] = []
 
     def has_project(self, name: str) -> bool:
         """Say whether a project exists."""
         return name == PROJECT or any(project.name == name for project in self.projects)
 
+    def key_of(self, person: Person, now_ms: int) -> Key | None:
+        """Return the usable key that names a person most closely, the oldest of equals."""
+        ranks = {
+            key.id: member_rank
+            for key in self.keys
+            if key.is_usable(now_ms) and (member_rank := rank(key.members, person)) is not None
+        }
+        return min(
+            (key for key in self.keys if key.id in ranks),
+            key=lambda key: ranks[key.id],
+            default=None,
+        )
+
 
 class RegistryFile(LockedFile[Registry]):
-    """The projects and keys of a data folder, on the disk."""
+    """The projects, keys and sessions of a data folder, on the disk."""
 
     def __init__(self, folder: Path) -> None:
         """Use the file in `folder`; it may not exist yet."""
         super().__init__(folder, "access", Registry, "Restore it, or remove it and make new keys.")
-
-
-def digest(secret: bytes) -> str:
-    """Return the form of a secret that is stored: its SHA-256. 256 random bits need no salt."""
-    return hashlib.sha256(secret).hexdigest()
 
 
 def add_project(registry: Registry, name: str, now_ms: int) -> Project:
@@ -144,6 +156,7 @@ def add_key(registry: Registry, request: KeyRequest, now_ms: int) -> tuple[Key, 
         scopes=tuple(scope for scope in Scope if scope in allowed_scopes),
         created_ms=now_ms,
         origins=tuple(dict.fromkeys(request.origins)),
+        members=tuple(dict.fromkeys(request.members)),
         token_secret=secrets.token_urlsafe(_SECRET_BYTES) if request.signs_tokens else None,
         trusted_only=request.trusted_only,
         row_filter=None if request.row_filter is None else filter_to_json(request.row_filter),
@@ -181,6 +194,7 @@ def _check(request: KeyRequest) -> None:
     if request.scopes is not None:
         _check_scopes(request.kind, frozenset(request.scopes))
     _check_origins(request)
+    _check_members(request)
     _check_row_filter(request)
     if request.signs_tokens and (
         request.kind is not KeyKind.SECRET or Scope.QUERY not in (request.scopes or Scope)
@@ -215,6 +229,14 @@ def _check_row_filter(request: KeyRequest) -> None:
         raise bad_input("rowFilter", "is for a SECRET key whose only scope is QUERY")
     for table in TABLE_BY_NAME:
         restrict(RowSet(table, request.project), request.row_filter)
+
+
+def _check_members(request: KeyRequest) -> None:
+    if request.members and (
+        request.kind is KeyKind.PUBLIC or Scope.QUERY not in (request.scopes or Scope)
+    ):
+        raise bad_input("members", "are for a SECRET key with the scope QUERY, or an ADMIN key")
+    check_members(request.members)
 
 
 def _check_origins(request: KeyRequest) -> None:

@@ -50,13 +50,22 @@ ROUTES = {
     "GET /graphql": Call(Scope.QUERY, "/graphql?query={__typename}"),
     "POST /graphql": Call(Scope.QUERY, "/graphql", {"query": "{__typename}"}),
     "GET /": Call(None, "/"),
+    "GET /sign-in": Call(None, "/sign-in"),
     "GET /docs": Call(None, "/docs"),
     "GET /redoc": Call(None, "/redoc"),
     "GET /redoc/logo-mini.svg": Call(None, "/redoc/logo-mini.svg"),
     "GET /static/{path:path}": Call(None, "/static/pages.css"),
+    "GET /session": Call(None, "/session"),
+    "POST /session": Call(None, "/session", {}),
+    "DELETE /session": Call(None, "/session"),
+    "POST /session/openid": Call(None, "/session/openid", {}),
+    "GET /session/openid/callback": Call(None, "/session/openid/callback"),
 }
 
 TREND = 'range: {last: "PT1H"}'
+LOOKS_AT_KEYS = {"GET /health", "GET /health-check", "GET /session", "DELETE /session"}
+"""Routes that need no key, and refuse a wrong one."""
+
 QUERIES = {
     "health": "health {status}",
     "overview": "overview {metricCount}",
@@ -75,6 +84,7 @@ QUERIES = {
     "setAside": "setAside {id}",
     "viewer": "viewer {project}",
     "apiKeys": "apiKeys {id}",
+    "sessions": "sessions {id}",
     "projects": "projects {name}",
     "documents": "documents {id}",
     "__schema": "__schema {queryType {name}}",
@@ -96,11 +106,13 @@ MUTATIONS = {
     ),
     "deleteDocument": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "id"),
     "revokeApiKey": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "apiKey {id}"),
+    "revokeSession": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "session {id}"),
 }
 NEEDS_MORE = {
     "ingestion": Scope.OPERATE,
     "setAside": Scope.OPERATE,
     "apiKeys": Scope.MANAGE_ACCESS,
+    "sessions": Scope.MANAGE_ACCESS,
     "projects": Scope.MANAGE_ACCESS,
     "documents": Scope.MANAGE_ACCESS,
 }
@@ -162,7 +174,7 @@ async def test_routes(service: Service, secrets: dict[str, str], route: str, cal
     headers = bearer(secrets.get(caller))
     answer = await service.http.request(method, call.path, json=call.body, headers=headers)
     if call.scope is None:
-        looks_at_keys = route.startswith("GET /health")
+        looks_at_keys = route in LOOKS_AT_KEYS
         is_refused = looks_at_keys and caller in {"wrong", "revoked", "expired"}
         assert (answer.status_code == 401) is is_refused
         return

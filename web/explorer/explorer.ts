@@ -51,16 +51,23 @@ function LinkIcon(): ReactElement {
   );
 }
 
-function Pages(): ReactElement {
+interface Caller {
+  is_open: boolean;
+  person: string | null;
+  scopes: string[];
+}
+
+function Pages({ caller }: { caller: Caller | null }): ReactElement {
   return h(
     "nav",
     { "aria-label": "Pages" },
     h("a", { href: "./" }, "Analytics Service"),
     h("a", { href: "docs" }, "REST API"),
+    caller?.person && h("a", { href: "sign-in", title: "Signed in. Sign out here." }, caller.person),
   );
 }
 
-function Explorer(): ReactElement {
+function Explorer({ caller }: { caller: Caller | null }): ReactElement {
   const operation = linked(page);
   return h(
     GraphiQL,
@@ -71,11 +78,21 @@ function Explorer(): ReactElement {
       ...(operation && { initialQuery: operation.query, initialVariables: operation.variables ?? "" }),
       defaultEditorToolsVisibility: true,
     },
-    h(GraphiQL.Logo, null, h(Pages)),
+    h(GraphiQL.Logo, null, h(Pages, { caller })),
     h(GraphiQL.Toolbar, {
       children: ({ prettify, merge, copy }) => h(Fragment, null, prettify, merge, copy, h(LinkButton)),
     }),
   );
 }
 
-createRoot(document.getElementById("explorer")!).render(h(Explorer));
+async function show(): Promise<void> {
+  const response = await fetch("session").catch(() => null);
+  const caller: Caller | null = response?.ok ? await response.json() : null;
+  if (caller && !caller.scopes.length) {
+    location.replace(`sign-in?${new URLSearchParams({ next: `graphql${page.search}` })}`);
+  } else {
+    createRoot(document.getElementById("explorer")!).render(h(Explorer, { caller }));
+  }
+}
+
+show();

@@ -25,7 +25,7 @@ from strawberry.extensions import SchemaExtension
 from api.graphql.documents.limits import check_size
 from api.graphql.documents.validation import validation_errors
 from api.graphql.info import ContextInfo
-from resolvers.documents import TextCheck
+from resolvers.access.documents import TextCheck
 from schema.errors import AnalyticsError, limit_error
 from schema.limits import DOCUMENT_BYTES, DOCUMENT_DEPTH, DOCUMENT_TOKENS
 

@@ -1,11 +1,16 @@
 /** The start page: health of the service, row counts, and the arrival of the first rows. */
 
+import { caller } from "./session.js";
+
 const EVERY_MS = 2000;
 const NUMBER = new Intl.NumberFormat("en");
 
 const NOW = "{ health { status checks } ingestion { stream stored } }";
 // The counts read every name, so they are asked for once; what is stored since then is added.
 const COUNTS = "{ overview { metricCount eventCount } ingestion { stream stored } }";
+// Who may not see the counters of the service asks for the counts of his project, at times.
+const COUNTS_OF_PROJECT = "{ health { status checks } overview { metricCount eventCount } }";
+const COUNTS_EVERY_MS = 10_000;
 
 /** @param {string} id */
 function element(id) {
@@ -61,6 +66,41 @@ function showArrival(count) {
   arrival.hidden = false;
 }
 
+/** @param {{status: string, checks: Record<string, string>}} health */
+function showHealth({ status, checks }) {
+  const good = status === "OK";
+  const problems = Object.entries(checks).map(([part, what]) => `${part}: ${what}`);
+  showStatus(good ? "Ready" : "Degraded", good ? "good" : "bad", problems);
+}
+
+/** @param {number} metrics @param {number} events */
+function showCounts(metrics, events) {
+  element("metric-count").textContent = NUMBER.format(metrics);
+  element("event-count").textContent = NUMBER.format(events);
+}
+
+/** @param {boolean} mayQuery */
+function hideFigures(mayQuery) {
+  for (const id of mayQuery ? ["rate"] : ["rate", "metric-count", "event-count"]) {
+    element(id).parentElement?.toggleAttribute("hidden", true);
+  }
+  element("sign-in").hidden = mayQuery;
+}
+
+/** Shows what a caller may see who is not signed in, or not as an operator. */
+/** @param {boolean} mayQuery */
+async function refreshFor(mayQuery) {
+  hideFigures(mayQuery);
+  if (mayQuery) {
+    const { health, overview } = await ask(COUNTS_OF_PROJECT);
+    showHealth(health);
+    showCounts(overview.metricCount, overview.eventCount);
+  } else {
+    const { ok } = await fetch("readyz");
+    showStatus(ok ? "Ready" : "Degraded", ok ? "good" : "bad");
+  }
+}
+
 let counted = { metrics: 0, events: 0 };
 /** @type {Record<string, number> | null} what was stored when it was counted */
 let base = null;
@@ -79,9 +119,7 @@ async function refresh() {
     wasEmpty = counted.metrics + counted.events === 0;
   }
   const data = await ask(NOW);
-  const checks = Object.entries(data.health.checks);
-  const good = data.health.status === "OK";
-  showStatus(good ? "Ready" : "Degraded", good ? "good" : "bad", checks.map(([part, what]) => `${part}: ${what}`));
+  showHealth(data.health);
   const now = stored(data);
   if ((now.metrics ?? 0) < (base.metrics ?? 0) || (now.events ?? 0) < (base.events ?? 0)) {
     base = null; // the service was started again
@@ -89,8 +127,7 @@ async function refresh() {
   }
   const metrics = counted.metrics + (now.metrics ?? 0) - (base.metrics ?? 0);
   const events = counted.events + (now.events ?? 0) - (base.events ?? 0);
-  element("metric-count").textContent = NUMBER.format(metrics);
-  element("event-count").textContent = NUMBER.format(events);
+  showCounts(metrics, events);
   const rows = (now.metrics ?? 0) + (now.events ?? 0);
   const at = performance.now();
   const rate = last.at ? ((rows - last.rows) * 1000) / (at - last.at) : 0;
@@ -102,16 +139,23 @@ async function refresh() {
 }
 
 async function watch() {
+  let pause = EVERY_MS;
   if (!document.hidden) {
     try {
-      await refresh();
+      const { scopes } = await caller;
+      if (scopes.includes("OPERATE")) {
+        await refresh();
+      } else {
+        await refreshFor(scopes.includes("QUERY"));
+        pause = COUNTS_EVERY_MS;
+      }
     } catch {
       base = null; // it may come back with other counts
       last = { rows: 0, at: 0 };
       showStatus("Not reachable", "bad");
     }
   }
-  setTimeout(watch, EVERY_MS);
+  setTimeout(watch, pause);
 }
 
 const address = new URL("./", location.href).href.replace(/\/$/, "");

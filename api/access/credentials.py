@@ -1,4 +1,4 @@
-"""Credentials: the key of a request, found where clients send it, and the caller's context."""
+"""Credentials: the key or the session of a request, and the caller's context."""
 
 import base64
 import binascii
@@ -8,11 +8,13 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import Scope
 
+from api.access import cookies
 from api.headers import headers_of
 from resolvers.context import Context
 from schema.access import KeyKind, needs_key
 from schema.errors import AnalyticsError
 from store.access.registry import Key
+from store.access.sessions import Session
 
 KEY_PARAMETER: Final = "key"
 """The query parameter of a public key, for clients that can set no header."""
@@ -48,6 +50,9 @@ def open_context_of(request: Request) -> Context:
     secret = _secret(request.scope)
     project = headers_of(request.scope).get(_PROJECT_HEADER)
     if secret is None:
+        session = _session(request, ctx)
+        if session is not None:
+            return ctx.for_session(*session, _project_of_key(ctx, session[1], project))
         _check_site(request)
         if project is None or not ctx.grant.scopes:  # a stranger learns no name of a project
             return ctx
@@ -60,11 +65,24 @@ def open_context_of(request: Request) -> Context:
     key = ctx.store.keys.find(secret)
     if key.origins:
         _check_origin(key, headers_of(request.scope).get(b"origin"))
+    return ctx.for_key(key, _project_of_key(ctx, key, project))
+
+
+def _session(request: Request, ctx: Context) -> tuple[Session, Key] | None:
+    """Return the session of a request of our own pages, and its key; None if there is none."""
+    secret = cookies.read(request, cookies.SESSION)
+    if secret is None or not cookies.is_from_our_page(request):
+        return None
+    return ctx.store.keys.find_session(secret.encode())
+
+
+def _project_of_key(ctx: Context, key: Key, project: bytes | None) -> str:
+    """Return the project of a key, or the one that a request with an admin key names."""
     if project is None:
-        return ctx.for_key(key, key.project)
+        return key.project
     if key.kind is not KeyKind.ADMIN and project != key.project.encode():
         raise _no_project(project)
-    return ctx.for_key(key, _project(ctx, project))
+    return _project(ctx, project)
 
 
 def _project(ctx: Context, header: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Who may do what: callers, keys, projects, sessions and trusted documents."""
