@@ -114,7 +114,7 @@ class Provider:
             },
         )
         claims: dict[str, Any] = dict(token["userinfo"])  # of the token, whose signature holds
-        if "email" not in claims and "userinfo_endpoint" in metadata:
+        if not claims.keys() >= {"email", _GROUPS} and "userinfo_endpoint" in metadata:
             more_claims = await self._client.userinfo(token=token)
             if more_claims["sub"] == claims["sub"]:
                 claims = dict(more_claims) | claims

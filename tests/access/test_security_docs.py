@@ -42,7 +42,7 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert '"viewer":{"project":"default","scopes":["RECORD","QUERY","DESCRIBE"]' in result.stdout
     assert result.stdout.count('"success":true') == 3
     assert '"metric_name":"visits","count":1' in result.stdout
-    assert len(re.findall(r"\bvalid\b", result.stdout)) == 9
+    assert len(re.findall(r"\bvalid\b", result.stdout)) == 11
     assert '"data":{"eventTrend":{"times":[' in result.stdout
     assert '"saveDocuments":{"documents":[{"id":"Health"}]}' in result.stdout
     assert "revoked pk_" in result.stderr

@@ -1,9 +1,13 @@
 """Keys of a service under test, and requests with them."""
 
+import contextlib
+import io
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+import access_commands
 from schema.access import KeyKind, Scope
 from schema.scalars import DurationMs
 from store.access.registry import KeyRequest
@@ -39,6 +43,14 @@ async def make_keys(service: Service) -> dict[str, str]:
         if caller == "revoked":
             await keys.revoke(key.id)
     return secrets
+
+
+def make_key(*arguments: str, data: Path) -> str:
+    """Make a key of a data folder by the command line; return its secret."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert access_commands.main(["keys", "create", *arguments, "--data", str(data)]) == 0
+    return output.getvalue().strip()
 
 
 def bearer(secret: str | None) -> dict[str, str]:

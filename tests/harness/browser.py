@@ -56,13 +56,18 @@ def isolated_service(
         yield process
 
 
+def enter_network(process: Process) -> tuple[str, ...]:
+    """Return the begin of a command that runs a program in the network of a service."""
+    return ("nsenter", "--target", str(process.pid), "--net", "--") if _CAN_ISOLATE else ()
+
+
 @contextlib.asynccontextmanager
 async def chromium_for(process: Process, folder: Path) -> AsyncIterator[Browser]:
     """Run a browser in the network of a service."""
     assert CHROMIUM, "Chromium is not installed: apt-get install chromium"
     program = folder / "chromium"
-    enter_network = f"nsenter --target {process.pid} --net -- " if _CAN_ISOLATE else ""
-    program.write_text(f'#!/bin/sh\nexec {enter_network}{CHROMIUM} "$@"\n')
+    command = " ".join((*enter_network(process), CHROMIUM))
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o755)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)

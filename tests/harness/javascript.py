@@ -17,7 +17,7 @@ GENERATED_FOLDER: Final = CLIENTS / "generated"
 
 _LOCK: Final = CLIENTS / "package-lock.json"
 _INSTALLED_LOCK: Final = CLIENTS / "node_modules" / ".installed"
-_NODE: Final = Path(sys.executable).with_name("node")
+NODE: Final = Path(sys.executable).with_name("node")
 _CODEGEN: Final = "node_modules/@graphql-codegen/cli/cjs/bin.js"
 _TSC: Final = "node_modules/typescript/bin/tsc"
 _RELAY: Final = "node_modules/relay-compiler/cli.js"
@@ -26,13 +26,13 @@ _RELAY: Final = "node_modules/relay-compiler/cli.js"
 def are_installed() -> bool:
     """Say whether Node and exactly the locked packages are installed."""
     is_current = _INSTALLED_LOCK.exists() and _INSTALLED_LOCK.read_bytes() == _LOCK.read_bytes()
-    return is_current and _NODE.exists()
+    return is_current and NODE.exists()
 
 
 def run(script: str, *arguments: str, service: str = "") -> tuple[int, str]:
     """Run a script; return its exit code and its output."""
     result = subprocess.run(
-        [_NODE, script, *arguments],
+        [NODE, script, *arguments],
         cwd=CLIENTS,
         env=os.environ | {"SERVICE": service, "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,

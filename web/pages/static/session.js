@@ -24,7 +24,8 @@ export const caller = fetchCaller();
 async function showAccount() {
   const account = document.getElementById("account");
   const { is_open, person } = await caller;
-  if (account && (person || !is_open)) {
+  const leadsHere = account?.hasAttribute("aria-current");
+  if (account && (person || !(is_open || leadsHere))) {
     account.textContent = person ?? "Sign in";
     account.title = person ? "Signed in. Sign out here." : "";
     account.hidden = false;

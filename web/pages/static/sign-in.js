@@ -86,6 +86,7 @@ function showSigningIn(provider) {
   if (provider) {
     element("provider").textContent = `Continue with ${provider}`;
     element("provider").hidden = element("or").hidden = false;
+    element("submit").classList.remove("main"); // one button is the first choice
     element("provider").addEventListener("click", () =>
       act(element("provider"), async () => {
         const { location: address } = await send("POST", "session/openid", { base: new URL("./", location.href).href });
@@ -98,8 +99,7 @@ function showSigningIn(provider) {
   const form = element("form");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const button = /** @type {HTMLElement} */ (form.querySelector("button"));
-    act(button, async () => {
+    act(element("submit"), async () => {
       try {
         await send("POST", "session", { key: key.value });
         goOn();

@@ -158,6 +158,14 @@ async function watch() {
   setTimeout(watch, pause);
 }
 
+/** Shows where the key goes, in a service that needs one. */
+async function showKeys() {
+  const { is_open } = await caller;
+  for (const code of is_open ? [] : document.querySelectorAll(".snippet code")) {
+    code.textContent = (code.textContent ?? "").replace(" -H ", ' -H "Authorization: Bearer $KEY" \\\n  -H ');
+  }
+}
+
 const address = new URL("./", location.href).href.replace(/\/$/, "");
 for (const snippet of document.querySelectorAll(".snippet")) {
   const code = snippet.querySelector("code");
@@ -176,4 +184,5 @@ for (const snippet of document.querySelectorAll(".snippet")) {
     });
   }
 }
+showKeys().catch(() => {}); // the page works without it
 watch();
