@@ -366,5 +366,5 @@ async def test_introspection(service: Service) -> None:
         *("node", "eventType", "eventTypes", "eventTrend", "metricFormula", "describeMetric"),
         *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents", "replaySetAside"),
         *("viewer", "apiKeys", "createApiKey", "revokeApiKey", "projects", "createProject"),
-        *("documents", "saveDocuments", "deleteDocument"),
+        *("documents", "saveDocuments", "deleteDocument", "sessions", "revokeSession"),
     }
