@@ -250,6 +250,20 @@ async def test_rights_of_a_session(service: Service) -> None:
         assert (caller["person"], caller["project"]) == (None, "shop"), "a key in the header wins"
 
 
+async def test_a_second_sign_in(service: Service) -> None:
+    """Who signs in again has one session: the former one has ended, and its key stays as it is."""
+    with browser(service) as page:
+        await sign_in(page, await make(service))
+        former_cookies = dict(page.http.cookies)
+        former_id = await session_id(page)
+        answer = await sign_in(page, f"admin_{'x' * 43}")
+        assert (answer.status_code, await session_id(page)) == (401, former_id)
+        await sign_in(page, await make(service))
+        assert await session_id(page) not in {former_id, None}
+        page.http.cookies.update(former_cookies)
+        assert (await page.http.get("/metrics")).status_code == 401
+
+
 async def test_viewers_of_one_key(service: Service) -> None:
     """People who signed in with the same key and ask at the same time each see their session."""
     secret = await make(service)

@@ -74,26 +74,27 @@ async def browser(process: Process, folder: Path) -> AsyncIterator[Browser]:
         yield chromium
 
 
-@pytest_asyncio.fixture(params=["desktop", "phone"])
-async def page(
-    browser: Browser, process: Process, request: pytest.FixtureRequest
-) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture
+async def page(browser: Browser, process: Process) -> AsyncIterator[Page]:
     """Open an empty window whose addresses begin with the service; nobody is signed in."""
     async with await browser.new_context(
-        viewport=DESKTOP if request.param == "desktop" else PHONE,
-        color_scheme="light" if request.param == "desktop" else "dark",
+        viewport=DESKTOP,
         base_url=f"http://localhost:{process.port}/",
     ) as context:
         yield await context.new_page()
 
 
 async def look_at(page: Page, name: str) -> None:
-    """Check that a page fits and is accessible; take pictures if they are wanted."""
+    """Check that a page fits each width and is accessible; take pictures if they are wanted."""
     fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    assert await page.evaluate(fits), "it scrolls sideways"
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes:
+    forms: list[tuple[ViewportSize, Literal["light", "dark"]]] = [
+        *((PHONE, "light"), (PHONE, "dark")),
+        *((DESKTOP, "dark"), (DESKTOP, "light")),
+    ]
+    for size, scheme in forms:
+        await page.set_viewport_size(size)
         await page.emulate_media(color_scheme=scheme)
+        assert await page.evaluate(fits), "it scrolls sideways"
         await page.evaluate(AXE.read_text())
         results = await page.evaluate("axe.run({exclude: ['#explorer']})")  # GraphiQL draws it
         serious = [
@@ -102,9 +103,8 @@ async def look_at(page: Page, name: str) -> None:
             if violation["impact"] in ("serious", "critical")
         ]
         assert serious == []
-        if SCREENSHOTS and page.viewport_size:
-            width = page.viewport_size["width"]
-            await page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{width}-{scheme}.png")
+        if SCREENSHOTS:
+            await page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{size['width']}-{scheme}.png")
 
 
 async def sign_in(page: Page, key: str) -> None:

@@ -83,7 +83,6 @@ class StoreMachine(RuleBasedStateMachine):
             for table in TABLES:
                 await self.rig.engine.write(Statement(f"TRUNCATE TABLE {table}"))
         store = Store(self.data, self.data / "store", self.rig.engine.limits, 2**30)
-        store.engine = self.rig.engine
         await store.open()
         if empty and self.rig.runs == 1:  # no test cuts the engine's power
             for table in TABLES:

@@ -40,6 +40,8 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultRig]:
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(lambda *_: None)  # killed tasks report errors
         rig = FaultRig(runner, tmp_path, ManualClock(monkeypatch))
+        # Names and estimates take the engine of the store when it is made.
+        monkeypatch.setattr("store.store.Engine", lambda *_: rig.engine)
         monkeypatch.setattr(logging.getLogger("analytics"), "disabled", True)
         for part in ("loader", "store", "ids", "journal"):
             monkeypatch.setattr(logging.getLogger(f"analytics.{part}"), "disabled", True)
