@@ -7,13 +7,13 @@ from starlette.requests import Request
 
 from api.headers import headers_of
 from schema.errors import bad_input
-from store.timestamps import MILLISECONDS, UNITS, Unit
+from store.timestamps import UNITS, Unit
 
 PARAMETER: Final = "precision"
 HEADER: Final = "X-Timestamp-Precision"
 
 _HEADER_KEY: Final = HEADER.lower().encode()
-_SCHEMA: Final = {"type": "string", "enum": list(UNITS), "examples": [MILLISECONDS.symbol]}
+_SCHEMA: Final = {"type": "string", "enum": list(UNITS)}
 _DESCRIPTION: Final = (
     "Unit of numeric timestamps: s (seconds), ms (milliseconds), us (microseconds) or ns"
     " (nanoseconds). Default: ms; then a number below 10^11 is rejected, because it is likely"
