@@ -46,9 +46,9 @@ def filter_failure(_: Any, failure: Failure, case: Any, response: Any) -> bool:
         return case.path_parameters["metric_name"] not in _duplicates
     content = response.json() if response.content else None
     if isinstance(failure, RejectedPositiveData):
-        return not all(
-            any(rule in message for rule in RULES_OF_SEVERAL_VALUES)
-            for message in _messages(content)
+        messages = list(_messages(content))
+        return not messages or not all(
+            any(rule in message for rule in RULES_OF_SEVERAL_VALUES) for message in messages
         )
     if isinstance(failure, AcceptedNegativeData) and isinstance(content, dict):
         return not content.get("rejected")
