@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import access_commands
@@ -46,10 +46,11 @@ from api.middleware import (
     TrailingSlash,
 )
 from api.negotiation import prefers_page
+from api.openapi.operations import add_security
 from api.pages import Pages
 from api.probes import internal_metrics, livez, readyz
 from api.responses import error_answer
-from api.rest_models import COMPONENTS, SECURITY_SCHEMES
+from api.rest_models import COMPONENTS
 from api.single_flight import SingleFlight
 from resolvers.context import Context
 from schema.access import ALL_RIGHTS, NO_RIGHTS
@@ -76,6 +77,7 @@ _CODES: Final = {status: code for code, status in reversed(STATUS.items())}
 class _Application(FastAPI):
     fast_lanes: Mapping[tuple[str, bytes], ASGIApp] = MappingProxyType({})
     hosts = Hosts((), is_open=True)
+    literal_methods: Mapping[str, Container[str]] = MappingProxyType({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, past the middleware if its route has a fast lane."""
@@ -91,8 +93,8 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with the schemas of the answers; FastAPI caches it."""
         document = super().openapi()
-        document["components"] = {"schemas": COMPONENTS, "securitySchemes": SECURITY_SCHEMES}
-        document["security"] = [{}, *({name: []} for name in SECURITY_SCHEMES)]
+        document["components"] = {"schemas": COMPONENTS}
+        add_security(document, production=self.state.settings.production)
         return document
 
 
@@ -127,6 +129,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_route(app, "/livez", livez)
     _add_route(app, "/readyz", readyz)
     _add_route(app, "/internal/metrics", internal_metrics)
+    app.literal_methods = _literal_methods([*app.routes, *api_routes])
     app.add_exception_handler(AnalyticsError, _handle_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_parameter)
     app.add_exception_handler(HTTPException, _handle_http_error)
@@ -280,12 +283,28 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     return response
 
 
+def _literal_methods(routes: Sequence[BaseRoute]) -> dict[str, set[str]]:
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        if isinstance(route, Route) and "{" not in route.path:
+            methods.setdefault(route.path, set()).update(route.methods or ())
+    return methods
+
+
 def _allowed_methods(request: Request) -> list[str]:
-    """List the methods of all routes of a path; Starlette lists the first route only."""
+    """List the methods of all routes of a path; Starlette lists the first route only.
+
+    `/metrics/batch` could also be the name of a metric: the literal path goes first, as in OpenAPI.
+    """
+    literal = request.app.literal_methods.get(request.scope["path"])
     methods = []
     for method in ("DELETE", "GET", "POST"):
         scope = {**request.scope, "method": method}
-        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+        if (
+            method in literal
+            if literal
+            else any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+        ):
             methods += [method, "HEAD"] if method == "GET" else [method]
     return methods
 

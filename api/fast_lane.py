@@ -14,7 +14,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.access.credentials import context_of
+from api.access.credentials import KEY_PARAMETER, context_of
 from api.bodies import BodyMemory, close_if_unread
 from api.compression import SMALLEST, Compression
 from api.headers import headers_of
@@ -90,7 +90,13 @@ class RawRoute(StrictRoute):
     """A route whose endpoint takes the bare request.
 
     Recording is the hot path, and FastAPI takes longer to read a body than all other steps take.
+    A public key may be in its query string.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's
+        """Make a route, and add the parameter of a key, which OpenAPI has as a security scheme."""
+        super().__init__(path, endpoint, **options)
+        self._parameters.append(KEY_PARAMETER)
 
     def get_route_handler(self) -> _Handler:
         """Return a handler that checks the parameters, then calls the endpoint."""

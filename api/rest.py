@@ -13,6 +13,8 @@ from api.bodies import MAX_BATCH_BODY, MAX_BODY, read_body
 from api.disconnect import cancel_on_disconnect
 from api.fast_lane import RawRoute, StrictRoute
 from api.headers import CONTEXT_KEY
+from api.openapi import bodies
+from api.openapi.operations import PROBE_ERRORS, RECORD_ERRORS, link
 from api.precision import unit_of
 from api.responses import answer
 from resolvers import events, metrics, names, overview, recording
@@ -53,7 +55,11 @@ Ctx = Annotated[Context, Depends(_context_of_request)]
 QueryCtx = Annotated[Context, Depends(_context_of_flight)]
 OpenCtx = Annotated[Context, Depends(_context_of_anyone)]
 MetricName = Annotated[
-    str, Path(description="Name of the metric, percent-encoded; it may contain slashes.")
+    str,
+    Path(
+        description="Name of the metric, percent-encoded; it may contain slashes.",
+        json_schema_extra={"minLength": 1},  # the path without a name is another one
+    ),
 ]
 
 
@@ -75,6 +81,12 @@ TAGS: Final = [
     {"name": "Health", "description": "State of the service."},
 ]
 
+_METRIC_PATH: Final = "/metrics/{metric_name}"
+_LINKS_TO_METRIC: Final = {
+    "aggregate": link("get", _METRIC_PATH, "Aggregate the metric.", metric_name="metric_name"),
+    "delete": link("delete", _METRIC_PATH, "Delete the metric.", metric_name="metric_name"),
+}
+
 recording_routes: Final = APIRouter(route_class=RawRoute, tags=["Record"])
 routes: Final = APIRouter(route_class=StrictRoute)
 probes: Final = APIRouter(tags=["Health"])
@@ -83,8 +95,8 @@ probes: Final = APIRouter(tags=["Health"])
 @recording_routes.post(
     "/metrics",
     summary="Record one metric point",
-    openapi_extra=models.body(models.METRIC),
-    responses=models.answers(models.MetricRecorded),
+    openapi_extra=bodies.body(bodies.METRIC),
+    responses=models.answers(models.MetricRecorded, RECORD_ERRORS, _LINKS_TO_METRIC),
 )
 async def record_metric(request: Request) -> Response:
     """Store the point durably; the next query sees it."""
@@ -108,8 +120,8 @@ async def record_metric(request: Request) -> Response:
 @recording_routes.post(
     "/events",
     summary="Record one event",
-    openapi_extra=models.body(models.EVENT),
-    responses=models.answers(models.EventRecorded),
+    openapi_extra=bodies.body(bodies.EVENT),
+    responses=models.answers(models.EventRecorded, RECORD_ERRORS),
 )
 async def record_event(request: Request) -> Response:
     """Store the event durably; the next query sees it."""
@@ -132,8 +144,8 @@ async def record_event(request: Request) -> Response:
 @recording_routes.post(
     "/metrics/batch",
     summary="Record many metric points",
-    openapi_extra=models.batch(models.METRIC),
-    responses=models.answers(models.BatchRecorded),
+    openapi_extra=bodies.batch(bodies.METRIC),
+    responses=models.answers(models.BatchRecorded, RECORD_ERRORS),
 )
 async def record_metrics(request: Request) -> Response:
     """Store the valid points durably, and report the rejected points by index."""
@@ -143,8 +155,8 @@ async def record_metrics(request: Request) -> Response:
 @recording_routes.post(
     "/metrics/series",
     summary="Record many points by series",
-    openapi_extra=models.batch(models.SERIES),
-    responses=models.answers(models.BatchRecorded),
+    openapi_extra=bodies.batch(bodies.SERIES),
+    responses=models.answers(models.BatchRecorded, RECORD_ERRORS),
 )
 async def record_series(request: Request) -> Response:
     """Store series durably: arrays of points that share name and tags. The fastest way to record.
@@ -157,8 +169,8 @@ async def record_series(request: Request) -> Response:
 @recording_routes.post(
     "/events/batch",
     summary="Record many events",
-    openapi_extra=models.batch(models.EVENT),
-    responses=models.answers(models.BatchRecorded),
+    openapi_extra=bodies.batch(bodies.EVENT),
+    responses=models.answers(models.BatchRecorded, RECORD_ERRORS),
 )
 async def record_events(request: Request) -> Response:
     """Store the valid events durably, and report the rejected events by index."""
@@ -184,9 +196,9 @@ async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
     )
 
 
-@probes.get("/health", summary="Health", responses=models.answers(models.Health, errors=False))
+@probes.get("/health", summary="Health", responses=models.answers(models.Health, PROBE_ERRORS))
 @probes.get(
-    "/health-check", summary="Health (alias)", responses=models.answers(models.Health, errors=False)
+    "/health-check", summary="Health (alias)", responses=models.answers(models.Health, PROBE_ERRORS)
 )
 async def health(ctx: OpenCtx) -> Response:
     """Return the state of the service: `ok` is false when a check fails."""
@@ -336,7 +348,7 @@ async def delete_events(ctx: Ctx) -> Response:
     "/dashboard",
     tags=["Query"],
     summary="Dashboard statistics",
-    responses=models.answers(models.Dashboard, errors=False),
+    responses=models.answers(models.Dashboard),
 )
 async def dashboard(ctx: QueryCtx) -> Response:
     """Count the metric points and events that are stored, and list the first names of metrics."""

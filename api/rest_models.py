@@ -1,44 +1,20 @@
-"""Bodies of the REST API: the structs of its answers, and the OpenAPI schemas of both directions.
+"""Answers of the REST API: structs, each encoded as the JSON and documented as the schema."""
 
-A struct of an answer is encoded as the JSON, and documented as the schema.
-"""
-
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
-from api.access.credentials import KEY_PARAMETER
-from api.precision import PARAMETERS
+from api.openapi import operations
+from api.openapi.operations import BUDGET_HEADERS, QUERY_ERRORS, REF, JsonObject
 from api.responses import Errors
 from schema.limits import LISTED_NAMES
-from store.ingest.rows import MAX_ROWS, EventRow, MetricRow, SeriesRow
-from store.timestamps import MAX_TIME, MIN_BARE_NUMBER
-
-_REF: Final = "#/components/schemas/{name}"
-_PARAMETERS: Final = [
-    *PARAMETERS,
-    {
-        "name": KEY_PARAMETER,
-        "in": "query",
-        "schema": {"type": "string"},
-        "description": "A public key (`pk_…`), for clients that can set no header.",
-    },
-]
-
-SECURITY_SCHEMES: Final = {
-    "bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A key. Development needs none.",
-    },
-    "basic": {"type": "http", "scheme": "basic", "description": "A key as the user."},
-}
-"""The places of a key in OpenAPI."""
 
 _NUMBER: Final = "An integer if the value is integral."
 
-
+_Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Duplicate = Annotated[
     bool,
     Meta(
@@ -57,7 +33,7 @@ class MetricRecorded(Struct, omit_defaults=True):
     metric_id: Annotated[str, Meta(examples=["metric_01993f3e-8c55-7a41-8000-000000000001"])]
     metric_name: str
     value: Annotated[int | float, Meta(description="The value as it was sent.")]
-    timestamp: str
+    timestamp: _Time
     service: str
     duplicate: _Duplicate = False
 
@@ -66,7 +42,7 @@ class EventRecorded(Struct, omit_defaults=True):
     success: bool
     event_id: Annotated[str, Meta(examples=["event_01993f3e-8c55-7a41-8000-000000000001"])]
     event_name: str
-    timestamp: str
+    timestamp: _Time
     service: str
     duplicate: _Duplicate = False
 
@@ -111,8 +87,8 @@ class MetricAggregation(Struct):
     average: _NumberOfPoints
     min: _NumberOfPoints
     max: _NumberOfPoints
-    period_start: Annotated[str, Meta(description="Start of the period, inclusive.")]
-    period_end: Annotated[str, Meta(description="End of the period, exclusive.")]
+    period_start: Annotated[_Time, Meta(description="Start of the period, inclusive.")]
+    period_end: Annotated[_Time, Meta(description="End of the period, exclusive.")]
 
 
 class ListedEvent(Struct, omit_defaults=True):
@@ -120,7 +96,7 @@ class ListedEvent(Struct, omit_defaults=True):
     event_name: str
     user_id: str | None
     properties: Annotated[Any, Meta(extra_json_schema={"type": "object"})]
-    timestamp: str
+    timestamp: _Time
     session_id: Annotated[str | None, Meta(description="Absent if the event has no session.")] = (
         None
     )
@@ -155,7 +131,7 @@ class Dashboard(Struct):
         list[str],
         Meta(description=f"Names of metrics, sorted, the first {LISTED_NAMES.value:,}."),
     ]
-    timestamp: str
+    timestamp: _Time
 
 
 _, COMPONENTS = msgspec.json.schema_components(
@@ -172,72 +148,23 @@ _, COMPONENTS = msgspec.json.schema_components(
         Dashboard,
         Errors,
     ),
-    ref_template=_REF,
+    ref_template=REF,
 )
 """OpenAPI schemas of all answers, by name."""
 
 
-def answers(struct: type[Struct], *, errors: bool = True) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of a route: its answer, and with `errors` the error shapes."""
-    return {200: _content(struct)} | (ERRORS if errors else {})
+def answers(
+    struct: type[Struct],
+    errors: Iterable[int] = QUERY_ERRORS,
+    links: Mapping[str, JsonObject] = MappingProxyType({}),
+) -> dict[int | str, JsonObject]:
+    """Return the OpenAPI responses of a route: its answer, and the errors of these statuses.
 
-
-def _content(struct: type[Struct]) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name=struct.__name__)}
-    return {"content": {"application/json": {"schema": schema}}}
-
-
-ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    "4XX": {
-        "description": "The request was refused; nothing of it is stored.",
-        **_content(Errors),
-    },
-    "503": {
-        "description": "Temporarily unavailable. Try again after the seconds in `Retry-After`.",
-        **_content(Errors),
-    },
-}
-
-
-METRIC, EVENT, SERIES = (
-    msgspec.json.schema(row)["$defs"][row.__name__] for row in (MetricRow, EventRow, SeriesRow)
-)
-_TEXT_TIME: Final = {"type": "string", "format": "date-time"}
-_NUMERIC_TIME: Final = {"type": "integer", "minimum": MIN_BARE_NUMBER, "maximum": MAX_TIME}
-_TIME_DESCRIPTION: Final = (
-    "RFC 3339 with an offset, rounded down to milliseconds; or a number since 1970, in milliseconds"
-    " or in the unit of `precision`. From 1970 to 2099."
-)
-for row_schema in (METRIC, EVENT):
-    row_schema["properties"]["timestamp"] = {
-        "anyOf": [_TEXT_TIME, _NUMERIC_TIME, {"type": "null"}],
-        "default": None,
-        "description": f"{_TIME_DESCRIPTION} Default: now.",
-    }
-SERIES["properties"] |= {
-    "timestamps": {
-        "type": "array",
-        "items": {"anyOf": [_TEXT_TIME, _NUMERIC_TIME]},
-        "description": _TIME_DESCRIPTION,
-    },
-    "values": {
-        "type": "array",
-        "items": {"type": "number"},
-        "description": "Values of the points, one for each timestamp.",
-    },
-}
-
-
-def body(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI declaration of a request body of one row."""
-    content = {"application/json": {"schema": row}}
-    return {"parameters": _PARAMETERS, "requestBody": {"required": True, "content": content}}
-
-
-def batch(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI declaration of a request body of many rows, as an array or NDJSON."""
-    content = {
-        "application/json": {"schema": {"type": "array", "items": row, "maxItems": MAX_ROWS}},
-        "application/x-ndjson": {"schema": row},
-    }
-    return {"parameters": _PARAMETERS, "requestBody": {"required": True, "content": content}}
+    Answers of routes that can spend a budget have its headers.
+    """
+    success = operations.content(struct.__name__)
+    if links:
+        success["links"] = dict(links)
+    if 429 in errors:
+        success["headers"] = BUDGET_HEADERS
+    return {200: success} | operations.errors(errors, Errors.__name__)

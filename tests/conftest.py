@@ -16,6 +16,8 @@ from tests.harness.service import NOON, Service, run_service, stop_clock
 
 _STARTERS: Final = {
     "subprocess",
+    "tests.conformance.schemathesis_runs",
+    "tests.conformance.services",
     "tests.harness.browser",
     "tests.harness.fault_injection",
     "tests.harness.forked_service",

@@ -130,12 +130,14 @@ def _secret_of_header(header: bytes) -> bytes:
 
 def _key_parameter(query: bytes) -> bytes | None:
     """Return the key in a query string. Addresses are logged, so only public keys may be there."""
-    values = parse_qs(query, keep_blank_values=True).get(KEY_PARAMETER.encode())
+    # `parse_qs` of bytes fails for any character that is not ASCII.
+    parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    values = parameters.get(KEY_PARAMETER)
     if not values:
         return None
     if len(set(values)) > 1:
         raise AnalyticsError("UNAUTHENTICATED", "The address has two keys.")
-    secret = values[0]
+    secret = values[0].encode("latin-1")
     if not secret.startswith(_PUBLIC_PREFIX):
         message = "Only a key that begins with pk_ may be in an address; send the header"
         raise AnalyticsError("UNAUTHENTICATED", f"{message} `Authorization: Bearer <key>`.")

@@ -86,6 +86,14 @@ async def test_secret_keys_in_addresses(service: Service) -> None:
         assert (answer.status_code, error_code(answer)) == (401, "UNAUTHENTICATED")
 
 
+@pytest.mark.parametrize("text", ["%91", "pk_%C3%A9", "pk_%00", "%ED%A0%80"])
+@pytest.mark.parametrize("path", ["/metrics", "/events/batch", "/graphql"])
+async def test_odd_texts_in_addresses(service: Service, path: str, text: str) -> None:
+    """Any text as the key in an address is a 401, also if it is no ASCII or no UTF-8."""
+    answer = await service.post(f"{path}?key={text}", METRIC)
+    assert (answer.status_code, error_code(answer)) == (401, "UNAUTHENTICATED")
+
+
 async def test_origins_of_a_key(service: Service) -> None:
     """A public key with origins works for their pages only, and CORS admits just those."""
     secret = await make(service, KeyKind.PUBLIC, PAGE, "http://localhost:8080")

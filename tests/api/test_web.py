@@ -51,7 +51,9 @@ async def test_openapi_has_request_bodies(service: Service, path: str, fields: s
     assert batch["application/json"]["schema"] == {
         "type": "array",
         "items": row,
+        "minItems": 1,
         "maxItems": 50_000,
+        "examples": [row["examples"]],
     }
     assert batch["application/x-ndjson"]["schema"] == row
 
@@ -96,6 +98,11 @@ async def test_unknown_path(service: Service, path: str) -> None:
         ("PATCH", "/events", {"GET", "HEAD", "POST", "DELETE"}),
         ("DELETE", "/graphql", {"GET", "HEAD", "POST"}),
         ("DELETE", "/metrics", {"GET", "HEAD", "POST"}),
+        ("OPTIONS", "/metrics", {"GET", "HEAD", "POST"}),
+        ("OPTIONS", "/metrics/x", {"GET", "HEAD", "DELETE"}),
+        ("OPTIONS", "/metrics/batch", {"POST"}),
+        ("PUT", "/metrics/series", {"POST"}),
+        ("PUT", "/metrics/batch/x", {"GET", "HEAD", "DELETE"}),
     ],
 )
 async def test_wrong_method(service: Service, method: str, path: str, methods: set[str]) -> None:
@@ -103,6 +110,14 @@ async def test_wrong_method(service: Service, method: str, path: str, methods: s
     answer = await service.http.request(method, path)
     assert error_summary(answer) == (405, "METHOD_NOT_ALLOWED", None, None)
     assert set(answer.headers["allow"].split(", ")) == methods
+
+
+async def test_metrics_with_the_name_of_a_route(service: Service) -> None:
+    """A metric may be called like a route that records: it is read and deleted as any other."""
+    for name in ("batch", "series"):
+        await service.post("/metrics", {"metric_name": name, "value": 1})
+        assert (await service.http.get(f"/metrics/{name}")).json()["count"] == 1
+        assert (await service.http.delete(f"/metrics/{name}")).json()["deleted"] == 1
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "https://anywhere.example", "null"])

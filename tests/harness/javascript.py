@@ -29,12 +29,12 @@ def are_installed() -> bool:
     return is_current and NODE.exists()
 
 
-def run(script: str, *arguments: str, service: str = "") -> tuple[int, str]:
-    """Run a script; return its exit code and its output."""
+def run(script: str, *arguments: str, service: str = "", **environment: str) -> tuple[int, str]:
+    """Run a script, with more variables of its environment; return its exit code and output."""
     result = subprocess.run(
         [NODE, script, *arguments],
         cwd=CLIENTS,
-        env=os.environ | {"SERVICE": service, "NO_COLOR": "1"},
+        env=os.environ | {"SERVICE": service, "NO_COLOR": "1"} | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
