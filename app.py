@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import access_commands
 import server
 from api import rest
+from api.addresses import Clients
 from api.bodies import BodyMemory, BodyMemoryLimit
 from api.compression import Compression
 from api.edge.limits import EdgeLimits
@@ -131,7 +132,8 @@ def create_app(settings: Settings) -> FastAPI:
         "credentials": settings.production and settings.cors_credentials,
     }
     limits, _ = _limits(settings)
-    memory = BodyMemory(limits.body_bytes)
+    clients = app.state.clients = Clients(settings.proxies)
+    memory = BodyMemory(limits.body_bytes, clients)
     app.add_middleware(BudgetHeaders)
     app.add_middleware(Compression)
     app.add_middleware(BodyMemoryLimit, memory=memory)

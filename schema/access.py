@@ -82,6 +82,7 @@ class Grant:
     """The rights of a caller: a project, and scopes in it, perhaps for some rows only.
 
     The key is None without one. With `trusted_only`, the caller executes trusted documents only.
+    A key that `is_public` may be in browsers.
     The hash leaves the row filter out, because filters have none; grants with other filters differ.
     """
 
@@ -91,6 +92,7 @@ class Grant:
     key_prefix: str = ""
     row_filter: RowFilter | None = field(default=None, hash=False)
     trusted_only: bool = False
+    is_public: bool = False
 
     def require(self, scope: Scope) -> None:
         """Raise UNAUTHENTICATED or FORBIDDEN if the caller lacks a scope."""
