@@ -1,6 +1,6 @@
 """The context of resolvers: store, caller, clock, and the query batch of one request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,7 +43,7 @@ class Context:
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
     limits: Sequence[Limit] = ()
-    row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
+    row_batches: dict[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     address: str = ""
     answer: AnswerBudget = field(init=False)
     batch: QueryBatch = field(init=False)

@@ -96,7 +96,12 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
     except GraphQLError as error:
         return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
     if not is_query:
-        return await execute_alone(request, ctx, execution.run)
+        try:
+            return await execute_alone(request, ctx, execution.run)
+        finally:
+            # The objects of an execution refer to one another, and stay until a collection.
+            # So 250 requests of 10,000 rows held 525 MB.
+            ctx.row_batches.clear()
     flights: SingleFlight = request.app.state.flights
     flight = Flight(repr(response_format), content, graphql_request.query, ctx.grant)
     response = await flights.answer(request, ctx, flight, execution.run)
