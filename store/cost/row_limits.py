@@ -82,8 +82,8 @@ class RowCharge(NamedTuple):
 def _rate_limited(state: BucketState | None, owner: str) -> AnalyticsError:
     assert state is not None  # noqa: S101 - only a bucket with a limit is ever empty
     message = (
-        f"{owner} has recorded too many rows; it may record {state.per_second:,.0f} a second,"
-        f" and {state.limit:,.0f} at once."
+        f"{owner} has recorded too many rows; it may record {state.per_second:,.12g} a second,"
+        f" and {state.limit:,.12g} at once."
     )
     seconds = state.seconds_until(min(1.0, state.limit))
     return AnalyticsError("RATE_LIMITED", message, limit=state.per_second, retry_after=seconds)
