@@ -57,6 +57,7 @@ from schema.errors import STATUS, AnalyticsError, bad_input
 from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, check_names
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
+from store.idle_memory import IdleMemory
 from store.limits import Limits
 
 _DESCRIPTION: Final = """Record metrics and events; query them here or over GraphQL at `/graphql`.
@@ -177,8 +178,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.set_threshold(50_000, 20, 20)
         check = functools.partial(check_texts, schema._schema)  # noqa: SLF001 - graphql-core's
         documents_check = asyncio.create_task(report_invalid_documents(store, check))
+        idle_memory = asyncio.create_task(IdleMemory().run())
         yield
         documents_check.cancel()
+        idle_memory.cancel()
     finally:
         await store.close()
         _LOG.info("stopped")
