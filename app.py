@@ -26,6 +26,7 @@ import access_commands
 import server
 from api import rest
 from api.access import sign_in
+from api.addresses import Clients
 from api.bodies import BodyMemory, BodyMemoryLimit
 from api.compression import Compression
 from api.edge.limits import EdgeLimits
@@ -58,6 +59,7 @@ from schema.errors import STATUS, AnalyticsError, bad_input
 from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, check_names
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
+from store.idle_memory import IdleMemory
 from store.limits import Limits
 
 if TYPE_CHECKING:
@@ -144,7 +146,8 @@ def create_app(settings: Settings) -> FastAPI:
         "credentials": settings.production and settings.cors_credentials,
     }
     limits, _ = _limits(settings)
-    memory = BodyMemory(limits.body_bytes)
+    clients = app.state.clients = Clients(settings.proxies)
+    memory = BodyMemory(limits.body_bytes, clients)
     app.add_middleware(BudgetHeaders)
     app.add_middleware(Compression)
     app.add_middleware(BodyMemoryLimit, memory=memory)
@@ -189,8 +192,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.set_threshold(50_000, 20, 20)
         check = functools.partial(check_texts, schema._schema)  # noqa: SLF001 - graphql-core's
         documents_check = asyncio.create_task(report_invalid_documents(store, check))
+        idle_memory = asyncio.create_task(IdleMemory().run())
         yield
         documents_check.cancel()
+        idle_memory.cancel()
     finally:
         await store.close()
         _LOG.info("stopped")

@@ -159,12 +159,13 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=settings.keep_alive,
         server_header=False,
-        proxy_headers=False,  # limits by address count connections, and these are the proxy's
+        proxy_headers=False,  # `Clients` reads them where a limit needs the address of a client
     )
     raise_file_limit()
     limits = EdgeLimits.from_settings(settings.limits)
     per_address = settings.connections_per_address
-    connections = Connections(limits, per_address, connection_capacity(limits))
+    capacity = connection_capacity(limits)
+    connections = Connections(limits, per_address, capacity, settings.proxies)
     return _serve(_Server(config, connections), settings)
 
 

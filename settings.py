@@ -1,15 +1,18 @@
 """Settings of the service: read once from the command line and the environment, as one value."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 VERSION: Final = "0.1.0"
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -37,6 +40,7 @@ class Settings:
     openid_secret: str = field(default="", repr=False)
     keep_alive: int = 75
     connections_per_address: int = 1000
+    proxies: tuple[Network, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     journal_bytes: int = 2**30  # maximum bytes of acknowledged rows that wait for the engine
 
@@ -104,6 +108,17 @@ def _yes_or_no(text: str) -> bool:
     if text not in {"yes", "no"}:
         raise ValueError(f"must be yes or no, not {text!r}")
     return text == "yes"
+
+
+def _proxies(text: str) -> tuple[Network, ...]:
+    networks = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            networks.append(ipaddress.ip_network(part))
+        except ValueError:
+            message = f"must be addresses and networks like 10.0.0.0/8, not {part!r}"
+            raise ValueError(message) from None
+    return tuple(networks)
 
 
 def _limits(text: str) -> Mapping[str, float]:
@@ -252,6 +267,14 @@ SETTINGS: Final = (
         "1000",
         _connections_per_address,
         "connections of one address, or one IPv6 network; this machine has no limit",
+    ),
+    Setting(
+        "proxies",
+        "ANALYTICS_PROXIES",
+        "--proxies",
+        "none",
+        _proxies,
+        "addresses and networks of proxies, whose X-Forwarded-For is believed",
     ),
     Setting(
         "limits",

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.addresses import client_network
+from api.addresses import Clients
 from api.headers import CONTEXT_KEY, headers_of
 from schema.errors import AnalyticsError
 
@@ -62,9 +62,10 @@ class BodyMemory:
     from it, and they take several times its size.
     """
 
-    def __init__(self, limit: int) -> None:
-        """Set the limit, in bytes."""
+    def __init__(self, limit: int, clients: Clients | None = None) -> None:
+        """Set the limit, in bytes; `clients` finds the address of a request."""
         self._limit = limit
+        self._clients = clients or Clients()
         self._held_bytes = 0
         self._arriving_bytes = 0
         self._arriving_by_address: Counter[str] = Counter()
@@ -86,8 +87,7 @@ class BodyMemory:
 
     def begin(self, scope: Scope) -> "ArrivingBody":
         """Return the count of a body that arrives in parts."""
-        client = scope.get("client")
-        return ArrivingBody(self, client_network(client[0] if client else None))
+        return ArrivingBody(self, self._clients.network_of(scope))
 
     def count_arriving(self, address: str, size: int) -> None:
         """Count bytes of bodies that arrive from an address; `size` is negative at their end.

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api import rest_models as models
-from api.access.credentials import context_of, open_context_of
+from api.access.credentials import address_of, context_of, open_context_of, recorder_of
 from api.bodies import MAX_BATCH_BODY, MAX_BODY, read_body
 from api.disconnect import cancel_on_disconnect
 from api.fast_lane import RawRoute, StrictRoute
@@ -101,7 +101,7 @@ probes: Final = APIRouter(tags=["Health"])
 async def record_metric(request: Request) -> Response:
     """Store the point durably; the next query sees it."""
     unit = unit_of(request)
-    ctx = context_of(request)
+    ctx = recorder_of(request, rows=1)
     body = await read_body(request, MAX_BODY)
     point = await recording.record_one(ctx, METRIC_STREAM, body, unit)
     return answer(
@@ -126,7 +126,7 @@ async def record_metric(request: Request) -> Response:
 async def record_event(request: Request) -> Response:
     """Store the event durably; the next query sees it."""
     unit = unit_of(request)
-    ctx = context_of(request)
+    ctx = recorder_of(request, rows=1)
     body = await read_body(request, MAX_BODY)
     event = await recording.record_one(ctx, EVENT_STREAM, body, unit)
     return answer(
@@ -179,9 +179,10 @@ async def record_events(request: Request) -> Response:
 
 async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
     unit = unit_of(request)
-    ctx = context_of(request)
+    ctx = recorder_of(request, rows=0)
     body = await read_body(request, MAX_BATCH_BODY)
-    payload = await recording.record_batch(ctx, stream, body, unit=unit)
+    address = address_of(request, ctx)
+    payload = await recording.record_batch(ctx, stream, body, unit=unit, address=address)
     return answer(
         models.BatchRecorded(
             success=True,

@@ -1,6 +1,6 @@
 """The context of resolvers: store, caller, clock, and the query batch of one request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,8 @@ class Context:
 
     `grant` has the rights of the caller. `latest` is the time of the newest arrival; a request
     reads it once. `row_batches` are the rows in variables of a GraphQL request that were parsed
-    before its execution, or their errors. `limits` are all limits of the service.
+    before its execution, or their errors. `limits` are all limits of the service. `address` is the
+    network of a GraphQL client whose rows are limited by it, else "".
     """
 
     store: Store
@@ -43,7 +44,8 @@ class Context:
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
     limits: Sequence[Limit] = ()
-    row_batches: Mapping[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
+    row_batches: dict[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
+    address: str = ""
     answer: AnswerBudget = field(init=False)
     batch: QueryBatch = field(init=False)
     _by_key: dict[tuple[str, str], tuple[Key, "Context"]] = field(init=False, default_factory=dict)
@@ -64,7 +66,11 @@ class Context:
                 row_filter = filter_from_json(RowFilter, key.row_filter, "rowFilter")
             trusted_only = self._is_trusted_only(key)
             scopes = frozenset(key.scopes)
-            grant = Grant(scopes, project, key.id, key.prefix, row_filter, trusted_only)
+            is_public = key.kind is KeyKind.PUBLIC
+            grant = Grant(
+                *(scopes, project, key.id, key.prefix, row_filter, trusted_only),
+                is_public=is_public,
+            )
             ctx = replace(self, grant=grant)
             self._by_key[key.id, project] = key, ctx
         return ctx

@@ -17,7 +17,7 @@ from schema.access import PROJECT
 from schema.answer_budget import AnswerBudget
 from schema.errors import AnalyticsError
 from store import Store
-from store.cost.budgets import BudgetState
+from store.cost.buckets import BucketState
 from store.cost.cost import actual_cost, estimated_cost
 from store.driver import Answer, EngineError
 from store.query.series.aggregates import THROW_IF_CODE
@@ -115,7 +115,7 @@ class QueryBatch:
     _deadline: float | None = None
 
     @property
-    def budget(self) -> BudgetState | None:
+    def budget(self) -> BucketState | None:
         """What the caller's key may spend; None without a key or a limit."""
         return None if self.key_id is None else self.store.budgets.state(self.key_id)
 

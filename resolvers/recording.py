@@ -32,17 +32,23 @@ async def record_batch(
     rows: bytes | Sequence[Mapping[str, object]],
     field_names: Mapping[str, str] = REST_NAMES,
     unit: Unit | None = None,
+    *,
+    address: str = "",
 ) -> RecordPayload:
     """Store the valid rows durably, each client id once; report the rejected rows.
 
     `rows` are a JSON array or NDJSON, or objects with the REST API's fields. `field_names` maps
     REST names to names of the calling API. `unit` is the unit of numeric timestamps, None if the
-    caller gave none. Raises `AnalyticsError` when no row is valid.
+    caller gave none. `address` is the network whose rows are limited, "" for none. Raises
+    RATE_LIMITED, and `AnalyticsError` when no row is valid.
     """
     ctx.grant.require(Scope.RECORD)
     now = ctx.now()
     body = rows if isinstance(rows, bytes) else encode_rows(rows)
+    ctx.store.row_limits.check(ctx.grant.key_id, address)
+    charge = ctx.store.row_limits.begin(ctx.grant.key_id, address, len(body))
     batch = await ctx.store.reader.read_batch(stream.row_type, body, now, field_names, unit)
+    charge.settle(batch.points + len(batch.errors))
     batch.project = ctx.grant.project
     return _payload(await ctx.store.ingest(stream, batch, now, field_names))
 

@@ -82,7 +82,8 @@ class Grant:
     """The rights of a caller: a project, and scopes in it, perhaps for some rows only.
 
     The key is None without one; the session is None for a caller who did not sign in on the pages.
-    With `trusted_only`, the caller executes trusted documents only.
+    With `trusted_only`, the caller executes trusted documents only. A key that `is_public` is in
+    browsers.
     The hash leaves the row filter out, because filters have none; grants with other filters differ.
     """
 
@@ -93,6 +94,7 @@ class Grant:
     row_filter: RowFilter | None = field(default=None, hash=False)
     trusted_only: bool = False
     session_id: str | None = None
+    is_public: bool = False
 
     def require(self, scope: Scope) -> None:
         """Raise UNAUTHENTICATED or FORBIDDEN if the caller lacks a scope."""

@@ -52,7 +52,18 @@ class Limits:
     names_per_project: int = _limit(
         "names", "Names of metrics, and names of events, that a project may have.", 100_000
     )
-    budget_seconds: int = _limit("seconds", "Time after which a spent budget is full again.", 60)
+    budget_seconds: int = _limit(
+        "seconds", "Time after which a spent budget, of cost or of rows, is full again.", 60
+    )
+    key_rows_per_second: float = _limit(
+        "rows a second", "Rows that a key may record; 0: without a limit.", 0.0, zero=True
+    )
+    address_rows_per_second: float = _limit(
+        "rows a second",
+        "Rows that an address may record with a public key; 0: without a limit.",
+        1_000.0,
+        zero=True,
+    )
     session_hours: int = _limit("hours", "Time after which a person must sign in again.", 168)
 
     @classmethod

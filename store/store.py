@@ -19,6 +19,7 @@ from store.access.keys import Keys
 from store.access.tokens import Tokens
 from store.clock import Arrivals, wrong_clock
 from store.cost.budgets import Budgets
+from store.cost.row_limits import RowLimits
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
@@ -76,6 +77,7 @@ class Store:
         self.engine = Engine(engine_folder, limits)
         self.estimates = RowEstimates(self.engine)
         self.budgets = Budgets(limits.budget_per_second, limits.budget_seconds)
+        self.row_limits = RowLimits(limits)
         self.answers = AnswerMemory(limits.answers_bytes, limits.answer_bytes, limits.answer_values)
         self.names = Names(self.engine.pieces, self._all_loaded, limits.names_per_project)
 
@@ -347,10 +349,7 @@ class Store:
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
 
     async def _settle(
-        self,
-        names_by_table: Mapping[str, frozenset[str] | None],
-        *,
-        is_required: bool = False,
+        self, names_by_table: Mapping[str, frozenset[str] | None], *, is_required: bool = False
     ) -> None:
         """Wait until the loaders have loaded all rows of some names; None means all names.
 

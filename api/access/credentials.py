@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from api.access import cookies
+from api.addresses import Clients
 from api.headers import headers_of
 from resolvers.context import Context
 from schema.access import KeyKind, needs_key
@@ -42,6 +43,26 @@ def context_of(request: Request) -> Context:
     if not ctx.grant.scopes:
         raise needs_key()
     return ctx
+
+
+def recorder_of(request: Request, rows: int) -> Context:
+    """Return the context of a caller who records, and take rows from its limits.
+
+    Raises as `context_of` does, and RATE_LIMITED if the caller has no rows left.
+    """
+    ctx = context_of(request)
+    row_limits = ctx.store.row_limits
+    if ctx.grant.is_public or row_limits.has_limit_of_keys:
+        row_limits.spend(ctx.grant.key_id, address_of(request, ctx), rows)
+    return ctx
+
+
+def address_of(request: Request, ctx: Context) -> str:
+    """Return the network of a caller with a public key; "" for others, whose addresses are free."""
+    if not ctx.grant.is_public:
+        return ""
+    clients: Clients = request.app.state.clients
+    return clients.network_of(request.scope)
 
 
 def open_context_of(request: Request) -> Context:

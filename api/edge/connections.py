@@ -3,11 +3,12 @@
 import contextlib
 import resource
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
 from uvicorn.server import ServerState
 
-from api.addresses import client_network
+from api.addresses import Network, client_network, is_proxy
 from api.bodies import SMALL_BODY
 from api.edge.limits import EdgeLimits
 from schema.errors import AnalyticsError
@@ -27,26 +28,35 @@ class ClockedConnection(Protocol):
 class Connections(ServerState):
     """The connections of a server, and their limits.
 
-    Addresses of this machine may have any number: a proxy on it speaks for all clients.
+    Addresses of this machine and of trusted proxies may have any number: a proxy speaks for all of
+    its clients.
     """
 
-    def __init__(self, limits: EdgeLimits, per_address: int, capacity: int) -> None:
+    def __init__(
+        self,
+        limits: EdgeLimits,
+        per_address: int,
+        capacity: int,
+        proxies: Sequence[Network] = (),
+    ) -> None:
         """Set the limits; `capacity` bounds all connections, `per_address` those of an address."""
         super().__init__()
         self.limits: Final = limits
+        self._proxies = proxies
         self._per_address = per_address
         self._capacity = capacity
         self._counts: Counter[str] = Counter()
 
     def admit(self, address: str | None) -> str:
-        """Count a new connection, and return the network of its address, or "" if it is our own.
+        """Count a new connection, and return the network of its address, or "" if it has no limit.
 
         Raises UNAVAILABLE, and counts nothing, if there are too many.
         """
         if len(self.connections) >= self._capacity:
             message = f"There are too many connections (limit {self._capacity})."
             raise AnalyticsError("UNAVAILABLE", message, limit=self._capacity, retry_after=1)
-        network = client_network(address)
+        is_limited = not (self._proxies and is_proxy(address, self._proxies))
+        network = client_network(address) if is_limited else ""
         if network:
             if self._counts[network] >= self._per_address:
                 message = f"Your address has too many connections (limit {self._per_address})."

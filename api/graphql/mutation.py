@@ -77,7 +77,9 @@ class Mutation:
         if batch:
             return await recording.record_row_batch(info.context, METRIC_STREAM, batch)
         rows = list(map(metric_row, input.metrics))
-        return await recording.record_batch(info.context, METRIC_STREAM, rows, GRAPHQL_NAMES)
+        return await recording.record_batch(
+            info.context, METRIC_STREAM, rows, GRAPHQL_NAMES, address=info.context.address
+        )
 
     @strawberry.mutation(
         description="Record events. They are durable once the response arrives, and visible to"
@@ -89,7 +91,9 @@ class Mutation:
         if batch:
             return await recording.record_row_batch(info.context, EVENT_STREAM, batch)
         rows = list(map(event_row, input.events))
-        return await recording.record_batch(info.context, EVENT_STREAM, rows, GRAPHQL_NAMES)
+        return await recording.record_batch(
+            info.context, EVENT_STREAM, rows, GRAPHQL_NAMES, address=info.context.address
+        )
 
     @strawberry.mutation(description="Delete a metric with all its points. Needs the scope DELETE.")
     async def delete_metrics(

@@ -234,24 +234,36 @@ def _check_cut(
 
 
 async def _parse(cut_request: _CutRequest, ctx: Context) -> tuple[GraphQLRequest, Context]:
-    """Parse the rows of a request; put refused rows back into its variables."""
+    """Parse the rows of a request; put refused rows back into its variables.
+
+    If the caller may record no rows now, none is parsed, and each batch is this error.
+    """
     request, texts, rows_types = cut_request
+    try:
+        ctx.store.row_limits.check(ctx.grant.key_id, ctx.address)
+    except AnalyticsError as error:
+        return request, replace(ctx, row_batches=dict.fromkeys(texts, error))
     variables: dict[str, Any] = request.variables or {}
     batches: dict[str, Batch[Any] | AnalyticsError] = {}
     row_indexes = {}
     for name, text in texts.items():
         row_type, member = rows_types[name]
+        charge = ctx.store.row_limits.begin(ctx.grant.key_id, ctx.address, len(text))
         try:
-            batches[name] = await ctx.store.reader.read_batch(
-                row_type, text, ctx.now(), GRAPHQL_NAMES
-            )
+            batch = await ctx.store.reader.read_batch(row_type, text, ctx.now(), GRAPHQL_NAMES)
+            charge.settle(batch.points + len(batch.errors))
+            batches[name] = batch
             continue
         except AnalyticsError as error:
             if error.code != "PAYLOAD_TOO_LARGE":
+                charge.settle(0)  # the rows are read once more, in another way
                 raise
             batches[name] = error
         except RefusedRowError:
             pass
+        except UnreadableRowError:
+            charge.settle(0)
+            raise
         bad_rows = await asyncio.to_thread(refused_rows, row_type, text)
         row_indexes[name] = list(bad_rows)
         rows = list(bad_rows.values())

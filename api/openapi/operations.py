@@ -42,7 +42,7 @@ _DESCRIPTIONS: Final = {
     414: "The address is too long.",
     415: "The body has an encoding or a charset that is not supported.",
     422: "A row or a parameter is not valid, or the query is too expensive; `field` names it.",
-    429: "The budget of the key is spent.",
+    429: "The budget of the key is spent, or the rows of the key or of the address.",
     431: "The headers are too large.",
     503: "Temporarily unavailable.",
 }
@@ -54,7 +54,7 @@ PROBE_ERRORS: Final = _ALWAYS
 QUERY_ERRORS: Final = (*_ALWAYS, 422, 429)
 """Statuses of the errors of a route that queries or deletes."""
 
-RECORD_ERRORS: Final = (*_ALWAYS, 413, 415, 422)
+RECORD_ERRORS: Final = (*_ALWAYS, 413, 415, 422, 429)
 """Statuses of the errors of a route that records."""
 
 _RETRY_AFTER: Final[JsonObject] = {

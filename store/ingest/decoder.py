@@ -229,9 +229,11 @@ def _read_row_by_row(
     has_arrival_times = False
     for index, text in texts:
         row: Row | _UndecodableRow = _decode_row(row_type, text, field_names)
+        if isinstance(row, _UndecodableRow):
+            # To raise it would tie this frame, with all rows, to itself until a collection.
+            bad.append(row_error(index, row, rename_field(row.error, field_names)))
+            continue
         try:
-            if isinstance(row, _UndecodableRow):
-                raise row.error
             has_own_time = not lacks_times(row_type, (row,))
             row_type.stamp(row, now, unit)
             row_type.check(row)
