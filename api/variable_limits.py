@@ -4,7 +4,7 @@ graphql-core takes 14 to 32 us to check an object, and 1 to 3 us for any other v
 that uses a variable reads it again: 40 us for an object of a filter, 2 us for a text.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from schema.errors import AnalyticsError, limit_error
@@ -15,10 +15,9 @@ from schema.limits import (
     VARIABLE_OBJECTS,
     VARIABLE_VALUES,
 )
+from store.ingest.json_structure import parts_outside_texts
 
-_CHUNK_BYTES: Final = 65_536
 _LONG_BYTES: Final = 1_048_576
-_BACKSLASH: Final = b"\\"
 
 
 def variables_refusal(text: bytes, field: str = "variables") -> AnalyticsError | None:
@@ -31,7 +30,7 @@ def variables_refusal(text: bytes, field: str = "variables") -> AnalyticsError |
     if len(text) < _LONG_BYTES and _count_values(text) <= VARIABLE_OBJECTS.value:
         return None
     values = objects = 0
-    for part in _parts_outside_texts(text):
+    for part in parts_outside_texts(text):
         values += _count_values(part)
         objects += part.count(b"{")
         if values > VARIABLE_VALUES.value:
@@ -88,16 +87,3 @@ def has_long_names(variables: object) -> bool:
 
 def _count_values(text: bytes) -> int:
     return text.count(b",") + text.count(b"{") + text.count(b"[")
-
-
-def _parts_outside_texts(json: bytes) -> Iterator[bytes]:
-    """Iterate over what is outside of texts, by chunks, so that other threads run between them."""
-    is_in_text = is_escaped = False
-    for start in range(0, len(json), _CHUNK_BYTES):
-        chunk = json[start + is_escaped : start + _CHUNK_BYTES]
-        # Of several backslashes in a row, the first one escapes the second one.
-        chunk = chunk.replace(b"\\\\", b"").replace(b'\\"', b"")
-        is_escaped = chunk.endswith(_BACKSLASH)
-        pieces = chunk.split(b'"')
-        yield b"".join(pieces[is_in_text::2])
-        is_in_text ^= len(pieces) % 2 == 0
