@@ -32,7 +32,7 @@ class Attack:
     max_answer_bytes: int = 20_000
 
 
-def zipped(path: str, body: bytes) -> bytes:
+def gzip_post(path: str, body: bytes) -> bytes:
     """Return a POST request with a body compressed by gzip."""
     return post(path, gzip.compress(body, 6), "gzip")
 
@@ -47,7 +47,7 @@ def post(path: str, body: bytes, encoding: str = "identity") -> bytes:
     return head.encode() + body
 
 
-def chunked(path: str, body: bytes) -> bytes:
+def chunked_post(path: str, body: bytes) -> bytes:
     """Return a POST request with a compressed body in chunks of 1,000 bytes."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
@@ -80,64 +80,64 @@ def _event(properties: bytes) -> bytes:
 BATCHES: Final = (
     Attack(
         "8,300,000 numbers",
-        lambda: zipped(_METRICS, _array(b"1")),
+        lambda: gzip_post(_METRICS, _array(b"1")),
         413,
         "PAYLOAD_TOO_LARGE",
         MAX_ROWS,
     ),
     Attack(
         "5,500,000 empty objects",
-        lambda: zipped(_EVENTS, _array(b"{}")),
+        lambda: gzip_post(_EVENTS, _array(b"{}")),
         413,
         "PAYLOAD_TOO_LARGE",
         MAX_ROWS,
     ),
     Attack(
         "5,500,000 lines of empty objects",
-        lambda: zipped(_METRICS, b"{}\n" * (_LARGEST_BODY // 3)),
+        lambda: gzip_post(_METRICS, b"{}\n" * (_LARGEST_BODY // 3)),
         413,
         "PAYLOAD_TOO_LARGE",
         MAX_ROWS,
     ),
     Attack(
         "16,700,000 empty lines",
-        lambda: zipped(_METRICS, b"\n" * _LARGEST_BODY),
+        lambda: gzip_post(_METRICS, b"\n" * _LARGEST_BODY),
         422,
         "BAD_USER_INPUT",
     ),
     Attack(
         "16,700,000 brackets",
-        lambda: zipped(_METRICS, b"[" * _LARGEST_BODY),
+        lambda: gzip_post(_METRICS, b"[" * _LARGEST_BODY),
         422,
         "BAD_USER_INPUT",
         64,
     ),
     Attack(
         "49,999 rows 1 and a good one",
-        lambda: zipped(_METRICS, b"1\n" * 49_999 + b'{"metric_name":"m","value":1}'),
+        lambda: gzip_post(_METRICS, b"1\n" * 49_999 + b'{"metric_name":"m","value":1}'),
         200,
         max_answer_bytes=6_000_000,
     ),
     Attack(
         "50,000 events",
-        lambda: zipped(_EVENTS, b'{"event_name":"a","properties":{"b":"c"}}\n' * 50_000),
+        lambda: gzip_post(_EVENTS, b'{"event_name":"a","properties":{"b":"c"}}\n' * 50_000),
         200,
     ),
     Attack(
         "a row of 1,000,000 members",
-        lambda: zipped(_EVENTS, _event(_members(1_000_000))),
+        lambda: gzip_post(_EVENTS, _event(_members(1_000_000))),
         422,
         "BAD_USER_INPUT",
     ),
     Attack(
         "a row of 15 MiB of backslashes",
-        lambda: zipped(_METRICS, b'{"metric_name":"' + b"\\\\" * (_LARGEST_BODY // 2) + b'"}'),
+        lambda: gzip_post(_METRICS, b'{"metric_name":"' + b"\\\\" * (_LARGEST_BODY // 2) + b'"}'),
         422,
         "BAD_USER_INPUT",
     ),
     Attack(
         "integers of 4,000 digits",
-        lambda: zipped(_EVENTS, (_event(b'"a":' + b"1" * 4_000) + b"\n") * 3_800),
+        lambda: gzip_post(_EVENTS, (_event(b'"a":' + b"1" * 4_000) + b"\n") * 3_800),
         200,
     ),
 )
@@ -164,7 +164,7 @@ BODIES: Final = (
     Attack("a bomb in zstd", lambda: post(_METRICS, bytes(10**4), "zstd"), 415),
     Attack(
         "15 MiB in chunks",
-        lambda: chunked(_METRICS, b"1\n" * (_LARGEST_BODY // 2)),
+        lambda: chunked_post(_METRICS, b"1\n" * (_LARGEST_BODY // 2)),
         413,
         "PAYLOAD_TOO_LARGE",
         MAX_ROWS,
@@ -178,19 +178,19 @@ BODIES: Final = (
     ),
     Attack(
         "GraphQL: 15 MiB of brackets",
-        lambda: zipped("/graphql", b'{"query":"{a}","variables":{"v":' + b"[" * _LARGEST_BODY),
+        lambda: gzip_post("/graphql", b'{"query":"{a}","variables":{"v":' + b"[" * _LARGEST_BODY),
         400,
         "BAD_REQUEST",
     ),
     Attack(
         "GraphQL: an id of 15 MiB",
-        lambda: zipped("/graphql", b'{"documentId":"%b"}' % (b"a" * _LARGEST_BODY)),
+        lambda: gzip_post("/graphql", b'{"documentId":"%b"}' % (b"a" * _LARGEST_BODY)),
         404,
         "NOT_FOUND",
     ),
     Attack(
         "GraphQL: 5,000,000 objects in extensions",
-        lambda: zipped("/graphql", b'{"extensions":{"persistedQuery":%b}}' % _array(b"{}")),
+        lambda: gzip_post("/graphql", b'{"extensions":{"persistedQuery":%b}}' % _array(b"{}")),
         400,
         "BAD_REQUEST",
     ),

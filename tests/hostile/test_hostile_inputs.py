@@ -33,7 +33,7 @@ from tests.harness.memory_group import (
 from tests.harness.prober import Probe, Prober
 from tests.harness.process import Process
 from tests.harness.run_profile import print_figure
-from tests.hostile.attacks import BATCHES, BODIES, HEADS, Attack, post, zipped
+from tests.hostile.attacks import BATCHES, BODIES, HEADS, Attack, gzip_post, post
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def _send(connection: Any, request: bytes) -> None:
 @pytest.mark.parametrize("hostile_input", [*hostile_inputs()], ids=lambda entry: entry.name)
 def test_graphql(target: Target, hostile_input: HostileInput) -> None:
     """A request of GraphQL is answered in 20 KB, with the code and the limit that it breaks."""
-    request = zipped("/graphql", hostile_input.build_body())
+    request = gzip_post("/graphql", hostile_input.build_body())
     status, content = attack(target, lambda: exchange(target.service.port, request))
     assert status == hostile_input.status, content[:500]
     assert len(content) <= MAX_ANSWER_BYTES
@@ -164,7 +164,7 @@ def trend(selection: str) -> bytes:
     """Return a request for all hours that a query may have."""
     arguments = 'range:{last:"PT10999H"},granularity:HOUR,maxPoints:11000'
     query = f"{{eventTrend({arguments}){{{selection}}}}}"
-    return zipped("/graphql", json.dumps({"query": query}).encode())
+    return gzip_post("/graphql", json.dumps({"query": query}).encode())
 
 
 def aliases(field: str, count: int) -> str:
@@ -248,9 +248,11 @@ def test_eight_attackers(target: Target, kind: str) -> None:
     """Eight clients that send their largest bodies at once get an answer or a 503 each."""
     rows = b'{"event_name":"a"}\n' * 50_000
     requests = {
-        "texts": zipped("/graphql", b'{"query":"{a}","variables":{"v":"' + b"\\n" * 2**22 + b'"}}'),
-        "rows": zipped("/events/batch", rows),
-        "brackets": zipped("/metrics/batch", b"[" + b"1," * 2**22 + b"1]"),
+        "texts": gzip_post(
+            "/graphql", b'{"query":"{a}","variables":{"v":"' + b"\\n" * 2**22 + b'"}}'
+        ),
+        "rows": gzip_post("/events/batch", rows),
+        "brackets": gzip_post("/metrics/batch", b"[" + b"1," * 2**22 + b"1]"),
     }
     statuses: list[int] = []
 
@@ -277,7 +279,7 @@ def test_many_property_names(target: Target) -> None:
         % b",".join(b'"p%d_%d":1' % (row, number) for number in range(100))
         for row in range(2_000)
     )
-    request = zipped("/events/batch", b"\n".join(lines))
+    request = gzip_post("/events/batch", b"\n".join(lines))
     assert attack(target, lambda: exchange(target.service.port, request))[0] == 200
     count = target.service.graphql('{events(where:{name:{eq:"wide"}}){totalCount}}')
     assert count["events"]["totalCount"] == 2_000

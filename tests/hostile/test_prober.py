@@ -18,7 +18,7 @@ from tests.harness.process import Process
 PAUSE_MS: Final = 300
 IDLE_MS: Final = 50
 
-_PLANTED: Final = """
+_PAUSING_SERVICE: Final = """
 import signal, sys, threading, time
 
 def spin(*_):
@@ -48,7 +48,7 @@ SIGNALS: Final = {
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """Start a service with planted pauses."""
     data: Path = tmp_path_factory.mktemp("prober") / "data"
-    with Process(data, (sys.executable, "-c", _PLANTED)) as process:
+    with Process(data, (sys.executable, "-c", _PAUSING_SERVICE)) as process:
         process.await_ready()
         time.sleep(1)  # the start has ended
         yield process
