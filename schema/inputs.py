@@ -85,6 +85,8 @@ def _convert_known_fields(input_type: GraphQLInputObjectType) -> None:
     )
 
     def convert(origin: type, values: Mapping[str, Any], context: InputContext) -> Any:  # noqa: ANN401 - of any input type
+        if context.info is not None:
+            context.info.context.answer.spend_argument_object()
         arguments = dict(nulls)
         for name, value in values.items():
             python_name, field_type = fields[name]

@@ -88,6 +88,12 @@ ARGUMENT_VALUES: Final = Limit(
     "values in arguments",
     "Values in arguments, in a document and its variables, again wherever a field uses them.",
 )
+ARGUMENT_OBJECTS: Final = Limit(
+    "argumentObjects",
+    5_000,
+    "objects in arguments",
+    "Objects in arguments, again for each field of each object of a list that is executed.",
+)
 ROOT_FIELDS: Final = Limit(
     "rootFields", 100, "root fields", "Fields at the root of an operation, through fragments."
 )
@@ -197,6 +203,7 @@ LIMITS: Final = (
     DIRECTIVES,
     INPUT_FIELDS,
     ARGUMENT_VALUES,
+    ARGUMENT_OBJECTS,
     ROOT_FIELDS,
     SELECTIONS,
     EQUAL_FIELDS,

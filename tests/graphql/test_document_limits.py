@@ -104,6 +104,7 @@ VARIABLES: Final[Mapping[Limit, Callable[[int], Any]]] = {
 }
 
 OF_ANSWERS: Final = {
+    limits.ARGUMENT_OBJECTS,
     limits.VALIDATION_ERRORS,
     limits.RESPONSE_ERRORS,
     limits.MESSAGE_CHARACTERS,
@@ -387,14 +388,3 @@ def test_messages_are_cut() -> None:
     assert len(error.message) == len(error.field or "") == limits.MESSAGE_CHARACTERS.value
     assert len(quote("a" * 1_000)) == limits.QUOTED_CHARACTERS.value + 2
     assert quote("a" * 100) == repr("a" * 100)
-
-
-def test_documents_are_kept_by_their_memory() -> None:
-    """The oldest documents leave when their memory exceeds the budget."""
-    documents = Documents(max_bytes=100_000)
-    texts = [f"{{h{n}:health{{status}}}}" for n in range(100)]
-    nodes = [documents.read_at_once(CORE, text).node for text in texts]
-    assert documents.read_at_once(CORE, texts[-1]).node is nodes[-1]
-    assert documents.read_at_once(CORE, texts[0]).node is not nodes[0]
-    assert len(documents._documents) < 30
-    assert documents._bytes <= 100_000

@@ -60,3 +60,28 @@ def test_literals_in_fragments_count_again(uses: int) -> None:
     )
     for text in (f"{{{spreads}}}{fragment}", default):
         assert count_selections(parse(text))[limits.INPUT_FIELDS] == 600 * uses
+
+
+async def test_arguments_of_lists_count_again(service: Service) -> None:
+    """Objects in arguments count for each object of a list, and refuse the whole request."""
+    count = 100
+    rows = [{"metric_name": f"list_{number}", "value": 1} for number in range(count)]
+    await record(service, "/metrics", *rows)
+    query = (
+        "query($v:[MetricFilter!]){metrics(first:100){nodes{query(range:{preset:TODAY}"
+        " where:{AND:$v}){series{total{count}}}}}}"
+    )
+    max_size = (limits.ARGUMENT_OBJECTS.value // count - 2) // 2  # with range and where
+    for size, status in ((max_size, 200), (max_size + 1, 422)):
+        variables = {"v": [{"value": {"gte": 0}}] * size}
+        headers = {"accept": "application/graphql-response+json"}
+        body = {"query": query, "variables": variables}
+        answer = await service.post("/graphql", body, **headers)
+        assert answer.status_code == status, answer.text[:500]
+        assert ("data" in answer.json()) == (status == 200)
+    assert error_summary(answer)[1:] == (
+        "QUERY_TOO_EXPENSIVE",
+        None,
+        limits.ARGUMENT_OBJECTS.value,
+    )
+    assert "argumentObjects" in answer.text
