@@ -3,6 +3,7 @@
 `read_body` is the only reader. `BodyMemory` bounds the bodies of all requests together.
 """
 
+import asyncio
 import codecs
 import re
 import zlib
@@ -29,6 +30,9 @@ REFUSAL_KEY: Final = "analytics.refusal"
 """Key of a scope with the error that the server answered to a request whose body was late."""
 
 _CHUNK_BYTES: Final = 4096
+_UNZIPPED_AT_ONCE: Final = 2**18
+"""Bytes of a small body that are unzipped without a thread, in 1 ms."""
+
 _DIGITS: Final = 18
 """Digits of Content-Length that are read: more than a body can have."""
 
@@ -200,7 +204,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise _too_large(limit)
     memory.hold(scope, len(body))
     if b"content-encoding" in headers and _is_gzip(headers[b"content-encoding"]):
-        body = _unzip(body, limit)
+        body = await _unzip_beside(body, limit)
         memory.hold(scope, len(body))
     return _without_byte_order_mark(body)
 
@@ -268,6 +272,20 @@ def _without_byte_order_mark(body: bytes) -> bytes:
     if encoding:
         raise AnalyticsError("BAD_REQUEST", f"The body is {encoding}; send UTF-8.")
     return body
+
+
+async def _unzip_beside(body: bytes, limit: int) -> bytes:
+    """Unzip a body; if it is large, in a thread beside the other requests: 16 MiB take 40 ms.
+
+    A few bytes can become many, so a small body is tried at once.
+    """
+    if len(body) <= SMALL_BODY:
+        try:
+            return _unzip(body, min(limit, _UNZIPPED_AT_ONCE))
+        except AnalyticsError as error:
+            if error.code != "PAYLOAD_TOO_LARGE":
+                raise
+    return await asyncio.to_thread(_unzip, body, limit)
 
 
 def _unzip(body: bytes, limit: int) -> bytes:

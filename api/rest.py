@@ -25,7 +25,7 @@ from schema.events import Event
 from schema.limits import LISTED_NAMES
 from schema.paging import MAX_PAGE, Paging
 from schema.ranges import MAX_HOURS, TimeRangeInput
-from schema.recording import DeleteEventsInput
+from schema.recording import DeleteEventsInput, RecordPayload
 from schema.scalars import MS_PER_HOUR, DurationMs, rfc3339
 from schema.series.aggregates import COUNT, Aggregate, AggregateKind
 from store.ingest.rows import MAX_NAME, Row
@@ -62,6 +62,9 @@ MetricName = Annotated[
     ),
 ]
 
+
+_REJECTED_AT_ONCE: Final = 1_000
+"""Rejected rows that are encoded without a thread; 50,000 take 50 ms."""
 
 _SUM: Final = Aggregate(AggregateKind.SUM)
 _AVG: Final = Aggregate(AggregateKind.AVG)
@@ -183,6 +186,12 @@ async def _record_batch(request: Request, stream: Stream[Row]) -> Response:
     body = await read_body(request, MAX_BATCH_BODY)
     address = address_of(request, ctx)
     payload = await recording.record_batch(ctx, stream, body, unit=unit, address=address)
+    if payload.rejected <= _REJECTED_AT_ONCE:
+        return _batch_answer(payload)
+    return await asyncio.to_thread(_batch_answer, payload)
+
+
+def _batch_answer(payload: RecordPayload) -> Response:
     return answer(
         models.BatchRecorded(
             success=True,

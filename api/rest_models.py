@@ -165,6 +165,6 @@ def answers(
     success = operations.content(struct.__name__)
     if links:
         success["links"] = dict(links)
-    if 429 in errors:
+    if errors == QUERY_ERRORS:
         success["headers"] = BUDGET_HEADERS
     return {200: success} | operations.errors(errors, Errors.__name__)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schema.limits import (
+    ARGUMENT_VALUES,
     COMPARISONS,
     DOCUMENT_BYTES,
     DOCUMENT_DEPTH,
@@ -19,6 +20,7 @@ from schema.limits import (
     MEMBER_CHARACTERS,
     ROOT_FIELDS,
     SELECTIONS,
+    VARIABLE_BYTES,
     VARIABLE_OBJECTS,
     VARIABLE_VALUES,
     Limit,
@@ -109,13 +111,13 @@ _VARIABLES: Final = (
         "1,000,000 empty filters",
         lambda: _variables(_FILTERS, "{}", 1_000_000),
         422,
-        VARIABLE_VALUES,
+        VARIABLE_BYTES,
     ),
     HostileInput(
         "5,500,000 empty filters",
         lambda: _variables(_FILTERS, "{}", 5_500_000),
         422,
-        VARIABLE_VALUES,
+        VARIABLE_BYTES,
     ),
     HostileInput(
         "3,000 empty filters", lambda: _variables(_FILTERS, "{}", 3_000), 422, VARIABLE_OBJECTS
@@ -126,11 +128,11 @@ _VARIABLES: Final = (
         422,
     ),
     HostileInput(
-        "4,100,000 texts", lambda: _variables(_TEXTS, '"a"', 4_100_000), 422, VARIABLE_VALUES
+        "4,100,000 texts", lambda: _variables(_TEXTS, '"a"', 4_100_000), 422, VARIABLE_BYTES
     ),
     HostileInput("9,900 numbers as texts", lambda: _variables(_TEXTS, "1", 9_900), 422),
     HostileInput(
-        "4,000,000 numbers", lambda: _variables(_BOUNDS, "1.5", 4_000_000), 422, VARIABLE_VALUES
+        "4,000,000 numbers", lambda: _variables(_BOUNDS, "1.5", 4_000_000), 422, VARIABLE_BYTES
     ),
     HostileInput("1,100,000 rows", lambda: _variables(_ROWS, '{"name":"a"}', 1_100_000), 200),
     HostileInput(
@@ -143,13 +145,36 @@ _VARIABLES: Final = (
         "5,500,000 objects in an unused variable",
         lambda: _variables("{health{status}}", "{}", 5_500_000),
         422,
-        VARIABLE_VALUES,
+        VARIABLE_BYTES,
     ),
     HostileInput(
         "15 MiB of backslashes in an unused variable",
         lambda: _variables("{health{status}}", '"' + "\\" * _LARGEST_TEXT + '"', 1),
-        200,
+        422,
+        VARIABLE_BYTES,
     ),
+    HostileInput(
+        "90 uses of 480 filters",
+        lambda: _variables(
+            f"query($v:[EventFilter!]){{{_copies('e#:events(where:{AND:$v}){totalCount}', 90)}}}",
+            '{"name":{"eq":"a"}}',
+            240,
+        ),
+        422,
+        VARIABLE_OBJECTS,
+    ),
+    HostileInput(
+        "90 uses of 990 texts",
+        lambda: _variables(
+            f"query($v:[String!]){{{_copies('e#:events(where:{name:{in:$v}}){totalCount}', 90)}}}",
+            f'"{"a" * 200}"',
+            990,
+        ),
+        422,
+        ARGUMENT_VALUES,
+    ),
+    HostileInput("a text of 1 MB, escaped", lambda: _metric("\\" * (2**19 - 100)), 200),
+    HostileInput("a text of 1 MB, not ASCII", lambda: _metric("é" * (2**17)), 200),
 )
 _LONG_DOCUMENTS: Final = tuple(
     HostileInput(name, build_body, 413, DOCUMENT_BYTES)
@@ -253,22 +278,23 @@ _DOCUMENTS: Final = (
     ),
 )
 _MESSAGES: Final = (
-    HostileInput("a metric of 15 MiB", lambda: _metric("a" * _LARGEST_TEXT), 200),
+    HostileInput("a metric of 15 MiB", lambda: _metric("a" * _LARGEST_TEXT), 422, VARIABLE_BYTES),
+    HostileInput("a metric of 1 MB", lambda: _metric("a" * (_MEBIBYTE - 100)), 200),
     HostileInput("a field of 99,000 characters", lambda: _document(f"{{{'a' * 99_000}}}")),
     HostileInput(
         "101 unknown input fields, a text of 90 KB", lambda: _unknown_fields(101, "a" * 90_000)
     ),
     HostileInput(
-        "an unknown member of 15 MiB",
-        lambda: _variables(_FILTERS, f'{{"{"a" * _LARGEST_TEXT}":1}}', 1),
+        "an unknown member of 512 KiB",
+        lambda: _variables(_FILTERS, f'{{"{"a" * 2**19}":1}}', 1),
         422,
         MEMBER_CHARACTERS,
     ),
     HostileInput(
-        "a time of 15 MiB",
+        "a time of 512 KiB",
         lambda: _variables(
             "query($v:[EventFilter!]){events(where:{AND:$v}){totalCount}}",
-            f'{{"time":{{"gt":"{"1" * _LARGEST_TEXT}"}}}}',
+            f'{{"time":{{"gt":"{"1" * 2**19}"}}}}',
             1,
         ),
         200,

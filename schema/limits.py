@@ -77,7 +77,22 @@ ALIASES: Final = Limit("aliases", 1_000, "aliases", "Aliases as written, in a do
 ALIAS_CHARACTERS: Final = Limit("aliasCharacters", 200, "characters", "Length of an alias.")
 DIRECTIVES: Final = Limit("directives", 200, "directives", "Directives as written, in a document.")
 INPUT_FIELDS: Final = Limit(
-    "inputFields", 1_000, "input fields", "Fields of objects as written, in a document."
+    "inputFields",
+    1_000,
+    "input fields",
+    "Fields of objects in a document, again wherever a fragment or a default value is used.",
+)
+ARGUMENT_VALUES: Final = Limit(
+    "argumentValues",
+    25_000,
+    "values in arguments",
+    "Values in arguments, in a document and its variables, again wherever a field uses them.",
+)
+ARGUMENT_OBJECTS: Final = Limit(
+    "argumentObjects",
+    5_000,
+    "objects in arguments",
+    "Objects in arguments, again for each field of each object of a list that is executed.",
 )
 ROOT_FIELDS: Final = Limit(
     "rootFields", 100, "root fields", "Fields at the root of an operation, through fragments."
@@ -110,15 +125,23 @@ INTROSPECTION_ALIASES: Final = Limit(
     "aliases in an introspection",
     "Aliases below `__schema` and `__type`, through fragments.",
 )
+VARIABLE_BYTES: Final = Limit(
+    "variableBytes",
+    2**20,
+    "bytes",
+    "Length of `variables` as JSON, without the rows of `recordMetrics` and `recordEvents`.",
+)
 VARIABLE_VALUES: Final = Limit(
     "variableValues",
     10_000,
     "values",
-    "Commas and opening brackets of `variables` as JSON, without the rows of `recordMetrics` and"
-    " `recordEvents`.",
+    "Commas and opening brackets of `variables` as JSON, without such rows.",
 )
 VARIABLE_OBJECTS: Final = Limit(
-    "variableObjects", 2_500, "objects", "Objects in `variables`, without such rows."
+    "variableObjects",
+    2_500,
+    "objects",
+    "Objects in `variables`, without such rows, again wherever a field uses them.",
 )
 MEMBER_CHARACTERS: Final = Limit(
     "memberCharacters",
@@ -179,12 +202,15 @@ LIMITS: Final = (
     ALIAS_CHARACTERS,
     DIRECTIVES,
     INPUT_FIELDS,
+    ARGUMENT_VALUES,
+    ARGUMENT_OBJECTS,
     ROOT_FIELDS,
     SELECTIONS,
     EQUAL_FIELDS,
     COMPARISONS,
     INTROSPECTION_ROOTS,
     INTROSPECTION_ALIASES,
+    VARIABLE_BYTES,
     VARIABLE_VALUES,
     VARIABLE_OBJECTS,
     MEMBER_CHARACTERS,

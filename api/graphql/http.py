@@ -37,6 +37,7 @@ from api.graphql.schema import documents, schema
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
 from api.single_flight import Flight, SingleFlight, execute_alone
+from api.variable_limits import check_uses
 from resolvers.context import Context
 from schema.access import Scope
 from schema.errors import AnalyticsError
@@ -111,14 +112,17 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
 async def _is_query(request: GraphQLRequest) -> bool:
     """Say whether the operation of a request is a query. Reads the document, if it is new.
 
-    Raises PAYLOAD_TOO_LARGE, or a GraphQLError of the syntax or of the size of the document, and
-    GRAPHQL_VALIDATION_FAILED for a trusted document of an earlier version.
+    Raises PAYLOAD_TOO_LARGE, or a GraphQLError of the syntax or of the size of the document,
+    GRAPHQL_VALIDATION_FAILED for a trusted document of an earlier version, and BAD_USER_INPUT for
+    variables that are used too often.
     """
     document = await documents.read(schema._schema, request.query)  # noqa: SLF001 - graphql-core's
     if document.errors and request.is_named:
         reason = document.errors[0].message.partition(_HINT)[0]
         message = f"The trusted document is no longer valid: {reason}"
         raise AnalyticsError("GRAPHQL_VALIDATION_FAILED", message, field="documentId")
+    if document.repeated_variables and request.variables and not document.errors:
+        check_uses(request.variables, document.repeated_variables)
     operation = get_operation_ast(document.node, request.operationName)
     return operation is not None and operation.operation is CoreOperationType.QUERY
 

@@ -23,6 +23,9 @@ A small request waits so long at each of its steps. Without large bodies the def
 1 ms, recording one row takes 5 % more CPU.
 """
 
+_MANY_ROWS: Final = 5_000
+"""Rows up to which a small body is read at once, in 60 ms if each is invalid."""
+
 
 class BodyReader:
     """Reads batches, with templates of their lines."""
@@ -47,7 +50,8 @@ class BodyReader:
         `AnalyticsError` when the body is no list of rows, or has too many.
         """
         read = functools.partial(self.templates.read_batch, row_type, body, now, field_names, unit)
-        return await self.run(len(body), read)
+        size = LARGE_BODY_BYTES if _may_have_many_rows(body) else len(body)
+        return await self.run(size, read)
 
     async def run(self, size: int, function: Callable[[], T]) -> T:
         """Call a function that reads so many bytes, in the thread if they are many."""
@@ -59,6 +63,21 @@ class BodyReader:
     def close(self) -> None:
         """Return when the thread has ended."""
         self._thread.shutdown()
+
+
+def _may_have_many_rows(body: bytes) -> bool:
+    """Return whether a small body may have so many rows that it takes long if each is invalid.
+
+    A row that is invalid takes 12 us. A comma for 8 bytes is more than valid rows have.
+    """
+    if not _MANY_ROWS < len(body) < LARGE_BODY_BYTES:
+        return False
+    commas = body.count(b",")
+    return (
+        commas > max(_MANY_ROWS, len(body) // 8)
+        or body.count(b"\n") > _MANY_ROWS
+        or (commas > _MANY_ROWS and body.count(b"},") > _MANY_ROWS)
+    )
 
 
 def _give_way(function: Callable[[], T]) -> T:

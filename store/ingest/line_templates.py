@@ -19,7 +19,7 @@ import numpy as np
 
 from schema.scalars import Instant
 from store.ingest.body_lines import Lines, is_json, lines_of, remove_spans
-from store.ingest.decoder import Batch, read_batch, read_lines
+from store.ingest.decoder import MAX_ROW_BYTES, Batch, read_batch, read_lines
 from store.ingest.id_hashes import IdHashes, line_ends
 from store.ingest.line_patterns import (
     LineTemplate,
@@ -78,7 +78,7 @@ class TemplateCache:
         lines = None
         if is_large and in_milliseconds and has_templates(row_type):
             lines = lines_of(body)
-        if lines is None:
+        if lines is None or len(lines.ends) > MAX_ROWS:  # nor is there anything to learn
             return read_batch(row_type, body, now, field_names, unit)
         batch = self.match(row_type, lines, now, field_names, unit)
         if batch is None and self._learn_at_times(row_type, lines.text):
@@ -163,7 +163,7 @@ class TemplateCache:
 
         `group` is the group that most lines of the body match, if there is one.
         """
-        sample = _sample(lines)
+        sample = [line for line in _sample(lines) if len(line) <= MAX_ROW_BYTES]
         group = group or self._nearest_group(row_type, sample[:_MAX_PROBE_LINES])
         templates = _templates_of(
             row_type, [line for line in sample if not (group and group.pattern.match(line))]

@@ -7,17 +7,15 @@ from typing import Final, NamedTuple, TypeAlias
 
 Value: TypeAlias = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 
-_ESCAPES: Final = str.maketrans(
-    {
-        "\\": "\\\\",
-        "'": "\\'",
-        "\t": "\\t",
-        "\n": "\\n",
-        "\r": "\\r",
-        "\0": "\\0",
-        "\b": "\\b",
-        "\f": "\\f",
-    }
+_ESCAPES: Final = (
+    ("\\", "\\\\"),  # first: the others add some
+    ("'", "\\'"),
+    ("\t", "\\t"),
+    ("\n", "\\n"),
+    ("\r", "\\r"),
+    ("\0", "\\0"),
+    ("\b", "\\b"),
+    ("\f", "\\f"),
 )
 
 
@@ -114,7 +112,7 @@ def encode(value: Value) -> str:
     """
     match value:
         case str():
-            return value.translate(_ESCAPES)
+            return _escape(value)
         case int() | float():
             return repr(value)
         case _:
@@ -122,4 +120,12 @@ def encode(value: Value) -> str:
 
 
 def _literal(item: str | float) -> str:
-    return f"'{item.translate(_ESCAPES)}'" if isinstance(item, str) else repr(item)
+    return f"'{_escape(item)}'" if isinstance(item, str) else repr(item)
+
+
+def _escape(text: str) -> str:
+    """Escape a text. `str.translate` takes 60 ns for a character that is not ASCII, or escaped."""
+    for character, escape in _ESCAPES:
+        if character in text:
+            text = text.replace(character, escape)
+    return text

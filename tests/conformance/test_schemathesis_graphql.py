@@ -18,7 +18,7 @@ SAVE: Final = (
     "mutation {saveDocuments(input: {documents: ["
     '{id: "Health", text: "{health {status}}"}]}) {documents {id}}}'
 )
-UNGUESSABLE: Final = {"Mutation.revokeApiKey"}
+UNGUESSABLE: Final = {"Mutation.revokeApiKey", "Mutation.revokeSession"}
 """Root fields that need an id which is random: they answer that it is not found."""
 
 

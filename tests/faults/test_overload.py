@@ -1,13 +1,9 @@
 """Overload: excess requests are unavailable, the memory keeps its limit, the service recovers."""
 
 import contextlib
-import os
-import random
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,38 +11,15 @@ import httpx
 import pytest
 
 from tests.faults.writers import assert_counters_balance
+from tests.harness.memory_group import HAS_GROUPS, group_command, memory_group, peak_bytes
 from tests.harness.process import Process
 from tests.harness.run_profile import print_figure, short_or_long
 
-GROUPS: Final = Path("/sys/fs/cgroup/memory")
-MEMORY: Final = 2**30
 CLIENTS: Final = 64
 ROWS: Final = 30_000
 SECONDS: Final = short_or_long(6, 60)
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not (GROUPS / "memory.limit_in_bytes").exists(),
-    reason="needs root and memory cgroups of version 1",
-)
-
-
-@contextlib.contextmanager
-def memory_group() -> Iterator[Path]:
-    """Make a cgroup with 1 GiB of memory."""
-    group = GROUPS / f"analytics-test-{os.getpid()}-{random.getrandbits(32)}"
-    group.mkdir()
-    try:
-        (group / "memory.limit_in_bytes").write_text(str(MEMORY))
-        yield group
-    finally:
-        group.rmdir()
-
-
-def command(group: Path) -> list[str]:
-    """Return the command that serves from inside the group."""
-    enter = f"open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))"
-    serve = f"os.execv({sys.executable!r}, [{sys.executable!r}, 'app.py'])"
-    return [sys.executable, "-c", f"import os; {enter}; {serve}"]
+pytestmark = pytest.mark.skipif(not HAS_GROUPS, reason="needs root and memory cgroups of version 1")
 
 
 def send(
@@ -70,7 +43,7 @@ def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
     """
     answers: Counter[int] = Counter()
     retry_after_values: set[str | None] = set()
-    with memory_group() as group, Process(tmp_path / "data", command(group)) as service:
+    with memory_group() as group, Process(tmp_path / "data", group_command(group)) as service:
         service.await_ready()
         deadline = time.monotonic() + SECONDS
         clients = [
@@ -93,7 +66,7 @@ def test_overload_is_refused_within_the_memory(tmp_path: Path) -> None:
         began = time.monotonic()
         assert service.post("/metrics", {"metric_name": "after", "value": 1}).status_code == 200
         assert service.http.get("/metrics/after").json()["count"] == 1
-        max_mebibytes = int((group / "memory.max_usage_in_bytes").read_text()) / 2**20
+        max_mebibytes = peak_bytes(group) / 2**20
         print_figure(
             f"{answers}, at most {max_mebibytes:.0f} MiB,"
             f" normal after {time.monotonic() - began:.3f} s"

@@ -39,6 +39,15 @@ def input_fields(count: int) -> str:
     return f"mutation{{recordEvents(input:{{events:[{events}]}}){{accepted}}}}"
 
 
+def argument_values(count: int) -> str:
+    """Return a query with a number of values, of which fields repeat the default of a variable."""
+    uses, rest = divmod(count, 1000)  # 996 names, their list, the variable, two objects
+    events = copies("e#:events(where:{name:{in:$v}}){totalCount}", uses)
+    types = copies("t#:eventTypes(first:1){name}", rest)
+    names = '"a" ' * 996
+    return f"query($v:[String!]=[{names}]){{{events} {types}}}"
+
+
 def selections(count: int) -> str:
     """Return a query with a number of selections, of which a fragment repeats most."""
     uses, rest = divmod(count - 1, 52)
@@ -71,6 +80,7 @@ BUILDERS: Final[Mapping[Limit, Callable[[int], str]]] = {
     limits.ALIAS_CHARACTERS: lambda n: f"{{{'h' * n}:health{{status}}}}",
     limits.DIRECTIVES: lambda n: f"{{health{{{copies('h#:status@skip(if:false)', n)}}}}}",
     limits.INPUT_FIELDS: input_fields,
+    limits.ARGUMENT_VALUES: argument_values,
     limits.ROOT_FIELDS: lambda n: f"{{{copies('h#:health{status}', n)}}}",
     limits.SELECTIONS: selections,
     limits.EQUAL_FIELDS: lambda n: f"{{health{{{'status ' * n}}}}}",
@@ -87,12 +97,14 @@ CODES: Final = {
 }
 
 VARIABLES: Final[Mapping[Limit, Callable[[int], Any]]] = {
+    limits.VARIABLE_BYTES: lambda n: {"v": "a" * (n - 8)},
     limits.VARIABLE_VALUES: lambda n: {"v": [0] * (n - 1)},
     limits.VARIABLE_OBJECTS: lambda n: {"v": [{}] * (n - 1)},
     limits.MEMBER_CHARACTERS: lambda n: {"v": {"k" * n: "a" * 70_000}},
 }
 
 OF_ANSWERS: Final = {
+    limits.ARGUMENT_OBJECTS,
     limits.VALIDATION_ERRORS,
     limits.RESPONSE_ERRORS,
     limits.MESSAGE_CHARACTERS,
@@ -147,8 +159,8 @@ async def test_limits_of_variables(service: Service, limit: Limit) -> None:
         variables = VARIABLES[limit](size)
         query = {"query": "{health{status}}"}
         answers = [await service.post("/graphql", query | {"variables": variables})]
-        if limit is not limits.MEMBER_CHARACTERS:  # an address is shorter
-            text = compact_json(variables)
+        if limit not in {limits.MEMBER_CHARACTERS, limits.VARIABLE_BYTES}:  # an address is shorter
+            text = json.dumps(variables, separators=(",", ":"))
             answers.append(await service.http.get("/graphql", params=query | {"variables": text}))
         for answer in answers:
             assert answer.status_code == status
@@ -156,11 +168,6 @@ async def test_limits_of_variables(service: Service, limit: Limit) -> None:
                 expected = (422, "BAD_USER_INPUT", "variables", limit.value)
                 assert error_summary(answer) == expected
                 assert limit.name in first_error(answer)["message"]
-
-
-def compact_json(value: object) -> str:
-    """Return JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"))
 
 
 async def test_the_document_is_judged_before_its_variables(service: Service) -> None:
@@ -381,14 +388,3 @@ def test_messages_are_cut() -> None:
     assert len(error.message) == len(error.field or "") == limits.MESSAGE_CHARACTERS.value
     assert len(quote("a" * 1_000)) == limits.QUOTED_CHARACTERS.value + 2
     assert quote("a" * 100) == repr("a" * 100)
-
-
-def test_documents_are_kept_by_their_memory() -> None:
-    """The oldest documents leave when their memory exceeds the budget."""
-    documents = Documents(max_bytes=100_000)
-    texts = [f"{{h{n}:health{{status}}}}" for n in range(100)]
-    nodes = [documents.read_at_once(CORE, text).node for text in texts]
-    assert documents.read_at_once(CORE, texts[-1]).node is nodes[-1]
-    assert documents.read_at_once(CORE, texts[0]).node is not nodes[0]
-    assert len(documents._documents) < 30
-    assert documents._bytes <= 100_000

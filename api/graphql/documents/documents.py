@@ -7,7 +7,7 @@ is read in a thread, where it delays other requests by milliseconds only.
 import asyncio
 import functools
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -48,11 +48,13 @@ class Document(NamedTuple):
     """A document within the limits, and its errors of validation.
 
     `row_variables` names the variables that are rows of mutations, and nothing else.
+    `repeated_variables` has the number of uses of each variable that is used several times.
     """
 
     node: DocumentNode
     errors: Sequence[GraphQLError]
     row_variables: frozenset[str]
+    repeated_variables: Mapping[str, int]
 
 
 class Documents:
@@ -116,10 +118,10 @@ def _check_bytes(query: str) -> None:
 def _read(schema: GraphQLSchema, query: str) -> Document:
     node = _parse(query)
     try:
-        row_variables = check_size(node)
+        row_variables, repeated_variables = check_size(node)
     except AnalyticsError as error:
         raise GraphQLError(error.message, original_error=error) from None
-    return Document(node, validation_errors(schema, node), row_variables)
+    return Document(node, validation_errors(schema, node), row_variables, repeated_variables)
 
 
 def _parse(query: str) -> DocumentNode:

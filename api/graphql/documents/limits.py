@@ -21,6 +21,7 @@ from graphql import (
     ObjectFieldNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    ValueNode,
     VariableDefinitionNode,
     VariableNode,
 )
@@ -30,6 +31,7 @@ from schema.errors import limit_error
 from schema.limits import (
     ALIAS_CHARACTERS,
     ALIASES,
+    ARGUMENT_VALUES,
     DIRECTIVES,
     DOCUMENT_DEPTH,
     EQUAL_FIELDS,
@@ -49,15 +51,17 @@ _EMPTY_SET: Final = SelectionSetNode(selections=())
 Counts = Mapping[Limit, int]
 
 
-def check_size(document: DocumentNode) -> frozenset[str]:
-    """Return the variables of a document that are rows of mutations, and nothing else.
+def check_size(document: DocumentNode) -> tuple[frozenset[str], Mapping[str, int]]:
+    """Return the variables that are rows of mutations, and nothing else; and the repeated ones.
 
-    Raises GRAPHQL_VALIDATION_FAILED, with the limit, if the document breaks one.
+    The latter are the variables that several fields use, with their numbers of uses. Raises
+    GRAPHQL_VALIDATION_FAILED, with the limit, if the document breaks one.
     """
     syntax = count_syntax(document)
     _check(syntax.counts)
-    _check(count_selections(document))
-    return syntax.row_variables
+    counts, uses = count_expanded(document)
+    _check(counts)
+    return syntax.row_variables, {name: count for name, count in uses.items() if count > 1}
 
 
 def _check(counts: Counts) -> None:
@@ -140,26 +144,64 @@ def _response_key(node: FieldNode) -> str:
     return (node.alias or node.name).value
 
 
+class _Values(NamedTuple):
+    """The values below a node: all of them, fields of objects, and uses of each variable."""
+
+    values: int
+    input_fields: int
+    variables: Counter[str]
+
+    def plus(self, summand: "_Values", times: int = 1) -> "_Values":
+        """Add values several times; variables are counted in place."""
+        for name, count in summand.variables.items():
+            self.variables[name] += times * count
+        return _Values(
+            self.values + times * summand.values,
+            self.input_fields + times * summand.input_fields,
+            self.variables,
+        )
+
+
+def _values_below(node: Node) -> _Values:
+    values = input_fields = 0
+    variables = Counter[str]()
+    for inner in _nodes_below(node):
+        values += isinstance(inner, ValueNode)
+        input_fields += isinstance(inner, ObjectFieldNode)
+        if isinstance(inner, VariableNode):
+            variables[inner.name.value] += 1
+    return _Values(values, input_fields, variables)
+
+
 class _Size(NamedTuple):
-    """Expanded selections of a selection set, its depth, and its aliases."""
+    """Expanded selections of a selection set, its depth, its aliases, its values."""
 
     selections: int
     depth: int
     aliases: int
+    values: _Values
 
 
-_NO_SIZE: Final = _Size(0, 0, 0)
+_NO_SIZE: Final = _Size(0, 0, 0, _Values(0, 0, Counter()))
 
 
 def count_selections(document: DocumentNode) -> Counts:
-    """Count the expanded selections of the operations of a document.
+    """Count the expanded selections of the operations of a document."""
+    return count_expanded(document)[0]
+
+
+def count_expanded(document: DocumentNode) -> tuple[Counts, Mapping[str, int]]:
+    """Count the expanded selections and values of the operations, and the uses of variables.
 
     Fragments that no operation spreads are left out. A fragment within itself counts once.
     Raises GRAPHQL_VALIDATION_FAILED when more selections than the limit were visited.
     """
     expansion = _Expansion(document)
+    uses = Counter[str]()
     counts = dict.fromkeys(
         (
+            INPUT_FIELDS,
+            ARGUMENT_VALUES,
             ROOT_FIELDS,
             SELECTIONS,
             DOCUMENT_DEPTH,
@@ -173,6 +215,8 @@ def count_selections(document: DocumentNode) -> Counts:
         if not isinstance(node, OperationDefinitionNode):
             continue
         size = expansion.measure(node.selection_set)
+        values = _with_defaults(size.values, node)
+        uses |= size.values.variables
         roots = [root for root, _ in expansion.collect(node.selection_set).fields]
         introspection = [root for root in roots if root.name.value in _INTROSPECTION]
         aliases = sum(
@@ -180,6 +224,8 @@ def count_selections(document: DocumentNode) -> Counts:
         )
         counts[SELECTIONS] += size.selections
         for limit, count in (
+            (INPUT_FIELDS, values.input_fields),
+            (ARGUMENT_VALUES, values.values),
             (ROOT_FIELDS, len(roots)),
             (DOCUMENT_DEPTH, size.depth),
             (INTROSPECTION_ROOTS, len(introspection)),
@@ -187,7 +233,17 @@ def count_selections(document: DocumentNode) -> Counts:
         ):
             counts[limit] = max(counts[limit], count)
     counts[EQUAL_FIELDS] = expansion.equal_fields
-    return counts
+    return counts, uses
+
+
+def _with_defaults(values: _Values, operation: OperationDefinitionNode) -> _Values:
+    """Add the default of each variable wherever it is used, as if no request had the variable."""
+    total = values._replace(variables=Counter())
+    for definition in operation.variable_definitions or ():
+        if definition.default_value:
+            uses = values.variables[definition.variable.name.value]
+            total = total.plus(_values_below(definition.default_value), uses)
+    return total
 
 
 class _Expansion:
@@ -226,14 +282,18 @@ class _Expansion:
     def _sum(self, selection_set: SelectionSetNode) -> _Size:
         collection = self._fields[id(selection_set)]
         selections, depth, aliases = collection.selections, collection.max_level, 0
+        values = _Values(0, 0, Counter())
         for node, level in collection.fields:
             aliases += node.alias is not None
+            for argument in node.arguments or ():
+                values = values.plus(_values_below(argument.value))
             if node.selection_set:
                 size = self._sizes.get(id(node.selection_set), _NO_SIZE)  # absent in a cycle
                 selections += size.selections
                 depth = max(depth, level + size.depth)
                 aliases += size.aliases
-        return _Size(selections, depth, aliases)
+                values = values.plus(size.values)
+        return _Size(selections, depth, aliases, values)
 
     def collect(self, selection_set: SelectionSetNode) -> _Fields:
         """Return the fields of a selection set."""
