@@ -93,8 +93,11 @@ _SIMPLEST_CHOICES: Final = {
 """A value of each input of which exactly one field is given."""
 
 
-_LONGEST_BAD_CURSOR: Final = 2
-"""Characters of a text that is kept as a cursor: such a text is refused."""
+_BAD_CURSOR_LENGTHS: Final = (1, 2)
+"""Characters of a text that is kept as a cursor: such a text is refused.
+
+Schemathesis puts words of its dictionaries into the others later, which would all be refused.
+"""
 
 
 class _Chooser(Visitor):
@@ -129,21 +132,21 @@ class _Chooser(Visitor):
     def enter_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         """Return a field with the arguments of one page, of the first rows."""
         values = {argument.name.value: argument.value for argument in node.arguments or ()}
-        if "first" not in values or isinstance(values["first"], NullValueNode):
+        if "first" not in values:
             return None
         arguments = tuple(
             argument
             for argument in node.arguments or ()
-            if argument.name.value not in {"last", "before"} and not _is_long_cursor(argument)
+            if argument.name.value not in {"last", "before", "after"} or _is_bad_cursor(argument)
         )
         return FieldNode(
             name=node.name, alias=node.alias, arguments=arguments, selection_set=node.selection_set
         )
 
 
-def _is_long_cursor(argument: ArgumentNode) -> bool:
+def _is_bad_cursor(argument: ArgumentNode) -> bool:
     text = argument.value.value if isinstance(argument.value, StringValueNode) else ""
-    return argument.name.value == "after" and len(text) > _LONGEST_BAD_CURSOR
+    return argument.name.value == "after" and len(text) in _BAD_CURSOR_LENGTHS
 
 
 @schemathesis.hook

@@ -12,7 +12,7 @@ from tests.harness.process import ROOT, Process
 from tests.harness.run_profile import short_or_long
 from tests.harness.sample_operations import EVENTS, METRICS
 
-EXAMPLES: Final = ("--max-examples", short_or_long("10", "150"))
+EXAMPLES: Final = ("--max-examples", short_or_long("20", "150"))
 ENVIRONMENTS: Final = short_or_long(["development"], ["development", "production"])
 SAVE: Final = (
     "mutation {saveDocuments(input: {documents: ["
