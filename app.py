@@ -56,7 +56,7 @@ from api.single_flight import SingleFlight
 from resolvers.context import Context
 from schema.access import ALL_RIGHTS, NO_RIGHTS
 from schema.errors import STATUS, AnalyticsError, bad_input
-from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, check_names
+from schema.limits import LimitTable, check_names
 from settings import VERSION, InvalidSettingError, Settings, from_environment
 from store import Store
 from store.idle_memory import IdleMemory
@@ -145,7 +145,7 @@ def create_app(settings: Settings) -> FastAPI:
         "key_origins": key_origins,
         "credentials": settings.production and settings.cors_credentials,
     }
-    limits, _ = _limits(settings)
+    limits, *_ = _limits(settings)
     clients = app.state.clients = Clients(settings.proxies)
     memory = BodyMemory(limits.body_bytes, clients)
     app.add_middleware(BudgetHeaders)
@@ -170,8 +170,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     log_to_stderr("analytics")
     _refuse_workers(sys.argv, os.environ)
-    limits, edge = _limits(settings)
-    store = Store(settings.data, settings.store, limits, settings.journal_bytes)
+    limits, _, limit_table = _limits(settings)
+    store = Store(settings.data, settings.store, limits, settings.journal_bytes, limit_table)
     try:
         start = time.monotonic()
         await store.open()
@@ -179,7 +179,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.context = Context(
             store,
             replace(rights, trusted_only=settings.trusted_documents_only),
-            limits=(*limits.table(), *edge.table(), *LIMITS, *STORED_DOCUMENT_LIMITS),
+            limits=limit_table,
         )
         app.state.provider = _provider(settings)
         ms = round((time.monotonic() - start) * 1000)
@@ -190,7 +190,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Fewer collections save a third of the time of a batch.
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
-        check = functools.partial(check_texts, schema._schema)  # noqa: SLF001 - graphql-core's
+        core_schema = schema._schema  # noqa: SLF001 - graphql-core's
+        check = functools.partial(check_texts, core_schema, limit_table)
         documents_check = asyncio.create_task(report_invalid_documents(store, check))
         idle_memory = asyncio.create_task(IdleMemory().run())
         yield
@@ -201,14 +202,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _LOG.info("stopped")
 
 
-def _limits(settings: Settings) -> tuple[Limits, EdgeLimits]:
-    """Return the limits of store and edge. Raises `InvalidSettingError` for an unknown one."""
+def _limits(settings: Settings) -> tuple[Limits, EdgeLimits, LimitTable]:
+    """Return the limits of store and edge, and the table of all limits.
+
+    Raises `InvalidSettingError` for an unknown limit, and for a value that it can't have.
+    """
     try:
         check_names(settings.limits, Limits, EdgeLimits)
-        return (
-            Limits.of_this_machine(settings.limits),
-            EdgeLimits.from_settings(settings.limits),
-        )
+        limits = Limits.of_this_machine(settings.limits)
+        edge = EdgeLimits.from_settings(settings.limits)
+        return limits, edge, LimitTable(settings.limits, (*limits.table(), *edge.table()))
     except ValueError as error:
         raise InvalidSettingError(f"ANALYTICS_LIMITS {error}") from None
 

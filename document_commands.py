@@ -16,8 +16,9 @@ from api.graphql.schema import schema
 from resolvers.access.documents import check_new_documents
 from schema.access import PROJECT
 from schema.errors import AnalyticsError, bad_input
+from schema.limits import LimitTable
 from schema.scalars import Instant, rfc3339
-from settings import InvalidSettingError, from_environment
+from settings import InvalidSettingError, Settings, from_environment
 from store.access.documents import DocumentsFile, NewDocument, delete_document, save_documents
 from store.access.locked_file import UnusableFileError
 from store.access.registry import RegistryFile
@@ -66,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command, and return the exit code: 0 done, 2 wrong input, 3 a file is unusable."""
     options = _parser().parse_args(arguments)
     try:
-        folder = from_environment(options={"data": options.data or ""}).data
+        settings = from_environment(options={"data": options.data or ""})
+        folder, options.limits = settings.data, _limits(settings)
         if not RegistryFile(folder).read().has_project(options.project):
             raise bad_input("project", "there is no such project")
         options.run(options, DocumentsFile(folder))
@@ -109,11 +111,20 @@ def _add_commands(commands: _Commands, shared_options: argparse.ArgumentParser) 
     remove.set_defaults(run=_remove)
 
 
+def _limits(settings: Settings) -> LimitTable:
+    try:
+        return LimitTable(settings.limits)
+    except ValueError as error:
+        raise InvalidSettingError(f"ANALYTICS_LIMITS {error}") from None
+
+
 def _add(options: argparse.Namespace, file: DocumentsFile) -> None:
     new_documents = [document for path in options.files for document in _read(path)]
-    check_new_documents(new_documents, [_error_of(document.text) for document in new_documents])
+    limits: LimitTable = options.limits
+    errors = [_error_of(document.text, limits) for document in new_documents]
+    check_new_documents(new_documents, errors)
     with file.change() as content:
-        documents = save_documents(content, options.project, new_documents, wall_ms())
+        documents = save_documents(content, options.project, new_documents, limits, wall_ms())
     _say(f"saved {len(documents)} documents in the project {options.project}")
 
 
@@ -128,7 +139,7 @@ def _list(options: argparse.Namespace, file: DocumentsFile) -> None:
     for document in file.read().documents:
         if document.project != options.project:
             continue
-        error = _error_of(document.text)
+        error = _error_of(document.text, options.limits)
         state = f"refused: {error.message}" if error else "valid"
         saved_at = rfc3339(Instant(document.created_ms))
         if options.json:
@@ -144,8 +155,8 @@ def _list(options: argparse.Namespace, file: DocumentsFile) -> None:
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-def _error_of(text: str) -> AnalyticsError | None:
-    return text_error(schema._schema, text)  # noqa: SLF001 - graphql-core's
+def _error_of(text: str, limits: LimitTable) -> AnalyticsError | None:
+    return text_error(schema._schema, limits, text)  # noqa: SLF001 - graphql-core's
 
 
 def _read(path: Path) -> Iterator[NewDocument]:

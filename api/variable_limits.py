@@ -14,43 +14,58 @@ from schema.limits import (
     VARIABLE_BYTES,
     VARIABLE_OBJECTS,
     VARIABLE_VALUES,
+    Limit,
+    LimitTable,
 )
 from store.ingest.json_structure import parts_outside_texts
 
 _LONG_BYTES: Final = 1_048_576
 
 
-def variables_refusal(text: bytes, field: str = "variables") -> AnalyticsError | None:
+def variables_refusal(text: bytes, limits: LimitTable) -> AnalyticsError | None:
     """Return the refusal of variables that are too long, or have too many values.
 
     Reads 1 MiB in 3 to 25 ms. Some texts of 15 MiB take all memory of a container of 1 GiB.
     """
-    if len(text) > VARIABLE_BYTES.value:
-        return limit_error(VARIABLE_BYTES, "BAD_USER_INPUT", field)
-    if len(text) < _LONG_BYTES and _count_values(text) <= VARIABLE_OBJECTS.value:
+    max_values, max_objects = limits[VARIABLE_VALUES], limits[VARIABLE_OBJECTS]
+    if len(text) > limits[VARIABLE_BYTES].value:
+        return _refusal(limits[VARIABLE_BYTES])
+    if len(text) < _LONG_BYTES and _count_values(text) <= min(max_values.value, max_objects.value):
         return None
     values = objects = 0
     for part in parts_outside_texts(text):
         values += _count_values(part)
         objects += part.count(b"{")
-        if values > VARIABLE_VALUES.value:
-            return limit_error(VARIABLE_VALUES, "BAD_USER_INPUT", field)
-        if objects > VARIABLE_OBJECTS.value:
-            return limit_error(VARIABLE_OBJECTS, "BAD_USER_INPUT", field)
+        if values > max_values.value:
+            return _refusal(max_values)
+        if objects > max_objects.value:
+            return _refusal(max_objects)
     return None
 
 
-def check_uses(variables: Mapping[str, object], uses: Mapping[str, int]) -> None:
+def names_refusal(variables: object, limits: LimitTable) -> AnalyticsError | None:
+    """Return the refusal of variables with a member whose name is too long."""
+    limit = limits[MEMBER_CHARACTERS]
+    return _refusal(limit) if _has_long_names(variables, limit.value) else None
+
+
+def _refusal(limit: Limit) -> AnalyticsError:
+    return limit_error(limit, "BAD_USER_INPUT", "variables")
+
+
+def check_uses(
+    variables: Mapping[str, object], uses: Mapping[str, int], limits: LimitTable
+) -> None:
     """Raise BAD_USER_INPUT if fields use variables so often that they read too many values."""
     values = objects = 0
     for name, count in uses.items():
         value_count, object_count = _count_members(variables.get(name))
         values += count * value_count
         objects += count * object_count
-    if objects > VARIABLE_OBJECTS.value:
-        raise limit_error(VARIABLE_OBJECTS, "BAD_USER_INPUT", "variables")
-    if values > ARGUMENT_VALUES.value:
-        raise limit_error(ARGUMENT_VALUES, "BAD_USER_INPUT", "variables")
+    if objects > limits[VARIABLE_OBJECTS].value:
+        raise _refusal(limits[VARIABLE_OBJECTS])
+    if values > limits[ARGUMENT_VALUES].value:
+        raise _refusal(limits[ARGUMENT_VALUES])
 
 
 def _count_members(value: object) -> tuple[int, int]:
@@ -68,7 +83,7 @@ def _count_members(value: object) -> tuple[int, int]:
     return values, objects
 
 
-def has_long_names(variables: object) -> bool:
+def _has_long_names(variables: object, max_characters: int) -> bool:
     """Return whether a member of the variables has a name that is too long.
 
     graphql-core takes 0.7 s to look for names like one of 15 MiB.
@@ -77,7 +92,7 @@ def has_long_names(variables: object) -> bool:
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
-            if any(len(name) > MEMBER_CHARACTERS.value for name in value):
+            if any(len(name) > max_characters for name in value):
                 return True
             stack += value.values()
         elif isinstance(value, list):

@@ -1,6 +1,6 @@
 """The context of resolvers: store, caller, clock, and the query batch of one request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from schema.answer_budget import AnswerBudget
 from schema.buckets import WeekStart
 from schema.errors import AnalyticsError
 from schema.filter_json import filter_from_json
-from schema.limits import Limit
+from schema.limits import ARGUMENT_OBJECTS, DEFAULT_LIMITS, LimitTable
 from schema.ranges import CompareInput, TimeRange, TimeRangeInput
 from schema.scalars import UTC_ZONE, Instant, Zone
 from store import Store
@@ -43,7 +43,7 @@ class Context:
     grant: Grant = ALL_RIGHTS
     now: Callable[[], Instant] = _clock
     latest: Instant | None = None
-    limits: Sequence[Limit] = ()
+    limits: LimitTable = DEFAULT_LIMITS
     row_batches: dict[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     address: str = ""
     answer: AnswerBudget = field(init=False)
@@ -52,7 +52,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Give the context an empty answer and query batch."""
-        answer = AnswerBudget(self.store.answers)
+        answer = AnswerBudget(self.store.answers, self.limits[ARGUMENT_OBJECTS])
         object.__setattr__(self, "answer", answer)
         batch = QueryBatch(self.store, answer, self.grant.project, self.grant.key_id)
         object.__setattr__(self, "batch", batch)

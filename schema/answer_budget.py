@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from schema.errors import AnalyticsError
-from schema.limits import ARGUMENT_OBJECTS
+from schema.limits import Limit
 
 _HOLD_STEP: Final = 2**20
 """Bytes of a request that the memory of all answers does not count."""
@@ -40,9 +40,13 @@ class AnswerBudget:
     `encoder` is the thread for large parts of answers.
     """
 
-    def __init__(self, memory: AnswerMemory) -> None:
-        """Begin an answer, which takes its bytes from the memory of all answers."""
+    def __init__(self, memory: AnswerMemory, argument_objects: Limit) -> None:
+        """Begin an answer, which takes its bytes from the memory of all answers.
+
+        `argument_objects` is the limit of objects that its fields read.
+        """
         self._memory = memory
+        self._max_argument_objects = argument_objects
         self._bytes = 0
         self._values = 0
         self._argument_objects = 0
@@ -62,8 +66,8 @@ class AnswerBudget:
         A filter of 480 objects takes 18 ms of each field, and a list can have 1,000 such fields.
         """
         self._argument_objects += 1
-        if self._argument_objects > ARGUMENT_OBJECTS.value:
-            limit = ARGUMENT_OBJECTS
+        limit = self._max_argument_objects
+        if self._argument_objects > limit.value:
             message = (
                 f"The fields read more than {limit.value} {limit.unit} (limit `{limit.name}`)."
             )

@@ -1,10 +1,12 @@
 """The table of limits: how large a GraphQL request may be, and how large its error messages.
 
-Each limit is declared here, and documented in `docs/security.md`.
+Each limit is declared here with its default, and documented in `docs/security.md`. `LimitTable` has
+the values of a service.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from strawberry.utils.str_converters import to_camel_case
@@ -12,12 +14,16 @@ from strawberry.utils.str_converters import to_camel_case
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit: its name in errors and in the documentation, its value, and what is counted."""
+    """A limit: its name in errors and in the documentation, its value, and what is counted.
+
+    A limit that `is_fixed` can't be set.
+    """
 
     name: str
     value: int
     unit: str
     description: str
+    is_fixed: bool = False
 
 
 def limit_table(limits: Any) -> list[Limit]:  # noqa: ANN401 - any dataclass of limits
@@ -48,17 +54,22 @@ def replaced_fields(limits: Any, settings: Mapping[str, float]) -> dict[str, Any
         if name not in settings:
             continue
         value = settings[name]
-        if entry.type is int and value != int(value):
-            raise ValueError(f"needs a whole number for {name}")
         if not value and not entry.metadata.get("zero"):
             raise ValueError(f"needs more than 0 for {name}")
-        replaced_values[entry.name] = int(value) if entry.type is int else value
+        replaced_values[entry.name] = _whole_number(name, value) if entry.type is int else value
     return replaced_values
 
 
+def _whole_number(name: str, value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"needs a whole number for {name}")
+    return int(value)
+
+
 def check_names(settings: Iterable[str], *limits: Any) -> None:  # noqa: ANN401 - dataclasses of limits
-    """Raise `ValueError` if settings name a limit that no dataclass has."""
+    """Raise `ValueError` if settings name a limit that neither a dataclass nor this table has."""
     names = [name for fields_of_class in map(limit_fields, limits) for name in fields_of_class]
+    names += [limit.name for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS) if not limit.is_fixed]
     for name in settings:
         if name not in names:
             raise ValueError(f"has no limit {name!r}; there are {', '.join(names)}")
@@ -69,7 +80,11 @@ DOCUMENT_TOKENS: Final = Limit(
     "documentTokens", 4_000, "tokens", "Names, values, marks and comments of a document."
 )
 DOCUMENT_DEPTH: Final = Limit(
-    "documentDepth", 200, "levels", "Braces and brackets in one another, through fragments."
+    "documentDepth",
+    200,
+    "levels",
+    "Braces and brackets in one another, through fragments.",
+    is_fixed=True,  # the parser recurses
 )
 OPERATIONS: Final = Limit("operations", 50, "operations", "Operations of a document.")
 FRAGMENTS: Final = Limit("fragments", 100, "fragments", "Fragment definitions of a document.")
@@ -150,25 +165,39 @@ MEMBER_CHARACTERS: Final = Limit(
     "Length of a member's name in `variables` of more than 64 KiB.",
 )
 VALIDATION_ERRORS: Final = Limit(
-    "validationErrors", 5, "errors", "Errors in the answer to an invalid document."
+    "validationErrors",
+    5,
+    "errors",
+    "Errors in the answer to an invalid document.",
+    is_fixed=True,
 )
 RESPONSE_ERRORS: Final = Limit(
-    "responseErrors", 100, "errors", "Errors of fields in a response; later ones are left out."
+    "responseErrors",
+    100,
+    "errors",
+    "Errors of fields in a response; later ones are left out.",
+    is_fixed=True,
 )
 MESSAGE_CHARACTERS: Final = Limit(
-    "messageCharacters", 500, "characters", "Length of an error message; the rest is cut."
+    "messageCharacters",
+    500,
+    "characters",
+    "Length of an error message; the rest is cut.",
+    is_fixed=True,
 )
 QUOTED_CHARACTERS: Final = Limit(
     "quotedCharacters",
     100,
     "characters",
     "Length of an unknown metric's name in a message; the rest is cut.",
+    is_fixed=True,
 )
 LISTED_NAMES: Final = Limit(
     "listedNames",
     10_000,
     "names",
     "Names in a list of `overview`, `GET /dashboard` or `GET /metrics`; the counts count all.",
+    is_fixed=True,
 )
 TRUSTED_DOCUMENTS: Final = Limit(
     "trustedDocuments", 1_000, "documents", "Trusted documents of a project."
@@ -230,3 +259,36 @@ STORED_DOCUMENT_LIMITS: Final = (
     AUTOMATIC_PROJECTS,
 )
 """Limits of documents that clients name by an id or a hash, in the order of the documentation."""
+
+
+class LimitTable:
+    """All limits of a service, in the order of the documentation."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, float] = MappingProxyType({}),
+        service_limits: Sequence[Limit] = (),
+    ) -> None:
+        """Replace the values of the limits that settings name.
+
+        `service_limits` are limits that are declared elsewhere, with their values. Raises
+        `ValueError` for a value that a limit can't have.
+        """
+        self._limits = {limit.name: limit for limit in service_limits}
+        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS):
+            value = settings.get(limit.name, limit.value)
+            if value < 1:
+                raise ValueError(f"needs more than 0 for {limit.name}")
+            self._limits[limit.name] = replace(limit, value=_whole_number(limit.name, value))
+
+    def __getitem__(self, declared_limit: Limit) -> Limit:
+        """Return a limit with its value in this service."""
+        return self._limits[declared_limit.name]
+
+    def __iter__(self) -> Iterator[Limit]:
+        """Give all limits."""
+        return iter(self._limits.values())
+
+
+DEFAULT_LIMITS: Final = LimitTable()
+"""The declared limits, with their defaults."""

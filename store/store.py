@@ -13,6 +13,7 @@ import msgspec
 from schema.access import PROJECT
 from schema.answer_budget import AnswerMemory
 from schema.errors import AnalyticsError
+from schema.limits import DEFAULT_LIMITS, LimitTable
 from schema.scalars import Instant
 from store.access.documents import AutomaticDocuments, TrustedDocuments
 from store.access.keys import Keys
@@ -34,7 +35,7 @@ from store.ingest.outcomes import IngestedBatch, IngestedRow, RecordOutcome
 from store.ingest.replay import read_replay
 from store.ingest.row_errors import REST_NAMES
 from store.ingest.rows import Row
-from store.ingest.streams import STREAMS, TABLES, AnyStream, Stream
+from store.ingest.streams import STREAMS, TABLES, Stream, streams_of
 from store.journal.conversions import STORED, UNKNOWN
 from store.journal.journal import Journal
 from store.journal.project_lines import with_project
@@ -59,11 +60,17 @@ _NO_SPACE: Final = (75, 243)  # the engine's codes for a full disk
 class Store:
     """One data folder: a journal and a loader for each stream, and the engine that they fill."""
 
-    def __init__(self, data: Path, engine_folder: Path, limits: Limits, journal_bytes: int) -> None:
+    def __init__(
+        self,
+        data: Path,
+        engine_folder: Path,
+        limits: Limits,
+        journal_bytes: int,
+        limit_table: LimitTable = DEFAULT_LIMITS,
+    ) -> None:
         """Set the folders; `open` opens them."""
-        self._data = data
+        self._data, self._journal_bytes = data, journal_bytes
         self._lock: FolderLock | None = None
-        self._journal_bytes = journal_bytes
         self._journals: dict[str, Journal] = {}
         self._loaders: dict[str, Loader] = {}
         self._ids: dict[str, ClientIds] = {}
@@ -72,8 +79,8 @@ class Store:
         self.arrivals = Arrivals()
         self.keys = Keys(data)
         self.tokens = Tokens(self.keys)
-        self.documents = TrustedDocuments(data)
-        self.automatic_documents = AutomaticDocuments()
+        self.documents = TrustedDocuments(data, limit_table)
+        self.automatic_documents = AutomaticDocuments(limit_table)
         self.engine = Engine(engine_folder, limits)
         self.estimates = RowEstimates(self.engine)
         self.budgets = Budgets(limits.budget_per_second, limits.budget_seconds)
@@ -120,9 +127,7 @@ class Store:
             make_folder(folder, root=self._data)
             journal = Journal(folder, numbers, self._journal_bytes)
             for message in journal.recover():
-                _LOG.warning(
-                    "the end of a journal segment was not whole and is set aside: %s", message
-                )
+                _LOG.warning("the end of a segment was not whole and is set aside: %s", message)
             self._journals[stream.name] = journal
             self._loaders[stream.name] = Loader(self.engine, journal, stream)
         self.names.start(
@@ -134,9 +139,9 @@ class Store:
         for loader in self._loaders.values():
             loader.start()
         for table in TABLES:
-            ids = ClientIds(table, self.engine, partial(self._all_loaded, table), numbers)
-            ids.start()
-            self._ids[table] = ids
+            all_loaded = partial(self._all_loaded, table)
+            self._ids[table] = ClientIds(table, self.engine, all_loaded, numbers)
+            self._ids[table].start()
         self.estimates.start()
 
     async def _find_arrivals(self, newest_ms: int) -> None:
@@ -323,7 +328,7 @@ class Store:
         # Rows that still wait would come back after the deletion.
         await self._settle(dict.fromkeys(statement.names_by_table), is_required=True)
         try:
-            for stream in _streams_of(statement.names_by_table):
+            for stream in streams_of(statement.names_by_table):
                 await asyncio.to_thread(self._journals[stream.name].forget_durably)
         except OSError as error:
             message = f"The journal can't be written: {error.strerror}."
@@ -355,7 +360,7 @@ class Store:
 
         Raises UNAVAILABLE after `wait_seconds`, and if `is_required` also when a loader is stuck.
         """
-        for stream in _streams_of(names_by_table):
+        for stream in streams_of(names_by_table):
             loader = self._loaders[stream.name]
             try:
                 async with asyncio.timeout(self.engine.limits.wait_seconds):
@@ -369,7 +374,7 @@ class Store:
 
     async def _all_loaded(self, table: str) -> None:
         """Return when the engine has loaded all rows sent before, or raise UNAVAILABLE."""
-        for stream in _streams_of((table,)):
+        for stream in streams_of((table,)):
             await self._journals[stream.name].flush()
         await self._settle({table: None}, is_required=True)
 
@@ -393,7 +398,3 @@ class Store:
             for name, journal in self._journals.items()
             if journal.dead_letters.rows
         }
-
-
-def _streams_of(tables: Collection[str]) -> list[AnyStream]:
-    return [stream for stream in STREAMS if stream.table in tables]

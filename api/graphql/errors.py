@@ -27,6 +27,7 @@ from api.graphql.requests import GraphQLRequest, SparseRequest
 from api.graphql.schema import documents
 from api.responses import internal_error
 from schema.errors import AnalyticsError
+from schema.limits import LimitTable
 from schema.scalars import UnreadableInstantError
 
 _MAX_ERRORS: Final = 50
@@ -41,7 +42,12 @@ class _EnoughErrors(Exception):  # noqa: N818 - it ends a validation
 
 
 def to_analytics_error(
-    error: GraphQLError, schema: GraphQLSchema, request: GraphQLRequest, *, is_executed: bool
+    error: GraphQLError,
+    schema: GraphQLSchema,
+    request: GraphQLRequest,
+    limits: LimitTable,
+    *,
+    is_executed: bool,
 ) -> AnalyticsError:
     """Convert an error of graphql-core; log it if it is unexpected.
 
@@ -49,7 +55,7 @@ def to_analytics_error(
     """
     match error.original_error:
         case UnreadableInstantError() as ours:
-            ours.field = next(_instant_paths(schema, request, ours), ours.field)
+            ours.field = next(_instant_paths(schema, request, ours, limits), ours.field)
             return ours
         case AnalyticsError() as ours:
             return ours
@@ -67,23 +73,25 @@ def _code(error: GraphQLError, *, is_executed: bool) -> str:
     return "BAD_USER_INPUT" if is_executed else "GRAPHQL_VALIDATION_FAILED"
 
 
-def variable_errors(schema: GraphQLSchema, request: GraphQLRequest) -> list[GraphQLError]:
+def variable_errors(
+    schema: GraphQLSchema, request: GraphQLRequest, limits: LimitTable
+) -> list[GraphQLError]:
     """Validate the variables of a failed request again; each error names its `field`.
 
     A field is a path like `range.last`, which graphql-core has in the text of its message only.
     """
     errors = (
         error
-        for node in _definitions(schema, request)
+        for node in _definitions(schema, request, limits)
         for error in _value_errors(schema, node, request)
     )
     return list(itertools.islice(errors, _MAX_ERRORS))
 
 
 def _definitions(
-    schema: GraphQLSchema, request: GraphQLRequest
+    schema: GraphQLSchema, request: GraphQLRequest, limits: LimitTable
 ) -> Sequence[VariableDefinitionNode]:
-    document = documents.read_at_once(schema, request.query)
+    document = documents.read_at_once(schema, request.query, limits)
     operation = get_operation_ast(document.node, request.operationName)
     return (operation and operation.variable_definitions) or ()
 
@@ -121,11 +129,14 @@ def _first_errors(
 
 
 def _instant_paths(
-    schema: GraphQLSchema, request: GraphQLRequest, error: UnreadableInstantError
+    schema: GraphQLSchema,
+    request: GraphQLRequest,
+    error: UnreadableInstantError,
+    limits: LimitTable,
 ) -> Iterator[str]:
     """Yield the paths at which the variables have a refused instant, as `range.between.from`."""
     values = request.variables or {}
-    for node in _definitions(schema, request):
+    for node in _definitions(schema, request, limits):
         name = node.variable.name.value
         input_type = type_from_ast(schema, node.type)
         yield from _paths_below(values.get(name), input_type, error, name)

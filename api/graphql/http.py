@@ -41,7 +41,7 @@ from api.variable_limits import check_uses
 from resolvers.context import Context
 from schema.access import Scope
 from schema.errors import AnalyticsError
-from schema.limits import RESPONSE_ERRORS
+from schema.limits import RESPONSE_ERRORS, LimitTable
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
@@ -84,16 +84,16 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
             ctx = replace(ctx, address=address)
         content = await read_json_body(request)
         graphql_request, ctx = await read_rows(content, ctx) or (
-            await call_beside(request_of_body, content),
+            await call_beside(request_of_body, content, ctx.limits),
             ctx,
         )
     else:
         content = request.scope["query_string"]
-        graphql_request = request_of_url(request)
+        graphql_request = request_of_url(request, ctx.limits)
     graphql_request = with_document(graphql_request, ctx)
     execution = _Execution(graphql_request, response_format, is_post=is_post)
     try:
-        is_query = await _is_query(graphql_request)
+        is_query = await _is_query(graphql_request, ctx.limits)
     except GraphQLError as error:
         return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
     if not is_query:
@@ -109,20 +109,21 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
     return response if is_post else allow_caching(request, response)
 
 
-async def _is_query(request: GraphQLRequest) -> bool:
+async def _is_query(request: GraphQLRequest, limits: LimitTable) -> bool:
     """Say whether the operation of a request is a query. Reads the document, if it is new.
 
     Raises PAYLOAD_TOO_LARGE, or a GraphQLError of the syntax or of the size of the document,
     GRAPHQL_VALIDATION_FAILED for a trusted document of an earlier version, and BAD_USER_INPUT for
     variables that are used too often.
     """
-    document = await documents.read(schema._schema, request.query)  # noqa: SLF001 - graphql-core's
+    core_schema = schema._schema  # noqa: SLF001 - graphql-core's
+    document = await documents.read(core_schema, request.query, limits)
     if document.errors and request.is_named:
         reason = document.errors[0].message.partition(_HINT)[0]
         message = f"The trusted document is no longer valid: {reason}"
         raise AnalyticsError("GRAPHQL_VALIDATION_FAILED", message, field="documentId")
     if document.repeated_variables and request.variables and not document.errors:
-        check_uses(request.variables, document.repeated_variables)
+        check_uses(request.variables, document.repeated_variables, limits)
     operation = get_operation_ast(document.node, request.operationName)
     return operation is not None and operation.operation is CoreOperationType.QUERY
 
@@ -216,8 +217,11 @@ def _response(result: ExecutionResult, request: GraphQLRequest, ctx: Context) ->
     is_executed = not isinstance(result, PreExecutionError)
     core = schema._schema  # noqa: SLF001 - graphql-core's
     if is_executed and data is None and not any(error.path for error in errors):
-        errors = variable_errors(core, request) or errors
-    ours = [to_analytics_error(error, core, request, is_executed=is_executed) for error in errors]
+        errors = variable_errors(core, request, ctx.limits) or errors
+    ours = [
+        to_analytics_error(error, core, request, ctx.limits, is_executed=is_executed)
+        for error in errors
+    ]
     if Scope.QUERY not in ctx.grant.scopes:
         for our_error in ours:
             our_error.message = our_error.message.partition(_HINT)[0]

@@ -34,7 +34,7 @@ def with_document(request: GraphQLRequest, ctx: Context) -> GraphQLRequest:
         return replace(request, query=_find(request, ctx), is_named=True)
     if ctx.grant.trusted_only:
         raise _needs_trusted_document(ctx)
-    if request.sha256 is not None and len(request.query) <= DOCUMENT_BYTES.value:
+    if request.sha256 is not None and len(request.query) <= ctx.limits[DOCUMENT_BYTES].value:
         _check_hash(request.query, request.sha256)
     return request
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 
 from api.bodies import MAX_BATCH_BODY, read_body
 from api.parameters import check_parameters
-from api.variable_limits import has_long_names, variables_refusal
-from schema.errors import AnalyticsError, limit_error
-from schema.limits import MEMBER_CHARACTERS
+from api.variable_limits import names_refusal, variables_refusal
+from schema.errors import AnalyticsError
+from schema.limits import LimitTable
 from store.access.documents import HASH
 from store.ingest.row_errors import utf8_fault
 
@@ -118,7 +118,7 @@ _NAMED_DOCUMENT_DECODER: Final = msgspec.json.Decoder(_NamedDocument)
 _PERSISTED_QUERY_DECODER: Final = msgspec.json.Decoder(_PersistedQuery)
 
 
-def request_of_url(request: Request) -> GraphQLRequest:
+def request_of_url(request: Request, limits: LimitTable) -> GraphQLRequest:
     """Decode a GET request.
 
     Raises BAD_REQUEST for a missing query, BAD_USER_INPUT for an unknown parameter.
@@ -136,7 +136,7 @@ def request_of_url(request: Request) -> GraphQLRequest:
     variables, refusal = text.get("variables"), None
     if variables:
         _parameter(_JSON_DECODER, "variables", variables)
-        refusal = variables_refusal(variables.encode())
+        refusal = variables_refusal(variables.encode(), limits)
     return GraphQLRequest(
         query=query,
         variables=None if refusal else _parameter(_VARIABLES_DECODER, "variables", variables),
@@ -177,7 +177,7 @@ async def call_beside(
     return await asyncio.to_thread(function, body, *arguments)
 
 
-def request_of_body(body: bytes) -> GraphQLRequest:
+def request_of_body(body: bytes, limits: LimitTable) -> GraphQLRequest:
     """Decode the body of a POST request.
 
     Raises BAD_REQUEST for a body that is no GraphQL request.
@@ -185,10 +185,11 @@ def request_of_body(body: bytes) -> GraphQLRequest:
     envelope, document_id = _envelope_of(body)
     try:
         text = bytes(envelope.variables)
-        refusal = variables_refusal(text)
+        refusal = variables_refusal(text, limits)
         variables = None if refusal else _decode_variables(text, body)
-        if len(text) > _LARGE_BODY_BYTES and has_long_names(variables):
-            variables, refusal = None, limit_error(MEMBER_CHARACTERS, "BAD_USER_INPUT", "variables")
+        if len(text) > _LARGE_BODY_BYTES:
+            refusal = refusal or names_refusal(variables, limits)
+            variables = None if refusal else variables
     except _UNREADABLE as error:
         raise _unreadable(body, error) from None
     return GraphQLRequest(

@@ -41,6 +41,7 @@ from api.graphql.row_types import (
 from api.graphql.schema import documents, schema
 from resolvers.context import Context
 from schema.errors import AnalyticsError
+from schema.limits import LimitTable
 from store.ingest.decoder import Batch
 from store.ingest.row_errors import GRAPHQL_NAMES
 from store.ingest.rows import RowType
@@ -107,9 +108,9 @@ async def _cut_at_brackets(body: bytes, ctx: Context) -> _CutRequest:
     the body is the request with this array. To decode the body would hold the GIL for 12 ms of
     15 MB. Raises an error if the rest is another request.
     """
-    request, text, mark = await call_beside(_split_at_brackets, body)
+    request, text, mark = await call_beside(_split_at_brackets, body, ctx.limits)
     request = with_document(request, ctx)
-    rows_types = await _rows_types(request.query, request.operationName)
+    rows_types = await _rows_types(request.query, request.operationName, ctx.limits)
     variables: dict[str, Any] = request.variables or {}
     for name, (_, member) in rows_types.items():
         if variables.get(name) == ({member: [mark]} if member else [mark]):
@@ -118,7 +119,7 @@ async def _cut_at_brackets(body: bytes, ctx: Context) -> _CutRequest:
     raise UnreadableRowError
 
 
-def _split_at_brackets(body: bytes) -> tuple[GraphQLRequest, bytes, str]:
+def _split_at_brackets(body: bytes, limits: LimitTable) -> tuple[GraphQLRequest, bytes, str]:
     """Return the request with a mark in place of the text between brackets, the text, the mark."""
     start = _FIRST_ROWS.search(body, 0, _MAX_HEAD_BYTES)
     if start is None:
@@ -128,36 +129,39 @@ def _split_at_brackets(body: bytes) -> tuple[GraphQLRequest, bytes, str]:
         raise UnreadableRowError
     mark = secrets.token_hex(8)
     end = body[start.start() + len(text) :]
-    request = request_of_body(b'%b["%b"]%b' % (body[: start.start()], mark.encode(), end))
+    content = b'%b["%b"]%b' % (body[: start.start()], mark.encode(), end)
+    request = request_of_body(content, limits)
     return request, text, mark
 
 
-async def _cut_variables(body: bytes, _: Context) -> _CutRequest:
+async def _cut_variables(body: bytes, ctx: Context) -> _CutRequest:
     """Cut the rows of each variable out of a body; raise an error if no variable has many.
 
     A request that names its document has no query, so its rows stay where they are.
     """
     envelope = await call_beside(_ENVELOPE_DECODER.decode, body)
-    rows_types = await _rows_types(envelope.query, envelope.operationName)
+    rows_types = await _rows_types(envelope.query, envelope.operationName, ctx.limits)
     if not rows_types:
         raise UnreadableRowError
-    return await call_beside(_cut_envelope, body, envelope, rows_types)
+    return await call_beside(_cut_envelope, body, envelope, rows_types, ctx.limits)
 
 
 def _cut_envelope(
-    body: bytes, envelope: Envelope, rows_types: Mapping[str, _RowsType]
+    body: bytes, envelope: Envelope, rows_types: Mapping[str, _RowsType], limits: LimitTable
 ) -> _CutRequest:
     texts = _row_texts(bytes(envelope.variables), rows_types)
     if not texts:
         raise UnreadableRowError
-    request = request_of_body(_cut(body, texts))
+    request = request_of_body(_cut(body, texts), limits)
     _check_cut(request.variables or {}, texts, rows_types)
     return _CutRequest(request, texts, rows_types)
 
 
-async def _rows_types(query: str, operation_name: str | None) -> Mapping[str, _RowsType]:
+async def _rows_types(
+    query: str, operation_name: str | None, limits: LimitTable
+) -> Mapping[str, _RowsType]:
     """Return the types of the variables of an operation that have rows, and nothing else."""
-    document = await documents.read(schema._schema, query)  # noqa: SLF001 - graphql-core's
+    document = await documents.read(schema._schema, query, limits)  # noqa: SLF001 - graphql-core's
     operation = get_operation_ast(document.node, operation_name)
     rows_types: dict[str, _RowsType] = {}
     for definition in (operation and operation.variable_definitions) or ():

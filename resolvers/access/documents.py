@@ -42,8 +42,9 @@ async def save_documents(
     Raises `AnalyticsError` that names the wrong document.
     """
     ctx.grant.require(Scope.MANAGE_ACCESS)
-    if len(documents) > TRUSTED_DOCUMENTS.value:
-        raise limit_error(TRUSTED_DOCUMENTS, "BAD_USER_INPUT", "documents")
+    limit = ctx.limits[TRUSTED_DOCUMENTS]
+    if len(documents) > limit.value:
+        raise limit_error(limit, "BAD_USER_INPUT", "documents")
     new_documents = [NewDocument(document.text, document.id) for document in documents]
     check_new_documents(new_documents, await check([document.text for document in documents]))
     saved_documents = await ctx.store.documents.save(ctx.grant.project, new_documents)

@@ -21,6 +21,8 @@ from schema.limits import (
     DOCUMENT_ID_CHARACTERS,
     TRUSTED_DOCUMENT_BYTES,
     TRUSTED_DOCUMENTS,
+    Limit,
+    LimitTable,
 )
 from store.access.locked_file import LockedFile, UnusableFileError
 from store.clock import wall_ms
@@ -75,7 +77,11 @@ def document_hash(text: str) -> str:
 
 
 def save_documents(
-    content: DocumentList, project: str, new_documents: Sequence[NewDocument], now_ms: int
+    content: DocumentList,
+    project: str,
+    new_documents: Sequence[NewDocument],
+    limits: LimitTable,
+    now_ms: int,
 ) -> list[TrustedDocument]:
     """Add documents to a project; return them. A document replaces the one with its id.
 
@@ -86,9 +92,8 @@ def save_documents(
     saved_documents: dict[str, TrustedDocument] = {}
     for index, (text, document_id) in enumerate(new_documents):
         field = f"documents[{index}].id"
-        document = TrustedDocument(
-            project, _checked_id(text, document_id, field), text, created_ms=now_ms
-        )
+        checked_id = _checked_id(text, document_id, limits[DOCUMENT_ID_CHARACTERS], field)
+        document = TrustedDocument(project, checked_id, text, created_ms=now_ms)
         if saved_documents.get(document.id, document).text != text:
             raise bad_input(field, f"two documents have the id {quote(document.id)}")
         old = documents.get((project, document.id))
@@ -96,31 +101,33 @@ def save_documents(
             documents[project, document.id] = document
         saved_documents[document.id] = documents[project, document.id]
     all_documents = list(documents.values())
-    _check_limits(all_documents)
+    _check_limits(all_documents, limits)
     content.documents = all_documents
     return list(saved_documents.values())
 
 
-def _checked_id(text: str, document_id: str | None, field: str) -> str:
+def _checked_id(text: str, document_id: str | None, length: Limit, field: str) -> str:
     hash_id = HASH_PREFIX + document_hash(text)
     if document_id is None or document_id == hash_id:
         return hash_id
     if document_id.startswith(HASH_PREFIX):
         raise bad_input(field, f"{quote(document_id)} is not the SHA-256 of its document")
-    if len(document_id) > DOCUMENT_ID_CHARACTERS.value:
-        raise limit_error(DOCUMENT_ID_CHARACTERS, "BAD_USER_INPUT", field)
+    if len(document_id) > length.value:
+        raise limit_error(length, "BAD_USER_INPUT", field)
     if not _ID.fullmatch(document_id):
         message = f"{quote(document_id)} must have letters, digits, - . _ and ~ only"
         raise bad_input(field, message)
     return document_id
 
 
-def _check_limits(documents: Sequence[TrustedDocument]) -> None:
+def _check_limits(documents: Sequence[TrustedDocument], limits: LimitTable) -> None:
     counts = Counter(document.project for document in documents)
-    if counts and max(counts.values()) > TRUSTED_DOCUMENTS.value:
-        raise limit_error(TRUSTED_DOCUMENTS, "BAD_USER_INPUT", "documents")
-    if sum(len(document.text.encode()) for document in documents) > TRUSTED_DOCUMENT_BYTES.value:
-        raise limit_error(TRUSTED_DOCUMENT_BYTES, "BAD_USER_INPUT", "documents")
+    for limit, count in (
+        (limits[TRUSTED_DOCUMENTS], max(counts.values(), default=0)),
+        (limits[TRUSTED_DOCUMENT_BYTES], sum(len(doc.text.encode()) for doc in documents)),
+    ):
+        if count > limit.value:
+            raise limit_error(limit, "BAD_USER_INPUT", "documents")
 
 
 def delete_document(content: DocumentList, project: str, document_id: str) -> TrustedDocument:
@@ -139,9 +146,10 @@ class TrustedDocuments:
     and size, in some 3 us.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: LimitTable) -> None:
         """Use the documents of a data folder; `open` reads them."""
         self._file = DocumentsFile(folder)
+        self._limits = limits
         self._stamp = (0, 0, 0)
         self._by_id: dict[tuple[str, str], TrustedDocument] = {}
         self._by_hash: dict[tuple[str, str], TrustedDocument] = {}
@@ -178,7 +186,7 @@ class TrustedDocuments:
         Raises UNAVAILABLE if the file can't be written.
         """
         return await self._change(
-            lambda content: save_documents(content, project, new_documents, wall_ms())
+            lambda content: save_documents(content, project, new_documents, self._limits, wall_ms())
         )
 
     async def delete(self, project: str, document_id: str) -> TrustedDocument:
@@ -215,8 +223,10 @@ class AutomaticDocuments:
     number of projects is limited, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: LimitTable) -> None:
         """Begin with none."""
+        self._max_bytes = limits[AUTOMATIC_DOCUMENT_BYTES].value
+        self._max_projects = limits[AUTOMATIC_PROJECTS].value
         self._projects: OrderedDict[str, _RecentDocuments] = OrderedDict()
 
     def find(self, project: str, sha256: str) -> str | None:
@@ -229,16 +239,17 @@ class AutomaticDocuments:
 
     def keep(self, project: str, sha256: str, text: str) -> None:
         """Keep a document; drop those that were used longest ago."""
-        self._projects.setdefault(project, _RecentDocuments()).keep(sha256, text)
+        self._projects.setdefault(project, _RecentDocuments(self._max_bytes)).keep(sha256, text)
         self._projects.move_to_end(project)
-        if len(self._projects) > AUTOMATIC_PROJECTS.value:
+        if len(self._projects) > self._max_projects:
             self._projects.popitem(last=False)
 
 
 class _RecentDocuments:
     """The documents of a project that were used last."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._bytes = 0
 
@@ -253,6 +264,6 @@ class _RecentDocuments:
             return
         self._texts[sha256] = text
         self._bytes += len(text.encode())
-        while self._bytes > AUTOMATIC_DOCUMENT_BYTES.value:
+        while self._bytes > self._max_bytes:
             _, oldest = self._texts.popitem(last=False)
             self._bytes -= len(oldest.encode())

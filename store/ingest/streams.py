@@ -1,5 +1,6 @@
 """Ingest streams: row type, target table and load statement of each."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias
 
@@ -222,3 +223,8 @@ EVENT_STREAM: Final[Stream[EventRow]] = Stream(
 AnyStream: TypeAlias = Stream[MetricRow] | Stream[SeriesRow] | Stream[EventRow]
 STREAMS: Final[tuple[AnyStream, ...]] = (METRIC_STREAM, SERIES_STREAM, EVENT_STREAM)
 TABLES: Final = tuple(dict.fromkeys(stream.table for stream in STREAMS))
+
+
+def streams_of(tables: Collection[str]) -> list[AnyStream]:
+    """Return the streams that fill some tables."""
+    return [stream for stream in STREAMS if stream.table in tables]

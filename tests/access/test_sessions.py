@@ -21,7 +21,7 @@ from store.access.registry import KeyRequest
 from store.access.sessions import SignIn
 from tests.harness.access import bearer, error_code
 from tests.harness.clock import DAY, HOUR, ManualClock
-from tests.harness.service import Service, run_service
+from tests.harness.service import Service, run_service, use_context
 
 PAGE: Final = {"origin": "http://service", "sec-fetch-site": "same-origin"}
 VIEWER: Final = {"query": "{viewer {session {id person userAgent apiKey {name}}}}"}
@@ -275,13 +275,11 @@ async def test_viewers_of_one_key(service: Service) -> None:
         assert ids[:2] * 10 == ids
 
 
-async def test_open_service(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_service(service: Service) -> None:
     """In development nobody needs to sign in; who does has the rights of his key."""
     secret = await make(service, kind=KeyKind.SECRET, scopes=[Scope.QUERY])
-    transport: Any = service.http._transport
     open_context = dataclasses.replace(service.context, grant=ALL_RIGHTS)
-    monkeypatch.setattr(transport.app.state, "context", open_context)
-    with browser(service) as page:
+    with use_context(service, open_context), browser(service) as page:
         caller = (await page.http.get("/session")).json()
         assert (caller["is_open"], caller["person"]) == (True, None)
         assert len(caller["scopes"]) == len(Scope)

@@ -16,6 +16,7 @@ from bench.hostile import probe, send
 from schema.answer_budget import AnswerBudget, AnswerMemory
 from schema.encoding import texts
 from schema.errors import AnalyticsError
+from schema.limits import ARGUMENT_OBJECTS
 from schema.selection import SelectedField
 from settings import Settings
 from tests.harness.edge import SMALL_MACHINE
@@ -93,7 +94,7 @@ def test_texts_spend_their_bytes(keys: list[str], count: int) -> None:
     """The budget counts an encoded text to the byte, but for the marks around an object."""
     fields = [SelectedField(key, "value", {}, (), "T") for key in keys]
     fields.append(SelectedField("type", "__typename", {}, (), "TypeName"))
-    budget = AnswerBudget(AnswerMemory(2**40, 2**40, 10))
+    budget = AnswerBudget(AnswerMemory(2**40, 2**40, 10), ARGUMENT_OBJECTS)
     text = texts(fields, lambda _: [b"%d" % number for number in range(count)], count, budget)
     assert abs(budget._bytes - len(text)) <= 4 * count
 
@@ -124,14 +125,14 @@ async def test_a_sent_answer_gives_its_memory_back(small: Service) -> None:
 def test_all_answers_share_memory() -> None:
     """Answers take memory of all answers, and give it back; without memory one is unavailable."""
     memory = AnswerMemory(10 * 2**20, 8 * 2**20, 10)
-    first, second = AnswerBudget(memory), AnswerBudget(memory)
+    first, second = AnswerBudget(memory, ARGUMENT_OBJECTS), AnswerBudget(memory, ARGUMENT_OBJECTS)
     first.spend_bytes(6 * 2**20)
     with pytest.raises(AnalyticsError, match="at once") as refusal:
         second.spend_bytes(6 * 2**20)
     assert (refusal.value.code, refusal.value.retry_after) == ("UNAVAILABLE", 1)
     assert second.error is refusal.value
     first.release()
-    third = AnswerBudget(memory)
+    third = AnswerBudget(memory, ARGUMENT_OBJECTS)
     third.spend_bytes(6 * 2**20)
     third.release()
     second.release()

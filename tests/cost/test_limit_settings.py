@@ -1,6 +1,7 @@
 """Limits as a table: each is documented, shown by `viewer`, and set by `ANALYTICS_LIMITS`."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,10 +9,20 @@ import pytest
 
 from api.edge.limits import EdgeLimits
 from app import create_app
-from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, limit_fields
+from schema import limits
+from schema.limits import (
+    DEFAULT_LIMITS,
+    LIMITS,
+    STORED_DOCUMENT_LIMITS,
+    Limit,
+    LimitTable,
+    limit_fields,
+)
 from settings import InvalidSettingError, from_environment
 from store.limits import Limits
-from tests.harness.service import Service
+from tests.harness.apis import error_summary, first_error
+from tests.harness.service import Service, use_context
+from tests.harness.sized_documents import BUILDERS, VARIABLES
 
 TEXT: Final = Path("docs/security.md").read_text()
 SECTION: Final = TEXT.partition("\n## Limits of queries\n")[2].partition("\n## ")[0]
@@ -64,6 +75,21 @@ def test_every_limit_can_be_set(limits: Any) -> None:
                 assert getattr(changed_limits, entry.name) == getattr(usual_limits, entry.name)
 
 
+@pytest.mark.parametrize("limit", [*LIMITS, *STORED_DOCUMENT_LIMITS], ids=lambda limit: limit.name)
+def test_limits_of_documents_can_be_set(limit: Limit) -> None:
+    """A setting replaces the value of a limit, and of no other; those of messages are fixed."""
+    settings = from_environment({"ANALYTICS_LIMITS": f"{limit.name}=7"})
+    if limit.is_fixed:
+        with pytest.raises(InvalidSettingError, match=f"has no limit '{limit.name}'"):
+            create_app(settings)
+        return
+    create_app(settings)
+    changed_table = LimitTable(settings.limits)
+    assert changed_table[limit].value == 7
+    for entry in DEFAULT_LIMITS:
+        assert entry.name == limit.name or changed_table[entry] == entry
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -75,6 +101,9 @@ def test_every_limit_can_be_set(limits: Any) -> None:
         ("answerBytes=1.5", "needs a whole number for answerBytes"),
         ("answerBytes=0", "needs more than 0 for answerBytes"),
         ("headBytes=0", "needs more than 0 for headBytes"),
+        ("aliases=0", "needs more than 0 for aliases"),
+        ("aliases=1.5", "needs a whole number for aliases"),
+        ("messageCharacters=1", "has no limit 'messageCharacters'"),
         ("answer_bytes=1", "must be limits like"),
         ("bytes=1", "has no limit 'bytes'; there are memoryBytes"),
     ],
@@ -89,3 +118,28 @@ def test_a_budget_of_zero_is_no_limit() -> None:
     """Only `budgetPerSecond` may be 0."""
     assert Limits.of_this_machine({"budgetPerSecond": 0}).budget_per_second == 0
     assert Limits.of_this_machine({"requestSeconds": 0.5}).request_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [limit for limit in (*BUILDERS, *VARIABLES) if not limit.is_fixed],
+    ids=lambda limit: limit.name,
+)
+async def test_limits_that_were_set(service: Service, limit: Limit) -> None:
+    """A service whose limit was set to less keeps to that, also for a document that it knows."""
+
+    def body(size: int) -> dict[str, Any]:
+        if limit in VARIABLES:
+            return {"query": "{health{status}}", "variables": VARIABLES[limit](size)}
+        operation = "Q0" if limit is limits.OPERATIONS else None
+        return {"query": BUILDERS[limit](size), "operationName": operation}
+
+    value = limit.value * 4 // 5
+    size = value + (2 if limit is limits.COMPARISONS else 1)
+    assert (await service.post("/graphql", body(size))).status_code == 200
+    context = replace(service.context, limits=LimitTable({limit.name: value}))
+    with use_context(service, context):
+        assert (await service.post("/graphql", body(value))).status_code == 200
+        answer = await service.post("/graphql", body(size))
+    assert error_summary(answer)[3] == value
+    assert limit.name in first_error(answer)["message"]

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from schema.access import KeyKind, Scope
-from schema.limits import AUTOMATIC_DOCUMENT_BYTES, AUTOMATIC_PROJECTS
+from schema.limits import AUTOMATIC_DOCUMENT_BYTES, AUTOMATIC_PROJECTS, DEFAULT_LIMITS
 from store.access.documents import AutomaticDocuments, document_hash
 from store.access.registry import KeyRequest
 from tests.harness.access import as_caller
@@ -188,7 +188,7 @@ def text_of_bytes(number: int, size: int) -> str:
 
 def test_memory_is_bounded() -> None:
     """The documents that were used longest ago are dropped; each byte of UTF-8 counts."""
-    documents, size = AutomaticDocuments(), AUTOMATIC_DOCUMENT_BYTES.value // 16
+    documents, size = AutomaticDocuments(DEFAULT_LIMITS), AUTOMATIC_DOCUMENT_BYTES.value // 16
     texts = [text_of_bytes(number, size) for number in range(18)]
     hashes = list(map(document_hash, texts))
     for sha256, text in zip(hashes[:16], texts, strict=False):
@@ -204,7 +204,7 @@ def test_memory_is_bounded() -> None:
 
 def test_projects_have_their_own_memory() -> None:
     """A busy project drops no document of another; the number of projects is bounded."""
-    documents, limit = AutomaticDocuments(), AUTOMATIC_PROJECTS.value
+    documents, limit = AutomaticDocuments(DEFAULT_LIMITS), AUTOMATIC_PROJECTS.value
     documents.keep("quiet", "h", "{quiet}")
     for number in range(100):
         documents.keep("busy", str(number), text_of_bytes(number, 100_000))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,92 +14,23 @@ from hypothesis import strategies as st
 from api.graphql.documents.documents import Documents
 from api.graphql.documents.limits import count_selections, count_syntax
 from api.graphql.schema import schema
-from api.variable_limits import has_long_names, variables_refusal
+from api.variable_limits import names_refusal, variables_refusal
 from schema import limits
 from schema.errors import AnalyticsError, bad_input, quote
-from schema.limits import LIMITS, STORED_DOCUMENT_LIMITS, Limit
+from schema.limits import DEFAULT_LIMITS, LIMITS, STORED_DOCUMENT_LIMITS, Limit
 from tests.harness.apis import error_summary, first_error, record
 from tests.harness.run_profile import short_or_long
 from tests.harness.sample_operations import samples
 from tests.harness.service import Service
+from tests.harness.sized_documents import BUILDERS, VARIABLES, copies
 
 CORE: Final = schema._schema
 
-
-def copies(form: str, count: int) -> str:
-    """Return copies of a text, with numbers in place of `#`."""
-    return " ".join(form.replace("#", str(number)) for number in range(count))
-
-
-def input_fields(count: int) -> str:
-    """Return a mutation of five events with a number of fields of objects."""
-    shares = [(count - 11 + index) // 5 for index in range(5)]  # events, five names, properties
-    events = "".join(f'{{name:"e" properties:{{{copies("p#:1", n)}}}}}' for n in shares)
-    return f"mutation{{recordEvents(input:{{events:[{events}]}}){{accepted}}}}"
-
-
-def argument_values(count: int) -> str:
-    """Return a query with a number of values, of which fields repeat the default of a variable."""
-    uses, rest = divmod(count, 1000)  # 996 names, their list, the variable, two objects
-    events = copies("e#:events(where:{name:{in:$v}}){totalCount}", uses)
-    types = copies("t#:eventTypes(first:1){name}", rest)
-    names = '"a" ' * 996
-    return f"query($v:[String!]=[{names}]){{{events} {types}}}"
-
-
-def selections(count: int) -> str:
-    """Return a query with a number of selections, of which a fragment repeats most."""
-    uses, rest = divmod(count - 1, 52)
-    aliases = copies("h#:health{...F}", uses)
-    fragment = f"fragment F on Health{{{copies('s#:status', 50)}}}"
-    return f"{{{aliases} health{{{copies('s#:status', rest)}}}}}{fragment}"
-
-
-def comparisons(count: int) -> str:
-    """Return a query with sets of equal fields; each two fields take two comparisons."""
-    sizes: list[int] = []
-    while count:
-        sizes.append(next(size for size in range(100, 1, -1) if size * (size - 1) <= count))
-        count -= sizes[-1] * (sizes[-1] - 1)
-    sets = (f"h{index}:health{{{'status ' * size}}}" for index, size in enumerate(sizes))
-    return f"{{{' '.join(sets)}}}"
-
-
-BUILDERS: Final[Mapping[Limit, Callable[[int], str]]] = {
-    limits.DOCUMENT_BYTES: lambda n: f"{{health{{status}}}}#é{'a' * (n - 19)}",
-    limits.DOCUMENT_TOKENS: lambda n: "{health{status}}" + "#\n" * (n - 6),
-    limits.DOCUMENT_DEPTH: lambda n: (
-        f'{{__type(name:"Query"){{{"ofType{" * (n - 2)}name{"}" * (n - 2)}}}}}'
-    ),
-    limits.OPERATIONS: lambda n: copies("query Q#{health{status}}", n),
-    limits.FRAGMENTS: lambda n: (
-        f"{{health{{{copies('...F#', n)}}}}}{copies('fragment F# on Health{h#:status}', n)}"
-    ),
-    limits.ALIASES: lambda n: f"{{health{{{copies('h#:status', n)}}}}}",
-    limits.ALIAS_CHARACTERS: lambda n: f"{{{'h' * n}:health{{status}}}}",
-    limits.DIRECTIVES: lambda n: f"{{health{{{copies('h#:status@skip(if:false)', n)}}}}}",
-    limits.INPUT_FIELDS: input_fields,
-    limits.ARGUMENT_VALUES: argument_values,
-    limits.ROOT_FIELDS: lambda n: f"{{{copies('h#:health{status}', n)}}}",
-    limits.SELECTIONS: selections,
-    limits.EQUAL_FIELDS: lambda n: f"{{health{{{'status ' * n}}}}}",
-    limits.COMPARISONS: comparisons,
-    limits.INTROSPECTION_ROOTS: lambda n: f"{{{copies('s#:__schema{types{name}}', n)}}}",
-    limits.INTROSPECTION_ALIASES: lambda n: f"{{__schema{{types{{{copies('t#:name', n)}}}}}}}",
-}
-"""For each limit of documents, a function that makes one of a given size."""
 
 CODES: Final = {
     limits.DOCUMENT_BYTES: "PAYLOAD_TOO_LARGE",
     limits.DOCUMENT_TOKENS: "GRAPHQL_PARSE_FAILED",
     limits.DOCUMENT_DEPTH: "GRAPHQL_PARSE_FAILED",
-}
-
-VARIABLES: Final[Mapping[Limit, Callable[[int], Any]]] = {
-    limits.VARIABLE_BYTES: lambda n: {"v": "a" * (n - 8)},
-    limits.VARIABLE_VALUES: lambda n: {"v": [0] * (n - 1)},
-    limits.VARIABLE_OBJECTS: lambda n: {"v": [{}] * (n - 1)},
-    limits.MEMBER_CHARACTERS: lambda n: {"v": {"k" * n: "a" * 70_000}},
 }
 
 OF_ANSWERS: Final = {
@@ -187,10 +117,10 @@ def test_depth_through_fragments() -> None:
         f"fragment F{n} on __Type{{{levels.replace('#', str(n + 1))}}}" for n in range(4)
     )
     text = f'{{__type(name:"Query"){{...F0}}}}{fragments}fragment F4 on __Type{{name}}'
-    counts = count_selections(parse(text))
+    counts = count_selections(parse(text), DEFAULT_LIMITS)
     assert counts[limits.DOCUMENT_DEPTH] == 2 + 4 * 51 + 1
     with pytest.raises(GraphQLError, match="documentDepth"):
-        Documents().read_at_once(CORE, text)
+        Documents().read_at_once(CORE, text, DEFAULT_LIMITS)
     assert limits.DOCUMENT_DEPTH.value == MAX_NESTING_DEPTH
 
 
@@ -205,9 +135,9 @@ def test_real_documents_keep_to_the_limits() -> None:
     )
     texts = [sample.text for sample in samples().values()]
     for text in (*texts, get_introspection_query(), get_introspection_query(**options)):
-        document = Documents().read_at_once(CORE, text)
+        document = Documents().read_at_once(CORE, text, DEFAULT_LIMITS)
         assert not document.errors
-        for limit, count in count_selections(document.node).items():
+        for limit, count in count_selections(document.node, DEFAULT_LIMITS).items():
             assert count <= limit.value / 2, limit.name
 
 
@@ -305,7 +235,7 @@ def test_expansion_counts_what_a_naive_one_counts(
     """Of any graph of fragments, the pass counts the selections, aliases and equal fields."""
     document = graph_document(graph)
     total, aliases, equal = Expansion(document).count(Expansion(document).operation)
-    counts = count_selections(document)
+    counts = count_selections(document, DEFAULT_LIMITS)
     assert counts[limits.SELECTIONS] == total
     assert counts[limits.INTROSPECTION_ALIASES] == aliases
     assert counts[limits.EQUAL_FIELDS] == equal
@@ -321,15 +251,15 @@ def test_expansion_of_2_to_the_60_fields_is_linear(levels: int) -> None:
     document = parse(
         f'{{__type(name:"Query"){{...F0}}}}{texts}fragment F{levels} on __Type{{name}}'
     )
-    counts = count_selections(document)
+    counts = count_selections(document, DEFAULT_LIMITS)
     assert counts[limits.SELECTIONS] == 1 + 3 * (2**levels - 1) + 2 * 2**levels
 
 
 def test_fragments_within_themselves_are_counted() -> None:
     """A fragment that spreads itself ends the count, not the service: validation refuses it."""
     text = '{__type(name:"Query"){...F}} fragment F on __Type{...F ofType{...F}}'
-    count_selections(parse(text))
-    assert Documents().read_at_once(CORE, text).errors
+    count_selections(parse(text), DEFAULT_LIMITS)
+    assert Documents().read_at_once(CORE, text, DEFAULT_LIMITS).errors
 
 
 @pytest.mark.parametrize(
@@ -347,7 +277,7 @@ def test_fragments_within_themselves_are_counted() -> None:
 )
 def test_values_are_counted_outside_of_texts(text: bytes, is_refused: bool) -> None:
     """Brackets and commas count outside of texts only, also over the ends of chunks."""
-    assert (variables_refusal(text) is not None) == is_refused
+    assert (variables_refusal(text, DEFAULT_LIMITS) is not None) == is_refused
 
 
 def test_variables_of_rows() -> None:
@@ -362,8 +292,8 @@ def test_variables_of_rows() -> None:
 def test_names_of_members_at_any_depth() -> None:
     """A long name is found in lists and objects."""
     name = "k" * (limits.MEMBER_CHARACTERS.value + 1)
-    assert has_long_names({"v": [{"w": {name: 1}}]})
-    assert not has_long_names({"v": [{"w": {name[1:]: name}}]})
+    assert names_refusal({"v": [{"w": {name: 1}}]}, DEFAULT_LIMITS)
+    assert not names_refusal({"v": [{"w": {name[1:]: name}}]}, DEFAULT_LIMITS)
 
 
 async def test_an_invalid_document_has_few_errors(service: Service) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from api.graphql.documents.documents import Documents
 from api.graphql.schema import schema
-from schema.limits import DOCUMENT_DEPTH, DOCUMENT_TOKENS, VALIDATION_ERRORS
+from schema.limits import DEFAULT_LIMITS, DOCUMENT_DEPTH, DOCUMENT_TOKENS, VALIDATION_ERRORS
 from tests.harness.apis import ask, error_summary, first_error, record
 from tests.harness.service import Service
 
@@ -235,8 +235,8 @@ def test_documents_are_kept_by_their_memory() -> None:
     """The oldest documents leave when their memory exceeds the budget."""
     documents = Documents(max_bytes=100_000)
     texts = [f"{{h{n}:health{{status}}}}" for n in range(100)]
-    nodes = [documents.read_at_once(schema._schema, text).node for text in texts]
-    assert documents.read_at_once(schema._schema, texts[-1]).node is nodes[-1]
-    assert documents.read_at_once(schema._schema, texts[0]).node is not nodes[0]
+    nodes = [documents.read_at_once(schema._schema, text, DEFAULT_LIMITS).node for text in texts]
+    assert documents.read_at_once(schema._schema, texts[-1], DEFAULT_LIMITS).node is nodes[-1]
+    assert documents.read_at_once(schema._schema, texts[0], DEFAULT_LIMITS).node is not nodes[0]
     assert len(documents._documents) < 30
     assert documents._bytes <= 100_000

@@ -7,9 +7,9 @@ from graphql import parse
 
 from api.graphql.documents.limits import count_selections
 from schema import limits
-from tests.graphql.test_document_limits import copies
 from tests.harness.apis import error_summary, record
 from tests.harness.service import Service
+from tests.harness.sized_documents import copies
 
 USES: Final = "h#:events(where:{AND:$v}){totalCount}"
 QUERIES: Final = "q#:query(range:{preset:TODAY} where:{AND:$v}){times}"
@@ -59,7 +59,8 @@ def test_literals_in_fragments_count_again(uses: int) -> None:
         f"query($v:EventFilter={{{fields}}}){{{copies('e#:events(where:$v){totalCount}', uses)}}}"
     )
     for text in (f"{{{spreads}}}{fragment}", default):
-        assert count_selections(parse(text))[limits.INPUT_FIELDS] == 600 * uses
+        counts = count_selections(parse(text), limits.DEFAULT_LIMITS)
+        assert counts[limits.INPUT_FIELDS] == 600 * uses
 
 
 async def test_arguments_of_lists_count_again(service: Service) -> None:

@@ -6,7 +6,12 @@ from typing import Final
 import pytest
 
 from schema.errors import AnalyticsError
-from schema.limits import DOCUMENT_ID_CHARACTERS, TRUSTED_DOCUMENT_BYTES, TRUSTED_DOCUMENTS
+from schema.limits import (
+    DEFAULT_LIMITS,
+    DOCUMENT_ID_CHARACTERS,
+    TRUSTED_DOCUMENT_BYTES,
+    TRUSTED_DOCUMENTS,
+)
 from store.access.documents import (
     DocumentList,
     DocumentsFile,
@@ -156,19 +161,19 @@ def test_limits_of_the_file() -> None:
     """The number in a project and the bytes in all are bounded; a refusal changes nothing."""
     content = DocumentList()
     new_documents = [NewDocument("{a}", str(number)) for number in range(TRUSTED_DOCUMENTS.value)]
-    save_documents(content, "p", new_documents, 1)
-    save_documents(content, "q", new_documents, 1)
-    save_documents(content, "p", new_documents[:1], 2)  # replaced by the same
+    save_documents(content, "p", new_documents, DEFAULT_LIMITS, 1)
+    save_documents(content, "q", new_documents, DEFAULT_LIMITS, 1)
+    save_documents(content, "p", new_documents[:1], DEFAULT_LIMITS, 2)  # replaced by the same
     assert len(content.documents) == 2 * TRUSTED_DOCUMENTS.value
     assert content.documents[0].created_ms == 1
     with pytest.raises(AnalyticsError, match="trustedDocuments") as refusal:
-        save_documents(content, "p", [NewDocument("{a}", "more")], 2)
+        save_documents(content, "p", [NewDocument("{a}", "more")], DEFAULT_LIMITS, 2)
     assert refusal.value.limit == TRUSTED_DOCUMENTS.value
     rest = TRUSTED_DOCUMENT_BYTES.value - 3 * len(content.documents)
     with pytest.raises(AnalyticsError, match="trustedDocumentBytes"):
-        save_documents(content, "r", [NewDocument("é" * (rest // 2 + 1))], 2)
+        save_documents(content, "r", [NewDocument("é" * (rest // 2 + 1))], DEFAULT_LIMITS, 2)
     assert len(content.documents) == 2 * TRUSTED_DOCUMENTS.value
-    save_documents(content, "r", [NewDocument("é" * (rest // 2))], 2)
+    save_documents(content, "r", [NewDocument("é" * (rest // 2))], DEFAULT_LIMITS, 2)
 
 
 def write_document(data: Path, document_id: str, text: str) -> None:
@@ -179,7 +184,7 @@ def write_document(data: Path, document_id: str, text: str) -> None:
 
 async def test_a_damaged_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A running service keeps its documents, and says so; a start fails with one line."""
-    documents = TrustedDocuments(tmp_path)
+    documents = TrustedDocuments(tmp_path, DEFAULT_LIMITS)
     documents.open()
     await documents.save("default", [NewDocument(TEXT, "A")])
     path = tmp_path / "documents.json"
@@ -192,7 +197,7 @@ async def test_a_damaged_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     with pytest.raises(AnalyticsError, match="can't be changed now"):
         await documents.save("default", [NewDocument(TEXT, "B")])
     with pytest.raises(UnusableFileError, match=r"documents\.json is damaged"):
-        TrustedDocuments(tmp_path).open()
+        TrustedDocuments(tmp_path, DEFAULT_LIMITS).open()
     assert path.read_text() == "{"
     path.write_text(whole)
     assert documents.find("default", "A") == TEXT
@@ -202,7 +207,7 @@ async def test_a_damaged_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
 async def test_changes_of_others_count_at_once(tmp_path: Path) -> None:
     """A document that another process saved is found, and one that it removed is not."""
-    documents = TrustedDocuments(tmp_path)
+    documents = TrustedDocuments(tmp_path, DEFAULT_LIMITS)
     documents.open()
     for number in range(20):
         write_document(tmp_path, f"D{number}", TEXT)

@@ -49,16 +49,25 @@ async def prefixed_service(service: Service, prefix: str) -> AsyncIterator[Servi
 
 
 @contextlib.contextmanager
-def stop_clock(service: Service, now: Instant) -> Iterator[None]:
-    """Stop the service's clock at an instant."""
+def use_context(service: Service, context: Context) -> Iterator[None]:
+    """Let a service answer in another context during a block."""
     transport: Any = service.http._transport
     state = transport.app.state
     before = state.context
-    state.context = dataclasses.replace(before, now=lambda: now)
+    state.context = context
     try:
         yield
     finally:
         state.context = before
+
+
+@contextlib.contextmanager
+def stop_clock(service: Service, now: Instant) -> Iterator[None]:
+    """Stop the service's clock at an instant."""
+    transport: Any = service.http._transport
+    context = transport.app.state.context
+    with use_context(service, dataclasses.replace(context, now=lambda: now)):
+        yield
 
 
 @contextlib.asynccontextmanager

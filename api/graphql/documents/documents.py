@@ -27,7 +27,7 @@ from api.graphql.documents.validation import validation_errors
 from api.graphql.info import ContextInfo
 from resolvers.access.documents import TextCheck
 from schema.errors import AnalyticsError, limit_error
-from schema.limits import DOCUMENT_BYTES, DOCUMENT_DEPTH, DOCUMENT_TOKENS
+from schema.limits import DOCUMENT_BYTES, DOCUMENT_DEPTH, DOCUMENT_TOKENS, LimitTable
 
 _LONG_DOCUMENT: Final = 1_000
 """Characters from which on a document is read in a thread. Shorter ones take up to 20 ms."""
@@ -65,42 +65,42 @@ class Documents:
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
         """Set the budget of memory; the thread starts with the first long document."""
-        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._documents: OrderedDict[tuple[str, LimitTable], Document] = OrderedDict()
         self._max_bytes = max_bytes
         self._bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
-    async def read(self, schema: GraphQLSchema, query: str) -> Document:
+    async def read(self, schema: GraphQLSchema, query: str, limits: LimitTable) -> Document:
         """Return a document; read it beside the other requests if it is long.
 
         Raises PAYLOAD_TOO_LARGE, or a GraphQLError of its syntax or of its size.
         """
-        if query in self._documents or len(query) <= _LONG_DOCUMENT:
-            return self.read_at_once(schema, query)
-        _check_bytes(query)
+        if (query, limits) in self._documents or len(query) <= _LONG_DOCUMENT:
+            return self.read_at_once(schema, query, limits)
+        _check_bytes(query, limits)
         loop = asyncio.get_running_loop()
-        document = await loop.run_in_executor(self._thread, _read, schema, query)
-        self._keep(query, document)
+        document = await loop.run_in_executor(self._thread, _read, schema, query, limits)
+        self._keep(query, limits, document)
         return document
 
-    def read_at_once(self, schema: GraphQLSchema, query: str) -> Document:
+    def read_at_once(self, schema: GraphQLSchema, query: str, limits: LimitTable) -> Document:
         """Return a document; read it here if it is not in memory."""
-        document = self._documents.get(query)
+        document = self._documents.get((query, limits))
         if document is not None:
-            self._documents.move_to_end(query)
+            self._documents.move_to_end((query, limits))
             return document
-        _check_bytes(query)
-        document = _read(schema, query)
-        self._keep(query, document)
+        _check_bytes(query, limits)
+        document = _read(schema, query, limits)
+        self._keep(query, limits, document)
         return document
 
-    def _keep(self, query: str, document: Document) -> None:
-        if query in self._documents:
+    def _keep(self, query: str, limits: LimitTable, document: Document) -> None:
+        if (query, limits) in self._documents:
             return
-        self._documents[query] = document
+        self._documents[query, limits] = document
         self._bytes += _memory(query, document)
         while self._bytes > self._max_bytes:
-            oldest_query, oldest_document = self._documents.popitem(last=False)
+            (oldest_query, _), oldest_document = self._documents.popitem(last=False)
             self._bytes -= _memory(oldest_query, oldest_document)
 
 
@@ -110,27 +110,29 @@ def _memory(query: str, document: Document) -> int:
     return _BYTES_OF_DOCUMENT + 4 * len(query) + _BYTES_OF_TOKEN * tokens
 
 
-def _check_bytes(query: str) -> None:
-    if len(query) > DOCUMENT_BYTES.value or len(query.encode()) > DOCUMENT_BYTES.value:
-        raise limit_error(DOCUMENT_BYTES, "PAYLOAD_TOO_LARGE")
+def _check_bytes(query: str, limits: LimitTable) -> None:
+    limit = limits[DOCUMENT_BYTES]
+    if len(query) > limit.value or len(query.encode()) > limit.value:
+        raise limit_error(limit, "PAYLOAD_TOO_LARGE")
 
 
-def _read(schema: GraphQLSchema, query: str) -> Document:
-    node = _parse(query)
+def _read(schema: GraphQLSchema, query: str, limits: LimitTable) -> Document:
+    node = _parse(query, limits)
     try:
-        row_variables, repeated_variables = check_size(node)
+        row_variables, repeated_variables = check_size(node, limits)
     except AnalyticsError as error:
         raise GraphQLError(error.message, original_error=error) from None
-    return Document(node, validation_errors(schema, node), row_variables, repeated_variables)
+    errors = validation_errors(schema, node, limits)
+    return Document(node, errors, row_variables, repeated_variables)
 
 
-def _parse(query: str) -> DocumentNode:
+def _parse(query: str, limits: LimitTable) -> DocumentNode:
     try:
-        return parse(query, max_tokens=DOCUMENT_TOKENS.value)
+        return parse(query, max_tokens=limits[DOCUMENT_TOKENS].value)
     except GraphQLSyntaxError as error:
         for end, limit in _ABORTED_BY.items():
             if error.message.endswith(end):
-                ours = limit_error(limit, "GRAPHQL_PARSE_FAILED")
+                ours = limit_error(limits[limit], "GRAPHQL_PARSE_FAILED")
                 raise GraphQLError(
                     ours.message,
                     source=error.source,
@@ -140,21 +142,24 @@ def _parse(query: str) -> DocumentNode:
         raise
 
 
-async def check_texts(schema: GraphQLSchema, texts: Sequence[str]) -> list[AnalyticsError | None]:
+async def check_texts(
+    schema: GraphQLSchema, limits: LimitTable, texts: Sequence[str]
+) -> list[AnalyticsError | None]:
     """Return the first error of each document, or None; read them beside the other requests."""
-    return [await asyncio.to_thread(text_error, schema, text) for text in texts]
+    return [await asyncio.to_thread(text_error, schema, limits, text) for text in texts]
 
 
 def text_check(info: ContextInfo) -> TextCheck:
     """Return the check of documents against the schema of a field."""
-    return functools.partial(check_texts, info.schema._schema)  # noqa: SLF001 - graphql-core's
+    core_schema = info.schema._schema  # noqa: SLF001 - graphql-core's
+    return functools.partial(check_texts, core_schema, info.context.limits)
 
 
-def text_error(schema: GraphQLSchema, text: str) -> AnalyticsError | None:
+def text_error(schema: GraphQLSchema, limits: LimitTable, text: str) -> AnalyticsError | None:
     """Return the first error of a document: of its size, its syntax, or its validation."""
     try:
-        _check_bytes(text)
-        document = _read(schema, text)
+        _check_bytes(text, limits)
+        document = _read(schema, text, limits)
     except AnalyticsError as error:
         return error
     except GraphQLError as error:
@@ -190,7 +195,8 @@ class ReadDocument(SchemaExtension):
         """Set the document of a request."""
         context = self.execution_context
         core_schema = context.schema._schema  # noqa: SLF001 - graphql-core's
-        document = self._documents.read_at_once(core_schema, context.query or "")
+        limits = context.context.limits
+        document = self._documents.read_at_once(core_schema, context.query or "", limits)
         context.graphql_document = document.node
         self._errors = document.errors
         yield

@@ -43,6 +43,7 @@ from schema.limits import (
     ROOT_FIELDS,
     SELECTIONS,
     Limit,
+    LimitTable,
 )
 
 _INTROSPECTION: Final = frozenset({"__schema", "__type"})
@@ -51,21 +52,24 @@ _EMPTY_SET: Final = SelectionSetNode(selections=())
 Counts = Mapping[Limit, int]
 
 
-def check_size(document: DocumentNode) -> tuple[frozenset[str], Mapping[str, int]]:
+def check_size(
+    document: DocumentNode, limits: LimitTable
+) -> tuple[frozenset[str], Mapping[str, int]]:
     """Return the variables that are rows of mutations, and nothing else; and the repeated ones.
 
     The latter are the variables that several fields use, with their numbers of uses. Raises
     GRAPHQL_VALIDATION_FAILED, with the limit, if the document breaks one.
     """
     syntax = count_syntax(document)
-    _check(syntax.counts)
-    counts, uses = count_expanded(document)
-    _check(counts)
+    _check(syntax.counts, limits)
+    counts, uses = count_expanded(document, limits)
+    _check(counts, limits)
     return syntax.row_variables, {name: count for name, count in uses.items() if count > 1}
 
 
-def _check(counts: Counts) -> None:
-    for limit, count in counts.items():
+def _check(counts: Counts, limits: LimitTable) -> None:
+    for declared_limit, count in counts.items():
+        limit = limits[declared_limit]
         if count > limit.value:
             raise limit_error(limit)
 
@@ -185,18 +189,18 @@ class _Size(NamedTuple):
 _NO_SIZE: Final = _Size(0, 0, 0, _Values(0, 0, Counter()))
 
 
-def count_selections(document: DocumentNode) -> Counts:
+def count_selections(document: DocumentNode, limits: LimitTable) -> Counts:
     """Count the expanded selections of the operations of a document."""
-    return count_expanded(document)[0]
+    return count_expanded(document, limits)[0]
 
 
-def count_expanded(document: DocumentNode) -> tuple[Counts, Mapping[str, int]]:
+def count_expanded(document: DocumentNode, limits: LimitTable) -> tuple[Counts, Mapping[str, int]]:
     """Count the expanded selections and values of the operations, and the uses of variables.
 
     Fragments that no operation spreads are left out. A fragment within itself counts once.
     Raises GRAPHQL_VALIDATION_FAILED when more selections than the limit were visited.
     """
-    expansion = _Expansion(document)
+    expansion = _Expansion(document, limits[SELECTIONS])
     uses = Counter[str]()
     counts = dict.fromkeys(
         (
@@ -252,7 +256,8 @@ class _Expansion:
     Nodes are known by their identity: graphql-core computes a hash from all nodes below.
     """
 
-    def __init__(self, document: DocumentNode) -> None:
+    def __init__(self, document: DocumentNode, selections: Limit) -> None:
+        self._max_selections = selections
         self._fragments = {
             node.name.value: node
             for node in document.definitions
@@ -301,8 +306,8 @@ class _Expansion:
         if collection is None:
             collection = self._fields[id(selection_set)] = self._collect(selection_set)
             self._visited_selections += collection.selections
-            if self._visited_selections > SELECTIONS.value:
-                raise limit_error(SELECTIONS)
+            if self._visited_selections > self._max_selections.value:
+                raise limit_error(self._max_selections)
             self.equal_fields = max(self.equal_fields, collection.equal_fields())
         return collection
 

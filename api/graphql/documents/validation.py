@@ -1,8 +1,10 @@
 """Validation of documents: graphql-core's rules, with a limit and with all `@oneOf` variables."""
 
+import functools
 from typing import Any, Final
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLInputObjectType,
@@ -20,7 +22,7 @@ from graphql import (
 from graphql.validation import ValidationContext
 
 from schema.errors import AnalyticsError, limit_error
-from schema.limits import COMPARISONS, VALIDATION_ERRORS
+from schema.limits import COMPARISONS, VALIDATION_ERRORS, LimitTable
 
 
 class _OneOfVariables(ValidationRule):
@@ -55,35 +57,40 @@ def _nullable(variable: VariableDefinitionNode, of_type: str, node: Any) -> Grap
     return GraphQLError(message, [variable, node], original_error=ours)
 
 
-class _ComparedFields(OverlappingFieldsCanBeMergedRule):
-    """graphql-core's rule, which compares each two fields and fragments, with our limit."""
+@functools.lru_cache
+def _rules(comparisons: int) -> tuple[type[ASTValidationRule], ...]:
+    """Return the rules, of which the one that compares fields has a budget."""
 
-    def __init__(self, context: ValidationContext) -> None:
-        """Set the budget of the rule; graphql-core's own lasts for a second and more."""
-        super().__init__(context)
-        self.rule_context.remaining_complexity_budget = COMPARISONS.value
+    class ComparedFields(OverlappingFieldsCanBeMergedRule):
+        """graphql-core's rule, which compares each two fields and fragments, with our limit."""
+
+        def __init__(self, context: ValidationContext) -> None:
+            """Set the budget of the rule; graphql-core's own lasts for a second and more."""
+            super().__init__(context)
+            self.rule_context.remaining_complexity_budget = comparisons
+
+    other_rules = (rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
+    return (*other_rules, ComparedFields, _OneOfVariables)
 
 
-_RULES: Final = (
-    *(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule),
-    _ComparedFields,
-    _OneOfVariables,
-)
 _ABORT_MESSAGE: Final = "Validation aborted."
 """Message of graphql-core when the budget for fields or fragments is spent."""
 
 
-def validation_errors(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+def validation_errors(
+    schema: GraphQLSchema, document: DocumentNode, limits: LimitTable
+) -> list[GraphQLError]:
     """Return the first errors of a document.
 
     Strawberry's rules are not used: its rule for `@oneOf` fails at a variable in a fragment that
     precedes its operation.
     """
+    comparisons = limits[COMPARISONS]
     try:
-        errors = validate(schema, document, _RULES, VALIDATION_ERRORS.value)
+        errors = validate(schema, document, _rules(comparisons.value), VALIDATION_ERRORS.value)
     except ValueError as error:  # an integer literal of more than 4,300 digits
         return [GraphQLError(str(error), original_error=error)]
     if errors and errors[-1].message == _ABORT_MESSAGE:
-        ours = limit_error(COMPARISONS)
+        ours = limit_error(comparisons)
         return [GraphQLError(ours.message, original_error=ours)]
     return errors[: VALIDATION_ERRORS.value]
