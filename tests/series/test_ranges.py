@@ -1,6 +1,7 @@
 """Time ranges: presets, `last`, `between` and `dates` by local clocks, and their limits."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Final, TypeAlias
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.schema.config import StrawberryConfig
 
+from schema.answer_budget import AnswerBudget, AnswerMemory
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.errors import AnalyticsError
+from schema.limits import ARGUMENT_OBJECTS
 from schema.ranges import (
     MAX_HOURS,
     MAX_YEARS,
@@ -283,7 +286,8 @@ def execute() -> Callable[..., object]:
     schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=SCALARS))
 
     def run(query: str, **variables: object) -> object:
-        result = schema.execute_sync(query, variables)
+        context = SimpleNamespace(answer=AnswerBudget(AnswerMemory(0, 0, 0), ARGUMENT_OBJECTS))
+        result = schema.execute_sync(query, variables, context)
         return [error.message for error in result.errors or ()] or result.data
 
     return run
