@@ -20,6 +20,9 @@ LINES_PER_SECOND: Final = 20
 """Request lines that are written in one second; others are counted."""
 
 _LOG: Final = logging.getLogger("analytics.request")
+_LIMITED_LOGGERS: Final = frozenset({_LOG.name, "analytics.openid"})
+"""Loggers whose lines strangers cause."""
+
 _REPORTS: Final = logging.getLogger("analytics")
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message"}
 
@@ -62,7 +65,7 @@ class RequestLineLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether a record is written."""
-        if record.name != _LOG.name or record.levelno >= logging.ERROR:
+        if record.name not in _LIMITED_LOGGERS or record.levelno >= logging.ERROR:
             return True
         with self._lock:
             if self._second != int(record.created):

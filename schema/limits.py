@@ -276,10 +276,10 @@ class LimitTable:
         """
         self._limits = {limit.name: limit for limit in service_limits}
         for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS):
-            value = settings.get(limit.name, limit.value)
+            value = _whole_number(limit.name, settings.get(limit.name, limit.value))
             if value < 1:
                 raise ValueError(f"needs more than 0 for {limit.name}")
-            self._limits[limit.name] = replace(limit, value=_whole_number(limit.name, value))
+            self._limits[limit.name] = replace(limit, value=value)
 
     def __getitem__(self, declared_limit: Limit) -> Limit:
         """Return a limit with its value in this service."""

@@ -24,7 +24,10 @@ _ALGORITHM: Final = "HS256"
 _SCOPES: Final = ("openid", "email", "profile")
 _GROUPS: Final = "groups"
 _TIMEOUT_SECONDS: Final = 10
-_FAILURES: Final = (OAuthError, JoseError, httpx2.HTTPError, ValueError, KeyError, RuntimeError)
+_FAILURES: Final = (
+    *(OAuthError, JoseError, httpx2.HTTPError),
+    *(ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+)
 """What Authlib raises when a provider is not reachable, refuses, or answers nonsense."""
 
 
@@ -72,7 +75,8 @@ class Provider:
                 request, callback, scope=" ".join(scopes)
             )
         except _FAILURES as error:
-            _LOG.error("the provider of OpenID Connect can't be used: %s", error)
+            self._client.server_metadata.clear()  # Authlib asks for it once, for ever
+            _LOG.warning("the provider of OpenID Connect can't be used: %r", error)
             message = f"{self.name} can't be reached now; the log says why."
             raise AnalyticsError("UNAVAILABLE", message, retry_after=5) from error
         expiry = wall_ms() // 1000 + SIGN_IN_SECONDS
@@ -94,14 +98,15 @@ class Provider:
         try:
             return await self._person(request)
         except _FAILURES as error:
-            _LOG.warning("a sign-in by OpenID Connect failed: %s", error)
+            _LOG.warning("a sign-in by OpenID Connect failed: %r", error)
             message = f"{self.name} did not sign you in."
             raise AnalyticsError("UNAUTHENTICATED", message) from error
 
     async def _metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = await self._client.load_server_metadata()
-        if str(metadata["issuer"]).rstrip("/") != self._issuer:
-            raise ValueError(f"its issuer is {metadata['issuer']}, not {self._issuer}")
+        issuer = str(metadata.get("issuer"))
+        if issuer.rstrip("/") != self._issuer:
+            raise ValueError(f"its issuer is {issuer}, not {self._issuer}")
         return metadata
 
     async def _person(self, request: Request) -> Person:

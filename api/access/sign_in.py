@@ -61,9 +61,10 @@ async def sign_in(request: Request) -> Response:
     """Start a session with the rights of the key in the body."""
     cookies.check_page(request)
     body = await _body(request, KeyBody)
+    former_ctx = open_context_of(request)
     ctx: Context = request.app.state.context
     session, secret = await sessions.sign_in_with_key(ctx, body.key.strip(), _user_agent(request))
-    await sessions.sign_out(open_context_of(request))  # from the session before
+    await sessions.sign_out(former_ctx)
     response = _empty_answer()
     _give_session(request, response, session, secret)
     return response

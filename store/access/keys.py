@@ -50,6 +50,7 @@ class Keys:
         self._by_digest: dict[str, Key] = {}
         self._by_id: dict[str, Key] = {}
         self._sessions: dict[str, Session] = {}
+        self._sessions_by_id: dict[str, Session] = {}
         self._last_uses: dict[str, int] = {}
         self._saved_at = steady_ms()
         self._watcher: asyncio.Task[None] | None = None
@@ -141,7 +142,10 @@ class Keys:
 
     def session(self, session_id: str) -> Session | None:
         """Return the session with an id; None if it has ended."""
-        return next((session for session in self.all_sessions() if session.id == session_id), None)
+        session = self._sessions_by_id.get(session_id)
+        if session is None or not self._is_open(session):
+            return None
+        return _with_use(session, self._last_uses)
 
     def all_sessions(self) -> list[Session]:
         """Return the sessions that have not ended, oldest first, with their latest uses."""
@@ -197,6 +201,7 @@ class Keys:
         self._by_digest = {key.sha256: key for key in self.registry.keys}
         self._by_id = {key.id: key for key in self.registry.keys}
         self._sessions = {session.sha256: session for session in self.registry.sessions}
+        self._sessions_by_id = {session.id: session for session in self.registry.sessions}
         usable_keys = [key for key in self.registry.keys if key.is_usable(wall_ms())]
         self.origins = frozenset(origin for key in usable_keys for origin in key.origins)
 

@@ -4,7 +4,9 @@ The provider and the service are processes of their own; a client plays the brow
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -194,6 +196,45 @@ def test_another_issuer(tmp_path: Path, open_browser: OpenBrowser) -> None:
         service.await_ready()
         assert open_browser(service).begin().status_code == 503
         assert f"its issuer is http://127.0.0.1:{issuer_port}, not {issuer}" in service.output()
+
+
+class _Nonsense(BaseHTTPRequestHandler):
+    """A server that answers all requests with one body."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        """Answer with the body."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_nonsense(tmp_path: Path, open_browser: OpenBrowser) -> None:
+    """A provider that answers nonsense can't be used now; later it can, without a restart."""
+    data = tmp_path / "data"
+    make_key("admin", "--name", "operators", "--member", "ann@acme.example", data=data)
+    issuer_port = free_port()
+    with Process(data, settings=settings(issuer_port)) as service:
+        service.await_ready()
+        browser = open_browser(service)
+        with HTTPServer(("127.0.0.1", issuer_port), _Nonsense) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            issuer = b'{"issuer": "http://127.0.0.1:%d"' % issuer_port
+            for _Nonsense.body in (
+                *(b"", b"<html>", b"[]", b"1", b'"x"', b"null", b"{}", b'{"issuer": []}'),
+                issuer + b', "scopes_supported": 1, "authorization_endpoint": 1}',
+            ):
+                answer = browser.begin()
+                assert (answer.status_code, _Nonsense.body) == (503, _Nonsense.body)
+            server.shutdown()
+            thread.join()
+        with run_provider(tmp_path, service.port, PEOPLE, port=issuer_port):
+            assert browser.sign_in("ann") == "sign-in"
 
 
 def test_settings() -> None:

@@ -250,6 +250,15 @@ async def test_rights_of_a_session(service: Service) -> None:
         assert (caller["person"], caller["project"]) == (None, "shop"), "a key in the header wins"
 
 
+async def test_signing_out_twice(service: Service) -> None:
+    """Who signs out in two windows at once is signed out in both, without an error."""
+    with browser(service) as page:
+        await sign_in(page, await make(service))
+        answers = await asyncio.gather(*(page.http.delete("/session") for _ in range(5)))
+        assert {answer.status_code for answer in answers} == {204}
+        assert await session_id(page) is None
+
+
 async def test_a_second_sign_in(service: Service) -> None:
     """Who signs in again has one session: the former one has ended, and its key stays as it is."""
     with browser(service) as page:

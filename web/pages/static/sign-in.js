@@ -47,8 +47,11 @@ async function send(method, path, body) {
   return content;
 }
 
-/** Runs an action of a button, which can't be pressed again meanwhile. */
-/** @param {HTMLElement} button @param {() => Promise<void>} action */
+/**
+ * Runs an action of a button, which can't be pressed again meanwhile.
+ * @param {HTMLElement} button
+ * @param {() => Promise<void>} action
+ */
 async function act(button, action) {
   element("failure").hidden = true;
   button.toggleAttribute("disabled", true);

@@ -87,8 +87,7 @@ function hideFigures(mayQuery) {
   element("sign-in").hidden = mayQuery;
 }
 
-/** Shows what a caller may see who is not signed in, or not as an operator. */
-/** @param {boolean} mayQuery */
+/** Shows what a caller may see who is not signed in, or not as an operator. @param {boolean} mayQuery */
 async function refreshFor(mayQuery) {
   hideFigures(mayQuery);
   if (mayQuery) {
