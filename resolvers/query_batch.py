@@ -6,7 +6,7 @@ prefetched gets its reply without a statement.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias, TypeVar
@@ -38,6 +38,9 @@ _QUIET_TURNS: Final = 4
 graphql-core resolves fields of one depth in one turn, and needs a few for each level.
 """
 
+_TURN_REPLIES: Final = 20
+"""Queries that get their replies in one turn of the event loop."""
+
 
 class StatementRun(NamedTuple):
     """A statement that ran: milliseconds until its answer arrived, and the rows that it read."""
@@ -54,8 +57,7 @@ class Reply(NamedTuple):
     run: StatementRun
 
 
-@dataclass(slots=True)
-class _WaitingQuery:
+class _WaitingQuery(NamedTuple):
     query: SeriesQuery
     reply: asyncio.Future[Reply]
 
@@ -72,14 +74,14 @@ class _PagePrefetch(NamedTuple):
 
     query: SeriesQuery
     metrics: frozenset[str]
-    rows: list[SeriesRow]
+    rows: Mapping[str, list[SeriesRow]]
     run: StatementRun
 
     def reply(self, query: SeriesQuery) -> Reply | None:
         """Return the reply to a query of the same shape; None if the page does not cover it."""
         if query.metric not in self.metrics or not query.is_covered_by(self.query):
             return None
-        return Reply(_rows_of_metric(self.rows, query.metric), self.run)
+        return Reply(self.rows.get(query.metric, []), self.run)
 
 
 class _Prefetch(NamedTuple):
@@ -163,7 +165,8 @@ class QueryBatch:
         for branch, queries in page_branches:
             union = queries[0].union(queries)
             shape = replace(union.shape, names_sql="")
-            self._page_prefetches[shape] = _PagePrefetch(union, metrics, rows[branch.number], run)
+            metric_rows = _rows_by_metric(rows[branch.number])
+            self._page_prefetches[shape] = _PagePrefetch(union, metrics, metric_rows, run)
 
     async def prefetch(self, query: SeriesQuery) -> bool:
         """Run a query before its GraphQL field is executed; the field then has its reply at once.
@@ -224,7 +227,7 @@ class QueryBatch:
                 for branch in batch_branches:
                     await self._run_branches(batch, [branch])
         except Exception as error:  # noqa: BLE001 - the waiting queries raise it
-            _fail(batch, error)
+            await _fail(batch, error)
 
     async def _run_branches(
         self, batch: Sequence[_WaitingQuery], batch_branches: _Branches
@@ -246,13 +249,15 @@ class QueryBatch:
                 )
             if len(batch_branches) > 1 and not self._is_over(error):
                 return False
-            _fail(waiting_queries, error)
+            await _fail(waiting_queries, error)
             return True
-        for waiting in waiting_queries:
-            if not waiting.reply.done():
-                branch_rows = rows[branch_numbers[id(waiting.query)]]
-                metric_rows = _rows_of_metric(branch_rows, waiting.query.metric)
-                waiting.reply.set_result(Reply(metric_rows, run))
+        metric_rows = {number: _rows_by_metric(rows[number]) for number in rows}
+        for turn in _turns(waiting_queries):
+            for query, reply in turn:
+                if not reply.done():
+                    query_rows = metric_rows[branch_numbers[id(query)]].get(query.metric, [])
+                    reply.set_result(Reply(query_rows, run))
+            await asyncio.sleep(0)
         return True
 
     def _combine(self, batch_branches: _Branches) -> Statement:
@@ -339,8 +344,11 @@ def _split_page(answer: bytes) -> tuple[bytes, bytes]:
     return b"\n".join(page_lines), b"\n".join(series_lines)
 
 
-def _rows_of_metric(rows: Iterable[SeriesRow], metric: str) -> list[SeriesRow]:
-    return [row for row in rows if row.metric == metric]
+def _rows_by_metric(rows: Iterable[SeriesRow]) -> Mapping[str, list[SeriesRow]]:
+    rows_by_metric: dict[str, list[SeriesRow]] = {}
+    for row in rows:
+        rows_by_metric.setdefault(row.metric, []).append(row)
+    return rows_by_metric
 
 
 def _has_long_number(error: Exception) -> bool:
@@ -354,8 +362,16 @@ def _client_closed_request() -> AnalyticsError:
     return AnalyticsError("CLIENT_CLOSED_REQUEST", "The client did not wait for the answer.")
 
 
-def _fail(waiting_queries: Sequence[_WaitingQuery], error: Exception) -> None:
+async def _fail(waiting_queries: Sequence[_WaitingQuery], error: Exception) -> None:
     """Raise an error in all queries that still wait."""
-    for waiting in waiting_queries:
-        if not waiting.reply.done():
-            waiting.reply.set_exception(error)
+    for turn in _turns(waiting_queries):
+        for waiting in turn:
+            if not waiting.reply.done():
+                waiting.reply.set_exception(error)
+        await asyncio.sleep(0)
+
+
+def _turns(waiting_queries: Sequence[_WaitingQuery]) -> Iterator[Sequence[_WaitingQuery]]:
+    """Divide queries into turns, between which other requests go on: a reply takes 0.2 ms."""
+    for start in range(0, len(waiting_queries), _TURN_REPLIES):
+        yield waiting_queries[start : start + _TURN_REPLIES]

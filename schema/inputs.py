@@ -91,8 +91,8 @@ def _convert_known_fields(input_type: GraphQLInputObjectType) -> None:
         for name, value in values.items():
             python_name, field_type = fields[name]
             arguments[python_name] = (
-                value  # graphql-core has read scalars
-                if field_type is None
+                value  # graphql-core has read scalars, and sets all fields that a client left out
+                if field_type is None or value is None
                 else convert_argument(
                     value,
                     field_type,

@@ -2,21 +2,26 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from graphql import GraphQLList, GraphQLOutputType, GraphQLResolveInfo
+from graphql import GraphQLError, GraphQLList, GraphQLOutputType, GraphQLResolveInfo
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.encoding import EncodedValue
+from schema.errors import AnalyticsError
 
 _LONG_LIST: Final = 50
 """Entries from which on a list is completed with pauses. A pause costs 2 us for each entry."""
 
 _TURN_SECONDS: Final = 0.005
 """Seconds after which other requests have their turn."""
+
+_TURN_FIELDS: Final = 20
+"""Delayed fields that go on in one turn, unless it ends before."""
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
@@ -25,9 +30,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Strawberry's
         """Begin a request."""
         super().__init__(*arguments, **options)
-        self._turn_end = 0.0
-        self._has_next_turn = False
-        self._begin_turn()
+        self._turn_end = time.perf_counter() + _TURN_SECONDS
+        self._waiting_turns: deque[asyncio.Future[None]] = deque()
 
     def complete_value(
         self,
@@ -64,11 +68,49 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     ) -> Any:  # noqa: ANN401 - a part of the response
         """Complete a list; other requests have their turns beside a long one."""
         self.context_value.answer.spend_values(len(result))
-        is_late = time.perf_counter() > self._turn_end
-        entries = self._with_pauses(result) if is_late or len(result) > _LONG_LIST else result
+        is_long = self._is_over() or len(result) > _LONG_LIST
+        entries = self._with_pauses(result) if is_long else result
         return super().complete_list_value(
             return_type, field_details_list, info, path, entries, position_context
         )
+
+    async def complete_awaitable_value(
+        self,
+        return_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,  # noqa: ANN401 - any awaitable of a resolver
+        position_context: Any,  # noqa: ANN401 - graphql-core's own
+    ) -> Any:  # noqa: ANN401 - a part of the response
+        """Run a resolver in its turn: the objects of a long list all begin theirs at once."""
+        try:
+            while self._is_over():
+                await self._next_turn()
+        except asyncio.CancelledError:
+            if asyncio.iscoroutine(result):
+                result.close()
+            raise
+        return await super().complete_awaitable_value(
+            return_type, field_details_list, info, path, result, position_context
+        )
+
+    def handle_field_error(
+        self,
+        raw_error: Exception,
+        return_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        path: Path,
+    ) -> None:
+        """Keep the error of a field without its frames, which hold all queries of the request.
+
+        Nobody logs a refusal with its frames. Of 2,000 of them, a collection takes 0.7 s.
+        """
+        cause = raw_error.original_error if isinstance(raw_error, GraphQLError) else raw_error
+        if isinstance(cause, AnalyticsError):
+            raw_error.__traceback__ = raw_error.__context__ = None
+            cause.__traceback__ = cause.__context__ = None
+        super().handle_field_error(raw_error, return_type, field_details_list, path)
 
     def execute_fields(
         self,
@@ -87,14 +129,32 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     async def _with_pauses(self, entries: list[Any]) -> AsyncIterator[Any]:
         """Yield entries, and let other requests run when a turn is over."""
         for entry in entries:
-            while time.perf_counter() > self._turn_end:
-                if not self._has_next_turn:
-                    self._has_next_turn = True
-                    asyncio.get_running_loop().call_soon(self._begin_turn)
-                await asyncio.sleep(0)
+            while self._is_over():
+                await self._next_turn()
             yield entry
 
+    def _is_over(self) -> bool:
+        """Say whether the turn of the request is over; a turn begins when it is first asked."""
+        now = time.perf_counter()
+        if not self._turn_end:
+            self._turn_end = now + _TURN_SECONDS
+        return now > self._turn_end
+
+    async def _next_turn(self) -> None:
+        """Wait until other requests had their turn."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting_turns:
+            loop.call_soon(self._begin_turn)
+        turn = loop.create_future()
+        self._waiting_turns.append(turn)
+        await turn
+
     def _begin_turn(self) -> None:
-        """Begin the turn of all lists of the request together, after the other requests."""
-        self._has_next_turn = False
-        self._turn_end = time.perf_counter() + _TURN_SECONDS
+        """Let the fields go on that wait longest."""
+        self._turn_end = 0.0
+        for _ in range(min(_TURN_FIELDS, len(self._waiting_turns))):
+            turn = self._waiting_turns.popleft()
+            if not turn.done():  # a field that failed cancels its siblings
+                turn.set_result(None)
+        if self._waiting_turns:
+            asyncio.get_running_loop().call_soon(self._begin_turn)

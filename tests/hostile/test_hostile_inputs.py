@@ -285,6 +285,23 @@ def test_many_property_names(target: Target) -> None:
     assert count["events"]["totalCount"] == 2_000
 
 
+@pytest.mark.parametrize(
+    ("tests", "status"), [(0, 200), (1, 422), (10, 422), (300, 422)], ids="{} tests".format
+)
+def test_long_lists(target: Target, tests: int, status: int) -> None:
+    """A list of 1,000 metrics, each with two queries, pauses nobody: answered or refused."""
+    lines = [{"metric_name": f"listed.{number}", "value": 1} for number in range(1_000)]
+    assert target.service.post("/metrics/batch", lines).status_code == 200
+    field = 'query(range:{last:"PT1H"},where:$where){overall{total{count}}}'
+    query = f"query($where:MetricFilter){{metrics(first:1000){{nodes{{a:{field} b:{field}}}}}}}"
+    entries = [{"tag": {"key": f"k{test}", "string": {"eq": "a"}}} for test in range(tests)]
+    where = {"OR": entries} if tests else None
+    body = json.dumps({"query": query, "variables": {"where": where}}).encode()
+    answer = attack(target, lambda: exchange(target.service.port, post("/graphql", body)))
+    assert answer[0] == status
+    assert tests == 0 or json.loads(answer[1])["errors"][0]["extensions"]["limit"] == 5_000
+
+
 @pytest.mark.skipif(not HAS_GROUPS, reason="needs root and memory cgroups of version 1")
 def test_memory_after_all_attacks(target: Target) -> None:
     """After all attacks, the service still runs, and has kept its memory; none was killed."""
