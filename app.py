@@ -53,6 +53,7 @@ from api.probes import internal_metrics, livez, readyz
 from api.responses import error_answer
 from api.rest_models import COMPONENTS
 from api.single_flight import SingleFlight
+from api.subscriptions.hub import Hub
 from resolvers.context import Context
 from schema.access import ALL_RIGHTS, NO_RIGHTS
 from schema.errors import STATUS, AnalyticsError, bad_input
@@ -117,6 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.provider = None
     app.state.flights = SingleFlight()
+    app.state.hub = Hub(lambda: app.state.context)
     app.hosts = Hosts(settings.hosts, is_open=not settings.production)
     api_routes: list[BaseRoute] = []
     for router in (rest.recording_routes, rest.routes, rest.probes):
@@ -198,6 +200,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         documents_check.cancel()
         idle_memory.cancel()
     finally:
+        await app.state.hub.stop()
         await store.close()
         _LOG.info("stopped")
 

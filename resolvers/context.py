@@ -106,6 +106,19 @@ class Context:
             restrict(rows, self.grant.row_filter)
         return rows
 
+    def at_instant(self, moment: Instant) -> "Context":
+        """Return the context of the same request with a clock that stands at another instant."""
+        return self._in_request(replace(self, now=lambda: moment, latest=moment))
+
+    def for_caller(self, grant: Grant) -> "Context":
+        """Return the context of the same request with the rights of a caller of its project."""
+        return self._in_request(replace(self, grant=grant))
+
+    def _in_request(self, ctx: "Context") -> "Context":
+        object.__setattr__(ctx, "answer", self.answer)
+        object.__setattr__(ctx, "batch", self.batch)
+        return ctx
+
     def for_request(self) -> "Context":
         """Return a context for one request, with its own query batch and a clock that stands."""
         moment = self.now()

@@ -29,6 +29,14 @@ async def overview(ctx: Context) -> Overview:
     )
 
 
+def facts(counts: Overview) -> tuple[object, ...]:
+    """Return the numbers and names of an overview, without its time."""
+    return (
+        *(counts.metric_count, counts.metric_name_count, counts.metric_names),
+        *(counts.event_count, counts.event_name_count, counts.event_names),
+    )
+
+
 async def health(ctx: Context) -> Health:
     """Return the health of the service, without a statement: the engine may not answer."""
     problems = ctx.store.problems() | ctx.store.set_aside_problems()

@@ -184,6 +184,8 @@ class Loader:
         self.failure = None
         self.is_stuck = False
         self._wake_queries()
+        if tries:  # answers may have been given without the rows
+            self._journal.on_change((segment.names,))
 
     async def _salvage(self, segment: Segment) -> Segment | None:
         """Set aside the unreadable lines of a segment; return the remaining segment, if any."""

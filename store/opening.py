@@ -3,16 +3,16 @@
 import asyncio
 import itertools
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from schema.scalars import Instant
 from store.engine import Engine
 from store.engine_folder import EngineFolder
 from store.failed_writes import remove_undone_merges, undo_writes
 from store.ingest.streams import TABLES
 from store.journal.row_ids import first_batch_at
-from store.journal.segments import segment_files
+from store.journal.segments import Segment, segment_files
 from store.migrate import migrate
 from store.query import statements
 
@@ -39,12 +39,15 @@ async def open_engine(engine: Engine, data: Path, *, was_closed: bool) -> None:
     folder.note_owner()  # the engine creates the database with its first table
 
 
-async def newest_times(engine: Engine, newest_ms: int) -> list[Instant]:
-    """Return the newest time of arrival in each table, up to a minute after `newest_ms`."""
+async def arrival_times(engine: Engine, newest_ms: int, segments: Iterable[Segment]) -> list[int]:
+    """Return times of arrival of an earlier process in ms, the newest one of each table among them.
+
+    Those of a table are looked for up to a minute after `newest_ms`.
+    """
+    times = [segment.path.stat().st_mtime_ns // 1_000_000 for segment in segments]
     first_batch, end_batch = first_batch_at(newest_ms - _SEGMENT_MS), newest_ms + _SEGMENT_MS
-    times = []
     for table in TABLES:
         statement = statements.newest_time(table, first_batch, end_batch)
         (newest,) = await engine.select(statement, statements.NewestTimeRow)
-        times.append(Instant(newest.time_ms or 0))
+        times.append(newest.time_ms or 0)
     return times

@@ -18,6 +18,7 @@ from schema.scalars import Instant
 from store.access.documents import AutomaticDocuments, TrustedDocuments
 from store.access.keys import Keys
 from store.access.tokens import Tokens
+from store.changes import Changes
 from store.clock import Arrivals, wrong_clock
 from store.cost.budgets import Budgets
 from store.cost.row_limits import RowLimits
@@ -44,7 +45,7 @@ from store.journal.row_ids import BatchNumbers
 from store.journal.set_aside import SetAsideLine
 from store.limits import Limits
 from store.loader import Loader
-from store.opening import newest_times, open_engine
+from store.opening import arrival_times, open_engine
 from store.patterns import check_patterns
 from store.query import statements
 from store.query.sql import Statement
@@ -77,6 +78,7 @@ class Store:
         self._writing = asyncio.Lock()
         self.reader = BodyReader()
         self.arrivals = Arrivals()
+        self.changes = Changes()
         self.keys = Keys(data)
         self.tokens = Tokens(self.keys)
         self.documents = TrustedDocuments(data, limit_table)
@@ -128,6 +130,7 @@ class Store:
             journal = Journal(folder, numbers, self._journal_bytes)
             for message in journal.recover():
                 _LOG.warning("the end of a segment was not whole and is set aside: %s", message)
+            journal.on_change = partial(self.changes.add, stream.table)
             self._journals[stream.name] = journal
             self._loaders[stream.name] = Loader(self.engine, journal, stream)
         self.names.start(
@@ -135,7 +138,9 @@ class Store:
             for stream in STREAMS
             for segment in self._journals[stream.name].sealed_segments
         )
-        await self._find_arrivals(numbers.newest_ms)
+        segments = [s for journal in self._journals.values() for s in journal.sealed_segments]
+        for time in await arrival_times(self.engine, numbers.newest_ms, segments):
+            self.arrivals.add(time)
         for loader in self._loaders.values():
             loader.start()
         for table in TABLES:
@@ -143,14 +148,6 @@ class Store:
             self._ids[table] = ClientIds(table, self.engine, all_loaded, numbers)
             self._ids[table].start()
         self.estimates.start()
-
-    async def _find_arrivals(self, newest_ms: int) -> None:
-        """Find the newest time of arrival among the rows of an earlier process."""
-        for time in await newest_times(self.engine, newest_ms):
-            self.arrivals.add(time)
-        for journal in self._journals.values():
-            for segment in journal.sealed_segments:
-                self.arrivals.add(segment.path.stat().st_mtime_ns // 1_000_000)
 
     async def close(self, seconds: float = 8.0) -> None:
         """Write waiting rows, load them for at most `seconds`, and close.
@@ -335,6 +332,7 @@ class Store:
             raise AnalyticsError("UNAVAILABLE", message, retry_after=1) from error
         await self._write(statement)
         for table in statement.names_by_table:
+            self.changes.add(table, (None,))
             await self.names.check(table, project, names)
 
     async def write(self, statement: Statement) -> None:

@@ -4,15 +4,25 @@ from typing import Annotated
 
 from strawberry import argument
 
-from resolvers import metrics
+from resolvers import event_series, metrics
 from resolvers.context import Context
 from resolvers.series.request import SeriesArguments
 from schema.buckets import Fill, Granularity, WeekStart
-from schema.filters import MetricFilter
+from schema.filters import EventFilter, MetricFilter
 from schema.ranges import CompareInput, TimeRangeInput
 from schema.scalars import Zone
+from schema.series.group_by import GroupByInput
 from schema.series.order import OrderByInput, series_order
 from store.query.time.buckets import MAX_BUCKETS
+
+EventConditions = Annotated[
+    EventFilter | None, argument(description="Filter of the events; default: all events.")
+]
+
+EventKeys = Annotated[
+    list[GroupByInput] | None,
+    argument(description="Properties or fields to group by, at most 5; default: one group."),
+]
 
 Range = Annotated[TimeRangeInput, argument(description="Time range of the rows, half-open.")]
 
@@ -103,6 +113,41 @@ def metric_series_arguments(
         max_points=max_points,
         group_columns=metrics.tag_columns(ctx, group_by or []),
         order=series_order("metrics", order_by),
+        limit=limit,
+        offset=offset,
+        search=group_search or "",
+        other_group=other_group,
+        fill=fill,
+        compare=compare,
+    )
+
+
+def event_series_arguments(
+    ctx: Context,
+    *,
+    range: TimeRangeInput,  # noqa: A002 - arguments of the field, by their names
+    timezone: Zone,
+    week_start: WeekStart,
+    granularity: Granularity,
+    max_points: int,
+    group_by: list[GroupByInput] | None,
+    order_by: OrderByInput | None,
+    limit: int,
+    offset: int,
+    group_search: str | None,
+    other_group: bool,
+    fill: Fill,
+    compare: CompareInput | None,
+) -> SeriesArguments:
+    """Return the series arguments of the field `eventTrend`, apart from its filter."""
+    return SeriesArguments(
+        range=range,
+        zone=timezone,
+        week_start=week_start,
+        granularity=granularity,
+        max_points=max_points,
+        group_columns=event_series.group_columns(ctx, group_by or []),
+        order=series_order("events", order_by),
         limit=limit,
         offset=offset,
         search=group_search or "",

@@ -4,10 +4,11 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from graphql import (
+    ExecutionResult,
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLList,
@@ -22,14 +23,20 @@ from graphql import (
 )
 from graphql.pyutils import print_path_list
 from graphql.utilities.validate_input_value import validate_input_value
+from strawberry.types.execution import ExecutionResult as StrawberryResult
+from strawberry.types.execution import PreExecutionError
 
 from api.graphql.requests import GraphQLRequest, SparseRequest
-from api.graphql.schema import documents
+from api.graphql.schema import documents, schema
 from api.responses import internal_error
+from resolvers.context import Context
+from schema.access import Scope
 from schema.errors import AnalyticsError
-from schema.limits import LimitTable
+from schema.limits import RESPONSE_ERRORS, LimitTable
 from schema.scalars import UnreadableInstantError
 
+HINT: Final = " Did you mean "
+"""Begin of graphql-core's hints, which show names of the schema."""
 _MAX_ERRORS: Final = 50
 _MAX_LOCATIONS: Final = 20
 _FIELD_IN_MESSAGE: Final = re.compile(
@@ -183,3 +190,45 @@ def render_located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:
     if error.locations:
         content["locations"] = [location.formatted for location in error.locations[:_MAX_LOCATIONS]]
     return content
+
+
+class RenderedResult(NamedTuple):
+    """Content of a response, its status, and the seconds until the request may succeed; or 0."""
+
+    content: dict[str, Any]
+    status: int
+    retry_after: int
+
+
+def render_result(
+    result: ExecutionResult | StrawberryResult, request: GraphQLRequest, ctx: Context
+) -> RenderedResult:
+    """Return the content of a response: data, and all errors in our shape."""
+    data, errors = result.data, (result.errors or [])[: RESPONSE_ERRORS.value]
+    if not errors:
+        return RenderedResult({"data": data}, 200, 0)
+    is_executed = not isinstance(result, PreExecutionError)
+    core = schema._schema  # noqa: SLF001 - graphql-core's
+    if is_executed and data is None and not any(error.path for error in errors):
+        errors = variable_errors(core, request, ctx.limits) or errors
+    ours = our_errors(errors, request, ctx, is_executed=is_executed)
+    content: dict[str, Any] = {"errors": list(map(render_located, errors, ours))}
+    if data is not None or any(error.path for error in errors):
+        content["data"] = data
+    retry_after = max(error.retry_after or 0 for error in ours)
+    return RenderedResult(content, ours[0].status if data is None else 200, retry_after)
+
+
+def our_errors(
+    errors: list[GraphQLError], request: GraphQLRequest, ctx: Context, *, is_executed: bool
+) -> list[AnalyticsError]:
+    """Convert errors; without the scope QUERY, they have no names of the schema."""
+    core = schema._schema  # noqa: SLF001 - graphql-core's
+    ours = [
+        to_analytics_error(error, core, request, ctx.limits, is_executed=is_executed)
+        for error in errors
+    ]
+    if Scope.QUERY not in ctx.grant.scopes:
+        for our_error in ours:
+            our_error.message = our_error.message.partition(HINT)[0]
+    return ours

@@ -23,7 +23,7 @@ from strawberry.types.graphql import OperationType
 
 from api.access.credentials import address_of, context_of
 from api.graphql.caching import allow_caching, tag
-from api.graphql.errors import render_located, to_analytics_error, variable_errors
+from api.graphql.errors import HINT, render_result
 from api.graphql.persisted import keep_document, with_document
 from api.graphql.requests import (
     GraphQLRequest,
@@ -41,14 +41,11 @@ from api.variable_limits import check_uses
 from resolvers.context import Context
 from schema.access import Scope
 from schema.errors import AnalyticsError
-from schema.limits import RESPONSE_ERRORS, LimitTable
+from schema.limits import LimitTable
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 MEDIA_TYPES: Final = (JSON, GRAPHQL_JSON)
-
-_HINT: Final = " Did you mean "
-"""Begin of graphql-core's hints, which show names of the schema."""
 
 
 class _Format(NamedTuple):
@@ -119,7 +116,7 @@ async def _is_query(request: GraphQLRequest, limits: LimitTable) -> bool:
     core_schema = schema._schema  # noqa: SLF001 - graphql-core's
     document = await documents.read(core_schema, request.query, limits)
     if document.errors and request.is_named:
-        reason = document.errors[0].message.partition(_HINT)[0]
+        reason = document.errors[0].message.partition(HINT)[0]
         message = f"The trusted document is no longer valid: {reason}"
         raise AnalyticsError("GRAPHQL_VALIDATION_FAILED", message, field="documentId")
     if document.repeated_variables and request.variables and not document.errors:
@@ -210,27 +207,11 @@ def _choose_format(request: Request) -> _Format:
 
 
 def _response(result: ExecutionResult, request: GraphQLRequest, ctx: Context) -> Response:
-    data, errors = result.data, (result.errors or [])[: RESPONSE_ERRORS.value]
+    content, status, retry_after = render_result(result, request, ctx)
     extensions = {"extensions": _statistics(ctx)} if ctx.batch.runs else {}
-    if not errors:
-        return answer({"data": data, **extensions})
-    is_executed = not isinstance(result, PreExecutionError)
-    core = schema._schema  # noqa: SLF001 - graphql-core's
-    if is_executed and data is None and not any(error.path for error in errors):
-        errors = variable_errors(core, request, ctx.limits) or errors
-    ours = [
-        to_analytics_error(error, core, request, ctx.limits, is_executed=is_executed)
-        for error in errors
-    ]
-    if Scope.QUERY not in ctx.grant.scopes:
-        for our_error in ours:
-            our_error.message = our_error.message.partition(_HINT)[0]
-    content: dict[str, Any] = {"errors": list(map(render_located, errors, ours))}
-    if data is not None or any(error.path for error in errors):
-        content["data"] = data
-    response = answer(content | extensions, ours[0].status if data is None else 200)
-    if seconds := max(error.retry_after or 0 for error in ours):
-        response.headers["Retry-After"] = str(seconds)
+    response = answer(content | extensions, status)
+    if retry_after:
+        response.headers["Retry-After"] = str(retry_after)
     return response
 
 

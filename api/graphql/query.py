@@ -9,6 +9,8 @@ from api.graphql.arguments import (
     BucketFill,
     BucketSize,
     Comparison,
+    EventConditions,
+    EventKeys,
     FirstWeekday,
     GroupSearch,
     Limit,
@@ -18,6 +20,7 @@ from api.graphql.arguments import (
     OtherGroup,
     Range,
     TimeZone,
+    event_series_arguments,
 )
 from api.graphql.connections import AfterCursor, BeforeCursor, Connection, First, Last
 from api.graphql.documents.documents import text_check
@@ -53,8 +56,7 @@ from schema.scalars import UTC_ZONE
 from schema.selection import selected_fields
 from schema.series.event_series import EventResult
 from schema.series.formula import Direction, FormulaResult, FormulaSearch, Inputs, Text
-from schema.series.group_by import GroupByInput
-from schema.series.order import OrderDirection, SeriesOrder, series_order
+from schema.series.order import OrderDirection, SeriesOrder
 
 Name = Annotated[str, argument(description="Name, in full.")]
 MaxEntries = Annotated[int, argument(description="Maximum number of entries, 1 to 1000.")]
@@ -68,13 +70,6 @@ NodeId = Annotated[
 EventRange = Annotated[
     TimeRangeInput | None,
     argument(description="Time range of the events, half-open; default: any time."),
-]
-EventConditions = Annotated[
-    EventFilter | None, argument(description="Filter of the events; default: all events.")
-]
-EventKeys = Annotated[
-    list[GroupByInput] | None,
-    argument(description="Properties or fields to group by, at most 5; default: one group."),
 ]
 
 
@@ -186,17 +181,18 @@ class Query:
         fill: BucketFill = Fill.ZERO,
         compare: Comparison = None,
     ) -> EventResult | None:
-        arguments = SeriesArguments(
+        arguments = event_series_arguments(
+            info.context,
             range=range,
-            zone=timezone,
+            timezone=timezone,
             week_start=week_start,
             granularity=granularity,
             max_points=max_points,
-            group_columns=event_series.group_columns(info.context, group_by or []),
-            order=series_order("events", order_by),
+            group_by=group_by,
+            order_by=order_by,
             limit=limit,
             offset=offset,
-            search=group_search or "",
+            group_search=group_search,
             other_group=other_group,
             fill=fill,
             compare=compare,

@@ -15,6 +15,7 @@ from api.graphql.executor import Executor
 from api.graphql.metric import Metric
 from api.graphql.mutation import Mutation
 from api.graphql.query import Query
+from api.graphql.subscription import Subscription
 from schema.errors import AnalyticsError
 from schema.events import Event
 from schema.inputs import complete_inputs
@@ -51,6 +52,7 @@ documents: Final = Documents()
 schema: Final = _Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     execution_context_class=Executor,
     types=[Event, EventType, Metric],  # the types of nodes
     config=StrawberryConfig(scalar_map=SCALARS),

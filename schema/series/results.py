@@ -77,6 +77,16 @@ class ResultMeta:
     fresh_as_of: Instant = strawberry.field(
         description="Instant of the data: all rows acknowledged before it are in the result."
     )
+    is_snapshot: bool = strawberry.field(
+        default=True,
+        description="Whether the result is whole, as each query's is. A later message of a"
+        " subscription has only the buckets that changed, and all totals.",
+    )
+    first_time: Instant | None = strawberry.field(
+        default=None,
+        description="In a subscription: start of the first bucket of the whole result. Earlier"
+        " buckets have left the range. Null in a query, and without buckets.",
+    )
     warnings: list[Caveat] = strawberry.field(
         default_factory=list, description="Warnings about the result; empty if there are none."
     )

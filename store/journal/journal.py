@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +76,7 @@ class Journal:
         self.sealed_segments: list[Segment] = []
         self.on_rows: Callable[[], None] = lambda: None
         self.on_full: Callable[[], None] = lambda: None
+        self.on_change: Callable[[Iterable[AbstractSet[str] | None]], None] = lambda _: None
 
     @property
     def newest_batch(self) -> int:
@@ -247,6 +248,7 @@ class Journal:
             self._seal()
             self.on_full()
         self.on_rows()
+        self.on_change([waiting.names for waiting in group])
 
     def _fail(self, group: list[_Append], error: OSError | RuntimeError) -> None:
         """Fail a group that did not reach the disk, and seal its segment without the group."""
@@ -317,6 +319,7 @@ class Journal:
         target = self.dead_letters.add_segment(segment.path)
         self.set_aside_rows += segment.rows
         self._drop(segment)
+        self.on_change((None,))
         return target
 
     def set_lines_aside(self, segment: Segment, bad_indexes: Container[int], rows: int) -> Segment:
@@ -337,6 +340,7 @@ class Journal:
         self.sealed_segments[self.sealed_segments.index(segment)] = remaining_segment
         self.bytes += remaining_segment.bytes - segment.bytes
         self.set_aside_rows += segment.rows - rows
+        self.on_change((None,))
         return remaining_segment
 
     def _drop(self, segment: Segment) -> None:

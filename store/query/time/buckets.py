@@ -163,8 +163,8 @@ def bucket_pair(
         length = time_range.to - time_range.from_
         start = time_range.from_ + (moment - time_range.from_) // length * length
         return Buckets(Granularity.AUTO, (start - length, start), start + length, length)
-    bucket = _bucket_at(moment, current.granularity, time_range.timezone, week_start)
-    bucket_before = _bucket_at(
+    bucket = bucket_at(moment, current.granularity, time_range.timezone, week_start)
+    bucket_before = bucket_at(
         bucket.starts[0] - 1, current.granularity, time_range.timezone, week_start
     )
     return Buckets(
@@ -172,7 +172,7 @@ def bucket_pair(
     )
 
 
-def _bucket_at(moment: int, granularity: Granularity, zone: Zone, week_start: WeekStart) -> Buckets:
+def bucket_at(moment: int, granularity: Granularity, zone: Zone, week_start: WeekStart) -> Buckets:
     """Return the one bucket that an instant is in."""
     time_range = TimeRange(from_=Instant(moment), to=Instant(moment + 1), timezone=zone)
     bucket = _cut(time_range, granularity, 1, zone, week_start)

@@ -1,0 +1,111 @@
+"""A topic: one live question, and the subscribers who share its messages."""
+
+import inspect
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from graphql import execute_subscription_event
+from graphql.execution import Executor
+
+from api.graphql.errors import render_result
+from api.graphql.requests import GraphQLRequest
+from api.subscriptions.subscriber import Connection, Subscriber
+from resolvers.context import Context
+from resolvers.live.question import LiveQuestion
+from schema.access import Grant
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class TopicKey(NamedTuple):
+    """What subscribers share who have one topic: the request, and which rows they may see.
+
+    The hash of a grant leaves its row filter out, the comparison does not.
+    """
+
+    query: str
+    operation: str | None
+    variables: bytes
+    grant: Grant
+
+
+class Topic:
+    """A live question, the executor of its document, and its subscribers.
+
+    `due_ms` is the time from which on the question may be asked again, if it `is_dirty`.
+    """
+
+    def __init__(
+        self,
+        key: TopicKey,
+        request: GraphQLRequest,
+        question: LiveQuestion[Any],
+        executor: Executor[Any],
+    ) -> None:
+        """Begin without subscribers; the first answer is due at once."""
+        self.key, self.question = key, question
+        self._request, self._executor = request, executor
+        self.subscribers: dict[Subscriber, None] = {}
+        self.is_dirty = True
+        self.is_running = False
+        self.due_ms = 0
+        self._change_message: bytes | None = None
+        self._whole_message: bytes | None = None
+        self.has_answer = False
+
+    @property
+    def payer(self) -> str | None:
+        """The key that pays for the next answer: the one of the oldest subscriber."""
+        subscriber = next(iter(self.subscribers), None)
+        return subscriber.grant.key_id if subscriber else None
+
+    async def ask(self, ctx: Context) -> None:
+        """Ask the question again, and make the message of the change.
+
+        Raises `AnalyticsError`; the answer then stays.
+        """
+        self._change_message = None
+        caller = ctx.for_caller(self.key.grant)
+        change = await self.question.ask(caller)
+        self.has_answer = True
+        if change is None:
+            return
+        self._change_message = await self._execute(change, caller)
+        self._whole_message = None
+        if change is self.question.answer:
+            self._whole_message = self._change_message
+
+    async def send(self, ctx: Context) -> list[Connection]:
+        """Send the message of the last answer; return the connections that have it to send.
+
+        A subscriber who missed a message gets the whole answer.
+        """
+        connections = []
+        for subscriber in list(self.subscribers):
+            if subscriber.connection.is_behind:
+                subscriber.has_missed |= self._change_message is not None
+                continue
+            message = self._change_message
+            if subscriber.has_missed:
+                message = await self._whole_answer(ctx)
+                subscriber.has_missed = False
+            if message is not None:
+                subscriber.send(message)
+                connections.append(subscriber.connection)
+        self._change_message = None
+        return connections
+
+    async def _whole_answer(self, ctx: Context) -> bytes:
+        if self._whole_message is None:
+            caller = ctx.for_caller(self.key.grant)
+            self._whole_message = await self._execute(self.question.answer, caller)
+        return self._whole_message
+
+    async def _execute(self, root_value: object, ctx: Context) -> bytes:
+        """Execute the selection of the document on an answer; return the result as JSON."""
+        executor = self._executor.build_per_event_executor(root_value)
+        executor.context_value = ctx
+        result: Any = execute_subscription_event(executor)
+        if inspect.isawaitable(result):
+            result = await result
+        return _ENCODER.encode(render_result(result, self._request, ctx).content)

@@ -1,0 +1,1 @@
+"""Live answers: questions that are asked again when their rows change."""
