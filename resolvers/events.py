@@ -23,7 +23,7 @@ from store.journal.row_ids import Position, position_of, row_id
 from store.query import statements
 from store.query.fields.event_properties import property_reader
 from store.query.filters.emptiness import check_selective
-from store.query.pages import EVENT_ORDER, SortKey, events_page
+from store.query.pages import EVENT_ORDER, Slice, SortKey, arrival_page, events_page
 from store.query.statements import EVENT
 from store.query.tables import EVENTS
 
@@ -49,13 +49,31 @@ async def page(
     return pages.page(ctx, list_query, list_slice, cells, _PRESENTER)
 
 
+async def newest_arrivals(
+    ctx: Context, where: EventFilter, list_slice: Slice
+) -> list[tuple[Position, Event]]:
+    """List a slice of the events that pass a filter by their arrival, newest first.
+
+    A slice that is read backward has its oldest events; both have up to `count` + 1 events.
+    """
+    rows = statements.event_rows(ctx.rows(EVENTS.name), where)
+    cells = await ctx.batch.cells(arrival_page(rows, list_slice))
+    events = [(_position(row), _event(row)) for row in cells]
+    return events[::-1] if list_slice.backward else events
+
+
+def position(event_id: str) -> Position | None:
+    """Return the position of an event by its id; None for another text."""
+    return position_of(event_id.removeprefix(PREFIX)) if event_id.startswith(PREFIX) else None
+
+
 async def find(ctx: Context, event_id: str) -> Event | None:
     """Return the event with this id, or None."""
-    position = position_of(event_id.removeprefix(PREFIX))
-    if not position or not event_id.startswith(PREFIX):
+    event_position = position(event_id)
+    if not event_position:
         return None
     rows = statements.event_rows(ctx.rows(EVENTS.name), EventFilter())
-    cells = await ctx.batch.cells(statements.row_at(rows, *position))
+    cells = await ctx.batch.cells(statements.row_at(rows, *event_position))
     return _event(cells[0]) if cells else None
 
 

@@ -26,7 +26,7 @@ class TrustedDocument:
 @strawberry.input(description="Document to save.")
 class DocumentInput:
     text: str = strawberry.field(
-        description="The document: queries or mutations, valid and within the limits."
+        description="The document: one or more operations, valid and within the limits."
     )
     id: str | None = strawberry.field(
         default=None,

@@ -30,12 +30,15 @@ from api.graphql.arguments import (
 from api.graphql.info import ContextInfo
 from resolvers import event_series, ingestion, metrics, overview
 from resolvers.context import Context
+from resolvers.live.events import MAX_EVENTS, LiveEvents, checked_position, checked_replay
 from resolvers.live.question import checked_throttle
 from resolvers.live.series import LiveSeries
 from resolvers.live.value import LiveValue
 from resolvers.series.request import SeriesSelection
 from schema.buckets import Fill, Granularity, WeekStart
-from schema.filters import scanned_names
+from schema.errors import bad_input
+from schema.events import Event
+from schema.filters import EventFilter, scanned_names
 from schema.overview import Overview
 from schema.recording import StreamStats
 from schema.scalars import UTC_ZONE, DurationMs
@@ -63,8 +66,40 @@ _LIVE = (
 )
 
 
+Replay = Annotated[
+    int,
+    argument(description=f"Number of the last events to send first, 0 to {MAX_EVENTS}."),
+]
+LastId = Annotated[
+    strawberry.ID | None,
+    argument(
+        description="Id of an event: send all events that arrived after it first, oldest first."
+        " A client that reconnects names the last event that it has."
+    ),
+]
+
+
 @strawberry.type(description="Subscriptions: each field sends a message whenever its data changes.")
 class Subscription:
+    @strawberry.subscription(
+        description="Events as they arrive, a message each. Of more than"
+        f" {MAX_EVENTS} events within `throttle`, the newest are sent."
+    )
+    async def event_added(
+        self,
+        where: EventConditions = None,
+        replay: Replay = 0,
+        after: LastId = None,
+        throttle: Throttle = _SECOND,
+    ) -> AsyncIterable[Event]:
+        position = checked_position(after)
+        if position and replay:
+            raise bad_input("replay", "must not be given together with `after`")
+        event_filter = where or EventFilter()
+        return LiveEvents(
+            event_filter, checked_replay(replay), position, checked_throttle(throttle)
+        )
+
     @strawberry.subscription(
         description="Series of a metric, live: the query `Metric.query`." + _LIVE
     )

@@ -6,6 +6,7 @@ All topics that are due at a tick share statements, and each connection has one 
 import asyncio
 import contextlib
 import inspect
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -51,6 +52,8 @@ class Hub:
         self._ticks: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
+        self.tick_count = 0
 
     async def subscribe(
         self,
@@ -68,9 +71,11 @@ class Hub:
         topic = self._topics.get(key)
         if topic is None:
             executor, question = await _question(request, document, ctx)
+            if not question.is_shared:
+                key = key._replace(number=next(self._numbers))
             topic = self._topics.setdefault(key, Topic(key, request, question, executor))
         subscriber = make_subscriber(ctx.grant)
-        subscriber.has_missed = True
+        subscriber.has_missed = topic.question.is_shared
         topic.subscribers[subscriber] = None
         if self._ticks is None:
             ctx.store.changes.is_watched = True
@@ -123,9 +128,11 @@ class Hub:
         ctx = self._context()
         changed_names, now_ms, steady_ms = ctx.store.changes.take(), ctx.now(), _steady_ms()
         due_topics = []
+        self.tick_count += 1
         for topic in self._topics.values():
             topic.is_dirty = (
                 topic.is_dirty
+                or topic.question.is_behind
                 or topic.question.depends_on(changed_names)
                 or topic.question.is_over(now_ms)
                 or steady_ms > topic.due_ms + _REFRESH_MS
@@ -162,16 +169,16 @@ class Hub:
 
     async def _ask(self, topic: Topic, ctx: Context, start_ms: int) -> list[Connection]:
         """Ask a question again if it is due, and send its messages to the connections."""
-        if topic.is_dirty and start_ms >= topic.due_ms:
-            topic.is_dirty = False
-            try:
+        try:
+            if topic.is_dirty and start_ms >= topic.due_ms:
+                topic.is_dirty = False
                 await topic.ask(ctx)
-            except AnalyticsError as error:
-                return self._delay(topic, error)
-            except Exception as error:  # noqa: BLE001 - a fault of one question ends no other
-                return self._fail(topic, internal_error(error))
-            topic.due_ms = _due_ms(topic, start_ms)
-        return await topic.send(ctx)
+                topic.due_ms = _due_ms(topic, start_ms)
+            return await topic.send(ctx)
+        except AnalyticsError as error:
+            return self._delay(topic, error)
+        except Exception as error:  # noqa: BLE001 - a fault of one question ends no other
+            return self._fail(topic, internal_error(error))
 
     def _delay(self, topic: Topic, error: AnalyticsError) -> list[Connection]:
         """Ask again later if that may help; end the topic if not."""

@@ -1,6 +1,7 @@
 """A topic: one live question, and the subscribers who share its messages."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,13 +21,15 @@ _ENCODER: Final = msgspec.json.Encoder()
 class TopicKey(NamedTuple):
     """What subscribers share who have one topic: the request, and which rows they may see.
 
-    The hash of a grant leaves its row filter out, the comparison does not.
+    The hash of a grant leaves its row filter out, the comparison does not. A question for one
+    subscriber has a `number` of its own.
     """
 
     query: str
     operation: str | None
     variables: bytes
     grant: Grant
+    number: int = 0
 
 
 class Topic:
@@ -49,8 +52,8 @@ class Topic:
         self.is_dirty = True
         self.is_running = False
         self.due_ms = 0
-        self._change_message: bytes | None = None
-        self._whole_message: bytes | None = None
+        self._change_messages: Sequence[bytes] = ()
+        self._whole_messages: Sequence[bytes] | None = None
         self.has_answer = False
 
     @property
@@ -60,46 +63,47 @@ class Topic:
         return subscriber.grant.key_id if subscriber else None
 
     async def ask(self, ctx: Context) -> None:
-        """Ask the question again, and make the message of the change.
+        """Ask the question again, and make the messages about what changed.
 
         Raises `AnalyticsError`; the answer then stays.
         """
-        self._change_message = None
+        self._change_messages = ()
         caller = ctx.for_caller(self.key.grant)
-        change = await self.question.ask(caller)
+        changes = await self.question.ask(caller)
+        self._change_messages = [await self._execute(change, caller) for change in changes]
+        if changes:
+            answer = self.question.answer
+            is_whole = list(map(id, changes)) == list(map(id, answer))
+            self._whole_messages = self._change_messages if is_whole else None
         self.has_answer = True
-        if change is None:
-            return
-        self._change_message = await self._execute(change, caller)
-        self._whole_message = None
-        if change is self.question.answer:
-            self._whole_message = self._change_message
 
     async def send(self, ctx: Context) -> list[Connection]:
-        """Send the message of the last answer; return the connections that have it to send.
+        """Send the messages of the last answer; return the connections that have some to send.
 
-        A subscriber who missed a message gets the whole answer.
+        A subscriber who missed some gets the whole answer.
         """
         connections = []
         for subscriber in list(self.subscribers):
-            if subscriber.connection.is_behind:
-                subscriber.has_missed |= self._change_message is not None
+            if self.question.is_state and subscriber.connection.is_behind:
+                subscriber.has_missed |= bool(self._change_messages)
                 continue
-            message = self._change_message
+            messages = self._change_messages
             if subscriber.has_missed:
-                message = await self._whole_answer(ctx)
+                messages = await self._whole_answer(ctx)
                 subscriber.has_missed = False
-            if message is not None:
+            for message in messages:
                 subscriber.send(message)
+            if messages:
                 connections.append(subscriber.connection)
-        self._change_message = None
+        self._change_messages = ()
         return connections
 
-    async def _whole_answer(self, ctx: Context) -> bytes:
-        if self._whole_message is None:
+    async def _whole_answer(self, ctx: Context) -> Sequence[bytes]:
+        if self._whole_messages is None:
             caller = ctx.for_caller(self.key.grant)
-            self._whole_message = await self._execute(self.question.answer, caller)
-        return self._whole_message
+            answer = self.question.answer
+            self._whole_messages = [await self._execute(message, caller) for message in answer]
+        return self._whole_messages
 
     async def _execute(self, root_value: object, ctx: Context) -> bytes:
         """Execute the selection of the document on an answer; return the result as JSON."""

@@ -1,7 +1,7 @@
 """A live question: what is asked again, when, and the message about what changed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Final, Generic, TypeVar
 
 from resolvers.context import Context
@@ -21,6 +21,12 @@ class LiveQuestion(AsyncIterable[AnswerT], ABC, Generic[AnswerT]):
     Rows of `tables` decide about the answer, with `names` only rows with one of these names. None
     as tables means that the answer may change without a row.
     """
+
+    is_shared = True
+    """Whether a later subscriber may have the answer that is there."""
+
+    is_state = True
+    """Whether the newest answer says all, so that a slow client may miss those before."""
 
     def __init__(
         self,
@@ -55,17 +61,22 @@ class LiveQuestion(AsyncIterable[AnswerT], ABC, Generic[AnswerT]):
         """Say whether time alone has changed the answer since it was asked last."""
         return False
 
-    @abstractmethod
-    async def ask(self, ctx: Context) -> AnswerT | None:
-        """Ask again; return the message about what changed, or None if nothing did.
+    @property
+    def is_behind(self) -> bool:
+        """Whether the question must be asked again at once, though no row has changed."""
+        return False
 
-        The first message is the whole answer. Raises `AnalyticsError`; the answer then stays.
+    @abstractmethod
+    async def ask(self, ctx: Context) -> Sequence[AnswerT]:
+        """Ask again; return messages about what changed, none if nothing did.
+
+        Raises `AnalyticsError`; the answer then stays.
         """
 
     @property
     @abstractmethod
-    def answer(self) -> AnswerT:
-        """The whole answer, as it was asked last."""
+    def answer(self) -> Sequence[AnswerT]:
+        """The messages for a subscriber who has no other, as of the last time of asking."""
 
 
 def checked_throttle(throttle: DurationMs) -> int:

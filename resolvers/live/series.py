@@ -3,7 +3,7 @@
 So the range moves bucket by bucket. Between two moves, only rows change the answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,9 +14,11 @@ from resolvers.series.request import SeriesArguments
 from schema.buckets import Granularity
 from schema.encoding import items
 from schema.scalars import Instant
+from schema.series.bucket_times import instants
 from schema.series.event_series import EventResult
 from schema.series.metric_series import MetricResult
 from schema.series.results import ResultMeta
+from schema.series.series import Series, SeriesResult
 from schema.time.instants import parse_rfc3339
 from store.query.time.buckets import Buckets, bucket_at, buckets
 
@@ -58,22 +60,21 @@ class LiveSeries(LiveQuestion[ResultT]):
             self._bucket.starts[0] <= now_ms < self._bucket.end
         )
 
-    async def ask(self, ctx: Context) -> ResultT | None:
+    async def ask(self, ctx: Context) -> Sequence[ResultT]:
         """Run the query again; return the result, or the part of it that changed."""
         now = ctx.now()
         bucket = self._bucket_at(ctx, now)
         result = await self._query(ctx.at_instant(Instant(bucket.end - 1)))
         result.meta.fresh_as_of = now
+        result.result = _mark_partial(result.result, Instant(bucket.starts[0]))
         result.meta.first_time = _first_time(result)
         before, self._answer, self._bucket = self._answer, result, bucket
-        return result if before is None else _change(before, result)
+        return [result] if before is None else _change(before, result)
 
     @property
-    def answer(self) -> ResultT:
+    def answer(self) -> Sequence[ResultT]:
         """The whole result."""
-        if self._answer is None:
-            raise LookupError("the question was not asked yet")
-        return self._answer
+        return [self._answer] if self._answer else []
 
     def _bucket_at(self, ctx: Context, now: Instant) -> Buckets:
         arguments = self._arguments
@@ -87,25 +88,41 @@ class LiveSeries(LiveQuestion[ResultT]):
         return bucket_at(max(now, ctx.latest or now), granularity, zone, week_start)
 
 
+def _mark_partial(result: SeriesResult, start: Instant) -> SeriesResult:
+    """Mark the bucket that begins at an instant as partial: it has not ended."""
+    times, start_text = items(result.times), instants([start])[1:-1]
+    if start_text not in times:
+        return result
+    index = times.index(start_text)
+
+    def mark(series: Series) -> Series:
+        flags = list(items(series.partial))
+        flags[index : index + 1] = [b"true"] if flags else []
+        return replace(series, partial=b"[" + b",".join(flags) + b"]")
+
+    overall = mark(result.overall) if result.overall else None
+    return replace(result, series=list(map(mark, result.series)), overall=overall)
+
+
 def _first_time(result: EventResult | MetricResult) -> Instant | None:
     """Return the start of the first bucket."""
     times = items(result.result.times)
     return Instant(parse_rfc3339(times[0].decode().strip('"'))) if times else None
 
 
-def _change(before: ResultT, after: ResultT) -> ResultT | None:
-    """Return the part of a result that changed; None if nothing did."""
+def _change(before: ResultT, after: ResultT) -> Sequence[ResultT]:
+    """Return the part of a result that changed; nothing if nothing did."""
     change = changed_buckets(before.result, after.result)
     if change is None:
-        return after
+        return [after]
     is_same = (
         change.times == b"[]"
         and has_same_totals(before.result, after.result)
         and _facts(before.meta) == _facts(after.meta)
     )
     if is_same:
-        return None
-    return type(after)(result=change, meta=replace(after.meta, is_snapshot=False))
+        return []
+    return [type(after)(result=change, meta=replace(after.meta, is_snapshot=False))]
 
 
 def _facts(meta: ResultMeta) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """Live values: small answers that are sent whole whenever they differ."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from resolvers.context import Context
@@ -25,16 +25,16 @@ class LiveValue(LiveQuestion[ValueT]):
         """Ask nothing yet; None as `tables` means that time alone may change the value."""
         super().__init__(throttle_ms, tables)
         self._query, self._facts = query, facts
-        self._answers: list[ValueT] = []
+        self._answer: Sequence[ValueT] = []
 
-    async def ask(self, ctx: Context) -> ValueT | None:
+    async def ask(self, ctx: Context) -> Sequence[ValueT]:
         """Ask for the value again; return it if it differs."""
         value = await self._query(ctx)
-        before, self._answers = self._answers, [value]
+        before, self._answer = self._answer, [value]
         is_same = bool(before) and self._facts(before[0]) == self._facts(value)
-        return None if is_same else value
+        return [] if is_same else self._answer
 
     @property
-    def answer(self) -> ValueT:
+    def answer(self) -> Sequence[ValueT]:
         """The value, as it was asked last."""
-        return self._answers[0]
+        return self._answer

@@ -54,6 +54,11 @@ def _row_columns(table: Table) -> tuple[tuple[str, str, str], ...]:
 EVENT_ORDER: Final = ListOrder(
     _row_columns(EVENTS), descending=True, cursor=tuple[Literal["e"], _Time, _Batch, _Row]
 )
+ARRIVAL_ORDER: Final = ListOrder(
+    (("batch", "UInt64", "{}"), ("row", "UInt32", "{}")),
+    descending=True,
+    cursor=tuple[Literal["a"], _Batch, _Row],
+)
 SAMPLE_ORDER: Final = ListOrder(
     _row_columns(METRICS), descending=True, cursor=tuple[Literal["s"], _Time, _Batch, _Row]
 )
@@ -83,6 +88,12 @@ class SampleRow(msgspec.Struct, rename={"time_ms": "at"}):
 def events_page(events: RowSet, list_slice: Slice) -> Statement:
     """List a slice of events as cells of `EVENT_CELLS`; up to `count` + 1 rows."""
     rows, end_clauses = _slice_clauses(events, EVENT_ORDER, list_slice)
+    return statements.events(rows, end_clauses)
+
+
+def arrival_page(events: RowSet, list_slice: Slice) -> Statement:
+    """List a slice of events by their arrival as cells of `EVENT_CELLS`; up to `count` + 1 rows."""
+    rows, end_clauses = _slice_clauses(events, ARRIVAL_ORDER, list_slice)
     return statements.events(rows, end_clauses)
 
 
