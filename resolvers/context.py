@@ -108,14 +108,17 @@ class Context:
 
     def at_instant(self, moment: Instant) -> "Context":
         """Return the context of the same request with a clock that stands at another instant."""
-        return self._in_request(replace(self, now=lambda: moment, latest=moment))
+        ctx = replace(self, now=lambda: moment, latest=moment)
+        object.__setattr__(ctx, "answer", self.answer)
+        object.__setattr__(ctx, "batch", self.batch)
+        return ctx
 
     def for_caller(self, grant: Grant) -> "Context":
-        """Return the context of the same request with the rights of a caller of its project."""
-        return self._in_request(replace(self, grant=grant))
+        """Return the context of a caller of the same project, who shares statements with others.
 
-    def _in_request(self, ctx: "Context") -> "Context":
-        object.__setattr__(ctx, "answer", self.answer)
+        The answer is the caller's own.
+        """
+        ctx = replace(self, grant=grant)
         object.__setattr__(ctx, "batch", self.batch)
         return ctx
 

@@ -35,6 +35,9 @@ TICK_MS: Final = 100
 _TURN_CONNECTIONS: Final = 100
 """Connections that are written to before other requests have their turn: 2 ms."""
 
+_SLOW_MS: Final = 100
+"""Time from which on an answer that was too expensive with others stays alone."""
+
 _REFRESH_MS: Final = 60_000
 """Time after which each question is asked again, though no change of its rows was seen."""
 
@@ -174,6 +177,7 @@ class Hub:
                 topic.is_dirty = False
                 await topic.ask(ctx)
                 topic.due_ms = _due_ms(topic, start_ms)
+                topic.is_alone &= _steady_ms() - start_ms > _SLOW_MS
             return await topic.send(ctx)
         except AnalyticsError as error:
             return self._delay(topic, error)
@@ -181,7 +185,10 @@ class Hub:
             return self._fail(topic, internal_error(error))
 
     def _delay(self, topic: Topic, error: AnalyticsError) -> list[Connection]:
-        """Ask again later if that may help; end the topic if not."""
+        """Ask again, alone or later, if that may help; end the topic if not."""
+        if error.code == "QUERY_TOO_EXPENSIVE" and not topic.is_alone:
+            topic.is_alone = topic.is_dirty = True
+            return []
         if topic.has_answer and error.retry_after is not None:
             topic.is_dirty = True
             topic.due_ms = _steady_ms() + error.retry_after * 1000
@@ -237,11 +244,12 @@ def _groups(topics: Iterable[Topic]) -> list[list[Topic]]:
     """Divide topics into groups that share statements.
 
     They have one project, one payer, and ranges of about the same length: a question about a year
-    delays no question about a minute.
+    delays no question about a minute. A question that `is_alone` shares none.
     """
     groups: dict[object, list[Topic]] = defaultdict(list)
     for topic in topics:
-        key = topic.key.grant.project, topic.payer, topic.question.magnitude
+        number = id(topic) if topic.is_alone else 0
+        key = topic.key.grant.project, topic.payer, topic.question.magnitude, number
         groups[key].append(topic)
     return list(groups.values())
 

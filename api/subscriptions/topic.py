@@ -51,6 +51,8 @@ class Topic:
         self.subscribers: dict[Subscriber, None] = {}
         self.is_dirty = True
         self.is_running = False
+        self.is_alone = False
+        """Whether it shares no statement: with others, the answers were too large or too slow."""
         self.due_ms = 0
         self._change_messages: Sequence[bytes] = ()
         self._whole_messages: Sequence[bytes] | None = None
@@ -69,12 +71,23 @@ class Topic:
         """
         self._change_messages = ()
         caller = ctx.for_caller(self.key.grant)
-        changes = await self.question.ask(caller)
-        self._change_messages = [await self._execute(change, caller) for change in changes]
+        try:
+            changes = await self.question.ask(caller)
+            self._change_messages = [await self._execute(change, caller) for change in changes]
+        finally:
+            caller.answer.release()
+        if caller.answer.error:
+            raise caller.answer.error
         if changes:
-            answer = self.question.answer
-            is_whole = list(map(id, changes)) == list(map(id, answer))
-            self._whole_messages = self._change_messages if is_whole else None
+            is_whole = list(map(id, changes)) == list(map(id, self.question.answer))
+            if (
+                is_whole
+                and self.question.is_state
+                and self._change_messages == self._whole_messages
+            ):
+                self._change_messages = ()  # what differs is not selected
+            else:
+                self._whole_messages = self._change_messages if is_whole else None
         self.has_answer = True
 
     async def send(self, ctx: Context) -> list[Connection]:
@@ -103,6 +116,7 @@ class Topic:
             caller = ctx.for_caller(self.key.grant)
             answer = self.question.answer
             self._whole_messages = [await self._execute(message, caller) for message in answer]
+            caller.answer.release()
         return self._whole_messages
 
     async def _execute(self, root_value: object, ctx: Context) -> bytes:
