@@ -63,7 +63,7 @@ class Days:
         return rows
 
     def _new_rows(self, day: int) -> Iterator[Row]:
-        rng = random.Random(f"{self._story.seed}:day:{day}")
+        rng = self._story.random("sessions", day)
         weights = tuple(itertools.accumulate(hour_weights(day)))
         numbers = itertools.count()
         for visit in self._visitors.visits(day):

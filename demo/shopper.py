@@ -28,7 +28,7 @@ _FUNNELS: Final = {
 _HARMED_PAYMENTS: Final = 0.7
 """Share of the customers who still submit a payment while the checkout is slow."""
 
-_HARMED_ORDERS: Final = 0.25
+_HARMED_ORDERS: Final = 0.15
 """Share of the payments that still succeed during the bad deploy."""
 
 _BOUNCES: Final = 0.34
@@ -171,7 +171,7 @@ class Shopper:
         order_id = f"order_{session.id.removeprefix('session_')}"
         shipping, cost = ("express", 9.9) if rng.random() < _EXPRESS_SHARE else ("standard", 4.9)
         lines = ",".join(
-            f'{{"sku":"{item.sku}","category":"{item.category}","price":{item.price},'
+            f'{{"sku":"{item.sku}","name":"{item.name}","price":{item.price},'
             f'"quantity":{quantity}}}'
             for item, quantity in items
         )

@@ -1,7 +1,9 @@
 """The story of the shop: growth, a campaign, deploys, one of which hurts for 2.5 hours."""
 
+import datetime as dt
 import functools
 import json
+import random
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,17 +25,21 @@ _ADDRESS: Final = "https://git.shop.example/releases"
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A mark on the charts: when, what, and the page that explains it."""
+    """A mark on the charts: an instant or a period, its reason, the page that explains it."""
 
     ms: int
     kind: str
     title: str
     text: str
     url: str
+    end_ms: int | None = None
 
     def line(self) -> str:
         """Return the event of the annotation, as a line of a batch."""
         properties = {"title": self.title, "text": self.text, "kind": self.kind, "url": self.url}
+        if self.end_ms is not None:
+            end = dt.datetime.fromtimestamp(self.end_ms / 1000, tz=dt.UTC)
+            properties["endsAt"] = end.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return json.dumps(
             {
                 "event_name": "$annotation",
@@ -85,10 +91,17 @@ class Story:
     def restarts(self) -> tuple[int, ...]:
         """Instants at which all servers restarted: the deploys and the rollback."""
         deploys = [
-            instant_ms(HOME, self.last_day - age, hour * MS_PER_HOUR)
+            instant_ms(HOME, _workday(self.last_day - age), hour * MS_PER_HOUR)
             for age, hour in _DEPLOY_HOURS.items()
         ]
         return (*deploys, self.bad_deploy_ms, self.rollback_ms)
+
+    def random(self, use: str, day: int = 0) -> random.Random:
+        """Return random numbers for a use on a day, which depend on the day's age alone.
+
+        So two histories differ by their weekdays and by the hour of their end, and by nothing else.
+        """
+        return random.Random(f"{self.seed}:{use}:{day - self.last_day}")
 
     def is_harmed(self, ms: int) -> bool:
         """Say whether the bad deploy serves at an instant."""
@@ -118,6 +131,7 @@ class Story:
             "Slow checkout",
             f"Payments wait for a lock since release 4.{minor}.",
             "https://status.shop.example/incidents/31",
+            self.rollback_ms,
         )
         rollback = Annotation(
             self.rollback_ms,
@@ -127,6 +141,11 @@ class Story:
             f"{_ADDRESS}/4.{minor - 1}",
         )
         return [*releases, incident, rollback]
+
+
+def _workday(day: int) -> int:
+    """Return a day, or the Friday before it: nobody deploys at the weekend."""
+    return day - max(0, weekday(day) - 4)
 
 
 WEEKDAY_DEMAND: Final = (0.97, 0.9, 0.92, 0.96, 0.95, 1.08, 1.28)

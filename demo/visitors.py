@@ -71,6 +71,9 @@ CAMPAIGN_SOURCE: Final = Source("newsletter", "email", "", CAMPAIGN)
 DIRECT: Final = _SOURCES[1][0]
 _CAMPAIGN_SHARE: Final = 0.55
 _CAMPAIGN_BOOST: Final = 1.5
+_SMALL_CHANCE: Final = 0.002
+"""Chance of a visit that is none: the days after it are not drawn."""
+
 _SIGN_UP_SHARE: Final = 0.4
 _PREMIUM_SHARE: Final = 0.2
 _COUNTRY_SHARES: Final = tuple((country, country.share) for country in COUNTRIES)
@@ -118,7 +121,7 @@ class Visitors:
 
     def _add_cohort(self, day: int) -> None:
         story = self._story
-        rng = random.Random(f"{story.seed}:cohort:{day}")
+        rng = story.random("visitors", day)
         mean = _NEW_VISITORS * WEEKDAY_DEMAND[weekday(day)] * story.demand(day)
         for number in range(round(rng.gauss(mean, math.sqrt(mean)))):
             is_campaign = day == story.campaign_day and rng.random() < _CAMPAIGN_SHARE
@@ -135,6 +138,8 @@ class Visitors:
             if rng.random() < chance * boost * WEEKDAY_DEMAND[weekday(day)]:
                 later_days.append(day)
             chance *= decay
+            if chance < _SMALL_CHANCE:
+                break
         return later_days
 
 
