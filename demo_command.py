@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from demo.folder import DemoFolder, UnusableFolderError
-from demo.recorder import Recorder
 from settings import InvalidSettingError, from_environment
 from store.clock import wall_ms
 
@@ -27,6 +25,10 @@ def main(
 
     `serve` runs the service with options, and calls a function once it listens.
     """
+    # The import takes 20 ms, which a service without a demo saves.
+    from demo.folder import DemoFolder, UnusableFolderError  # noqa: PLC0415 - as above
+    from demo.recorder import Recorder  # noqa: PLC0415 - as above
+
     options = _parser().parse_args(arguments)
     try:
         settings = from_environment(options={"port": options.port, "host": options.host})

@@ -1,5 +1,6 @@
 """The recorder: a thread that fills a new service with the history, and then keeps up with now."""
 
+import contextlib
 import http.client
 import sys
 import threading
@@ -56,7 +57,7 @@ class Recorder:
         start = time.monotonic()
         is_new = self._progress.target_ms == self._progress.end_ms
         if is_new:
-            _say(f"Recording {HISTORY_DAYS} days of a shop into {self._folder.path} …")
+            _say(f"Recording {HISTORY_DAYS} days of a shop into {self._folder.path} ...")
         for _ in range(2):  # up to the target, then what happened meanwhile
             self._step()
         for metric, description in DESCRIPTIONS.items():
@@ -82,5 +83,6 @@ class Recorder:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody may read any more
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The whole demo: it starts, tells its story, goes on, ends, and starts again."""
+"""The whole demo: it starts, tells its story, goes on, ends, and starts next_demo."""
 
 import itertools
 import json
@@ -59,7 +59,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(data: Path) -> Iterator[Process]:
     """Return the running demo with its whole history."""
     with start_demo(data) as service:
-        service.await_output(f"Open http://127.0.0.1:{service.port}/")
+        service.await_output(f"Open http://127.0.0.1:{service.port}/", seconds=180)
         yield service
 
 
@@ -103,30 +103,32 @@ def test_bad_deploy_slows_the_checkout(service: Process, story: Story) -> None:
         PANELS["CheckoutNow"].answer(service, range=between(from_ms, from_ms + MS_PER_HOUR))
         for from_ms in (bad_ms - MS_PER_HOUR, bad_ms, story.rollback_ms)
     ]
-    before, during, after = (
+    hour_before, bad_hour, hour_after = (
         answer["metric"]["query"]["series"][0]["total"]["quantile"] for answer in p95
     )
-    assert during > 2 * before
-    assert during > 2 * after
+    assert bad_hour > 2 * hour_before
+    assert bad_hour > 2 * hour_after
 
 
 def test_bad_deploy_fails_requests(service: Process, story: Story) -> None:
     """During the bad deploy the share of failed requests is ten times the share before."""
-    before, during = (
+    answers = [
         PANELS["FailedRequests"].answer(service, range=between(from_ms, from_ms + 2 * MS_PER_HOUR))
         for from_ms in (story.bad_deploy_ms - 2 * MS_PER_HOUR, story.bad_deploy_ms)
-    )
-    shares = [answer["metricFormula"]["series"][0]["total"] for answer in (before, during)]
+    ]
+    shares = [answer["metricFormula"]["series"][0]["total"] for answer in answers]
     assert shares[1] > 10 * shares[0] > 0
 
 
 def test_bad_deploy_costs_orders(service: Process, story: Story) -> None:
     """During the bad deploy fewer than half of the usual share of checkouts become orders."""
-    during, month = (
+    bad_hours, month = (
         totals(PANELS["Checkouts"].answer(service, range=time_range)["eventTrend"], "count")
         for time_range in (between(story.bad_deploy_ms, story.rollback_ms), MONTH["range"])
     )
-    shares = [counts["order_completed"] / counts["checkout_started"] for counts in (during, month)]
+    shares = [
+        counts["order_completed"] / counts["checkout_started"] for counts in (bad_hours, month)
+    ]
     assert shares[0] < shares[1] / 2
 
 
@@ -208,9 +210,9 @@ def test_ctrl_c_ends_it_and_the_next_start_continues(
     assert "Stopped. Port" in service.output()
     assert "Traceback" not in service.output()
     lines = len(service.output_lines())
-    with start_demo(data) as again:
-        again.await_output("Continued in")
-        assert again.graphql(COUNTS, range=history) == before
-        assert "Recording" not in "\n".join(again.output_lines()[lines:])
+    with start_demo(data) as next_demo:
+        next_demo.await_output("Continued in")
+        assert next_demo.graphql(COUNTS, range=history) == before
+        assert "Recording" not in "\n".join(next_demo.output_lines()[lines:])
         assert json.loads((data / "demo.json").read_text())["end_ms"] == story.end_ms
-        assert again.stop() == 0
+        assert next_demo.stop() == 0
