@@ -3,6 +3,7 @@
 import itertools
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +198,20 @@ def test_new_rows_keep_coming(service: Process) -> None:
         time.sleep(0.2)
     assert after["metric"]["lastSeenAt"] > before["metric"]["lastSeenAt"]
     assert after["overview"]["metricCount"] > before["overview"]["metricCount"]
+
+
+def test_other_service_on_the_port_gets_no_rows(tmp_path: Path) -> None:
+    """The demo ends with code 3 if its port is in use, and does not connect to its owner."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        data = tmp_path / "data"
+        port = listener.getsockname()[1]
+        with Process(data, options=("demo", "--data", str(data)), port=port) as demo:
+            assert demo.wait() == 3
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_ctrl_c_ends_it_and_the_next_start_continues(
