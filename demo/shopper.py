@@ -46,7 +46,7 @@ _ERRORS: Final = (
 _REFUND_REASONS: Final = ("wrong_size", "damaged", "too_late", "not_as_described")
 _WHOLESALE_CHANCE: Final = 0.02
 _EXPRESS_SHARE: Final = 0.18
-_MOST_PIECES: Final = 120
+_MOST_PIECES: Final = 60
 _REFUND_CHANCE: Final = 0.05
 _ERROR_CHANCE: Final = 0.02
 
@@ -83,7 +83,7 @@ class Shopper:
 
     def _browse(self, session: Session) -> None:
         rng = session.rng
-        for _ in range(min(9, int(rng.expovariate(0.45)))):
+        for _ in range(min(14, int(rng.expovariate(0.3)))):
             session.pause(35)
             session.view(rng.choice(_BROWSING_PAGES))
         if rng.random() < 0.22:
@@ -136,7 +136,7 @@ class Shopper:
 
     def _view_products(self, session: Session) -> list[Product]:
         rng, products = session.rng, []
-        for _ in range(1 + min(4, int(rng.expovariate(1.2)))):
+        for _ in range(1 + min(6, int(rng.expovariate(0.7)))):
             session.pause(28)
             product = self._catalogue.pick(rng)
             products.append(product)

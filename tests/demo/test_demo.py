@@ -128,7 +128,8 @@ def test_bad_deploy_costs_orders(service: Process, story: Story) -> None:
         for time_range in (between(story.bad_deploy_ms, story.rollback_ms), MONTH["range"])
     )
     shares = [
-        counts["order_completed"] / counts["checkout_started"] for counts in (bad_hours, month)
+        counts.get("order_completed", 0) / counts["checkout_started"]
+        for counts in (bad_hours, month)
     ]
     assert shares[0] < shares[1] / 2
 
