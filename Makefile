@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.14 python3.13 python3.12; 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pages run dev test check quick-tests clients test-faults lint schema bench lock clean
+.PHONY: help setup pages run demo dev test check quick-tests clients test-faults lint schema bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -27,6 +27,9 @@ pages: $(NODE) ## build the explorer and the REST documentation (`make run PAGES
 
 run: setup ## start the service (sets up first)
 	@exec $(PY) app.py
+
+demo: setup ## start the service with 30 days of data of a shop, in ./data-demo
+	@exec $(PY) app.py demo
 
 dev: setup ## start the service and reload it on change
 	@exec $(PY) app.py --reload
@@ -73,7 +76,7 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 clean: ## remove .venv and caches, never the data folder
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf web/dist web/node_modules tests/clients/node_modules tests/clients/generated
-	find . -name data -prune -o -name __pycache__ -prune -exec rm -rf {} +
+	find . '(' -name data -o -name data-demo ')' -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): requirements-dev.lock
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed (make PYTHON=/path/to/python3.11)" >&2; exit 1; }

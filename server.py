@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import functools
 import ipaddress
 import logging
 import os
@@ -18,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import access_commands
+import demo_command
 import document_commands
 from api.edge.connections import Connections, connection_capacity, raise_file_limit
 from api.edge.limits import EdgeLimits
@@ -42,7 +44,8 @@ _EPILOG: Final = """\
 An option overrides its environment variable. Exit codes: 0 stopped, 2 a setting
 or an option is wrong, 3 the service can't start (the port, the data folder).
 The README describes recording, queries and each setting. `analytics-service keys --help` is about
-keys, which production needs, and `analytics-service documents --help` about trusted documents."""
+keys, which production needs, and `analytics-service documents --help` about trusted documents.
+`analytics-service demo` serves 30 days of a shop that does not exist."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -101,10 +104,22 @@ class _Server(uvicorn.Server):
     _signal_time = 0.0
     is_interrupted = False
 
-    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
-        """Make a server; its connections share their limits."""
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        when_listening: Callable[[], None] | None = None,
+    ) -> None:
+        """Make a server whose connections share limits. It calls a function once it listens."""
         super().__init__(config)
         self.server_state = self._connections = connections
+        self._when_listening = when_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the store and listen."""
+        await super().startup(sockets)
+        if self.started and self._when_listening:
+            self._when_listening()
 
     async def on_tick(self, counter: int) -> bool:
         """Look at all connections once a second; say whether to stop."""
@@ -123,11 +138,23 @@ class _Server(uvicorn.Server):
 
 
 def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
-    """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
+    """Run one command, by default the service, and return the exit code."""
+    if arguments and arguments[0] == demo_command.NOUN:
+        serve = functools.partial(_serve_until_signal, create_app)
+        return demo_command.main(arguments[1:], serve)
     if arguments and arguments[0] in access_commands.NOUNS:
         return access_commands.main(arguments)
     if arguments and arguments[0] in document_commands.NOUNS:
         return document_commands.main(arguments)
+    return _serve_until_signal(create_app, arguments)
+
+
+def _serve_until_signal(
+    create_app: Callable[[Settings], FastAPI],
+    arguments: Sequence[str],
+    when_listening: Callable[[], None] | None = None,
+) -> int:
+    """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
     options = vars(_parser().read(arguments))
     reload = options.pop("reload")
     log_to_stderr("analytics", "uvicorn")
@@ -166,7 +193,7 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
     per_address = settings.connections_per_address
     capacity = connection_capacity(limits)
     connections = Connections(limits, per_address, capacity, settings.proxies)
-    return _serve(_Server(config, connections), settings)
+    return _serve(_Server(config, connections, when_listening), settings)
 
 
 def _serve(server: _Server, settings: Settings) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-SERVICE: Final = ("analytics_service", "api", "resolvers", "schema", "store")
+SERVICE: Final = ("analytics_service", "api", "demo", "resolvers", "schema", "store")
 """Folders of the service; the modules at the root belong to it, too."""
 
 ALL_FOLDERS: Final = (*SERVICE, "bench", "tests", "web")

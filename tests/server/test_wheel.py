@@ -20,6 +20,7 @@ LOCK: Final = ROOT / "tests" / "server" / "namesakes.lock"
 FOLDERS: Final = (
     "analytics_service",
     "api",
+    "demo",
     "resolvers",
     "schema",
     "store",
