@@ -6,8 +6,17 @@ from typing import Any, Final
 
 import msgspec
 
-from schema.dashboards.content import DashboardContent, PanelContent, PanelKind, Place
+from schema.access import PROJECT
+from schema.dashboards.content import (
+    DashboardContent,
+    PanelContent,
+    PanelKind,
+    Place,
+    VariableDefaults,
+)
 from schema.errors import bad_input, limit_error, quote
+from schema.filter_json import filter_from_json
+from schema.filters import EventFilter, MetricFilter
 from schema.limits import (
     DASHBOARD_BYTES,
     DASHBOARD_PANELS,
@@ -17,6 +26,9 @@ from schema.limits import (
     LimitTable,
 )
 from store.dashboards.slugs import MAX_SLUG, SLUG
+from store.query.filters.conditions import event_condition, metric_condition
+from store.query.filters.row_set import RowSet
+from store.query.tables import EVENTS, METRICS
 
 COLUMNS: Final = 12
 """Columns of the grid."""
@@ -44,6 +56,7 @@ def content_from_json(source: object, limits: LimitTable) -> DashboardContent:
         raise limit_error(limits[DASHBOARD_PANELS], "BAD_USER_INPUT", "panels")
     content = _completed_content(content)
     _check_texts(content, limits)
+    _check_filters(content.variables)
     for index, panel in enumerate(content.panels):
         _check_panel(panel, f"panels[{index}]", limits)
     _check_keys(content.panels)
@@ -100,6 +113,18 @@ def _check_texts(content: DashboardContent, limits: LimitTable) -> None:
         message = f"{quote(content.slug)} must be words of a-z and 0-9 with dashes between them"
         raise bad_input("slug", f"{message}, at most {MAX_SLUG} characters", limit=MAX_SLUG)
     _check_text(content.description, limits[DASHBOARD_TEXT_CHARACTERS], "description")
+
+
+def _check_filters(variables: VariableDefaults) -> None:
+    """Compile the filters as queries do: GraphQL knows neither their depth nor their patterns."""
+    if variables.where is not None:
+        field = "variables.where"
+        where = filter_from_json(EventFilter, variables.where, field)
+        event_condition(where, RowSet(EVENTS.name, PROJECT), None, field)
+    if variables.point_where is not None:
+        field = "variables.pointWhere"
+        point_where = filter_from_json(MetricFilter, variables.point_where, field)
+        metric_condition(point_where, RowSet(METRICS.name, PROJECT), field)
 
 
 def _check_panel(panel: PanelContent, field: str, limits: LimitTable) -> None:
