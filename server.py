@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import access_commands
+import dashboard_commands
 import document_commands
 from api.edge.connections import Connections, connection_capacity, raise_file_limit
 from api.edge.limits import EdgeLimits
@@ -38,11 +39,19 @@ _LOG: Final = logging.getLogger("analytics")
 _START_FAILED: Final = 3
 """Exit code of a service that could not start, the same as uvicorn's."""
 
+_COMMANDS: Final[Sequence[tuple[Sequence[str], Callable[[Sequence[str]], int]]]] = (
+    (access_commands.NOUNS, access_commands.main),
+    (document_commands.NOUNS, document_commands.main),
+    (dashboard_commands.NOUNS, dashboard_commands.main),
+)
+"""The first words of commands besides the service itself, and the functions that run them."""
+
 _EPILOG: Final = """\
 An option overrides its environment variable. Exit codes: 0 stopped, 2 a setting
 or an option is wrong, 3 the service can't start (the port, the data folder).
 The README describes recording, queries and each setting. `analytics-service keys --help` is about
-keys, which production needs, and `analytics-service documents --help` about trusted documents."""
+keys, which production needs, `analytics-service documents --help` about trusted documents, and
+`analytics-service dashboards --help` about dashboards."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,10 +133,9 @@ class _Server(uvicorn.Server):
 
 def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) -> int:
     """Serve until a signal, and return the exit code. `--reload` restarts at each code change."""
-    if arguments and arguments[0] in access_commands.NOUNS:
-        return access_commands.main(arguments)
-    if arguments and arguments[0] in document_commands.NOUNS:
-        return document_commands.main(arguments)
+    for nouns, run_command in _COMMANDS:
+        if arguments and arguments[0] in nouns:
+            return run_command(arguments)
     options = vars(_parser().read(arguments))
     reload = options.pop("reload")
     log_to_stderr("analytics", "uvicorn")

@@ -12,6 +12,7 @@ from schema.access import Scope
 from schema.dashboards.content import DashboardContent, Problem
 from schema.errors import AnalyticsError, bad_input
 from schema.paging import Paging
+from store import Store
 from store.dashboards.dashboards import SaveRequest, no_dashboard
 from store.dashboards.versions import Header, StoredVersion
 
@@ -118,13 +119,20 @@ async def delete(ctx: Context, global_id: str) -> None:
     await ctx.store.dashboards.delete(ctx.grant.project, header.id)
 
 
-async def problems(ctx: Context, header: Header, check: ContentCheck) -> Sequence[Problem]:
-    """Return what this version of the service refuses of a dashboard; a version is checked once."""
-    problem_lists, key = ctx.store.dashboards.problem_lists, (ctx.grant.project, header.id)
+async def problems(
+    store: Store, project: str, header: Header, check: ContentCheck
+) -> Sequence[Problem]:
+    """Return what this version of the service refuses of a dashboard; a version is checked once.
+
+    Raises NOT_FOUND if the dashboard was deleted meanwhile.
+    """
+    problem_lists, key = store.dashboards.problem_lists, (project, header.id)
     number, known_problems = problem_lists.get(key, (0, ()))
     if number == header.number:
         return known_problems
-    version = await read(ctx, header)
+    version = await store.dashboards.read(project, header.id, header.number)
+    if version is None:
+        raise no_dashboard()
     found_problems = await asyncio.to_thread(check, version.content)
     problem_lists[key] = header.number, found_problems
     return found_problems

@@ -18,13 +18,18 @@ LINT_IMPORTS: Final = (
     "-c",
     "from importlinter.cli import lint_imports_command as run; run()",
 )
-ROOT_MODULES: Final = {"app", "access_commands", "document_commands", "server", "settings"}
+ROOT_MODULES: Final = {
+    *("app", "access_commands", "dashboard_commands", "document_commands", "server", "settings")
+}
 OURS: Final = {*SERVICE, *ROOT_MODULES}
 
 ALLOWED_IMPORTS: Final = {
     "app": OURS - {"app"},
-    "server": {"api", "access_commands", "document_commands", "settings", "store"},
+    "server": {
+        *("api", "access_commands", "dashboard_commands", "document_commands", "settings", "store")
+    },
     "access_commands": {"schema", "settings", "store"},
+    "dashboard_commands": {"api", "resolvers", "schema", "settings", "store"},
     "document_commands": {"api", "resolvers", "schema", "settings", "store"},
     "settings": set(),
 }

@@ -301,7 +301,8 @@ class Dashboard(Node):
 
     async def problem_list(self, info: ContextInfo) -> list[DashboardProblem]:
         """Return the problems of the dashboard."""
-        problems = await dashboards.problems(info.context, self.header, content_check(info))
+        ctx, check = info.context, content_check(info)
+        problems = await dashboards.problems(ctx.store, ctx.grant.project, self.header, check)
         return [
             DashboardProblem(field=problem.field, code=problem.code, message=problem.message)
             for problem in problems
