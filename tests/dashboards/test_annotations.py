@@ -56,8 +56,8 @@ async def test_annotations_are_events(service: Service) -> None:
     totals = await stored_totals(service)
     assert totals["events"] == before["events"] + 2
     trend = "{eventTrend(range: {preset: ALL_TIME}) {series {total {count}}}}"
-    counted = (await ask(service, trend))["eventTrend"]["series"][0]["total"]["count"]
-    assert counted == totals["events"]
+    count = (await ask(service, trend))["eventTrend"]["series"][0]["total"]["count"]
+    assert count == totals["events"]
 
 
 async def test_any_properties(service: Service) -> None:

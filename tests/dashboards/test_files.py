@@ -38,8 +38,8 @@ def nodes(process: Process, **headers: str) -> list[dict[str, Any]]:
 
 
 def test_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What is exported is imported elsewhere, byte for byte; an import is a new version."""
-    data, other, files = tmp_path / "data", tmp_path / "other", tmp_path / "files"
+    """What is exports is imported elsewhere, byte for byte; an import is a new version."""
+    data, copy, files = tmp_path / "data", tmp_path / "copy", tmp_path / "files"
     first = write(files, "shop.json", content("Shop", panel()))
     second = write(files, "b.json", content("B", panel(), slug="with-slug"))
     assert run(capfd, data, "import", first, second)[0] == 0
@@ -51,11 +51,11 @@ def test_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         [("shop", "2", "valid"), ("with-slug", "1", "valid")],
     )
     assert run(capfd, data, "export", str(tmp_path / "a"))[0] == 0
-    exported = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
-    assert exported.keys() == {"shop.json", "with-slug.json"}
-    assert run(capfd, other, "import", *(str(tmp_path / "a" / name) for name in exported))[0] == 0
-    assert run(capfd, other, "export", str(tmp_path / "b"), "--slug", "shop")[0] == 0
-    assert (tmp_path / "b" / "shop.json").read_bytes() == exported["shop.json"]
+    exports = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    assert exports.keys() == {"shop.json", "with-slug.json"}
+    assert run(capfd, copy, "import", *(str(tmp_path / "a" / name) for name in exports))[0] == 0
+    assert run(capfd, copy, "export", str(tmp_path / "b"), "--slug", "shop")[0] == 0
+    assert (tmp_path / "b" / "shop.json").read_bytes() == exports["shop.json"]
     assert run(capfd, data, "remove", "shop")[0] == 0
     assert "shop" not in run(capfd, data, "list")[1].split()
 
@@ -100,10 +100,10 @@ def test_a_running_service_follows(tmp_path: Path, capfd: pytest.CaptureFixture[
     """An import counts at once, in its project; an upgrade's invalid panels are logged."""
     data = tmp_path / "data"
     file = write(tmp_path, "shop.json", content("Shop", panel()))
+    with RegistryFile(data).change() as registry:
+        add_project(registry, "apart", wall_ms())
     with Process(data) as process:
         process.await_ready()
-        with RegistryFile(data).change() as registry:
-            add_project(registry, "apart", wall_ms())
         assert nodes(process) == []
         assert run(capfd, data, "import", file)[0] == 0
         assert [node["versionNumber"] for node in nodes(process)] == [1]
@@ -168,11 +168,13 @@ def test_a_folder_is_read_at_the_start(tmp_path: Path) -> None:
         ):
             (error,) = process.post("/graphql", body).json()["errors"]
             assert "read-only" in error["message"]
-        taken = {"input": {"dashboard": content("x", slug="shop")}}
-        (error,) = process.post("/graphql", {"query": SAVE, "variables": taken}).json()["errors"]
+        same_slug = {"input": {"dashboard": content("x", slug="shop")}}
+        (error,) = process.post("/graphql", {"query": SAVE, "variables": same_slug}).json()[
+            "errors"
+        ]
         assert error["extensions"]["field"] == "slug"
-        copy = {"input": {"dashboard": content("Shop", panel(COUNT))}}
-        answer = process.post("/graphql", {"query": SAVE, "variables": copy}).json()
+        second = {"input": {"dashboard": content("Shop", panel(COUNT))}}
+        answer = process.post("/graphql", {"query": SAVE, "variables": second}).json()
         assert answer["data"]["saveDashboard"]["dashboard"]["slug"] == "shop-2"
 
 

@@ -116,8 +116,8 @@ async def test_a_viewer_overrides(service: Service) -> None:
     tag = {"tag": {"key": "customer", "string": {"eq": "ours"}}}
     sums = panel(METRIC, variables={"name": "m"})
     fixed_range = {"between": {"from": "2001-01-01T00:00:00Z", "to": "2001-01-02T00:00:00Z"}}
-    fixed = panel(COUNT, variables={"range": fixed_range})
-    await save_content(service, content("Views", panel(), sums, fixed))
+    fixed_panel = panel(COUNT, variables={"range": fixed_range})
+    await save_content(service, content("Views", panel(), sums, fixed_panel))
     await save_content(
         service, content("Ours", panel(), sums, variables={"where": of_ours, "pointWhere": tag})
     )
@@ -144,8 +144,8 @@ async def test_a_panel_fails_alone(service: Service) -> None:
         '{a: metric(name: "nobody") {name}'
         ' b: eventTrend(range: {last: "P1D"}) {meta {warnings {code}}}}'
     )
-    unauthorized = "{ingestion {stream} apiKeys {id}}"
-    await save_content(service, content("Fails", panel(), panel(failing), panel(unauthorized)))
+    for_operators = "{ingestion {stream} apiKeys {id}}"
+    await save_content(service, content("Fails", panel(), panel(failing), panel(for_operators)))
     _, secret = await service.context.store.keys.create(KeyRequest("k", KeyKind.SECRET))
     data = await panel_data(as_caller(service, secret), "fails")
     assert counts(data[:1]) == [5]

@@ -18,6 +18,9 @@ query Data($slug: String, $range: TimeRangeInput, $where: EventFilter, $pointWhe
       compare: $compare) {key data errors {code message field limit path} elapsedMs}
   }
 }"""
+CONTENT_MEMBERS: Final = ("dashboard", "source")
+"""Members of the input of `saveDashboard` that have a content."""
+
 COUNT: Final = (
     "query($range: TimeRangeInput!, $where: EventFilter)"
     " {eventTrend(range: $range, where: $where) {series {total {count}}}}"
