@@ -39,6 +39,8 @@ class AnswerMemory:
 class AnswerBudget:
     """What one answer may still take; `error` is the refusal after it took more.
 
+    `document_error` is the refusal of further stored documents; the answer itself goes on.
+
     `encoder` is the thread for large parts of answers.
     """
 
@@ -55,6 +57,7 @@ class AnswerBudget:
         self._document_counts: Mapping[Limit, int] = {}
         self._held_bytes = 0
         self.error: AnalyticsError | None = None
+        self.document_error: AnalyticsError | None = None
         self.encoder = memory.encoder
 
     def spend_values(self, count: int) -> None:
@@ -81,8 +84,10 @@ class AnswerBudget:
         """Count a stored document that the request runs.
 
         All such documents of a request together keep to the limits of one. Raises
-        QUERY_TOO_EXPENSIVE for a document beyond them, which then does not count.
+        QUERY_TOO_EXPENSIVE for a document beyond them, and for each one after it.
         """
+        if self.document_error:
+            raise self.document_error
         total = Counter(self._document_counts) + Counter(counts)
         for declared_limit, count in total.items():
             limit = limits[declared_limit]
@@ -91,7 +96,10 @@ class AnswerBudget:
                     f"The panels of this request take more than {limit.value} {limit.unit}"
                     f" (limit `{limit.name}`); ask for fewer at once."
                 )
-                raise AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit.value)
+                self.document_error = AnalyticsError(
+                    "QUERY_TOO_EXPENSIVE", message, limit=limit.value
+                )
+                raise self.document_error
         self._document_counts = total
 
     def spend_bytes(self, size: int) -> None:

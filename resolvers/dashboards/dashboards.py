@@ -14,7 +14,7 @@ from schema.errors import AnalyticsError, bad_input
 from schema.paging import Paging
 from store import Store
 from store.dashboards.dashboards import SaveRequest, no_dashboard
-from store.dashboards.versions import Header, StoredVersion
+from store.dashboards.versions import Header, Spend, StoredVersion, VersionHeader
 
 ContentCheck: TypeAlias = Callable[[DashboardContent], Sequence[Problem]]
 """Check of the documents of a dashboard against the schema; it may take a second."""
@@ -56,17 +56,19 @@ async def find(ctx: Context, global_id: str | None, slug: str | None) -> Header:
 
 async def read(ctx: Context, header: Header, number: int | None = None) -> StoredVersion:
     """Return a version of a dashboard, by default its newest one. Raises NOT_FOUND."""
+    version_number = header.number if number is None else number
     version = await ctx.store.dashboards.read(
-        ctx.grant.project, header.id, header.number if number is None else number
+        ctx.grant.project, header.id, version_number, ctx.answer.spend_bytes
     )
     if version is None:
         raise AnalyticsError("NOT_FOUND", "There is no such version.", field="number")
     return version
 
 
-async def versions(ctx: Context, header: Header) -> list[StoredVersion]:
-    """List the versions of a dashboard that are kept, newest first."""
-    return await ctx.store.dashboards.versions(ctx.grant.project, header.id)
+async def history(ctx: Context, header: Header) -> list[VersionHeader]:
+    """List the versions of a dashboard that are kept, newest first, without their panels."""
+    project, spend_bytes = ctx.grant.project, ctx.answer.spend_bytes
+    return await ctx.store.dashboards.history(project, header.id, spend_bytes)
 
 
 async def save(
@@ -96,7 +98,10 @@ async def save(
     request = SaveRequest(content, _author(ctx), message)
     if header and edited_version:
         request = request._replace(id=header.id, version=edited_version[1])
-    return await ctx.store.dashboards.save(ctx.grant.project, request)
+    dashboards = ctx.store.dashboards
+    header = await dashboards.save(ctx.grant.project, request)
+    dashboards.problem_lists[ctx.grant.project, header.id] = header.number, ()
+    return header
 
 
 async def restore(ctx: Context, global_id: str, number: int) -> Header:
@@ -120,7 +125,7 @@ async def delete(ctx: Context, global_id: str) -> None:
 
 
 async def problems(
-    store: Store, project: str, header: Header, check: ContentCheck
+    store: Store, project: str, header: Header, check: ContentCheck, spend_bytes: Spend
 ) -> Sequence[Problem]:
     """Return what this version of the service refuses of a dashboard; a version is checked once.
 
@@ -130,7 +135,7 @@ async def problems(
     number, known_problems = problem_lists.get(key, (0, ()))
     if number == header.number:
         return known_problems
-    version = await store.dashboards.read(project, header.id, header.number)
+    version = await store.dashboards.read(project, header.id, header.number, spend_bytes)
     if version is None:
         raise no_dashboard()
     found_problems = await asyncio.to_thread(check, version.content)

@@ -18,8 +18,10 @@ from store.dashboards.versions import (
     NO_STAMP,
     Header,
     ProjectFolder,
+    Spend,
     Stamp,
     StoredVersion,
+    VersionHeader,
 )
 
 T = TypeVar("T")
@@ -104,26 +106,28 @@ class Dashboards:
         headers = [*self._file_headers(project), *index.headers.values()]
         return next((header for header in headers if header.slug == slug), None)
 
-    async def read(self, project: str, dashboard_id: str, number: int) -> StoredVersion | None:
-        """Return a version of a dashboard; None if it is not kept. Raises UNAVAILABLE."""
+    async def read(
+        self, project: str, dashboard_id: str, number: int, spend_bytes: Spend
+    ) -> StoredVersion | None:
+        """Return a version of a dashboard; None if it is not kept. Raises UNAVAILABLE.
+
+        `spend_bytes` gets the length of each file that is read, in a thread, and may raise.
+        """
         if (project, dashboard_id) in self._files:
             version = self._files[project, dashboard_id].version
             return version if version.number == number else None
         folder = ProjectFolder(self._root, project)
-        return await self._run_beside(lambda: folder.read(dashboard_id, number))
+        return await self._run_beside(lambda: folder.read(dashboard_id, number, spend_bytes))
 
-    async def versions(self, project: str, dashboard_id: str) -> list[StoredVersion]:
-        """Return the versions of a dashboard that are kept, newest first. Raises UNAVAILABLE."""
+    async def history(
+        self, project: str, dashboard_id: str, spend_bytes: Spend
+    ) -> list[VersionHeader]:
+        """Return the versions of a dashboard that are kept, newest first; raises as `read`."""
         if (project, dashboard_id) in self._files:
-            return [self._files[project, dashboard_id].version]
+            version = self._files[project, dashboard_id].version
+            return [msgspec.convert(version, VersionHeader, from_attributes=True)]
         folder = ProjectFolder(self._root, project)
-
-        def read_all() -> list[StoredVersion]:
-            numbers = reversed(folder.numbers(dashboard_id))
-            versions = (folder.read(dashboard_id, number) for number in numbers)
-            return [version for version in versions if version]
-
-        return await self._run_beside(read_all)
+        return await self._run_beside(lambda: folder.read_history(dashboard_id, spend_bytes))
 
     async def save(self, project: str, request: SaveRequest) -> Header:
         """Save a content durably as a new version; return the dashboard.

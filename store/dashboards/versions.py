@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -22,12 +22,19 @@ from store.durable_files import make_folder, sync_folder, write_durably
 Stamp: TypeAlias = tuple[int, int]
 """Number that changes with each change of a project, from its lock file; zeros without one."""
 
+Spend: TypeAlias = Callable[[int], None]
+"""Counts bytes that are read, and raises an error beyond a limit."""
+
 NO_STAMP: Final[Stamp] = (0, 0)
 
 _LOG: Final = logging.getLogger("analytics.dashboards")
 _PRIVATE: Final = 0o600
 _LOCK_NAME: Final = "lock"
 _DELETED: Final = ".deleted"
+
+
+def spend_nothing(_: int) -> None:
+    """Let a reader read as much as there is."""
 
 
 class StoredVersion(msgspec.Struct, frozen=True):
@@ -44,20 +51,21 @@ class StoredVersion(msgspec.Struct, frozen=True):
     content: DashboardContent
 
 
-class _ContentHeader(msgspec.Struct, frozen=True):
+class ContentHeader(msgspec.Struct, frozen=True):
     title: str
     slug: str
     description: str = ""
 
 
-class _VersionHeader(msgspec.Struct, frozen=True):
-    """A version without its panels: msgspec skips them, at some 1 GB/s."""
+class VersionHeader(msgspec.Struct, frozen=True):
+    """A version without its panels, which msgspec skips."""
 
     number: int
     created_ms: int
     saved_ms: int
     saved_by: str
-    content: _ContentHeader
+    message: str
+    content: ContentHeader
 
 
 class Header(NamedTuple):
@@ -128,7 +136,7 @@ class ProjectFolder:
                 continue  # killed before its first version was whole
             path = self._path(folder.name, numbers[-1])
             try:
-                header = msgspec.json.decode(path.read_bytes(), type=_VersionHeader)
+                header = msgspec.json.decode(path.read_bytes(), type=VersionHeader)
             except (msgspec.MsgspecError, ValueError, OSError) as error:
                 _LOG.error("a dashboard is left out, its file is damaged: %s (%s)", path, error)
                 continue
@@ -144,13 +152,29 @@ class ProjectFolder:
         stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
-    def read(self, dashboard_id: str, number: int) -> StoredVersion | None:
-        """Read a version; None if there is none. Raises `OSError` or `MsgspecError`."""
+    def read(
+        self, dashboard_id: str, number: int, spend_bytes: Spend = spend_nothing
+    ) -> StoredVersion | None:
+        """Read a version; None if there is none. Raises `OSError` or `MsgspecError`.
+
+        `spend_bytes` gets the length of the file, and may raise.
+        """
+        text = self._read_text(dashboard_id, number, spend_bytes)
+        return None if text is None else msgspec.json.decode(text, type=StoredVersion)
+
+    def read_history(self, dashboard_id: str, spend_bytes: Spend) -> list[VersionHeader]:
+        """Read the versions that are kept without their panels, newest first; as `read`."""
+        numbers = reversed(self.numbers(dashboard_id))
+        texts = (self._read_text(dashboard_id, number, spend_bytes) for number in numbers)
+        return [msgspec.json.decode(text, type=VersionHeader) for text in texts if text is not None]
+
+    def _read_text(self, dashboard_id: str, number: int, spend_bytes: Spend) -> bytes | None:
         try:
-            content = self._path(dashboard_id, number).read_bytes()
+            text = self._path(dashboard_id, number).read_bytes()
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(content, type=StoredVersion)
+        spend_bytes(len(text))
+        return text
 
     def write(self, dashboard_id: str, version: StoredVersion, max_versions: int) -> Header:
         """Write a version durably, then remove the oldest ones; the caller has the lock."""
@@ -192,7 +216,7 @@ class ProjectFolder:
                 os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _header(dashboard_id: str, version: StoredVersion | _VersionHeader) -> Header:
+def _header(dashboard_id: str, version: StoredVersion | VersionHeader) -> Header:
     content = version.content
     return Header(
         dashboard_id,

@@ -23,6 +23,7 @@ from schema.dashboards.inputs import (
 )
 from store.access.registry import KeyRequest
 from store.dashboards.dashboards import SaveRequest
+from store.dashboards.versions import spend_nothing
 from tests.harness.access import as_caller, bearer
 from tests.harness.apis import error_summary
 from tests.harness.dashboards import (
@@ -252,7 +253,7 @@ async def test_what_an_upgrade_breaks(service: Service) -> None:
     store = service.context.store.dashboards
     header = await store.find_by_slug("default", "old")
     assert header is not None
-    version = await store.read("default", header.id, 1)
+    version = await store.read("default", header.id, 1, spend_nothing)
     assert version is not None
     first, second = version.content.panels
     old_panels = [

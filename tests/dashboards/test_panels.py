@@ -240,3 +240,42 @@ async def test_many_viewers_at_once(service: Service) -> None:
     answers = await asyncio.gather(*(panel_data(service, "crowd") for _ in range(20)))
     texts = {str([(entry["data"], entry["errors"]) for entry in answer]) for answer in answers}
     assert len(texts) == 1
+
+
+async def test_a_list_of_dashboards_is_one_request(service: Service) -> None:
+    """Limits hold over a list: of panels that run, and of bytes that are read or answered."""
+    await service.context.store.keys.create_project("many")
+    project = {"analytics-project": "many"}
+    large = panel("query($name: String!) {metric(name: $name) {name}}")
+    large["variables"] = {"name": "x" * 240_000}
+    for number in range(30):
+        dashboard = content(f"D{number}", *[panel("{health {status}}")] * 4, large)
+        await save_content(service, dashboard, headers=project)
+
+    async def post(selection: str) -> Any:
+        body = {"query": f"{{dashboards {{nodes {{{selection}}}}}}}"}
+        return (await service.post("/graphql", body, **project)).json()
+
+    answer = await post("data {data errors {code}}")
+    nodes = answer["data"]["dashboards"]["nodes"]
+    runs = [
+        entry
+        for node in nodes
+        for entry in node["data"] or ()
+        if [error["code"] for error in entry["errors"]] != ["QUERY_TOO_EXPENSIVE"]
+    ]
+    assert len(runs) == ROOT_FIELDS.value
+    codes = {error["extensions"]["code"] for error in answer["errors"]}
+    assert codes == {"QUERY_TOO_EXPENSIVE"}
+    assert sum(node["data"] is None for node in nodes) == 9  # one has a refusal for each panel
+    assert "errors" not in await post("source")
+    for selection in (
+        f"panels {{{' '.join(f'a{n}: variables' for n in range(6))}}}",
+        " ".join(f"a{n}: source" for n in range(6)),
+        " ".join(f"a{n}: version {{source}}" for n in range(6)),
+        " ".join(f"a{n}: versions {{source}}" for n in range(3)),
+        " ".join(f"a{n}: versions {{number}}" for n in range(6)),
+    ):
+        answer = await post(selection)
+        assert answer.get("data") is None, selection
+        assert answer["errors"][0]["extensions"]["code"] == "QUERY_TOO_EXPENSIVE"

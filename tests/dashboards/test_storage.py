@@ -16,26 +16,30 @@ from schema.dashboards.content import DashboardContent, PanelContent, PanelKind
 from schema.errors import AnalyticsError
 from schema.limits import LimitTable
 from store.dashboards.dashboards import Dashboards, SaveRequest
-from store.dashboards.versions import Header, ProjectFolder
+from store.dashboards.versions import Header, ProjectFolder, spend_nothing
 
 PROJECT: Final = "shop"
 KEPT_VERSIONS: Final = 4
 LIMITS: Final = LimitTable({"dashboardVersions": KEPT_VERSIONS, "dashboards": 5})
 
 
-def content_of(title: str) -> DashboardContent:
+def content_of(title: str, slug: str = "") -> DashboardContent:
     """Return a content whose title is its only text."""
-    return DashboardContent(title, panels=(PanelContent(PanelKind.TEXT, text=title * 50),))
+    return DashboardContent(title, slug, panels=(PanelContent(PanelKind.TEXT, text=title * 50),))
 
 
 async def texts_of(dashboards: Dashboards) -> dict[str, list[str]]:
     """Return the titles of the versions of each dashboard, oldest first."""
-    texts = {}
+    texts: dict[str, list[str]] = {}
     for header in await dashboards.all_headers(PROJECT):
-        versions = await dashboards.versions(PROJECT, header.id)
-        assert versions[0].number == header.number
-        assert all(v.content.panels[0].text == v.content.title * 50 for v in versions)
-        texts[header.id] = [version.content.title for version in reversed(versions)]
+        history = await dashboards.history(PROJECT, header.id, spend_nothing)
+        assert history[0].number == header.number
+        texts[header.id] = []
+        for entry in reversed(history):
+            version = await dashboards.read(PROJECT, header.id, entry.number, spend_nothing)
+            assert version is not None
+            assert version.content == content_of(entry.content.title, version.content.slug)
+            texts[header.id].append(version.content.title)
     return texts
 
 
@@ -138,7 +142,7 @@ async def test_a_damaged_file_hides_one_dashboard(tmp_path: Path) -> None:
         (tmp_path / "dashboards" / PROJECT / ids[0] / "1.json").write_bytes(damage)
         assert list(await texts_of(Dashboards(tmp_path, LIMITS))) == [ids[1]]
         with pytest.raises(AnalyticsError) as excinfo:
-            await dashboards.read(PROJECT, ids[0], 1)
+            await dashboards.read(PROJECT, ids[0], 1, spend_nothing)
         assert excinfo.value.code == "UNAVAILABLE"
 
 

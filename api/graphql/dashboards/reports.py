@@ -14,6 +14,7 @@ from resolvers.dashboards.files import read_folder
 from schema.errors import AnalyticsError
 from schema.limits import LimitTable
 from store import Store
+from store.dashboards.versions import spend_nothing
 
 _LOG: Final = logging.getLogger("analytics.dashboards")
 _MAX_NAMES: Final = 20
@@ -39,7 +40,9 @@ async def report_invalid_dashboards(
     for project in await asyncio.to_thread(store.dashboards.projects):
         try:
             for header in await store.dashboards.all_headers(project):
-                found_problems = await dashboards.problems(store, project, header, check)
+                found_problems = await dashboards.problems(
+                    store, project, header, check, spend_nothing
+                )
                 names += [
                     f"{project}/{header.slug}: {problem.field}: {problem.message}"
                     for problem in found_problems[:1]

@@ -1,7 +1,7 @@
 """The types Dashboard, Panel and DashboardVersion."""
 
 import functools
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import strawberry
@@ -20,12 +20,13 @@ from schema.dashboards.content import (
     PanelKind,
     ThresholdLevel,
 )
+from schema.encoding import encoded_text
 from schema.errors import AnalyticsError
 from schema.filters import EventFilter, MetricFilter
 from schema.node import Node
 from schema.ranges import CompareInput, TimeRangeInput
 from schema.scalars import Instant, Json, Zone
-from store.dashboards.versions import Header, StoredVersion
+from store.dashboards.versions import Header, VersionHeader
 
 Range = Annotated[
     TimeRangeInput | None, argument(description="Time range; default: the dashboard's.")
@@ -115,7 +116,7 @@ class Panel:
 
     @strawberry.field(description="Values of variables that only this panel has.")
     def variables(self) -> Json:
-        return Json(self.content.variables)
+        return _encode_json(self.content.variables)
 
     @strawberry.field(description="Unit of the values; null without one.")
     def unit(self) -> str | None:
@@ -157,7 +158,8 @@ class Panel:
 
 @strawberry.type(description="Version of a dashboard: what one save wrote.")
 class DashboardVersion:
-    version: strawberry.Private[StoredVersion]
+    version: strawberry.Private[VersionHeader]
+    dashboard: strawberry.Private[Header]
 
     @strawberry.field(description="Number, from 1.")
     def number(self) -> int:
@@ -183,8 +185,9 @@ class DashboardVersion:
         return self.version.content.title
 
     @strawberry.field(description="Content, in the form of `DashboardInput`.")
-    def source(self) -> Json:
-        return _source(self.version.content)
+    async def source(self, info: ContextInfo) -> Json | None:
+        version = await dashboards.read(info.context, self.dashboard, self.version.number)
+        return _json(version.content)
 
 
 @strawberry.type(description="Dashboard of the project: panels with stored queries.")
@@ -258,12 +261,12 @@ class Dashboard(Node):
 
     @strawberry.field(description="Content as JSON, in the form of `DashboardInput` and of files.")
     async def source(self, info: ContextInfo) -> Json | None:
-        return _source(await self.content(info))
+        return _json(await self.content(info))
 
     @strawberry.field(description="Versions that are kept, newest first.")
     async def versions(self, info: ContextInfo) -> list[DashboardVersion] | None:
-        versions = await dashboards.versions(info.context, self.header)
-        return [DashboardVersion(version=version) for version in versions]
+        versions = await dashboards.history(info.context, self.header)
+        return [DashboardVersion(version=version, dashboard=self.header) for version in versions]
 
     @strawberry.field(description="One version; null and an error if it is not kept.")
     async def version(
@@ -274,7 +277,8 @@ class Dashboard(Node):
         ] = None,
     ) -> DashboardVersion | None:
         version = await dashboards.read(info.context, self.header, number)
-        return DashboardVersion(version=version)
+        header = msgspec.convert(version, VersionHeader, from_attributes=True)
+        return DashboardVersion(version=header, dashboard=self.header)
 
     @strawberry.field(
         description="Answers of all panels in their order, with as few statements as one document"
@@ -291,6 +295,8 @@ class Dashboard(Node):
     ) -> list[PanelData] | None:
         overrides = Overrides(range, where, point_where, timezone, compare)
         content = await self.content(info)
+        if info.context.answer.document_error:  # a list of dashboards would only add refusals
+            raise info.context.answer.document_error
         return await run_panels(info, content, content.panels, overrides)
 
     async def content(self, info: ContextInfo) -> DashboardContent:
@@ -302,7 +308,9 @@ class Dashboard(Node):
     async def problem_list(self, info: ContextInfo) -> list[DashboardProblem]:
         """Return the problems of the dashboard."""
         ctx, check = info.context, content_check(info)
-        problems = await dashboards.problems(ctx.store, ctx.grant.project, self.header, check)
+        problems = await dashboards.problems(
+            ctx.store, ctx.grant.project, self.header, check, ctx.answer.spend_bytes
+        )
         return [
             DashboardProblem(field=problem.field, code=problem.code, message=problem.message)
             for problem in problems
@@ -325,9 +333,10 @@ def content_check(info: ContextInfo) -> ContentCheck:
     return functools.partial(content_problems, core_schema, info.context.limits)
 
 
-def _json(value: Any) -> Json | None:  # noqa: ANN401 - any JSON
-    return None if value is None else Json(value)
+def _json(value: object) -> Json | None:
+    return None if value is None else _encode_json(value)
 
 
-def _source(content: DashboardContent) -> Json:
-    return Json(msgspec.to_builtins(content))
+def _encode_json(value: object) -> Json:
+    """Return a value as JSON text, whose bytes count in the answer, with each alias."""
+    return Json(encoded_text(msgspec.json.encode(value)))
