@@ -32,6 +32,7 @@ from api.compression import Compression
 from api.edge.limits import EdgeLimits
 from api.fast_lane import fast_lanes
 from api.graphql import http
+from api.graphql.dashboards.reports import load_files, report_invalid_dashboards
 from api.graphql.documents.documents import check_texts
 from api.graphql.persisted import report_invalid_documents
 from api.graphql.schema import schema
@@ -194,10 +195,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.set_threshold(50_000, 20, 20)
         core_schema = schema._schema  # noqa: SLF001 - graphql-core's
         check = functools.partial(check_texts, core_schema, limit_table)
+        if settings.dashboards:
+            await load_files(store, settings.dashboards, core_schema, limit_table)
         documents_check = asyncio.create_task(report_invalid_documents(store, check))
+        dashboards_check = asyncio.create_task(
+            report_invalid_dashboards(store, core_schema, limit_table)
+        )
         idle_memory = asyncio.create_task(IdleMemory().run())
         yield
         documents_check.cancel()
+        dashboards_check.cancel()
         idle_memory.cancel()
     finally:
         await app.state.hub.stop()

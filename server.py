@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import access_commands
+import dashboard_commands
 import demo_command
 import document_commands
 from api.edge.connections import Connections, connection_capacity, raise_file_limit
@@ -40,12 +41,20 @@ _LOG: Final = logging.getLogger("analytics")
 _START_FAILED: Final = 3
 """Exit code of a service that could not start, the same as uvicorn's."""
 
+_COMMANDS: Final[Sequence[tuple[Sequence[str], Callable[[Sequence[str]], int]]]] = (
+    (access_commands.NOUNS, access_commands.main),
+    (document_commands.NOUNS, document_commands.main),
+    (dashboard_commands.NOUNS, dashboard_commands.main),
+)
+"""The first words of commands besides the service itself, and the functions that run them."""
+
 _EPILOG: Final = """\
 An option overrides its environment variable. Exit codes: 0 stopped, 2 a setting
 or an option is wrong, 3 the service can't start (the port, the data folder).
 The README describes recording, queries and each setting. `analytics-service keys --help` is about
-keys, which production needs, and `analytics-service documents --help` about trusted documents.
-`analytics-service demo` serves 30 days of a shop that does not exist."""
+keys, which production needs, `analytics-service documents --help` about trusted documents, and
+`analytics-service dashboards --help` about dashboards. `analytics-service demo` serves
+30 days of a shop that does not exist."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,10 +151,9 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
     if arguments and arguments[0] == demo_command.NOUN:
         serve = functools.partial(_serve_until_signal, create_app)
         return demo_command.main(arguments[1:], serve)
-    if arguments and arguments[0] in access_commands.NOUNS:
-        return access_commands.main(arguments)
-    if arguments and arguments[0] in document_commands.NOUNS:
-        return document_commands.main(arguments)
+    for nouns, run_command in _COMMANDS:
+        if arguments and arguments[0] in nouns:
+            return run_command(arguments)
     return _serve_until_signal(create_app, arguments)
 
 

@@ -35,6 +35,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
     trusted_documents_only: bool = False
+    dashboards: Path | None = None
     openid_issuer: str = ""
     openid_client: str = ""
     openid_secret: str = field(default="", repr=False)
@@ -227,6 +228,14 @@ SETTINGS: Final = (
         "optional",
         _trusted_documents_only,
         "only: GraphQL requests without an admin key must name a trusted document",
+    ),
+    Setting(
+        "dashboards",
+        "ANALYTICS_DASHBOARDS",
+        "--dashboards",
+        "none",
+        Path,
+        "folder of dashboards as *.json files, which are read at the start and never written",
     ),
     Setting(
         "openid_issuer",

@@ -57,15 +57,19 @@ def check_uses(
     variables: Mapping[str, object], uses: Mapping[str, int], limits: LimitTable
 ) -> None:
     """Raise BAD_USER_INPUT if fields use variables so often that they read too many values."""
+    for limit, count in count_uses(variables, uses).items():
+        if count > limits[limit].value:
+            raise _refusal(limits[limit])
+
+
+def count_uses(variables: Mapping[str, object], uses: Mapping[str, int]) -> Mapping[Limit, int]:
+    """Count objects and values that fields read from variables, which they use so often."""
     values = objects = 0
     for name, count in uses.items():
         value_count, object_count = _count_members(variables.get(name))
         values += count * value_count
         objects += count * object_count
-    if objects > limits[VARIABLE_OBJECTS].value:
-        raise _refusal(limits[VARIABLE_OBJECTS])
-    if values > limits[ARGUMENT_VALUES].value:
-        raise _refusal(limits[ARGUMENT_VALUES])
+    return {VARIABLE_OBJECTS: objects, ARGUMENT_VALUES: values}
 
 
 def _count_members(value: object) -> tuple[int, int]:

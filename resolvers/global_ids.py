@@ -1,4 +1,4 @@
-"""Relay global ids of objects with a name: metrics and event types."""
+"""Relay global ids of objects with a name: metrics, event types and dashboards."""
 
 import base64
 import binascii
@@ -8,10 +8,11 @@ import strawberry
 
 METRIC: Final = "metric"
 EVENT_TYPE: Final = "eventType"
+DASHBOARD: Final = "dashboard"
 
 
 def global_id(kind: str, name: str) -> strawberry.ID:
-    """Return the id of a metric or an event type: `metric:` and the name in base64url."""
+    """Return the id of an object with a name: `metric:` and the name in base64url, say."""
     text = base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
     return strawberry.ID(f"{kind}:{text}")
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -117,6 +118,69 @@ class Page(Generic[T]):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ListPage(Generic[T]):
+    """A page of a list that is in memory. `keys` has the sort key of each entry of the page."""
+
+    letter: str
+    entries: list[T]
+    keys: Sequence[SortKey]
+    count: int
+    entries_before: int
+    entries_after: int
+
+    @property
+    def cursors(self) -> list[str]:
+        """The cursor of each entry."""
+        return [cursor(self.letter, key) for key in self.keys]
+
+    def cursor_at(self, index: int) -> str | None:
+        """Return the cursor of the first (0) or of the last entry (-1); None on an empty page."""
+        return cursor(self.letter, self.keys[index]) if self.keys else None
+
+    async def has_next(self) -> bool:
+        """Say whether the list goes on after the last entry."""
+        return self.entries_after > 0
+
+    async def has_previous(self) -> bool:
+        """Say whether the list has entries before the first one of the page."""
+        return self.entries_before > 0
+
+    async def total(self) -> int:
+        """Return the number of entries of the whole list."""
+        return self.count
+
+    def with_entries(self, entries: list[U]) -> "ListPage[U]":
+        """Return the page with other entries at the same places."""
+        return ListPage(
+            self.letter, entries, self.keys, self.count, self.entries_before, self.entries_after
+        )
+
+
+def list_page(
+    letter: str,
+    entries: Sequence[T],
+    keys: Sequence[SortKey],
+    key_type: Any,  # noqa: ANN401 - any type of a tuple
+    paging: Paging,
+) -> ListPage[T]:
+    """Return a page of a sorted list in memory; `key_type` is the type of a decoded cursor.
+
+    Raises BAD_USER_INPUT as `parse_slice` does.
+    """
+    start, end, count = 0, len(entries), paging.count()
+    if (after := _decode_cursor("after", letter, key_type, paging.after)) is not None:
+        start = bisect.bisect_right(keys, after)
+    if (before := _decode_cursor("before", letter, key_type, paging.before)) is not None:
+        end = max(start, bisect.bisect_left(keys, before))
+    if paging.last is None:
+        end = min(end, start + count)
+    else:
+        start = max(start, end - count)
+    page_entries = list(entries[start:end])
+    return ListPage(letter, page_entries, keys[start:end], len(entries), start, len(entries) - end)
+
+
 def page(
     ctx: Context,
     list_query: ListQuery,
@@ -164,13 +228,22 @@ def cursor(letter: str, key: SortKey) -> str:
 
 
 def _parse_cursor(field: str, list_query: ListQuery, text: str | None) -> SortKey | None:
+    return _decode_cursor(field, list_query.letter, list_query.order.cursor, text)
+
+
+def _decode_cursor(
+    field: str,
+    list_letter: str,
+    cursor_type: Any,  # noqa: ANN401 - as `ListOrder.cursor`
+    text: str | None,
+) -> SortKey | None:
     if text is None:
         return None
     try:
         padded_text = text.encode("ascii") + b"=" * (-len(text) % 4)
         content = base64.b64decode(padded_text, b"-_", validate=True)
-        letter, *key = msgspec.json.decode(content, type=list_query.order.cursor)
-        if cursor(letter, tuple(key)) == text:
+        letter, *key = msgspec.json.decode(content, type=cursor_type)
+        if letter == list_letter and cursor(letter, tuple(key)) == text:
             return tuple(key)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         pass

@@ -21,7 +21,9 @@ class Scope(Enum):
     QUERY = strawberry.enum_value(
         "query", description="Query what is stored, and the schema itself."
     )
-    DESCRIBE = strawberry.enum_value("describe", description="Describe metrics.")
+    DESCRIBE = strawberry.enum_value(
+        "describe", description="Describe metrics; save, restore and delete dashboards."
+    )
     DELETE = strawberry.enum_value("delete", description="Delete metrics and events.")
     OPERATE = strawberry.enum_value(
         "operate",

@@ -1,10 +1,12 @@
 """The budget of an answer: the bytes and the values that one request may have in memory."""
 
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from schema.errors import AnalyticsError
-from schema.limits import Limit
+from schema.limits import Limit, LimitTable
 
 _HOLD_STEP: Final = 2**20
 """Bytes of a request that the memory of all answers does not count."""
@@ -37,6 +39,8 @@ class AnswerMemory:
 class AnswerBudget:
     """What one answer may still take; `error` is the refusal after it took more.
 
+    `document_error` is the refusal of further stored documents; the answer itself goes on.
+
     `encoder` is the thread for large parts of answers.
     """
 
@@ -50,8 +54,10 @@ class AnswerBudget:
         self._bytes = 0
         self._values = 0
         self._argument_objects = 0
+        self._document_counts: Mapping[Limit, int] = {}
         self._held_bytes = 0
         self.error: AnalyticsError | None = None
+        self.document_error: AnalyticsError | None = None
         self.encoder = memory.encoder
 
     def spend_values(self, count: int) -> None:
@@ -73,6 +79,28 @@ class AnswerBudget:
             )
             self.error = AnalyticsError("QUERY_TOO_EXPENSIVE", message, limit=limit.value)
             raise self.error
+
+    def spend_document(self, counts: Mapping[Limit, int], limits: LimitTable) -> None:
+        """Count a stored document that the request runs.
+
+        All such documents of a request together keep to the limits of one. Raises
+        QUERY_TOO_EXPENSIVE for a document beyond them, and for each one after it.
+        """
+        if self.document_error:
+            raise self.document_error
+        total = Counter(self._document_counts) + Counter(counts)
+        for declared_limit, count in total.items():
+            limit = limits[declared_limit]
+            if count > limit.value:
+                message = (
+                    f"The panels of this request take more than {limit.value} {limit.unit}"
+                    f" (limit `{limit.name}`); ask for fewer at once."
+                )
+                self.document_error = AnalyticsError(
+                    "QUERY_TOO_EXPENSIVE", message, limit=limit.value
+                )
+                raise self.document_error
+        self._document_counts = total
 
     def spend_bytes(self, size: int) -> None:
         """Count bytes that are read from the engine, or written into the answer.

@@ -1,10 +1,13 @@
-"""Filters as JSON, in the shape that GraphQL gives them: read from it, and written."""
+"""Filters as JSON, in the shape that GraphQL gives them: read from it, and written.
+
+Other inputs are only written: GraphQL reads them.
+"""
 
 import dataclasses
 import functools
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import (
     Any,
@@ -24,10 +27,19 @@ from strawberry.utils.str_converters import to_camel_case
 
 from schema import filters
 from schema.errors import bad_input
-from schema.scalars import Instant, rfc3339
+from schema.scalars import DurationMs, Instant, rfc3339
+from schema.time.dates import Day, iso_date
+from schema.time.durations import iso_duration
 from schema.time.instants import parse_rfc3339
 
 F = TypeVar("F")
+
+_TEXTS: Final[Mapping[Any, Callable[[Any], str]]] = {
+    Instant: rfc3339,
+    DurationMs: iso_duration,
+    Day: iso_date,
+}
+"""Scalars that JSON has as texts."""
 
 _MAX_DEPTH: Final = 100
 """Nested objects and lists; a filter has at most 20 levels of a few objects each."""
@@ -51,7 +63,7 @@ def filter_from_json(kind: type[F], value: object, field: str) -> F:
 
 
 def filter_to_json(where: object) -> Any:  # noqa: ANN401 - JSON
-    """Return a filter, or a part of one, as JSON; members with their default are left out."""
+    """Return an input, or a part of one, as JSON; members with their default are left out."""
     if isinstance(where, list):
         return [filter_to_json(entry) for entry in where]
     if isinstance(where, Enum):
@@ -62,7 +74,8 @@ def filter_to_json(where: object) -> Any:  # noqa: ANN401 - JSON
     for name, member in _members(type(where)).items():
         value = getattr(where, member.name)
         if value is not None and value != member.default:
-            content[name] = rfc3339(value) if member.type is Instant else filter_to_json(value)
+            text = _TEXTS.get(member.type)
+            content[name] = text(value) if text else filter_to_json(value)
     return content
 
 

@@ -69,7 +69,11 @@ def _whole_number(name: str, value: float) -> int:
 def check_names(settings: Iterable[str], *limits: Any) -> None:  # noqa: ANN401 - dataclasses of limits
     """Raise `ValueError` if settings name a limit that neither a dataclass nor this table has."""
     names = [name for fields_of_class in map(limit_fields, limits) for name in fields_of_class]
-    names += [limit.name for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS) if not limit.is_fixed]
+    names += [
+        limit.name
+        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS)
+        if not limit.is_fixed
+    ]
     for name in settings:
         if name not in names:
             raise ValueError(f"has no limit {name!r}; there are {', '.join(names)}")
@@ -220,6 +224,26 @@ AUTOMATIC_PROJECTS: Final = Limit(
     "projects",
     "Projects whose automatic persisted queries are kept: those that used some last.",
 )
+DASHBOARDS: Final = Limit("dashboards", 1_000, "dashboards", "Dashboards of a project.")
+DASHBOARD_PANELS: Final = Limit("dashboardPanels", 50, "panels", "Panels of a dashboard.")
+DASHBOARD_BYTES: Final = Limit("dashboardBytes", 2**18, "bytes", "Length of a dashboard as JSON.")
+DASHBOARD_VERSIONS: Final = Limit(
+    "dashboardVersions", 50, "versions", "Versions of a dashboard that are kept, the newest ones."
+)
+DASHBOARD_TITLE_CHARACTERS: Final = Limit(
+    "dashboardTitleCharacters",
+    200,
+    "characters",
+    "Length of a title of a dashboard, or of a panel.",
+    is_fixed=True,
+)
+DASHBOARD_TEXT_CHARACTERS: Final = Limit(
+    "dashboardTextCharacters",
+    20_000,
+    "characters",
+    "Length of a description, or of the text of a panel.",
+    is_fixed=True,
+)
 
 LIMITS: Final = (
     DOCUMENT_BYTES,
@@ -260,6 +284,16 @@ STORED_DOCUMENT_LIMITS: Final = (
 )
 """Limits of documents that clients name by an id or a hash, in the order of the documentation."""
 
+DASHBOARD_LIMITS: Final = (
+    DASHBOARDS,
+    DASHBOARD_PANELS,
+    DASHBOARD_BYTES,
+    DASHBOARD_VERSIONS,
+    DASHBOARD_TITLE_CHARACTERS,
+    DASHBOARD_TEXT_CHARACTERS,
+)
+"""Limits of stored dashboards, in the order of the documentation."""
+
 
 class LimitTable:
     """All limits of a service, in the order of the documentation."""
@@ -275,7 +309,7 @@ class LimitTable:
         `ValueError` for a value that a limit can't have.
         """
         self._limits = {limit.name: limit for limit in service_limits}
-        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS):
+        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS):
             value = _whole_number(limit.name, settings.get(limit.name, limit.value))
             if value < 1:
                 raise ValueError(f"needs more than 0 for {limit.name}")

@@ -22,6 +22,7 @@ from store.changes import Changes
 from store.clock import Arrivals, wrong_clock
 from store.cost.budgets import Budgets
 from store.cost.row_limits import RowLimits
+from store.dashboards.dashboards import Dashboards
 from store.driver import Answer, EngineError
 from store.durable_files import make_folder
 from store.engine import Engine
@@ -82,6 +83,7 @@ class Store:
         self.keys = Keys(data)
         self.tokens = Tokens(self.keys)
         self.documents = TrustedDocuments(data, limit_table)
+        self.dashboards = Dashboards(data, limit_table)
         self.automatic_documents = AutomaticDocuments(limit_table)
         self.engine = Engine(engine_folder, limits)
         self.estimates = RowEstimates(self.engine)
@@ -318,10 +320,7 @@ class Store:
     async def delete(
         self, statement: Statement, project: str, names: Collection[str] | None = None
     ) -> None:
-        """Delete rows, including all that were acknowledged before.
-
-        Only rows of a project are among them, and with `names` only rows with these names.
-        """
+        """Delete rows of a project, also waiting ones; with `names`, all have one of these."""
         # Rows that still wait would come back after the deletion.
         await self._settle(dict.fromkeys(statement.names_by_table), is_required=True)
         try:

@@ -7,7 +7,7 @@ import strawberry
 from strawberry import argument
 from strawberry.types import Info
 
-from resolvers.pages import Page
+from resolvers.pages import ListPage, Page
 from schema.answer_budget import AnswerBudget
 from schema.encoding import Columns, FieldValues, encode_beside, objects
 from schema.scalars import Long
@@ -30,7 +30,7 @@ BeforeCursor = Annotated[
 
 @strawberry.type(description="Position of a page in its list.")
 class PageInfo:
-    page: strawberry.Private[Page[Any]]
+    page: strawberry.Private[Page[Any] | ListPage[Any]]
 
     @strawberry.field(description="Whether entries follow the page; looked up only if selected.")
     async def has_next_page(self) -> bool:
@@ -59,16 +59,16 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="Page of a list. The order is the same with `first` and with `last`.")
 class Connection(Generic[T]):
-    page: strawberry.Private[Page[T]]
+    page: strawberry.Private[Page[T] | ListPage[T]]
 
     @classmethod
-    def from_page(cls, page: Page[T]) -> Self:
+    def from_page(cls, page: Page[T] | ListPage[T]) -> Self:
         """Return the connection of a page."""
         return cls(page=page)
 
     @strawberry.field(description="Entries of the page, with their cursors.")
     def edges(self, info: Info) -> list[Edge[T]]:
-        if self.page.columns is not None:
+        if isinstance(self.page, Page) and self.page.columns is not None:
             return _encoded_edges(self.page, info)
         cursors, entries = self.page.cursors, self.page.entries
         return [
@@ -77,7 +77,7 @@ class Connection(Generic[T]):
 
     @strawberry.field(description="Entries of the page.")
     def nodes(self, info: Info) -> list[T]:
-        if self.page.columns is not None:
+        if isinstance(self.page, Page) and self.page.columns is not None:
             return _encoded_nodes(self.page, info)
         return self.page.entries
 

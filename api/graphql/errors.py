@@ -1,8 +1,6 @@
 """Errors of a GraphQL request: conversion to `AnalyticsError`, the wrong field, rendering."""
 
-import contextlib
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +12,6 @@ from graphql import (
     GraphQLList,
     GraphQLScalarType,
     GraphQLSchema,
-    GraphQLSyntaxError,
     Undefined,
     VariableDefinitionNode,
     get_nullable_type,
@@ -22,13 +19,13 @@ from graphql import (
     type_from_ast,
 )
 from graphql.pyutils import print_path_list
-from graphql.utilities.validate_input_value import validate_input_value
 from strawberry.types.execution import ExecutionResult as StrawberryResult
 from strawberry.types.execution import PreExecutionError
 
+from api.graphql.documents.errors import error_of
+from api.graphql.documents.input_values import field_of, first_errors
 from api.graphql.requests import GraphQLRequest, SparseRequest
 from api.graphql.schema import documents, schema
-from api.responses import internal_error
 from resolvers.context import Context
 from schema.access import Scope
 from schema.errors import AnalyticsError
@@ -39,13 +36,6 @@ HINT: Final = " Did you mean "
 """Begin of graphql-core's hints, which show names of the schema."""
 _MAX_ERRORS: Final = 50
 _MAX_LOCATIONS: Final = 20
-_FIELD_IN_MESSAGE: Final = re.compile(
-    r"Expected value of type '\w+' (?:to include required|not to include unknown) field '(\w+)'"
-)
-
-
-class _EnoughErrors(Exception):  # noqa: N818 - it ends a validation
-    """As many errors of a value were found as an answer has."""
 
 
 def to_analytics_error(
@@ -64,20 +54,8 @@ def to_analytics_error(
         case UnreadableInstantError() as ours:
             ours.field = next(_instant_paths(schema, request, ours, limits), ours.field)
             return ours
-        case AnalyticsError() as ours:
-            return ours
-        case None | GraphQLError():
-            return AnalyticsError(_code(error, is_executed=is_executed), error.message)
-        case ValueError() if not is_executed:  # an integer literal of more than 4,300 digits
-            return AnalyticsError("GRAPHQL_VALIDATION_FAILED", error.message)
-        case fault:
-            return internal_error(fault)
-
-
-def _code(error: GraphQLError, *, is_executed: bool) -> str:
-    if isinstance(error, GraphQLSyntaxError):
-        return "GRAPHQL_PARSE_FAILED"
-    return "BAD_USER_INPUT" if is_executed else "GRAPHQL_VALIDATION_FAILED"
+        case _:
+            return error_of(error, is_executed=is_executed)
 
 
 def variable_errors(
@@ -111,28 +89,11 @@ def _value_errors(
     input_type: Any = type_from_ast(schema, node.type)  # not None: the document is valid
     if value is Undefined and node.default_value:
         return
-    for error, sparse_path in _first_errors(value, input_type):
+    for error, sparse_path in first_errors(value, input_type, _MAX_ERRORS):
         path = _path_in_body(sparse_path, name, request)
         message = f"Variable '${name}' has invalid value{print_path_list(path)}: {error.message}"
-        ours = AnalyticsError("BAD_USER_INPUT", message, field=_field(name, path, error.message))
+        ours = AnalyticsError("BAD_USER_INPUT", message, field=field_of(name, path, error.message))
         yield GraphQLError(message, node, original_error=ours)
-
-
-def _first_errors(
-    value: object,
-    input_type: Any,  # noqa: ANN401 - graphql-core's types
-) -> list[tuple[GraphQLError, list[str | int]]]:
-    """Return the first errors of a value: all errors of a large one take 0.5 s."""
-    errors: list[tuple[GraphQLError, list[str | int]]] = []
-
-    def keep(error: GraphQLError, path: list[str | int]) -> None:
-        errors.append((error, path))
-        if len(errors) == _MAX_ERRORS:
-            raise _EnoughErrors
-
-    with contextlib.suppress(_EnoughErrors):
-        validate_input_value(value, input_type, keep)
-    return errors
 
 
 def _instant_paths(
@@ -174,12 +135,6 @@ def _path_in_body(path: Sequence[str | int], name: str, request: GraphQLRequest)
     if indexes is None:
         return list(path)
     return [indexes[step] if isinstance(step, int) else step for step in path]
-
-
-def _field(name: str, path: Sequence[str | int], message: str) -> str:
-    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in path]
-    member = _FIELD_IN_MESSAGE.match(message)  # a missing or an unknown field
-    return name + "".join(steps) + (f".{member[1]}" if member else "")
 
 
 def render_located(error: GraphQLError, ours: AnalyticsError) -> dict[str, Any]:

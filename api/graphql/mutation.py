@@ -5,11 +5,14 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.graphql.dashboards.checks import source_error
+from api.graphql.dashboards.types import SaveDashboardPayload, content_check, dashboard_of
 from api.graphql.documents.documents import text_check
 from api.graphql.info import ContextInfo
 from api.graphql.row_inputs import event_row, metric_row, row_batch
 from resolvers import catalogue, events, ingestion, metrics, recording
 from resolvers.access import documents, keys, sessions
+from resolvers.dashboards import annotations, dashboards
 from schema.access import (
     CreateApiKeyInput,
     CreateApiKeyPayload,
@@ -21,12 +24,21 @@ from schema.access import (
     RevokeSessionPayload,
 )
 from schema.catalogue import DescribeMetricInput, DescribeMetricPayload
+from schema.dashboards.annotations import AnnotateInput, AnnotatePayload
+from schema.dashboards.inputs import (
+    DeleteDashboardInput,
+    DeleteDashboardPayload,
+    RestoreDashboardInput,
+    SaveDashboardInput,
+)
 from schema.documents import (
     DeleteDocumentInput,
     DeleteDocumentPayload,
     SaveDocumentsInput,
     SaveDocumentsPayload,
 )
+from schema.errors import bad_input
+from schema.filter_json import filter_to_json
 from schema.recording import (
     DeleteEventsInput,
     DeleteMetricsInput,
@@ -58,6 +70,16 @@ ProjectToMake = Annotated[CreateProjectInput, argument(description="Project to m
 DocumentsToSave = Annotated[SaveDocumentsInput, argument(description="Documents to save.")]
 
 DocumentToDelete = Annotated[DeleteDocumentInput, argument(description="Document to delete.")]
+
+DashboardToSave = Annotated[
+    SaveDashboardInput, argument(description="Dashboard to save, and the version that was edited.")
+]
+
+DashboardToDelete = Annotated[DeleteDashboardInput, argument(description="Dashboard to delete.")]
+
+VersionToRestore = Annotated[RestoreDashboardInput, argument(description="Version to restore.")]
+
+AnnotationToRecord = Annotated[AnnotateInput, argument(description="Annotation to record.")]
 
 KeyToRevoke = Annotated[RevokeApiKeyInput, argument(description="Key to revoke.")]
 
@@ -187,3 +209,58 @@ class Mutation:
         input: DocumentToDelete,  # noqa: A002
     ) -> DeleteDocumentPayload | None:
         return await documents.delete_document(info.context, input.id)
+
+    @strawberry.mutation(
+        description="Save a dashboard, durably, as a new version. Needs the scope DESCRIBE."
+    )
+    async def save_dashboard(
+        self,
+        info: ContextInfo,
+        input: DashboardToSave,  # noqa: A002
+    ) -> SaveDashboardPayload | None:
+        if (input.dashboard is None) == (input.source is None):
+            raise bad_input("dashboard", "either dashboard or source is needed")
+        source = input.source
+        if input.dashboard is not None:
+            source = filter_to_json(input.dashboard)
+        elif error := source_error(info.schema._schema, source):  # noqa: SLF001 - graphql-core's
+            raise error
+        edited_version = None if input.id is None else (input.id, input.version)
+        header = await dashboards.save(
+            info.context, source, content_check(info), input.message, edited_version
+        )
+        return SaveDashboardPayload(dashboard=dashboard_of(header))
+
+    @strawberry.mutation(
+        description="Make an earlier version of a dashboard the newest one. Needs the scope"
+        " DESCRIBE."
+    )
+    async def restore_dashboard(
+        self,
+        info: ContextInfo,
+        input: VersionToRestore,  # noqa: A002
+    ) -> SaveDashboardPayload | None:
+        header = await dashboards.restore(info.context, input.id, input.version)
+        return SaveDashboardPayload(dashboard=dashboard_of(header))
+
+    @strawberry.mutation(
+        description="Delete a dashboard with its history, at once. Needs the scope DESCRIBE."
+    )
+    async def delete_dashboard(
+        self,
+        info: ContextInfo,
+        input: DashboardToDelete,  # noqa: A002
+    ) -> DeleteDashboardPayload | None:
+        await dashboards.delete(info.context, input.id)
+        return DeleteDashboardPayload(id=input.id)
+
+    @strawberry.mutation(
+        description="Record an annotation: an event with the name `$annotation`, durable once the"
+        " response arrives."
+    )
+    async def annotate(
+        self,
+        info: ContextInfo,
+        input: AnnotationToRecord,  # noqa: A002
+    ) -> AnnotatePayload | None:
+        return await annotations.annotate(info.context, input)

@@ -23,6 +23,7 @@ from api.graphql.arguments import (
     event_series_arguments,
 )
 from api.graphql.connections import AfterCursor, BeforeCursor, Connection, First, Last
+from api.graphql.dashboards.types import Dashboard, dashboard_of
 from api.graphql.documents.documents import text_check
 from api.graphql.event_type import EventType, event_types_of
 from api.graphql.info import ContextInfo, selected_names
@@ -39,10 +40,13 @@ from resolvers import (
 )
 from resolvers import formula as formulas
 from resolvers.access import documents, keys, sessions
+from resolvers.dashboards import annotations as annotation_events
+from resolvers.dashboards import dashboards
 from resolvers.series.request import MAX_SERIES, SeriesArguments, SeriesSelection
 from schema.access import ApiKey, Project, Session, Viewer
 from schema.buckets import Fill, Granularity, WeekStart
 from schema.catalogue import MetricKind
+from schema.dashboards.annotations import Annotation
 from schema.documents import TrustedDocument
 from schema.events import Event
 from schema.filters import EventFilter
@@ -86,7 +90,9 @@ class Query:
     async def overview(self, info: ContextInfo) -> Overview:
         return await overview.overview(info.context)
 
-    @strawberry.field(description="Metric, Event or EventType with this id; null if there is none.")
+    @strawberry.field(
+        description="Metric, Event, EventType or Dashboard with this id; null if there is none."
+    )
     async def node(self, info: ContextInfo, id: NodeId) -> Node | None:  # noqa: A002
         return await find(info, id)
 
@@ -289,3 +295,50 @@ class Query:
     async def documents(self, info: ContextInfo) -> list[TrustedDocument] | None:
         check = text_check(info) if "error" in selected_names(info) else None
         return await documents.list_documents(info.context, check)
+
+    @strawberry.field(description="Dashboards of the project, sorted by title.")
+    async def dashboards(
+        self,
+        info: ContextInfo,
+        *,
+        search: Annotated[
+            str | None,
+            argument(
+                description="Return only dashboards whose title or slug contains this text, in any"
+                " case; default: all."
+            ),
+        ] = None,
+        first: First = None,
+        after: AfterCursor = None,
+        last: Last = None,
+        before: BeforeCursor = None,
+    ) -> Connection[Dashboard] | None:
+        paging = Paging(first, after, last, before)
+        page = await dashboards.page(info.context, search, paging)
+        return Connection.from_page(page.with_entries(list(map(dashboard_of, page.entries))))
+
+    @strawberry.field(description="One dashboard; null and an error NOT_FOUND if there is none.")
+    async def dashboard(
+        self,
+        info: ContextInfo,
+        id: Annotated[  # noqa: A002
+            strawberry.ID | None, argument(description="Id of the dashboard, or null with `slug`.")
+        ] = None,
+        slug: Annotated[
+            str | None, argument(description="Slug of the dashboard, or null with `id`.")
+        ] = None,
+    ) -> Dashboard | None:
+        return dashboard_of(await dashboards.find(info.context, id, slug))
+
+    @strawberry.field(
+        description="Annotations of charts, newest first: events with the name `$annotation`."
+    )
+    async def annotations(
+        self,
+        info: ContextInfo,
+        range: Range,  # noqa: A002
+        timezone: TimeZone = UTC_ZONE,
+        first: MaxEntries = 100,
+    ) -> list[Annotation] | None:
+        time_range = info.context.resolve_range(range, timezone)
+        return await annotation_events.list_annotations(info.context, time_range, first)

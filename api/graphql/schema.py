@@ -9,7 +9,9 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from api.graphql.documents.documents import Documents, ReadDocument
+from api.graphql.dashboards.types import Dashboard
+from api.graphql.documents.documents import ReadDocument
+from api.graphql.documents.documents import documents as documents  # noqa: PLC0414 - of the schema
 from api.graphql.event_type import EventType
 from api.graphql.executor import Executor
 from api.graphql.metric import Metric
@@ -47,14 +49,12 @@ class _Schema(strawberry.Schema):
         """Log nothing: `api.graphql.errors` logs each unexpected error once."""
 
 
-documents: Final = Documents()
-
 schema: Final = _Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
     execution_context_class=Executor,
-    types=[Event, EventType, Metric],  # the types of nodes
+    types=[Dashboard, Event, EventType, Metric],  # the types of nodes
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[lambda: ReadDocument(documents), _OneOperation],
 )

@@ -63,6 +63,9 @@ def parse_duration(text: object) -> DurationMs:
 
 
 def iso_duration(length: DurationMs) -> str:
-    """Format a duration as ISO 8601: months if there are any, then seconds."""
-    months = f"{length.months}M" if length.months else ""
-    return f"P{months}T{length / 1000:g}S" if length or not months else f"P{months}"
+    """Format a duration as ISO 8601: months and days if there are any, then seconds."""
+    days, rest_ms = divmod(int(length), _UNIT_MS["d"])
+    text = (f"{length.months}M" if length.months else "") + (f"{days}D" if days else "")
+    if rest_ms or not text:
+        text += f"T{(Decimal(rest_ms) / 1000).normalize():f}S"
+    return f"P{text}"

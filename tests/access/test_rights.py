@@ -87,6 +87,9 @@ QUERIES = {
     "sessions": "sessions {id}",
     "projects": "projects {name}",
     "documents": "documents {id}",
+    "dashboards": "dashboards {nodes {id}}",
+    "dashboard": 'dashboard(slug: "nobody") {id}',
+    "annotations": f"annotations({TREND}) {{id}}",
     "__schema": "__schema {queryType {name}}",
     "__type": '__type(name: "Query") {name}',
 }
@@ -105,6 +108,10 @@ MUTATIONS = {
         "documents {id}",
     ),
     "deleteDocument": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "id"),
+    "saveDashboard": (Scope.DESCRIBE, 'input: {dashboard: {title: "d"}}', "dashboard {id}"),
+    "restoreDashboard": (Scope.DESCRIBE, 'input: {id: "nobody", version: 1}', "dashboard {id}"),
+    "deleteDashboard": (Scope.DESCRIBE, 'input: {id: "nobody"}', "id"),
+    "annotate": (Scope.RECORD, 'input: {title: "a"}', "accepted"),
     "revokeApiKey": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "apiKey {id}"),
     "revokeSession": (Scope.MANAGE_ACCESS, 'input: {id: "nobody"}', "session {id}"),
 }

@@ -18,7 +18,10 @@ SAVE: Final = (
     "mutation {saveDocuments(input: {documents: ["
     '{id: "Health", text: "{health {status}}"}]}) {documents {id}}}'
 )
-UNGUESSABLE: Final = {"Mutation.revokeApiKey", "Mutation.revokeSession"}
+UNGUESSABLE: Final = {
+    *("Mutation.revokeApiKey", "Mutation.revokeSession"),
+    *("Mutation.deleteDashboard", "Mutation.restoreDashboard", "Query.dashboard"),
+}
 """Root fields that need an id which is random: they answer that it is not found."""
 
 

@@ -11,6 +11,7 @@ from api.edge.limits import EdgeLimits
 from app import create_app
 from schema import limits
 from schema.limits import (
+    DASHBOARD_LIMITS,
     DEFAULT_LIMITS,
     LIMITS,
     STORED_DOCUMENT_LIMITS,
@@ -47,7 +48,7 @@ def _machine_limits() -> list[str]:
 
 
 async def test_viewer_has_every_limit(service: Service) -> None:
-    """`viewer` lists the limits of queries, of the edge and of documents, with their values."""
+    """`viewer` lists the limits of queries, edge, documents and dashboards, with their values."""
     query = "{viewer {limits {name value unit description}}}"
     shown_limits = (await service.graphql(query))["data"]["viewer"]["limits"]
     values = {limit["name"]: limit["value"] for limit in shown_limits}
@@ -56,6 +57,7 @@ async def test_viewer_has_every_limit(service: Service) -> None:
         EdgeLimits().table(),
         LIMITS,
         STORED_DOCUMENT_LIMITS,
+        DASHBOARD_LIMITS,
     )
     assert values == {limit.name: limit.value for table in tables for limit in table}
     assert len(shown_limits) == len(values), "two limits have one name"
@@ -75,7 +77,9 @@ def test_every_limit_can_be_set(limits: Any) -> None:
                 assert getattr(changed_limits, entry.name) == getattr(usual_limits, entry.name)
 
 
-@pytest.mark.parametrize("limit", [*LIMITS, *STORED_DOCUMENT_LIMITS], ids=lambda limit: limit.name)
+@pytest.mark.parametrize(
+    "limit", [*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS], ids=lambda limit: limit.name
+)
 def test_limits_of_documents_can_be_set(limit: Limit) -> None:
     """A setting replaces the value of a limit, and of no other; those of messages are fixed."""
     settings = from_environment({"ANALYTICS_LIMITS": f"{limit.name}=7"})

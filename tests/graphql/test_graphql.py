@@ -367,4 +367,6 @@ async def test_introspection(service: Service) -> None:
         *("recordMetrics", "recordEvents", "deleteMetrics", "deleteEvents", "replaySetAside"),
         *("viewer", "apiKeys", "createApiKey", "revokeApiKey", "projects", "createProject"),
         *("documents", "saveDocuments", "deleteDocument", "sessions", "revokeSession"),
+        *("dashboards", "dashboard", "saveDashboard", "restoreDashboard", "deleteDashboard"),
+        *("annotations", "annotate"),
     }

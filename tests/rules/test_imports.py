@@ -21,6 +21,7 @@ LINT_IMPORTS: Final = (
 ROOT_MODULES: Final = {
     "app",
     "access_commands",
+    "dashboard_commands",
     "demo_command",
     "document_commands",
     "server",
@@ -30,8 +31,12 @@ OURS: Final = {*SERVICE, *ROOT_MODULES}
 
 ALLOWED_IMPORTS: Final = {
     "app": OURS - {"app"},
-    "server": {"api", "access_commands", "demo_command", "document_commands", "settings", "store"},
+    "server": {
+        *("api", "access_commands", "dashboard_commands", "demo_command", "document_commands"),
+        *("settings", "store"),
+    },
     "access_commands": {"schema", "settings", "store"},
+    "dashboard_commands": {"api", "resolvers", "schema", "settings", "store"},
     "demo_command": {"demo", "settings", "store"},
     "document_commands": {"api", "resolvers", "schema", "settings", "store"},
     "settings": set(),

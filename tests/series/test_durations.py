@@ -106,7 +106,8 @@ def test_durations_are_the_sum_of_their_parts(
 
 def test_durations_are_written() -> None:
     """A written duration is read as the same duration."""
-    for expected in (DurationMs(0), DurationMs(1500), DurationMs(0, 14), DurationMs(250, 1)):
+    lengths = [0, 1500, 86_400_000, 31_536_000_000, 1_234_567_891]
+    for expected in (*map(DurationMs, lengths), DurationMs(0, 14), DurationMs(250, 1)):
         duration = parse_duration(iso_duration(expected))
         assert (duration, duration.months) == (expected, expected.months)
 

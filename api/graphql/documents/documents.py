@@ -21,7 +21,7 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
-from api.graphql.documents.limits import check_size
+from api.graphql.documents.limits import Counts, check_size
 from api.graphql.documents.validation import validation_errors
 from api.graphql.info import ContextInfo
 from resolvers.access.documents import TextCheck
@@ -48,12 +48,14 @@ class Document(NamedTuple):
 
     `row_variables` names the variables that are rows of mutations, and nothing else.
     `repeated_variables` has the number of uses of each variable that is used several times.
+    `counts` has the size of what is executed, by limits.
     """
 
     node: DocumentNode
     errors: Sequence[GraphQLError]
     row_variables: frozenset[str]
     repeated_variables: Mapping[str, int]
+    counts: Counts
 
 
 class Documents:
@@ -103,6 +105,10 @@ class Documents:
             self._bytes -= _memory(oldest_query, oldest_document)
 
 
+documents: Final = Documents()
+"""The documents of this process."""
+
+
 def _memory(query: str, document: Document) -> int:
     """Estimate the memory of a document in bytes."""
     tokens = document.node.token_count or 0
@@ -118,11 +124,11 @@ def _check_bytes(query: str, limits: LimitTable) -> None:
 def _read(schema: GraphQLSchema, query: str, limits: LimitTable) -> Document:
     node = _parse(query, limits)
     try:
-        row_variables, repeated_variables = check_size(node, limits)
+        row_variables, repeated_variables, counts = check_size(node, limits)
     except AnalyticsError as error:
         raise GraphQLError(error.message, original_error=error) from None
     errors = validation_errors(schema, node, limits)
-    return Document(node, errors, row_variables, repeated_variables)
+    return Document(node, errors, row_variables, repeated_variables, counts)
 
 
 def _parse(query: str, limits: LimitTable) -> DocumentNode:
@@ -157,21 +163,32 @@ def text_check(info: ContextInfo) -> TextCheck:
 def text_error(schema: GraphQLSchema, limits: LimitTable, text: str) -> AnalyticsError | None:
     """Return the first error of a document: of its size, its syntax, or its validation."""
     try:
-        _check_bytes(text, limits)
-        document = _read(schema, text, limits)
+        document = read_valid(schema, limits, text)
     except AnalyticsError as error:
         return error
-    except GraphQLError as error:
-        return _error_of(error, "GRAPHQL_PARSE_FAILED")
-    except RecursionError:
-        return AnalyticsError("GRAPHQL_PARSE_FAILED", "nested too deeply")
-    if document.errors:
-        return _error_of(document.errors[0], "GRAPHQL_VALIDATION_FAILED")
-    definitions = document.node.definitions
-    operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
-    if not operations:
+    if not operations_of(document.node):
         return AnalyticsError("GRAPHQL_VALIDATION_FAILED", "must have an operation")
     return None
+
+
+def read_valid(schema: GraphQLSchema, limits: LimitTable, text: str) -> Document:
+    """Read a document. Raises `AnalyticsError` of its size, its syntax, or its validation."""
+    try:
+        _check_bytes(text, limits)
+        document = _read(schema, text, limits)
+    except GraphQLError as error:
+        raise _error_of(error, "GRAPHQL_PARSE_FAILED") from None
+    except RecursionError:
+        raise AnalyticsError("GRAPHQL_PARSE_FAILED", "nested too deeply") from None
+    if document.errors:
+        raise _error_of(document.errors[0], "GRAPHQL_VALIDATION_FAILED")
+    return document
+
+
+def operations_of(document: DocumentNode) -> list[OperationDefinitionNode]:
+    """List the operations of a document."""
+    definitions = document.definitions
+    return [node for node in definitions if isinstance(node, OperationDefinitionNode)]
 
 
 def _error_of(error: GraphQLError, code: str) -> AnalyticsError:

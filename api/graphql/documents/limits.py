@@ -54,17 +54,19 @@ Counts = Mapping[Limit, int]
 
 def check_size(
     document: DocumentNode, limits: LimitTable
-) -> tuple[frozenset[str], Mapping[str, int]]:
-    """Return the variables that are rows of mutations, and nothing else; and the repeated ones.
+) -> tuple[frozenset[str], Mapping[str, int], Counts]:
+    """Return the variables that are rows of mutations, and nothing else; the repeated ones; counts.
 
-    The latter are the variables that several fields use, with their numbers of uses. Raises
-    GRAPHQL_VALIDATION_FAILED, with the limit, if the document breaks one.
+    The repeated ones are the variables that several fields use, with their numbers of uses. The
+    counts are those of the executed document. Raises GRAPHQL_VALIDATION_FAILED, with the limit, if
+    the document breaks one.
     """
     syntax = count_syntax(document)
     _check(syntax.counts, limits)
     counts, uses = count_expanded(document, limits)
     _check(counts, limits)
-    return syntax.row_variables, {name: count for name, count in uses.items() if count > 1}
+    repeated_variables = {name: count for name, count in uses.items() if count > 1}
+    return syntax.row_variables, repeated_variables, counts
 
 
 def _check(counts: Counts, limits: LimitTable) -> None:
@@ -88,7 +90,7 @@ def count_syntax(document: DocumentNode) -> Syntax:
     longest_alias = 0
     uses = Counter[str]()
     uses_as_rows = Counter[str]()
-    for node in _nodes_below(document):
+    for node in nodes_below(document):
         nodes[type(node)] += 1
         if isinstance(node, FieldNode):
             if node.alias:
@@ -113,7 +115,8 @@ def count_syntax(document: DocumentNode) -> Syntax:
     return Syntax(counts, frozenset(row_variables))
 
 
-def _nodes_below(root: Node) -> Iterator[Node]:
+def nodes_below(root: Node) -> Iterator[Node]:
+    """Give the nodes of a tree, without the nodes of names."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -169,7 +172,7 @@ class _Values(NamedTuple):
 def _values_below(node: Node) -> _Values:
     values = input_fields = 0
     variables = Counter[str]()
-    for inner in _nodes_below(node):
+    for inner in nodes_below(node):
         values += isinstance(inner, ValueNode)
         input_fields += isinstance(inner, ObjectFieldNode)
         if isinstance(inner, VariableNode):

@@ -1,0 +1,1 @@
+"""Dashboards: their content as it is stored, and the inputs and types of GraphQL."""

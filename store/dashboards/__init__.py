@@ -1,0 +1,1 @@
+"""Dashboards on the disk: their versions, and the files that an operator mounts."""
