@@ -153,6 +153,7 @@ def main(arguments: Sequence[str], create_app: Callable[[Settings], FastAPI]) ->
         host=settings.host,
         port=settings.port,
         http=Protocol,
+        ws="none",  # `Protocol` upgrades connections
         log_config=None,
         access_log=False,
         reload=reload,

@@ -220,6 +220,18 @@ AUTOMATIC_PROJECTS: Final = Limit(
     "projects",
     "Projects whose automatic persisted queries are kept: those that used some last.",
 )
+CONNECTION_OPERATIONS: Final = Limit(
+    "connectionOperations",
+    100,
+    "operations",
+    "Operations that run at one time on a WebSocket or on a reserved stream.",
+)
+SUBSCRIPTIONS: Final = Limit(
+    "subscriptions", 50_000, "subscriptions", "Subscriptions of all clients at one time."
+)
+RESERVATIONS: Final = Limit(
+    "reservations", 10_000, "reserved streams", "Streams of events that are reserved by PUT."
+)
 
 LIMITS: Final = (
     DOCUMENT_BYTES,
@@ -248,6 +260,9 @@ LIMITS: Final = (
     MESSAGE_CHARACTERS,
     QUOTED_CHARACTERS,
     LISTED_NAMES,
+    CONNECTION_OPERATIONS,
+    SUBSCRIPTIONS,
+    RESERVATIONS,
 )
 """All limits, in the order of the documentation."""
 

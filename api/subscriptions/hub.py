@@ -51,6 +51,8 @@ class Hub:
         self._ticks: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.subscription_count = 0
+        """Number of subscribers of all topics."""
 
     async def subscribe(
         self,
@@ -72,6 +74,7 @@ class Hub:
         subscriber = make_subscriber(ctx.grant)
         subscriber.has_missed = True
         topic.subscribers[subscriber] = None
+        self.subscription_count += 1
         if self._ticks is None:
             ctx.store.changes.is_watched = True
             self._ticks = asyncio.create_task(self._run())
@@ -80,7 +83,9 @@ class Hub:
 
     def unsubscribe(self, topic: Topic, subscriber: Subscriber) -> None:
         """Remove a subscriber; the last one ends the topic."""
-        topic.subscribers.pop(subscriber, None)
+        if subscriber in topic.subscribers:
+            del topic.subscribers[subscriber]
+            self.subscription_count -= 1
         if not topic.subscribers and self._topics.get(topic.key) is topic:
             del self._topics[topic.key]
 

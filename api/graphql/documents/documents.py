@@ -17,7 +17,6 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
-    OperationType,
     parse,
 )
 from strawberry.extensions import SchemaExtension
@@ -170,8 +169,8 @@ def text_error(schema: GraphQLSchema, limits: LimitTable, text: str) -> Analytic
         return _error_of(document.errors[0], "GRAPHQL_VALIDATION_FAILED")
     definitions = document.node.definitions
     operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
-    if not operations or any(node.operation is OperationType.SUBSCRIPTION for node in operations):
-        return AnalyticsError("GRAPHQL_VALIDATION_FAILED", "must have queries or mutations only")
+    if not operations:
+        return AnalyticsError("GRAPHQL_VALIDATION_FAILED", "must have an operation")
     return None
 
 
