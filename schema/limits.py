@@ -69,7 +69,7 @@ def _whole_number(name: str, value: float) -> int:
 def check_names(settings: Iterable[str], *limits: Any) -> None:  # noqa: ANN401 - dataclasses of limits
     """Raise `ValueError` if settings name a limit that neither a dataclass nor this table has."""
     names = [name for fields_of_class in map(limit_fields, limits) for name in fields_of_class]
-    names += [limit.name for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS) if not limit.is_fixed]
+    names += [limit.name for limit in _ALL_LIMITS if not limit.is_fixed]
     for name in settings:
         if name not in names:
             raise ValueError(f"has no limit {name!r}; there are {', '.join(names)}")
@@ -260,9 +260,6 @@ LIMITS: Final = (
     MESSAGE_CHARACTERS,
     QUOTED_CHARACTERS,
     LISTED_NAMES,
-    CONNECTION_OPERATIONS,
-    SUBSCRIPTIONS,
-    RESERVATIONS,
 )
 """All limits, in the order of the documentation."""
 
@@ -274,6 +271,11 @@ STORED_DOCUMENT_LIMITS: Final = (
     AUTOMATIC_PROJECTS,
 )
 """Limits of documents that clients name by an id or a hash, in the order of the documentation."""
+
+SUBSCRIPTION_LIMITS: Final = (CONNECTION_OPERATIONS, SUBSCRIPTIONS, RESERVATIONS)
+"""Limits of subscriptions and of the connections that carry them."""
+
+_ALL_LIMITS: Final = (*LIMITS, *STORED_DOCUMENT_LIMITS, *SUBSCRIPTION_LIMITS)
 
 
 class LimitTable:
@@ -290,7 +292,7 @@ class LimitTable:
         `ValueError` for a value that a limit can't have.
         """
         self._limits = {limit.name: limit for limit in service_limits}
-        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS):
+        for limit in _ALL_LIMITS:
             value = _whole_number(limit.name, settings.get(limit.name, limit.value))
             if value < 1:
                 raise ValueError(f"needs more than 0 for {limit.name}")

@@ -112,9 +112,11 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
     execution = _Execution(graphql_request, response_format, is_post=is_post)
     try:
         document = await read_document(graphql_request, ctx.limits)
+        operation = operation_type(document, graphql_request)
     except GraphQLError as error:
-        return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
-    operation = operation_type(document, graphql_request)
+        if not response_format.is_stream:
+            return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
+        operation = None
     is_subscription = operation is CoreOperationType.SUBSCRIPTION
     if response_format.is_stream or (is_subscription and _takes_stream(request)):
         if operation is CoreOperationType.MUTATION and not is_post:

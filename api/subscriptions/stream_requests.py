@@ -79,7 +79,10 @@ def _text(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[str, str]]:
 
 
 def _token(request: Request) -> str | None:
-    return request.headers.get(_TOKEN_HEADER) or request.query_params.get(_TOKEN_PARAMETER)
+    token = request.headers.get(_TOKEN_HEADER)
+    if token is None and b"token=" in request.scope["query_string"]:
+        token = request.query_params.get(_TOKEN_PARAMETER)
+    return token or None
 
 
 def _open(request: Request, stream: ReservedStream) -> Response:

@@ -14,6 +14,7 @@ from schema.limits import (
     DEFAULT_LIMITS,
     LIMITS,
     STORED_DOCUMENT_LIMITS,
+    SUBSCRIPTION_LIMITS,
     Limit,
     LimitTable,
     limit_fields,
@@ -56,6 +57,7 @@ async def test_viewer_has_every_limit(service: Service) -> None:
         EdgeLimits().table(),
         LIMITS,
         STORED_DOCUMENT_LIMITS,
+        SUBSCRIPTION_LIMITS,
     )
     assert values == {limit.name: limit.value for table in tables for limit in table}
     assert len(shown_limits) == len(values), "two limits have one name"
@@ -75,7 +77,11 @@ def test_every_limit_can_be_set(limits: Any) -> None:
                 assert getattr(changed_limits, entry.name) == getattr(usual_limits, entry.name)
 
 
-@pytest.mark.parametrize("limit", [*LIMITS, *STORED_DOCUMENT_LIMITS], ids=lambda limit: limit.name)
+@pytest.mark.parametrize(
+    "limit",
+    [*LIMITS, *STORED_DOCUMENT_LIMITS, *SUBSCRIPTION_LIMITS],
+    ids=lambda limit: limit.name,
+)
 def test_limits_of_documents_can_be_set(limit: Limit) -> None:
     """A setting replaces the value of a limit, and of no other; those of messages are fixed."""
     settings = from_environment({"ANALYTICS_LIMITS": f"{limit.name}=7"})

@@ -47,8 +47,8 @@ def new_key(
     """Make a key; return it with its secret."""
     query = """mutation($i: CreateApiKeyInput!) {
         createApiKey(input: $i) {secret tokenSecret apiKey {id}}}"""
-    created = graphql(process, admin, query, i={"name": "k", "kind": kind} | members)
-    return dict(created["createApiKey"])
+    answer = graphql(process, admin, query, i={"name": "k", "kind": kind} | members)
+    return dict(answer["createApiKey"])
 
 
 def first_result(client: SocketClient, payload: object = None) -> Any:
@@ -121,15 +121,15 @@ def test_a_key_that_only_records(process: Process, admin: str) -> None:
 def test_projects_and_row_filters(process: Process, admin: str) -> None:
     """A subscriber sees the rows of its project and of its filter, and is told of no other."""
     row_filter = {"events": {"userId": {"eq": "u1"}}}
-    limited = new_key(process, admin, scopes=["QUERY"], rowFilter=row_filter)["secret"]
+    filter_key = new_key(process, admin, scopes=["QUERY"], rowFilter=row_filter)["secret"]
     graphql(process, admin, 'mutation {createProject(input: {name: "there"}) {project {name}}}')
     with (
         SocketClient(process.port) as all_rows,
         SocketClient(process.port) as some_rows,
-        SocketClient(process.port) as there,
+        SocketClient(process.port) as elsewhere_client,
     ):
-        clients = (all_rows, some_rows, there)
-        inits = ({"key": admin}, {"key": limited}, {"key": admin, "analytics-project": "there"})
+        clients = (all_rows, some_rows, elsewhere_client)
+        inits = ({"key": admin}, {"key": filter_key}, {"key": admin, "analytics-project": "there"})
         for client, init in zip(clients, inits, strict=True):
             client.begin(init)
             client.subscribe("s", TREND, name="filtered")
@@ -183,14 +183,14 @@ def test_a_session(process: Process, admin: str) -> None:
         answer = http.post("/session", json={"key": admin}, headers=OUR_HEADERS)
         assert answer.status_code == 204, answer.text
         cookie = "; ".join(f"{name}={text}" for name, text in http.cookies.items())
-        own = {"Cookie": cookie, "Origin": OUR_PAGE}
+        own_page = {"Cookie": cookie, "Origin": OUR_PAGE}
         with SocketClient(process.port, {"Cookie": cookie, "Origin": FOREIGN}) as client:
             client.send({"type": "connection_init"})
             assert client.receive_all() == [Close(4403, "Forbidden")]
-        with SocketClient(process.port, own | {"Sec-Fetch-Site": "cross-site"}) as client:
+        with SocketClient(process.port, own_page | {"Sec-Fetch-Site": "cross-site"}) as client:
             client.send({"type": "connection_init"})
             assert client.receive_all() == [Close(4403, "Forbidden")]
-        with SocketClient(process.port, own) as client:
+        with SocketClient(process.port, own_page) as client:
             assert first_result(client)["type"] == "next"
             http.delete("/session", headers=OUR_HEADERS).raise_for_status()
             assert client.receive_all()[-1].code == 4403

@@ -25,20 +25,20 @@ def test_a_reader_that_stops(tmp_path: Path) -> None:
     with Process(tmp_path / "data", settings=FAST_READERS) as process:
         process.await_ready()
         with (
-            SocketClient(process.port, receive_bytes=4096) as told,
+            SocketClient(process.port, receive_bytes=4096) as late_reader,
             SocketClient(process.port, receive_bytes=4096) as silent,
             SocketClient(process.port) as bystander,
         ):
-            for client in (told, silent):
+            for client in (late_reader, silent):
                 client.begin()
                 client.subscribe("live", TREND, name="x")
                 assert client.receive()["id"] == "live"
                 flood(client)
             bystander.begin()
-            for client in (told, silent):
+            for client in (late_reader, silent):
                 assert client.receive()["type"] == "next"  # results flow
             time.sleep(4)  # late after 2 s, cut off 3 s later
-            *messages, close = told.receive_all()
+            *messages, close = late_reader.receive_all()
             assert close == Close(1013, "The client reads too slowly.")
             (error,) = [message for message in messages if message["id"] == "live"][-1:]
             assert error["payload"][0]["extensions"]["code"] == "UNAVAILABLE"

@@ -293,9 +293,9 @@ def test_complete_before_the_first_result(process: Process) -> None:
     """An operation that is ended before its first result has none, and leaves no subscription."""
     with SocketClient(process.port) as client:
         client.begin()
-        one = b'{"type":"subscribe","id":"s","payload":{"query":"subscription {overviewChanged'
-        one += b'{eventCount}}"}}'
-        client.send_bytes(frame(1, one) + frame(1, b'{"type":"complete","id":"s"}'))
+        text = b'{"type":"subscribe","id":"s","payload":{"query":"subscription {overviewChanged'
+        text += b'{eventCount}}"}}'
+        client.send_bytes(frame(1, text) + frame(1, b'{"type":"complete","id":"s"}'))
         assert client.is_silent(1)
 
 

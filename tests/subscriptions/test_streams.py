@@ -173,14 +173,18 @@ def test_a_reserved_stream(process: Process) -> None:
             "OK",
         )
         assert next(events) == ("complete", {"id": "q"})
-        again = process.http.post("/graphql", json=operation("early", OVERVIEW), headers=token)
-        assert _error(again) == (409, "CONFLICT")
+        second_answer = process.http.post(
+            "/graphql", json=operation("early", OVERVIEW), headers=token
+        )
+        assert _error(second_answer) == (409, "CONFLICT")
         second = process.http.get("/graphql", headers=STREAM | token)
         assert _error(second) == (409, "CONFLICT")
-        ended = process.http.delete("/graphql?operationId=early", headers=token)
-        assert ended.status_code == 200
-        again = process.http.post("/graphql", json=operation("early", OVERVIEW), headers=token)
-        assert again.status_code == 202
+        deletion = process.http.delete("/graphql?operationId=early", headers=token)
+        assert deletion.status_code == 200
+        second_answer = process.http.post(
+            "/graphql", json=operation("early", OVERVIEW), headers=token
+        )
+        assert second_answer.status_code == 202
         assert next(events)[1]["id"] == "early"
     deadline = time.monotonic() + 5
     body = operation("late", OVERVIEW)
