@@ -54,7 +54,15 @@ from api.probes import internal_metrics, livez, readyz
 from api.responses import error_answer
 from api.rest_models import COMPONENTS
 from api.single_flight import SingleFlight
+from api.subscriptions.channels import Channels
 from api.subscriptions.hub import Hub
+from api.subscriptions.reservations import Reservations
+from api.subscriptions.socket_upgrades import is_upgrade, upgrade
+from api.subscriptions.stream_requests import (
+    answer_for_reserved_stream,
+    is_of_reserved_stream,
+    open_stream,
+)
 from resolvers.context import Context
 from schema.access import ALL_RIGHTS, NO_RIGHTS
 from schema.errors import STATUS, AnalyticsError, bad_input
@@ -120,6 +128,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.provider = None
     app.state.flights = SingleFlight()
     app.state.hub = Hub(lambda: app.state.context)
+    app.state.channels = Channels(app.state.hub)
+    app.state.reservations = Reservations(app.state.channels)
+    app.state.open_stream = open_stream
     app.hosts = Hosts(settings.hosts, is_open=not settings.production)
     api_routes: list[BaseRoute] = []
     for router in (rest.recording_routes, rest.routes, rest.probes):
@@ -148,6 +159,7 @@ def create_app(settings: Settings) -> FastAPI:
         "key_origins": key_origins,
         "credentials": settings.production and settings.cors_credentials,
     }
+    app.state.allows_origin = CrossOrigin(app, **cross_origin).is_allowed_origin
     limits, *_ = _limits(settings)
     clients = app.state.clients = Clients(settings.proxies)
     memory = BodyMemory(limits.body_bytes, clients)
@@ -207,6 +219,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         dashboards_check.cancel()
         idle_memory.cancel()
     finally:
+        await app.state.channels.stop()
         await app.state.hub.stop()
         await store.close()
         _LOG.info("stopped")
@@ -254,13 +267,17 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     explorer = pages.page("explorer.html")
 
     async def graphql(request: Request) -> Response:
+        if is_upgrade(request):
+            return await upgrade(request)
+        if is_of_reserved_stream(request):
+            return await answer_for_reserved_stream(request)
         if request.method != "POST" and prefers_page(request.headers, http.MEDIA_TYPES):
             return await explorer(request)
         response = await http.graphql(request)
         response.headers.add_vary_header("Accept")
         return response
 
-    _add_route(app, "/graphql", graphql, methods=["GET", "POST"])
+    _add_route(app, "/graphql", graphql, methods=["GET", "POST", "PUT", "DELETE"])
     _add_route(app, "/", pages.page("index.html"))
     _add_route(app, "/sign-in", pages.page("sign-in.html"))
     _add_route(app, "/docs", pages.page("docs.html"))
@@ -316,7 +333,7 @@ def _allowed_methods(request: Request) -> list[str]:
     """
     literal = request.app.literal_methods.get(request.scope["path"])
     methods = []
-    for method in ("DELETE", "GET", "POST"):
+    for method in ("DELETE", "GET", "POST", "PUT"):
         scope = {**request.scope, "method": method}
         if (
             method in literal

@@ -188,6 +188,7 @@ def _serve_until_signal(
         host=settings.host,
         port=settings.port,
         http=Protocol,
+        ws="none",  # `Protocol` upgrades connections
         log_config=None,
         access_log=False,
         reload=reload,

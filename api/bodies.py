@@ -157,6 +157,14 @@ class BodyMemoryLimit:
                 ctx.answer.release()
 
 
+def release_body(scope: Scope) -> None:
+    """Release the bytes of a body before the answer ends: a stream may last for hours."""
+    memory: BodyMemory | None = scope.get(_MEMORY_KEY)
+    if memory:
+        memory.release(scope)
+        scope.pop(_HELD_BYTES_KEY, None)
+
+
 def close_if_unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
     """Wrap `receive` and `send`: an answer before the body was read closes the connection.
 

@@ -10,6 +10,7 @@ import msgspec
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.headers import STREAM_KEY
 from api.responses import error_answer, internal_error
 from schema.errors import AnalyticsError
 
@@ -142,7 +143,7 @@ class RequestLog:
             ours = internal_error(error)
             if not status:
                 await error_answer(ours)(scope, receive, watch)
-        log_request(scope, status, time.monotonic() - start)
+        log_request(scope, status, 0 if STREAM_KEY in scope else time.monotonic() - start)
 
 
 def log_refusal(error: AnalyticsError) -> None:

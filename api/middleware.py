@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.headers import CONTEXT_KEY
+from api.headers import CONTEXT_KEY, HEAD_KEY
 from api.responses import error_answer
 from resolvers.context import Context
 from schema.errors import AnalyticsError
@@ -69,7 +69,7 @@ class HeadRequests:
                 message = {**message, "body": b""}
             await send(message)
 
-        get_scope = {**scope, "method": "GET"}
+        get_scope = {**scope, "method": "GET", HEAD_KEY: True}
         try:
             await self._app(get_scope, receive, send_without_body)
         finally:

@@ -36,7 +36,8 @@ class Context:
     `grant` has the rights of the caller. `latest` is the time of the newest arrival; a request
     reads it once. `row_batches` are the rows in variables of a GraphQL request that were parsed
     before its execution, or their errors. `limits` are all limits of the service. `address` is the
-    network of a GraphQL client whose rows are limited by it, else "".
+    network of a GraphQL client whose rows are limited by it, else "". `expires_ms` is the time at
+    which the caller's token expires.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Context:
     limits: LimitTable = DEFAULT_LIMITS
     row_batches: dict[str, Batch[Any] | AnalyticsError] = field(default_factory=dict)
     address: str = ""
+    expires_ms: int | None = None
     answer: AnswerBudget = field(init=False)
     batch: QueryBatch = field(init=False)
     _by_key: dict[tuple[str, str], tuple[Key, "Context"]] = field(init=False, default_factory=dict)
@@ -85,7 +87,7 @@ class Context:
         key = token.key
         trusted_only = self._is_trusted_only(key)
         grant = Grant(TOKEN_SCOPES, key.project, key.id, key.prefix, token.row_filter, trusted_only)
-        return replace(self, grant=grant)
+        return replace(self, grant=grant, expires_ms=token.expires_ms)
 
     def _is_trusted_only(self, key: Key) -> bool:
         """Say whether a key is limited to trusted documents, by itself or as all callers are."""

@@ -69,11 +69,7 @@ def _whole_number(name: str, value: float) -> int:
 def check_names(settings: Iterable[str], *limits: Any) -> None:  # noqa: ANN401 - dataclasses of limits
     """Raise `ValueError` if settings name a limit that neither a dataclass nor this table has."""
     names = [name for fields_of_class in map(limit_fields, limits) for name in fields_of_class]
-    names += [
-        limit.name
-        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS)
-        if not limit.is_fixed
-    ]
+    names += [limit.name for limit in _ALL_LIMITS if not limit.is_fixed]
     for name in settings:
         if name not in names:
             raise ValueError(f"has no limit {name!r}; there are {', '.join(names)}")
@@ -244,6 +240,18 @@ DASHBOARD_TEXT_CHARACTERS: Final = Limit(
     "Length of a description, or of the text of a panel.",
     is_fixed=True,
 )
+CONNECTION_OPERATIONS: Final = Limit(
+    "connectionOperations",
+    100,
+    "operations",
+    "Operations that run at one time on a WebSocket or on a reserved stream.",
+)
+SUBSCRIPTIONS: Final = Limit(
+    "subscriptions", 50_000, "subscriptions", "Subscriptions of all clients at one time."
+)
+RESERVATIONS: Final = Limit(
+    "reservations", 10_000, "reserved streams", "Streams of events that are reserved by PUT."
+)
 
 LIMITS: Final = (
     DOCUMENT_BYTES,
@@ -294,6 +302,11 @@ DASHBOARD_LIMITS: Final = (
 )
 """Limits of stored dashboards, in the order of the documentation."""
 
+SUBSCRIPTION_LIMITS: Final = (CONNECTION_OPERATIONS, SUBSCRIPTIONS, RESERVATIONS)
+"""Limits of subscriptions and of the connections that carry them."""
+
+_ALL_LIMITS: Final = (*LIMITS, *STORED_DOCUMENT_LIMITS, *SUBSCRIPTION_LIMITS, *DASHBOARD_LIMITS)
+
 
 class LimitTable:
     """All limits of a service, in the order of the documentation."""
@@ -309,7 +322,7 @@ class LimitTable:
         `ValueError` for a value that a limit can't have.
         """
         self._limits = {limit.name: limit for limit in service_limits}
-        for limit in (*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS):
+        for limit in _ALL_LIMITS:
             value = _whole_number(limit.name, settings.get(limit.name, limit.value))
             if value < 1:
                 raise ValueError(f"needs more than 0 for {limit.name}")

@@ -16,6 +16,7 @@ from schema.access import KeyKind, needs_key
 from schema.errors import AnalyticsError
 from store.access.registry import Key
 from store.access.sessions import Session
+from store.clock import wall_ms
 
 KEY_PARAMETER: Final = "key"
 """The query parameter of a public key, for clients that can set no header."""
@@ -78,6 +79,17 @@ def open_context_of(request: Request) -> Context:
         if project is None or not ctx.grant.scopes:  # a stranger learns no name of a project
             return ctx
         return ctx.in_project(_project(ctx, project))
+    return context_of_secret(ctx, secret, headers_of(request.scope).get(b"origin"), project)
+
+
+def context_of_secret(
+    ctx: Context, secret: bytes, origin: bytes | None, project: bytes | None
+) -> Context:
+    """Return the context of a key or a token.
+
+    `origin` is the one of the caller's page, and `project` the one that it names. Raises
+    UNAUTHENTICATED for a wrong key, FORBIDDEN for another origin, NOT_FOUND for another project.
+    """
     if secret.count(b".") == _DOTS_OF_TOKEN:
         token = ctx.store.tokens.read(secret)
         if project is not None and project != token.key.project.encode():
@@ -85,8 +97,20 @@ def open_context_of(request: Request) -> Context:
         return ctx.for_token(token)
     key = ctx.store.keys.find(secret)
     if key.origins:
-        _check_origin(key, headers_of(request.scope).get(b"origin"))
+        _check_origin(key, origin)
     return ctx.for_key(key, _project_of_key(ctx, key, project))
+
+
+def check_validity(ctx: Context) -> None:
+    """Raise UNAUTHENTICATED if a caller's key, token or session is no longer valid."""
+    grant, keys = ctx.grant, ctx.store.keys
+    if grant.key_id is not None and not keys.is_usable(grant.key_id):
+        message = f"The key {grant.key_prefix}… is no longer valid."
+        raise AnalyticsError("UNAUTHENTICATED", message)
+    if grant.session_id is not None and not keys.is_session_open(grant.session_id):
+        raise AnalyticsError("UNAUTHENTICATED", "The session has ended.")
+    if ctx.expires_ms is not None and wall_ms() >= ctx.expires_ms:
+        raise AnalyticsError("UNAUTHENTICATED", "The token has expired.")
 
 
 def _session(request: Request, ctx: Context) -> tuple[Session, Key] | None:
@@ -129,13 +153,14 @@ def _secret(scope: Scope) -> bytes | None:
     parameter = _key_parameter(query) if b"key=" in query else None
     if header is None:
         return parameter
-    secret = _secret_of_header(header)
+    secret = secret_of_header(header)
     if parameter is not None and parameter != secret:
         raise AnalyticsError("UNAUTHENTICATED", "The header and the address have two keys.")
     return secret
 
 
-def _secret_of_header(header: bytes) -> bytes:
+def secret_of_header(header: bytes) -> bytes:
+    """Return the key or the token in the value of `Authorization`. Raises UNAUTHENTICATED."""
     scheme, _, credentials = header.strip().partition(b" ")
     credentials = credentials.strip()
     match scheme.lower():

@@ -9,7 +9,7 @@ from api.edge.limits import EdgeLimits
 from schema.errors import AnalyticsError
 
 _BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
-_NO_UPGRADE: Final = "Upgrades are not supported: no WebSocket, no tunnel."
+_NO_UPGRADE: Final = "Only a GET without a body may be upgraded, and only to a WebSocket."
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -30,7 +30,7 @@ def check_head(
     if host_count > 1 or (not host_count and parser.get_http_version() != "1.0"):
         message = f"A request has one Host header, not {host_count}."
         raise AnalyticsError("BAD_REQUEST", message, field="Host")
-    if parser.should_upgrade() and _is_other_protocol(parser, headers):
+    if parser.should_upgrade() and _is_refused_upgrade(parser, headers):
         raise AnalyticsError("BAD_REQUEST", _NO_UPGRADE, field="Upgrade")
 
 
@@ -39,15 +39,17 @@ def _head_bytes(parser: httptools.HttpRequestParser, url: bytes, headers: Header
     return line + sum(len(name) + len(value) + 4 for name, value in headers) + 2
 
 
-def _is_other_protocol(parser: httptools.HttpRequestParser, headers: Headers) -> bool:
-    """Say whether an upgrade can't be ignored: a WebSocket, a tunnel, or a request with a body.
+def _is_refused_upgrade(parser: httptools.HttpRequestParser, headers: Headers) -> bool:
+    """Say whether an upgrade is refused: a tunnel, a request with a body, a WebSocket but by GET.
 
     The parser does not read the body of an upgrade, and would take it for the next request.
     """
-    if parser.get_method() == b"CONNECT":
+    method = parser.get_method()
+    if method == b"CONNECT":
         return True
     return any(
-        name in _BODY_HEADERS or (name == b"upgrade" and b"websocket" in value.lower())
+        name in _BODY_HEADERS
+        or (name == b"upgrade" and b"websocket" in value.lower() and method != b"GET")
         for name, value in headers
     )
 

@@ -33,6 +33,14 @@ class EdgeLimits:
     pipelined_requests: int = _limit(
         100, "requests", "of a connection that wait for the answer to an earlier one"
     )
+    socket_message_bytes: int = _limit(131_072, "bytes", "message of a WebSocket")
+    init_seconds: int = _limit(3, "seconds", "that the first message of a WebSocket may take")
+    reader_seconds: int = _limit(
+        5, "seconds", "that the reader of subscriptions may be behind the slowest rate"
+    )
+    ping_seconds: int = _limit(
+        20, "seconds", "of silence after which a WebSocket is pinged; after twice it is gone"
+    )
     spare_files: int = _limit(384, "files", "that connections leave to the journal and the engine")
 
     @classmethod

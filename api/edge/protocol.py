@@ -8,6 +8,7 @@ something else counts once, however long it took: no client pays for our own pau
 
 import asyncio
 import enum
+from collections.abc import Callable
 from typing import Final
 
 import httptools
@@ -18,10 +19,12 @@ from uvicorn.server import ServerState
 
 from api.bodies import REFUSAL_KEY
 from api.edge.connections import Connections
+from api.edge.frames import switch_protocols
 from api.edge.heads import check_head, head_too_large
 from api.edge.pace import Pace
 from api.edge.transport import HeadWithBody
-from api.headers import HEADERS_KEY
+from api.edge.web_socket import WebSocket, limit_send_buffer
+from api.headers import CONNECTION_KEY, HEADERS_KEY
 from api.logs import log_refusal
 from api.responses import error_answer
 from schema.errors import AnalyticsError
@@ -67,6 +70,8 @@ class Protocol(HttpToolsProtocol):
         self._phase_cycle: object = None
         self._phase_seconds = 0
         self._pace = Pace(1, 1, 0)
+        self.on_stop: Callable[[], None] | None = None
+        """Call at the stop of the service, of an answer that would not end by itself."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Take a new connection, or refuse it if there are too many."""
@@ -139,6 +144,7 @@ class Protocol(HttpToolsProtocol):
             message = f"Too many requests wait for an earlier answer (limit {limit})."
             raise AnalyticsError("BAD_REQUEST", message, limit=limit)
         headers = self.headers
+        self.scope[CONNECTION_KEY] = self  # type: ignore[typeddict-unknown-key]  # for upgrades and streams
         self.scope[HEADERS_KEY] = by_name = dict(reversed(headers))  # type: ignore[typeddict-unknown-key]  # for `headers_of`
         if (
             self._head_bytes
@@ -213,6 +219,43 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(head)
         self.transport.write(response.body)
         self.transport.close()
+
+    # WebSockets and streams
+
+    def _should_upgrade(self) -> bool:
+        """Leave upgrades to the application, which answers them like any other request."""
+        return False
+
+    def upgrade(self, key: str, subprotocol: str | None) -> WebSocket:
+        """Turn the connection into a WebSocket, in place of an answer to its request."""
+        transport = self._answers.inner
+        transport.write(switch_protocols(key, subprotocol))
+        web_socket = WebSocket(self.server_state, transport, self._network)
+        transport.set_protocol(web_socket)
+        self.flow.resume_reading()
+        # uvicorn forgets the request; without an error it would close the connection, too.
+        super().connection_lost(ConnectionAbortedError())
+        return web_socket
+
+    def begin_stream(self, on_stop: Callable[[], None]) -> None:
+        """Begin an answer that lasts; `on_stop` ends it when the service stops."""
+        self.on_stop = on_stop
+        limit_send_buffer(self._answers.inner)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client has not read what was sent to it."""
+        return self._answers.inner.get_write_buffer_size() > 0
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._answers.abort()
+
+    def shutdown(self) -> None:
+        """End the connection after the answer that is being sent."""
+        if self.on_stop:
+            self.on_stop()
+        super().shutdown()
 
     # Clocks
 

@@ -27,6 +27,11 @@ class HeadWithBody(asyncio.Transport):
         self._transport = transport
         self._head = b""
 
+    @property
+    def inner(self) -> asyncio.Transport:
+        """The wrapped transport."""
+        return self._transport
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write data after the head that was held; hold the data if they are a head."""
         if self._head:

@@ -10,21 +10,23 @@ the response of a request on itself, where the next request overwrites it. So th
 the schema directly.
 """
 
+import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from graphql import GraphQLError, get_operation_ast
+import msgspec
+from graphql import GraphQLError
 from graphql import OperationType as CoreOperationType
 from starlette.requests import Request
 from starlette.responses import Response
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from api.access.credentials import address_of, context_of
-from api.graphql.caching import allow_caching, tag
-from api.graphql.errors import HINT, render_result
-from api.graphql.persisted import keep_document, with_document
+from api.graphql.execution import execute, operation_type, read_document, render
+from api.graphql.persisted import with_document
 from api.graphql.requests import (
     GraphQLRequest,
     call_beside,
@@ -33,19 +35,33 @@ from api.graphql.requests import (
     request_of_url,
 )
 from api.graphql.row_variables import read_rows
-from api.graphql.schema import documents, schema
 from api.negotiation import media_type_weight, weights
 from api.responses import answer, error_answer
 from api.single_flight import Flight, SingleFlight, execute_alone
-from api.variable_limits import check_uses
 from resolvers.context import Context
-from schema.access import Scope
+from schema.access import Grant, Scope
 from schema.errors import AnalyticsError
-from schema.limits import LimitTable
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
+EVENT_STREAM: Final = "text/event-stream"
 MEDIA_TYPES: Final = (JSON, GRAPHQL_JSON)
+_SUBSCRIPTION_TRANSPORTS: Final = (
+    "a WebSocket (graphql-transport-ws) or the header `Accept: text/event-stream`"
+)
+
+_CACHE_CONTROL: Final = "private, max-age=0, must-revalidate"
+"""Rule for caches of answers to named documents by GET.
+
+A private cache may keep such an answer, and must ask before each use: late rows change the past. No
+shared cache may keep it, because it depends on the key.
+"""
+
+_VARY: Final = "Authorization, Cookie, Analytics-Project"
+"""Headers of a request that say who asks; `Accept` and others are added elsewhere."""
+
+OpenStream: TypeAlias = Callable[[Request, GraphQLRequest, Context], Awaitable[Response]]
+"""Function that answers a request with a stream of events."""
 
 
 class _Format(NamedTuple):
@@ -53,6 +69,11 @@ class _Format(NamedTuple):
 
     media_type: str
     has_status: bool
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether results are sent as events."""
+        return self.media_type == EVENT_STREAM
 
 
 async def graphql(request: Request) -> Response:
@@ -68,7 +89,7 @@ async def graphql(request: Request) -> Response:
     except RecursionError:
         message = "query: nested too deeply"
         response = error_answer(AnalyticsError("GRAPHQL_PARSE_FAILED", message, field="query"))
-    if response.body:  # a 304 has no type
+    if response.body and not response_format.is_stream:  # a 304 has no type
         response.headers["content-type"] = f"{response_format.media_type}; charset=utf-8"
     return response
 
@@ -90,10 +111,19 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
     graphql_request = with_document(graphql_request, ctx)
     execution = _Execution(graphql_request, response_format, is_post=is_post)
     try:
-        is_query = await _is_query(graphql_request, ctx.limits)
+        document = await read_document(graphql_request, ctx.limits)
+        operation = operation_type(document, graphql_request)
     except GraphQLError as error:
-        return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
-    if not is_query:
+        if not response_format.is_stream:
+            return execution.respond(PreExecutionError(data=None, errors=[error]), ctx)
+        operation = None
+    is_subscription = operation is CoreOperationType.SUBSCRIPTION
+    if response_format.is_stream or (is_subscription and _takes_stream(request)):
+        if operation is CoreOperationType.MUTATION and not is_post:
+            return _not_allowed(is_post=False)
+        open_stream: OpenStream = request.app.state.open_stream
+        return await open_stream(request, graphql_request, ctx)
+    if operation is not CoreOperationType.QUERY:
         try:
             return await execute_alone(request, ctx, execution.run)
         finally:
@@ -103,26 +133,7 @@ async def _answer(request: Request, ctx: Context, response_format: _Format) -> R
     flights: SingleFlight = request.app.state.flights
     flight = Flight(repr(response_format), content, graphql_request.query, ctx.grant)
     response = await flights.answer(request, ctx, flight, execution.run)
-    return response if is_post else allow_caching(request, response)
-
-
-async def _is_query(request: GraphQLRequest, limits: LimitTable) -> bool:
-    """Say whether the operation of a request is a query. Reads the document, if it is new.
-
-    Raises PAYLOAD_TOO_LARGE, or a GraphQLError of the syntax or of the size of the document,
-    GRAPHQL_VALIDATION_FAILED for a trusted document of an earlier version, and BAD_USER_INPUT for
-    variables that are used too often.
-    """
-    core_schema = schema._schema  # noqa: SLF001 - graphql-core's
-    document = await documents.read(core_schema, request.query, limits)
-    if document.errors and request.is_named:
-        reason = document.errors[0].message.partition(HINT)[0]
-        message = f"The trusted document is no longer valid: {reason}"
-        raise AnalyticsError("GRAPHQL_VALIDATION_FAILED", message, field="documentId")
-    if document.repeated_variables and request.variables and not document.errors:
-        check_uses(request.variables, document.repeated_variables, limits)
-    operation = get_operation_ast(document.node, request.operationName)
-    return operation is not None and operation.operation is CoreOperationType.QUERY
+    return response if is_post else _allow_caching(request, response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +146,16 @@ class _Execution:
 
     async def run(self, ctx: Context) -> Response:
         """Execute the request; return its response, with a tag if caches may keep it."""
+        operations = {OperationType.QUERY} | ({OperationType.MUTATION} if self.is_post else set())
         try:
-            result = await _result(self.request, ctx, is_post=self.is_post)
+            result = await execute(self.request, ctx, operations)
         except InvalidOperationTypeError as error:
             if error.operation_type is OperationType.QUERY:
                 ctx.grant.require(Scope.QUERY)
             return _not_allowed(is_post=self.is_post)
-        except CannotGetOperationTypeError:
-            message = "operationName: names no operation of the document"
-            raise AnalyticsError("BAD_REQUEST", message, field="operationName") from None
-        if ctx.answer.error:
-            raise ctx.answer.error
         response = self.respond(result, ctx)
         if not (self.is_post or result.errors) and self.request.is_named:
-            tag(response, result.data, ctx.grant)
+            _tag(response, result.data, ctx.grant)
         return response
 
     def respond(self, result: ExecutionResult, ctx: Context) -> Response:
@@ -159,34 +166,10 @@ class _Execution:
         return response
 
 
-async def _result(request: GraphQLRequest, ctx: Context, *, is_post: bool) -> ExecutionResult:
-    """Execute a request if its variables keep to their limits; keep its document."""
-    if request.refusal:
-        raise request.refusal
-    result = await schema.execute(
-        request.query,
-        variable_values=request.variables,
-        operation_name=request.operationName,
-        context_value=ctx,
-        allowed_operation_types=_allowed_operations(ctx, is_post=is_post),
-    )
-    if not isinstance(result, PreExecutionError):
-        keep_document(request, ctx)
-    return result
-
-
-def _allowed_operations(ctx: Context, *, is_post: bool) -> set[OperationType]:
-    """Return the operations of a method. Without the scope QUERY, the schema is closed, too."""
-    operations = {OperationType.MUTATION} if is_post else set()
-    if Scope.QUERY in ctx.grant.scopes:
-        operations.add(OperationType.QUERY)
-    return operations
-
-
 def _not_allowed(*, is_post: bool) -> Response:
     if is_post:
-        raise AnalyticsError("BAD_REQUEST", "Subscriptions are not supported.")
-    message = "Mutations need POST; subscriptions are not supported."
+        raise AnalyticsError("BAD_REQUEST", f"Subscriptions need {_SUBSCRIPTION_TRANSPORTS}.")
+    message = f"Mutations need POST; subscriptions need {_SUBSCRIPTION_TRANSPORTS}."
     response = error_answer(AnalyticsError("METHOD_NOT_ALLOWED", message))
     response.headers["Allow"] = "POST"
     return response
@@ -195,37 +178,59 @@ def _not_allowed(*, is_post: bool) -> Response:
 def _choose_format(request: Request) -> _Format:
     """Choose the media type of more weight; of two equal ones, GraphQL's if it is named.
 
-    Raises NOT_ACCEPTABLE if the client accepts neither media type.
+    A stream must be named, and have more weight than both. Raises NOT_ACCEPTABLE if the client
+    accepts none of them.
     """
     accepted = weights(request.headers, "accept") or {"*/*": 1.0}
     json, graphql_json = (media_type_weight(accepted, name) for name in MEDIA_TYPES)
+    if accepted.get(EVENT_STREAM, 0.0) > max(json, graphql_json):
+        return _Format(EVENT_STREAM, has_status=True)
     if not (json or graphql_json):
-        raise AnalyticsError("NOT_ACCEPTABLE", f"The answer is {GRAPHQL_JSON} or {JSON}.")
+        message = f"The answer is {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}."
+        raise AnalyticsError("NOT_ACCEPTABLE", message)
     if graphql_json > json or (graphql_json == json and GRAPHQL_JSON in accepted):
         return _Format(GRAPHQL_JSON, has_status=True)
     return _Format(JSON, has_status=graphql_json > 0)
 
 
+def _takes_stream(request: Request) -> bool:
+    """Say whether a client takes a stream beside JSON: urql does, for its subscriptions."""
+    return weights(request.headers, "accept").get(EVENT_STREAM, 0.0) > 0
+
+
 def _response(result: ExecutionResult, request: GraphQLRequest, ctx: Context) -> Response:
-    content, status, retry_after = render_result(result, request, ctx)
-    extensions = {"extensions": _statistics(ctx)} if ctx.batch.runs else {}
-    response = answer(content | extensions, status)
+    content, status, retry_after = render(result, request, ctx)
+    response = answer(content, status)
     if retry_after:
         response.headers["Retry-After"] = str(retry_after)
     return response
 
 
-def _statistics(ctx: Context) -> dict[str, Any]:
-    """Return the cost of a response: its statements in the order of their start, with totals."""
-    runs = ctx.batch.runs
-    return {
-        "cost": {
-            "requested": round(ctx.batch.requested_cost, 1),
-            "actual": round(ctx.batch.actual_cost, 1),
-        },
-        "statementCount": len(runs),
-        "rowsRead": sum(run.rows_read for run in runs),
-        "statements": [
-            {"elapsedMs": round(run.elapsed_ms, 3), "rowsRead": run.rows_read} for run in runs
-        ],
-    }
+def _tag(response: Response, data: object, grant: Grant) -> None:
+    """Give a response the tag of its data.
+
+    The tag is weak: it leaves out the statistics of statements, which differ each time. Callers
+    with other keys have other tags.
+    """
+    caller = f"{grant.project}\n{grant.key_id}\n".encode()
+    digest = hashlib.sha256(caller + msgspec.json.encode(data)).hexdigest()
+    response.headers["ETag"] = f'W/"{digest[:32]}"'
+
+
+def _allow_caching(request: Request, response: Response) -> Response:
+    """Let private caches keep a response with a tag; return 304 if the client has its data."""
+    response_tag = response.headers.get("etag")
+    if response_tag is None:
+        return response
+    response.headers["Cache-Control"] = _CACHE_CONTROL
+    response.headers.add_vary_header(_VARY)
+    if not _is_known(response_tag, request.headers.getlist("if-none-match")):
+        return response
+    response.status_code, response.body = 304, b""
+    del response.headers["content-length"], response.headers["content-type"]
+    return response
+
+
+def _is_known(response_tag: str, known_tags: list[str]) -> bool:
+    tags = {text.strip() for text in ",".join(known_tags).split(",")}
+    return bool(tags & {"*", response_tag, response_tag.removeprefix("W/")})

@@ -57,6 +57,8 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
         self.tick_count = 0
+        self.subscription_count = 0
+        """Number of subscribers of all topics."""
 
     async def subscribe(
         self,
@@ -80,6 +82,7 @@ class Hub:
         subscriber = make_subscriber(ctx.grant)
         subscriber.has_missed = topic.question.is_shared
         topic.subscribers[subscriber] = None
+        self.subscription_count += 1
         if self._ticks is None:
             ctx.store.changes.is_watched = True
             self._ticks = asyncio.create_task(self._run())
@@ -88,7 +91,9 @@ class Hub:
 
     def unsubscribe(self, topic: Topic, subscriber: Subscriber) -> None:
         """Remove a subscriber; the last one ends the topic."""
-        topic.subscribers.pop(subscriber, None)
+        if subscriber in topic.subscribers:
+            del topic.subscribers[subscriber]
+            self.subscription_count -= 1
         if not topic.subscribers and self._topics.get(topic.key) is topic:
             del self._topics[topic.key]
 

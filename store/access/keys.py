@@ -107,6 +107,16 @@ class Keys:
         self._last_uses[key.id] = now
         return key
 
+    def is_usable(self, key_id: str) -> bool:
+        """Say whether the key with an id is neither revoked nor expired."""
+        key = self._by_id.get(key_id)
+        return key is not None and key.is_usable(wall_ms())
+
+    def is_session_open(self, session_id: str) -> bool:
+        """Say whether a session has not ended."""
+        session = self._sessions_by_id.get(session_id)
+        return session is not None and self._is_open(session)
+
     def by_id(self, key_id: str) -> Key | None:
         """Return the key with an id, and its latest use."""
         key = self._by_id.get(key_id)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import msgspec
 import pytest
 
 from tests.harness.access import bearer
 from tests.harness.process import ROOT, free_port
+from tests.harness.sockets import OVERVIEW, frame, handshake
 
 needs_nginx: Final = pytest.mark.skipif(
     not (shutil.which("nginx") and shutil.which("openssl")) and "CI" not in os.environ,
@@ -115,6 +118,7 @@ def test_deployment(tmp_path: Path) -> None:
         secrets = {line.partition("_")[0]: line for line in lines if line.startswith(kinds)}
         assert '{"metrics":[],"count":0}' in lines
         check_service(tmp_path, f"https://127.0.0.1:{tls_port}", secrets)
+        check_socket(tmp_path, tls_port, secrets["sk"])
 
 
 def check_service(folder: Path, base: str, secrets: dict[str, str]) -> None:
@@ -143,3 +147,20 @@ def check_service(folder: Path, base: str, secrets: dict[str, str]) -> None:
         assert set(statuses) == {200, 429}
         page["x-forwarded-for"] = "203.0.113.10"
         assert post("/metrics", batch, secrets["pk"], **page).status_code == 200
+
+
+def check_socket(folder: Path, tls_port: int, secret: str) -> None:
+    """Subscribe over a WebSocket through the proxy."""
+    context = ssl.create_default_context(cafile=str(folder / "analytics.pem"))
+    with (
+        socket.create_connection(("127.0.0.1", tls_port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=HOST) as connection,
+    ):
+        connection.sendall(handshake(headers={"Host": HOST}))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+        init = b'{"type":"connection_init","payload":{"key":"%s"}}' % secret.encode()
+        connection.sendall(frame(1, init))
+        assert b"connection_ack" in connection.recv(4096)
+        begin = {"type": "subscribe", "id": "s", "payload": {"query": OVERVIEW}}
+        connection.sendall(frame(1, msgspec.json.encode(begin)))
+        assert b'"eventCount"' in connection.recv(4096)

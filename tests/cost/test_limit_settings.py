@@ -15,6 +15,7 @@ from schema.limits import (
     DEFAULT_LIMITS,
     LIMITS,
     STORED_DOCUMENT_LIMITS,
+    SUBSCRIPTION_LIMITS,
     Limit,
     LimitTable,
     limit_fields,
@@ -58,6 +59,7 @@ async def test_viewer_has_every_limit(service: Service) -> None:
         LIMITS,
         STORED_DOCUMENT_LIMITS,
         DASHBOARD_LIMITS,
+        SUBSCRIPTION_LIMITS,
     )
     assert values == {limit.name: limit.value for table in tables for limit in table}
     assert len(shown_limits) == len(values), "two limits have one name"
@@ -78,7 +80,9 @@ def test_every_limit_can_be_set(limits: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "limit", [*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS], ids=lambda limit: limit.name
+    "limit",
+    [*LIMITS, *STORED_DOCUMENT_LIMITS, *DASHBOARD_LIMITS, *SUBSCRIPTION_LIMITS],
+    ids=lambda limit: limit.name,
 )
 def test_limits_of_documents_can_be_set(limit: Limit) -> None:
     """A setting replaces the value of a limit, and of no other; those of messages are fixed."""

@@ -135,7 +135,7 @@ async def test_projects_share_no_document(service: Service) -> None:
         ("A", "{", "documents[1].text", "'A': Syntax Error"),
         ("A", "", "documents[1].text", "Syntax Error"),
         ("A", "fragment F on Health {status}", "documents[1].text", "F"),
-        ("A", "fragment f on Health {status}", "documents[1].text", "f"),
+        ("A", "subscription {health}", "documents[1].text", "type 'Subscription'"),
         ("A", "{health {status}}" + "#" * 100_000, "documents[1].text", "documentBytes"),
         ("A", f"{{health {{{'status ' * 200}}}}}", "documents[1].text", "equalFields"),
         ("a b", TEXT, "documents[1].id", "letters, digits"),

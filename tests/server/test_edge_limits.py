@@ -32,6 +32,10 @@ def test_the_limits_of_production() -> None:
         "slowestRate": 1024,
         "leftoverSeconds": 10,
         "pipelinedRequests": 100,
+        "socketMessageBytes": 131_072,
+        "initSeconds": 3,
+        "readerSeconds": 5,
+        "pingSeconds": 20,
         "spareFiles": 384,
     }
     assert LINES_PER_SECOND == 20

@@ -243,13 +243,13 @@ def await_request_line(process: Process, start: int) -> dict[str, Any]:
 
 
 def test_a_handshake_has_one_line(process: Process) -> None:
-    """A WebSocket handshake is one plain line of the log, without advice."""
+    """A wrong WebSocket handshake is one plain line of the log, without advice."""
     time.sleep(1.1)
     start = len(process.log_records())
     exchange(process.port, head("GET /graphql", *WEBSOCKET))
     line = await_request_line(process, start)
     assert len(process.log_records()) == start + 1
-    assert (line["message"], line["status"], line["code"]) == ("request", 400, "BAD_REQUEST")
+    assert (line["message"], line["status"], line["route"]) == ("request", 400, "/graphql")
 
 
 def test_a_flood_of_failures_is_counted(process: Process) -> None:
