@@ -9,7 +9,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 4000, // Monaco, the editor
     license: { fileName: "static/explorer/LICENSES.md" },
     rolldownOptions: {
-      input: "explorer.html",
+      input: ["explorer.html", "dashboards.html", "dashboards/dashboards.html"],
       onLog(level, log, report) {
         // "use client" in React libraries, hundreds of times; it means nothing here
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") {
@@ -18,5 +18,6 @@ export default defineConfig({
       },
     },
   },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   worker: { format: "es" },
 });

@@ -1,0 +1,74 @@
+/** The shell of the dashboards: bar, controls of the view, and the page. */
+
+import type { JSX } from "preact";
+
+import { Bar } from "./controls/Bar";
+import { Filters } from "./controls/Filters";
+import { Help } from "./controls/Help";
+import { Icon } from "./controls/Icon";
+import { RangePicker } from "./controls/RangePicker";
+import { ComparePicker, IntervalPicker } from "./controls/Selects";
+import { change, view } from "./model/address";
+import { catalogue, data, isLoading, isWaiting, loadCatalogue, problem, refresh } from "./model/state";
+import { Problem } from "./views/Notices";
+import { Overview } from "./views/Overview";
+import { Waiting } from "./views/Waiting";
+
+function Controls(): JSX.Element {
+  return (
+    <div class="controls" role="toolbar" aria-label="View">
+      <Filters />
+      <div class="pickers">
+        <RangePicker />
+        <ComparePicker />
+        <IntervalPicker />
+        <button type="button" class={isLoading.value ? "button bare busy" : "button bare"} aria-label="Refresh" title="Refresh (R)" onClick={refresh}>
+          <Icon name="refresh" />
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Warnings(): JSX.Element | null {
+  const warnings = data.value?.trend.meta.warnings ?? [];
+  return warnings.length ? (
+    <ul class="warnings">
+      {warnings.map(({ code, message }) => (
+        <li key={code + message}>{message}</li>
+      ))}
+    </ul>
+  ) : null;
+}
+
+export function App(): JSX.Element {
+  const retry = (): void => void (catalogue.value ? refresh() : loadCatalogue());
+  const isKiosk = view.value.isKiosk;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
+        Skip to content
+      </a>
+      {!isKiosk && <Bar />}
+      <main id="main" tabIndex={-1} class={isKiosk ? "kiosk" : ""}>
+        <h1 class="unseen">Overview</h1>
+        {isWaiting.value ? (
+          <Waiting />
+        ) : (
+          <>
+            {!isKiosk && <Controls />}
+            {problem.value && <Problem error={problem.value} onRetry={retry} />}
+            <Warnings />
+            {(!problem.value || data.value) && <Overview />}
+          </>
+        )}
+        {isKiosk && (
+          <button type="button" class="button leave-kiosk" onClick={() => change({ isKiosk: false })}>
+            Leave kiosk mode
+          </button>
+        )}
+      </main>
+      <Help />
+    </>
+  );
+}

@@ -1,0 +1,95 @@
+/** The bar on top: pages, people now, and what concerns the window. */
+
+import type { JSX } from "preact";
+
+import { change, ROOT } from "../model/address";
+import { caller } from "../model/caller";
+import { catalogue, isReachable, isWaiting, usersNow } from "../model/state";
+import { nextTheme, theme } from "../model/theme";
+import { isHelpOpen } from "./Help";
+import { Icon } from "./Icon";
+import { Menu } from "./Menu";
+
+const THEME_TITLES = { system: "Colours of the system", light: "Light colours", dark: "Dark colours" } as const;
+
+function address(path: string): string {
+  return new URL(path, ROOT).href;
+}
+
+function Live(): JSX.Element {
+  const count = usersNow.value;
+  const text = !isReachable.value ? "Offline" : count === null ? "" : `${count.toLocaleString("en-GB")} online`;
+  return (
+    <span class={isReachable.value ? "live" : "live offline"} title={isReachable.value ? "Users in the last 5 minutes" : "The service can't be reached"}>
+      <i class="light" />
+      <span>{text}</span>
+    </span>
+  );
+}
+
+export function toggleFullScreen(): void {
+  if (document.fullscreenElement) {
+    void document.exitFullscreen();
+  } else {
+    document.documentElement.requestFullscreen().catch(() => {}); // a browser may refuse
+  }
+}
+
+function WindowMenu(): JSX.Element {
+  return (
+    <Menu name="Window" icon="expand" side="right">
+      {(close) => (
+        <ul class="choices">
+          <li>
+            <button type="button" onClick={() => { toggleFullScreen(); close(); }}>
+              <span class="text">Full screen</span>
+              <kbd>F</kbd>
+            </button>
+          </li>
+          <li>
+            <button type="button" onClick={() => change({ isKiosk: true })}>
+              <span class="text">Kiosk mode</span>
+              <kbd>K</kbd>
+            </button>
+          </li>
+        </ul>
+      )}
+    </Menu>
+  );
+}
+
+export function Bar(): JSX.Element {
+  const known = caller.value;
+  const project = catalogue.value?.viewer?.project;
+  return (
+    <header class="bar">
+      <a class="name" href={ROOT.href}>
+        <img src={address("static/favicon.svg")} alt="" />
+        <span class="unseen">Analytics Service</span>
+        <span class="project">{project ?? ""}</span>
+      </a>
+      {!isWaiting.value && <Live />}
+      <nav aria-label="Pages">
+        <a href={address("dashboards")} aria-current="page">
+          Dashboards
+        </a>
+        <a href={address("graphql")}>Explorer</a>
+        <a href={address("docs")}>REST API</a>
+      </nav>
+      <div class="tools">
+        <button type="button" class="button bare" aria-label={THEME_TITLES[theme.value]} title={THEME_TITLES[theme.value]} onClick={nextTheme}>
+          <Icon name={theme.value} />
+        </button>
+        <WindowMenu />
+        <button type="button" class="button bare" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => (isHelpOpen.value = true)}>
+          <Icon name="help" />
+        </button>
+        {known && (known.person || !known.is_open) && (
+          <a class="account" href={address("sign-in")}>
+            {known.person ?? "Sign in"}
+          </a>
+        )}
+      </div>
+    </header>
+  );
+}

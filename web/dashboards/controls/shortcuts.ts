@@ -1,0 +1,86 @@
+/** Keys for what the mouse does. They are one letter each, and rest while a person types. */
+
+import { change, view } from "../model/address";
+import { COMPARISONS, neighbour, PRESETS } from "../model/ranges";
+import { MEASURES } from "../model/measures";
+import { data, refresh } from "../model/state";
+import { nextTheme } from "../model/theme";
+import { toggleFullScreen } from "./Bar";
+import { isHelpOpen } from "./Help";
+
+export interface Shortcut {
+  keys: readonly string[];
+  title: string;
+  run: (key: string) => void;
+}
+
+function moveRange(step: -1 | 1): void {
+  const range = data.value && neighbour(data.value.trend.meta.range, step);
+  if (range) {
+    change({ range });
+  }
+}
+
+function toggleComparison(): void {
+  const isOff = COMPARISONS[view.value.compare]?.mode === null;
+  change({ compare: isOff ? "previous" : "none" });
+}
+
+function escape(): void {
+  if (view.value.isKiosk) {
+    change({ isKiosk: false });
+  } else if (view.value.filters.length) {
+    change({ filters: [] });
+  }
+}
+
+const NAMES = Object.keys(MEASURES);
+
+const RANGES: readonly Shortcut[] = Object.entries(PRESETS).flatMap(([range, { title, key }]) =>
+  key ? [{ keys: [key], title, run: () => change({ range, granularity: "AUTO" }) }] : [],
+);
+
+export const SHORTCUTS: readonly { title: string; shortcuts: readonly Shortcut[] }[] = [
+  {
+    title: "Range",
+    shortcuts: [
+      ...RANGES,
+      { keys: ["c"], title: "Choose days", run: () => dispatchEvent(new Event("open-range")) },
+      { keys: ["ArrowLeft"], title: "Period before", run: () => moveRange(-1) },
+      { keys: ["ArrowRight"], title: "Period after", run: () => moveRange(1) },
+    ],
+  },
+  {
+    title: "View",
+    shortcuts: [
+      { keys: NAMES.map((_, index) => String(index + 1)), title: "Draw a figure", run: (key) => change({ measure: NAMES[Number(key) - 1]! }) },
+      { keys: ["x"], title: "Compare, or not", run: toggleComparison },
+      { keys: ["/"], title: "Add a filter", run: () => dispatchEvent(new Event("open-filter")) },
+      { keys: ["Escape"], title: "Clear the filters", run: escape },
+      { keys: ["r"], title: "Refresh", run: refresh },
+      { keys: ["l"], title: "Light, dark, system", run: nextTheme },
+      { keys: ["f"], title: "Full screen", run: toggleFullScreen },
+      { keys: ["k"], title: "Kiosk mode", run: () => change({ isKiosk: !view.value.isKiosk }) },
+      { keys: ["?"], title: "This list", run: () => (isHelpOpen.value = true) },
+    ],
+  },
+];
+
+const BY_KEY = new Map(SHORTCUTS.flatMap(({ shortcuts }) => shortcuts).flatMap((shortcut) => shortcut.keys.map((key) => [key, shortcut] as const)));
+const TYPING = "input, select, textarea, dialog, [role=dialog], .scroll";
+
+export function keepShortcuts(): () => void {
+  const press = (event: KeyboardEvent): void => {
+    const isTyping = event.target instanceof Element && event.target.closest(TYPING) !== null;
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
+      return;
+    }
+    const shortcut = BY_KEY.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
+    if (shortcut) {
+      event.preventDefault();
+      shortcut.run(event.key);
+    }
+  };
+  addEventListener("keydown", press);
+  return () => removeEventListener("keydown", press);
+}

@@ -1,0 +1,117 @@
+/** Time ranges, comparisons and intervals: their words, and the inputs of the API. */
+
+import type { TimeRange } from "./results";
+
+export type RangeInput =
+  | { preset: string }
+  | { dates: { from: string; to: string } }
+  | { between: { from: string; to: string } };
+
+interface Preset {
+  title: string;
+  preset: string;
+  key?: string;
+}
+
+/** Named ranges by their name in the address, with their key on the keyboard. */
+export const PRESETS: Readonly<Record<string, Preset>> = {
+  today: { title: "Today", preset: "TODAY", key: "d" },
+  yesterday: { title: "Yesterday", preset: "YESTERDAY", key: "e" },
+  "24h": { title: "Last 24 hours", preset: "LAST_24_HOURS", key: "h" },
+  "7d": { title: "Last 7 days", preset: "LAST_7_DAYS", key: "w" },
+  "30d": { title: "Last 30 days", preset: "LAST_30_DAYS", key: "t" },
+  "90d": { title: "Last 90 days", preset: "LAST_90_DAYS", key: "n" },
+  month: { title: "Month to date", preset: "THIS_MONTH", key: "m" },
+  lastmonth: { title: "Last month", preset: "LAST_MONTH", key: "p" },
+  year: { title: "Year to date", preset: "YEAR_TO_DATE", key: "y" },
+  all: { title: "All time", preset: "ALL_TIME", key: "a" },
+};
+
+export const COMPARISONS: Readonly<Record<string, { title: string; mode: string | null }>> = {
+  previous: { title: "Previous period", mode: "PREVIOUS_PERIOD" },
+  weekday: { title: "Previous, same weekdays", mode: "PREVIOUS_PERIOD_MATCH_WEEKDAY" },
+  month: { title: "A month earlier", mode: "PREVIOUS_MONTH" },
+  year: { title: "A year earlier", mode: "YEAR_OVER_YEAR" },
+  none: { title: "No comparison", mode: null },
+};
+
+const SECOND = 1;
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
+/** Intervals, with their title and their shortest length in seconds. */
+export const INTERVALS: Readonly<Record<string, { title: string; seconds: number }>> = {
+  SECOND: { title: "1 second", seconds: SECOND },
+  TEN_SECONDS: { title: "10 seconds", seconds: 10 },
+  THIRTY_SECONDS: { title: "30 seconds", seconds: 30 },
+  MINUTE: { title: "1 minute", seconds: MINUTE },
+  FIVE_MINUTES: { title: "5 minutes", seconds: 5 * MINUTE },
+  FIFTEEN_MINUTES: { title: "15 minutes", seconds: 15 * MINUTE },
+  THIRTY_MINUTES: { title: "30 minutes", seconds: 30 * MINUTE },
+  HOUR: { title: "1 hour", seconds: HOUR },
+  TWO_HOURS: { title: "2 hours", seconds: 2 * HOUR },
+  SIX_HOURS: { title: "6 hours", seconds: 6 * HOUR },
+  TWELVE_HOURS: { title: "12 hours", seconds: 12 * HOUR },
+  DAY: { title: "1 day", seconds: 23 * HOUR },
+  WEEK: { title: "1 week", seconds: 167 * HOUR },
+  MONTH: { title: "1 month", seconds: 28 * DAY },
+  QUARTER: { title: "1 quarter", seconds: 90 * DAY },
+  YEAR: { title: "1 year", seconds: 365 * DAY },
+};
+
+/** Number of buckets beyond which an interval is not offered: a screen has no more points. */
+const MOST_BUCKETS = 1000;
+
+const DATE = /^\d{4}-\d\d-\d\d$/;
+
+/** Return the two ends of a range of days or instants; null for a named range. */
+export function endsOf(range: string): [string, string] | null {
+  const [from, to, ...rest] = range.split("..");
+  return from && to && !rest.length ? [from, to] : null;
+}
+
+export function isZoomed(range: string): boolean {
+  return range.includes("T");
+}
+
+export function rangeInput(range: string): RangeInput {
+  const ends = endsOf(range);
+  if (!ends) {
+    return { preset: (PRESETS[range] ?? PRESETS["7d"]!).preset };
+  }
+  const [from, to] = ends;
+  return DATE.test(from) && DATE.test(to) ? { dates: { from, to } } : { between: { from, to } };
+}
+
+export function compareInput(compare: string, range: string): { mode: string } | null {
+  const mode = range === "all" ? null : (COMPARISONS[compare]?.mode ?? null);
+  return mode === null ? null : { mode };
+}
+
+/** Return the range of the same length directly before or after, as instants; null: it is ahead of now. */
+export function neighbour(range: TimeRange, step: -1 | 1, unit = intervalSeconds(range.granularity)): string | null {
+  const from = Date.parse(range.from);
+  const length = Math.ceil((Date.parse(range.to) - from) / 1000 / unit) * unit * 1000;
+  const start = from + step * length;
+  return start > Date.now() ? null : `${new Date(start).toISOString()}..${new Date(start + length).toISOString()}`;
+}
+
+export function intervalSeconds(granularity: string): number {
+  return INTERVALS[granularity]?.seconds ?? HOUR;
+}
+
+/** Return the intervals that suit a range. */
+export function intervalsFor(range: TimeRange | null): string[] {
+  const seconds = range ? (Date.parse(range.to) - Date.parse(range.from)) / 1000 : 7 * DAY;
+  return Object.entries(INTERVALS)
+    .filter(([, interval]) => seconds / interval.seconds <= MOST_BUCKETS && interval.seconds < seconds)
+    .map(([name]) => name);
+}
+
+/** Say whether the last bucket has not ended, or lies only partly in the range. */
+export function isUnfinished(times: readonly string[], range: TimeRange): boolean {
+  const last = times.at(-1);
+  const end = Math.min(Date.parse(range.to), Date.now());
+  return last !== undefined && Date.parse(last) + intervalSeconds(range.granularity) * 1000 > end;
+}
