@@ -6,6 +6,7 @@ export default defineConfig({
     outDir: "dist",
     assetsDir: "static/explorer",
     target: "es2022",
+    modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4000, // Monaco, the editor
     license: { fileName: "static/explorer/LICENSES.md" },
     rolldownOptions: {

@@ -51,6 +51,8 @@ ROUTES = {
     "POST /graphql": Call(Scope.QUERY, "/graphql", {"query": "{__typename}"}),
     "GET /": Call(None, "/"),
     "GET /sign-in": Call(None, "/sign-in"),
+    "GET /dashboards": Call(None, "/dashboards"),
+    "GET /dashboards/{view}": Call(None, "/dashboards/traffic"),
     "GET /docs": Call(None, "/docs"),
     "GET /redoc": Call(None, "/redoc"),
     "GET /redoc/logo-mini.svg": Call(None, "/redoc/logo-mini.svg"),

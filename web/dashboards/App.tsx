@@ -4,15 +4,15 @@ import type { JSX } from "preact";
 
 import { Bar } from "./controls/Bar";
 import { Filters } from "./controls/Filters";
-import { Help } from "./controls/Help";
+import { isHelpOpen } from "./controls/window";
 import { Icon } from "./controls/Icon";
 import { RangePicker } from "./controls/RangePicker";
 import { ComparePicker, IntervalPicker } from "./controls/Selects";
 import { change, view } from "./model/address";
 import { catalogue, data, isLoading, isWaiting, loadCatalogue, problem, refresh } from "./model/state";
-import { Problem } from "./views/Notices";
+import { Help, UnknownPage, Waiting } from "./views/lazy";
 import { Overview } from "./views/Overview";
-import { Waiting } from "./views/Waiting";
+import { Problem } from "./views/Problem";
 
 function Controls(): JSX.Element {
   return (
@@ -41,8 +41,25 @@ function Warnings(): JSX.Element | null {
   ) : null;
 }
 
-export function App(): JSX.Element {
+function Page({ isKiosk }: { isKiosk: boolean }): JSX.Element {
   const retry = (): void => void (catalogue.value ? refresh() : loadCatalogue());
+  if (isWaiting.value) {
+    return <Waiting />;
+  }
+  if (view.value.page) {
+    return <UnknownPage />;
+  }
+  return (
+    <>
+      {!isKiosk && <Controls />}
+      {problem.value && <Problem error={problem.value} onRetry={retry} />}
+      <Warnings />
+      {(!problem.value || data.value) && <Overview />}
+    </>
+  );
+}
+
+export function App(): JSX.Element {
   const isKiosk = view.value.isKiosk;
   return (
     <>
@@ -52,23 +69,14 @@ export function App(): JSX.Element {
       {!isKiosk && <Bar />}
       <main id="main" tabIndex={-1} class={isKiosk ? "kiosk" : ""}>
         <h1 class="unseen">Overview</h1>
-        {isWaiting.value ? (
-          <Waiting />
-        ) : (
-          <>
-            {!isKiosk && <Controls />}
-            {problem.value && <Problem error={problem.value} onRetry={retry} />}
-            <Warnings />
-            {(!problem.value || data.value) && <Overview />}
-          </>
-        )}
+        <Page isKiosk={isKiosk} />
         {isKiosk && (
           <button type="button" class="button leave-kiosk" onClick={() => change({ isKiosk: false })}>
             Leave kiosk mode
           </button>
         )}
       </main>
-      <Help />
+      {isHelpOpen.value && <Help />}
     </>
   );
 }

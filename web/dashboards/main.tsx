@@ -11,7 +11,7 @@ import { render } from "preact";
 import { App } from "./App";
 import { followAddress } from "./model/address";
 import { loadCaller } from "./model/caller";
-import { keepShortcuts } from "./controls/shortcuts";
+import { keepShortcuts } from "./controls/keys";
 import { keepCurrent, keepOverview, loadCatalogue } from "./model/state";
 import { keepTheme } from "./model/theme";
 
@@ -22,4 +22,7 @@ keepOverview();
 keepCurrent();
 void loadCaller();
 void loadCatalogue();
-render(<App />, document.getElementById("dashboards")!);
+
+const box = document.getElementById("dashboards")!;
+box.replaceChildren();
+render(<App />, box);

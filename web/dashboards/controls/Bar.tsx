@@ -2,13 +2,14 @@
 
 import type { JSX } from "preact";
 
-import { change, ROOT } from "../model/address";
+import { ROOT } from "../model/address";
 import { caller } from "../model/caller";
 import { catalogue, isReachable, isWaiting, usersNow } from "../model/state";
 import { nextTheme, theme } from "../model/theme";
-import { isHelpOpen } from "./Help";
+import { WindowChoices } from "../views/lazy";
 import { Icon } from "./Icon";
 import { Menu } from "./Menu";
+import { isHelpOpen } from "./window";
 
 const THEME_TITLES = { system: "Colours of the system", light: "Light colours", dark: "Dark colours" } as const;
 
@@ -27,33 +28,10 @@ function Live(): JSX.Element {
   );
 }
 
-export function toggleFullScreen(): void {
-  if (document.fullscreenElement) {
-    void document.exitFullscreen();
-  } else {
-    document.documentElement.requestFullscreen().catch(() => {}); // a browser may refuse
-  }
-}
-
 function WindowMenu(): JSX.Element {
   return (
     <Menu name="Window" icon="expand" side="right">
-      {(close) => (
-        <ul class="choices">
-          <li>
-            <button type="button" onClick={() => { toggleFullScreen(); close(); }}>
-              <span class="text">Full screen</span>
-              <kbd>F</kbd>
-            </button>
-          </li>
-          <li>
-            <button type="button" onClick={() => change({ isKiosk: true })}>
-              <span class="text">Kiosk mode</span>
-              <kbd>K</kbd>
-            </button>
-          </li>
-        </ul>
-      )}
+      {(close) => <WindowChoices close={close} />}
     </Menu>
   );
 }

@@ -1,13 +1,11 @@
 /** The list of keyboard shortcuts. */
 
-import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { Icon } from "./Icon";
 import { SHORTCUTS } from "./shortcuts";
-
-export const isHelpOpen = signal(false);
+import { isHelpOpen } from "./window";
 
 const NAMES: Readonly<Record<string, string>> = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 
@@ -15,18 +13,10 @@ function keyName(key: string): string {
   return NAMES[key] ?? key.toUpperCase();
 }
 
-export function Help(): JSX.Element | null {
+export function Help(): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  const isOpen = isHelpOpen.value;
-  useEffect(() => {
-    if (isOpen) {
-      dialog.current?.showModal();
-    }
-  }, [isOpen]);
+  useEffect(() => dialog.current?.showModal(), []);
   const close = (): void => void (isHelpOpen.value = false);
-  if (!isOpen) {
-    return null;
-  }
   return (
     <dialog ref={dialog} class="help" aria-label="Keyboard shortcuts" onClose={close} onClick={(event) => event.target === dialog.current && close()}>
       <div class="dialog-body">

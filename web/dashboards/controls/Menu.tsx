@@ -42,7 +42,6 @@ export function Menu({ name, text, icon, side = "left", class: kind = "", opener
         setOpen(false);
       }
     };
-    box.current?.querySelector<HTMLElement>("[autofocus]")?.focus();
     addEventListener("pointerdown", leave);
     return () => removeEventListener("pointerdown", leave);
   }, [isOpen]);
@@ -74,30 +73,5 @@ export function Menu({ name, text, icon, side = "left", class: kind = "", opener
         </div>
       )}
     </div>
-  );
-}
-
-/** A list of choices in the panel of a menu. */
-export function Choices({
-  options,
-  chosen,
-  onChoose,
-}: {
-  options: readonly { name: string; title: string; key?: string | undefined }[];
-  chosen: string;
-  onChoose: (name: string) => void;
-}): JSX.Element {
-  return (
-    <ul class="choices">
-      {options.map(({ name, title, key }) => (
-        <li key={name}>
-          <button type="button" aria-pressed={name === chosen} onClick={() => onChoose(name)}>
-            <span class="tick">{name === chosen && <Icon name="check" />}</span>
-            <span class="text">{title}</span>
-            {key && <kbd>{key.toUpperCase()}</kbd>}
-          </button>
-        </li>
-      ))}
-    </ul>
   );
 }

@@ -1,90 +1,27 @@
-/** The time range: named ranges, days from a calendar, and the time zone. */
+/** The time range on screen, and the button to choose another. */
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 
-import { change, HOME_ZONE, view } from "../model/address";
+import { view } from "../model/address";
 import { rangeName } from "../model/format";
-import { endsOf, PRESETS } from "../model/ranges";
-import { data } from "../model/state";
-import { Choices, Menu } from "./Menu";
+import { endsOf, isZoomed, PRESETS } from "../model/ranges";
+import { RangeSheet } from "../views/lazy";
+import { Menu } from "./Menu";
 
-const OPTIONS = Object.entries(PRESETS).map(([name, { title, key }]) => ({ name, title, key }));
-
-/** Return the first and last day of the range on screen, as a calendar gives them. */
-function shownDays(zone: string): [string, string] {
-  const range = data.value?.trend.meta.range;
-  const day = (time: number): string => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(time);
-  return range ? [day(Date.parse(range.from)), day(Date.parse(range.to) - 1)] : [day(Date.now()), day(Date.now())];
-}
-
-function Days({ onChoose }: { onChoose: (range: string) => void }): JSX.Element {
-  const { zone } = view.value;
-  const [[first, last], setDays] = useState(() => shownDays(zone));
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    onChoose(first <= last ? `${first}..${last}` : `${last}..${first}`);
-  };
-  return (
-    <form class="days" onSubmit={submit}>
-      <label>
-        From
-        <input type="date" required value={first} onInput={(event) => setDays([event.currentTarget.value, last])} />
-      </label>
-      <label>
-        To
-        <input type="date" required value={last} onInput={(event) => setDays([first, event.currentTarget.value])} />
-      </label>
-      <button type="submit" class="button main">
-        Apply
-      </button>
-    </form>
-  );
-}
-
-function Zones(): JSX.Element {
-  const { zone } = view.value;
-  const all = [...new Set([HOME_ZONE, "UTC", zone, ...Intl.supportedValuesOf("timeZone")])];
-  return (
-    <label class="zones">
-      Time zone
-      <select value={zone} onChange={(event) => change({ zone: event.currentTarget.value })}>
-        {all.map((name) => (
-          <option key={name} value={name}>
-            {name.replaceAll("_", " ")}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-export function rangeTitle(range: string, zone: string): string {
+function rangeTitle(range: string, zone: string): string {
   const ends = endsOf(range);
   if (!ends) {
     return (PRESETS[range] ?? PRESETS["7d"]!).title;
   }
   const [from, to] = ends;
-  return range.includes("T") ? rangeName(from, to, zone) : rangeName(from, `${to}T23:59:59Z`, "UTC");
+  return isZoomed(range) ? rangeName(from, to, zone) : rangeName(from, `${to}T23:59:59Z`, "UTC");
 }
 
 export function RangePicker(): JSX.Element {
   const { range, zone } = view.value;
   return (
     <Menu name="Time range" text={rangeTitle(range, zone)} icon="calendar" side="right" class="range" opener="open-range">
-      {(close) => {
-        const choose = (name: string): void => {
-          change({ range: name, granularity: "AUTO" });
-          close();
-        };
-        return (
-          <>
-            <Choices options={OPTIONS} chosen={range} onChoose={choose} />
-            <Days onChoose={choose} />
-            <Zones />
-          </>
-        );
-      }}
+      {(close) => <RangeSheet close={close} />}
     </Menu>
   );
 }

@@ -5,8 +5,7 @@ import { COMPARISONS, neighbour, PRESETS } from "../model/ranges";
 import { MEASURES } from "../model/measures";
 import { data, refresh } from "../model/state";
 import { nextTheme } from "../model/theme";
-import { toggleFullScreen } from "./Bar";
-import { isHelpOpen } from "./Help";
+import { isHelpOpen, toggleFullScreen } from "./window";
 
 export interface Shortcut {
   keys: readonly string[];
@@ -67,20 +66,12 @@ export const SHORTCUTS: readonly { title: string; shortcuts: readonly Shortcut[]
 ];
 
 const BY_KEY = new Map(SHORTCUTS.flatMap(({ shortcuts }) => shortcuts).flatMap((shortcut) => shortcut.keys.map((key) => [key, shortcut] as const)));
-const TYPING = "input, select, textarea, dialog, [role=dialog], .scroll";
 
-export function keepShortcuts(): () => void {
-  const press = (event: KeyboardEvent): void => {
-    const isTyping = event.target instanceof Element && event.target.closest(TYPING) !== null;
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
-      return;
-    }
-    const shortcut = BY_KEY.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
-    if (shortcut) {
-      event.preventDefault();
-      shortcut.run(event.key);
-    }
-  };
-  addEventListener("keydown", press);
-  return () => removeEventListener("keydown", press);
+/** Run the shortcut of a key, if it has one. */
+export function press(event: KeyboardEvent): void {
+  const shortcut = BY_KEY.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
+  if (shortcut) {
+    event.preventDefault();
+    shortcut.run(event.key);
+  }
 }

@@ -5,7 +5,7 @@
 
 import { signal } from "@preact/signals";
 
-import { type Chip, chipFromText, chipToText } from "./filters";
+import { type Chip, chipFromText, chipToText, isSame } from "./filters";
 
 const root = document.querySelector<HTMLMetaElement>("meta[name=root]")?.content ?? "./";
 /** Address of the service, below any prefix. */
@@ -101,6 +101,14 @@ export function change(changes: Partial<View>): void {
     history.pushState(null, "", address);
   }
   view.value = next;
+}
+
+/** Add a filter, unless the view has it. */
+export function addFilter(chip: Chip): void {
+  const { filters } = view.value;
+  if (!filters.some((present) => isSame(present, chip))) {
+    change({ filters: [...filters, chip] });
+  }
 }
 
 export function resetView(): void {

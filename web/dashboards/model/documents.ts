@@ -45,12 +45,15 @@ interface Question {
   compare: CompareInput;
   where: EventFilter | null;
   orderBy: { aggregate: string };
+  count: boolean;
+  users: boolean;
+  sessions: boolean;
 }
 
 export const LISTS = [0, 1, 2, 3, 4, 5] as const;
 type ListIndex = (typeof LISTS)[number];
 
-export type OverviewVariables = Question & { granularity: string } & {
+export type OverviewVariables = Question & { granularity: string; maxPoints: number } & {
   [Name in `list${ListIndex}`]?: readonly GroupBy[];
 } & { [Name in `with${ListIndex}`]: boolean };
 

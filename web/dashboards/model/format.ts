@@ -133,6 +133,9 @@ export function axisLabel(time: number, zone: string, step: number): string {
 /** Return a range of days, or of times if it is shorter than two days. */
 export function rangeName(from: string, to: string, zone: string): string {
   const length = Date.parse(to) - Date.parse(from);
+  if (length <= 86_400_000 && date(from, zone, DAY) === date(Date.parse(to) - 1, zone, DAY)) {
+    return `${date(from, zone, { ...DAY, ...CLOCK })} – ${date(to, zone, CLOCK)}`;
+  }
   const options = length < 2 * 86_400_000 ? { ...DAY, ...CLOCK } : { ...DAY, year: "numeric" as const };
   const last = length < 2 * 86_400_000 ? Date.parse(to) : Date.parse(to) - 1;
   return `${date(from, zone, options)} – ${date(last, zone, options)}`;

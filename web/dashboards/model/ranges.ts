@@ -97,6 +97,21 @@ export function neighbour(range: TimeRange, step: -1 | 1, unit = intervalSeconds
   return start > Date.now() ? null : `${new Date(start).toISOString()}..${new Date(start + length).toISOString()}`;
 }
 
+/** Days of the named ranges that are at least two days long. */
+const DAYS: Readonly<Record<string, number>> = { "7d": 7, "30d": 30, "90d": 90, month: 31, lastmonth: 31, year: 366, all: 366 };
+/** Up to this number of days, buckets are hours. */
+const MOST_DAYS_IN_HOURS = 8;
+
+/** Return the number of buckets of a chart that chooses its interval: whole days, hours, or parts of an hour. */
+export function mostBuckets(range: string): number {
+  const ends = endsOf(range)?.map((end) => Date.parse(end));
+  const days = ends ? (ends[1]! - ends[0]!) / 1000 / (24 * HOUR) + (isZoomed(range) ? 0 : 1) : (DAYS[range] ?? 1);
+  if (!(days > 1.5)) {
+    return 96;
+  }
+  return days > MOST_DAYS_IN_HOURS ? Math.min(Math.ceil(days), 366) : Math.ceil(days * 24) + 1;
+}
+
 export function intervalSeconds(granularity: string): number {
   return INTERVALS[granularity]?.seconds ?? HOUR;
 }

@@ -34,7 +34,8 @@ export interface Group {
   isOther: boolean;
   key: readonly GroupKey[];
   total: Aggregates;
-  previousTotal: Aggregates | null;
+  /** Null without a comparison; missing if it is not selected. */
+  previousTotal?: Aggregates | null;
 }
 
 export interface Series extends Group {

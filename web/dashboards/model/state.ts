@@ -16,7 +16,7 @@ import {
 import { filterOf } from "./filters";
 import { chooseLists, openTab } from "./lists";
 import { DEFAULT_MEASURE, MEASURES } from "./measures";
-import { compareInput, rangeInput } from "./ranges";
+import { compareInput, mostBuckets, rangeInput } from "./ranges";
 import { ask, ServiceError } from "./service";
 
 const NOW_EVERY_MS = 10_000;
@@ -42,12 +42,16 @@ export const measure = computed(() => MEASURES[view.value.measure] ?? DEFAULT_ME
 /** The part of a question that all documents have. */
 export const question = computed(() => {
   const { range, zone, compare, filters } = view.value;
+  const { aggregate, needs } = measure.value;
   return {
     range: rangeInput(range),
     timezone: zone,
     compare: compareInput(compare, range),
     where: filterOf(filters),
-    orderBy: { aggregate: measure.value.aggregate },
+    orderBy: { aggregate },
+    count: needs.includes("count"),
+    users: needs.includes("users"),
+    sessions: needs.includes("sessions"),
   };
 });
 
@@ -60,7 +64,7 @@ export const overviewVariables = computed((): OverviewVariables => {
     [`with${index}`, tabs[index] !== null],
     ...(tabs[index] ? [[`list${index}`, tabs[index]]] : []),
   ]);
-  return { ...question.value, granularity: view.value.granularity, ...Object.fromEntries(inputs) };
+  return { ...question.value, granularity: view.value.granularity, maxPoints: mostBuckets(view.value.range), ...Object.fromEntries(inputs) };
 });
 
 export function refresh(): void {
@@ -97,17 +101,16 @@ export async function loadCatalogue(): Promise<void> {
 
 /** Ask the overview again whenever its question changes. The old answer stays until then. */
 export function keepOverview(): () => void {
-  let asked = "";
+  const isReady = computed(() => catalogue.value !== null && !isWaiting.value);
+  // A text is equal if its parts are: what leads to the same question does not abort it.
+  const key = computed(() => isReady.value && JSON.stringify(overviewVariables.value) + refreshes.value);
   return effect(() => {
-    const variables = overviewVariables.value;
-    const key = JSON.stringify(variables) + refreshes.value;
-    if (!catalogue.value || isWaiting.value || key === asked) {
+    if (!key.value) {
       return undefined;
     }
-    asked = key;
     const controller = new AbortController();
     isLoading.value = true;
-    ask(OVERVIEW, variables, controller.signal).then((answer) => {
+    ask(OVERVIEW, overviewVariables.peek(), controller.signal).then((answer) => {
       batch(() => {
         data.value = answer;
         problem.value = null;

@@ -38,7 +38,7 @@ function outline(values: readonly Value[]): string {
   const points = values.flatMap((value, index) =>
     value === null ? [] : [`${(index * step).toFixed(1)} ${(23 - ((value - low) / (high - low || 1)) * 22).toFixed(1)}`],
   );
-  return points.length > 1 ? `M${points.join("L")}` : "";
+  return points.length > 1 && (low < 0 || high > 0) ? `M${points.join("L")}` : "";
 }
 
 const MOST_POINTS = 60;
@@ -77,8 +77,8 @@ export function KpiSkeleton({ title }: { title: string }): JSX.Element {
   return (
     <div class="kpi" aria-hidden="true">
       <span class="kpi-title">{title}</span>
-      <span class="bone kpi-value">0</span>
-      <span class="bone kpi-foot">0</span>
+      <span class="bone kpi-value">00,000</span>
+      <span class="bone kpi-foot">00 % from 0,000</span>
     </div>
   );
 }

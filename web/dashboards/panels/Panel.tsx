@@ -4,31 +4,26 @@ import type { ComponentChildren, JSX } from "preact";
 
 import { Menu } from "../controls/Menu";
 import type { Document } from "../model/documents";
-import { download, explorerLink, type Table, toCsv, toJson } from "../model/exports";
+import type { Table } from "../model/exports";
+import { PanelChoices } from "../views/lazy";
 
-interface Properties {
+/** What one may take away from a panel. */
+export interface Takeaway {
   title: string;
-  class?: string;
-  heading?: ComponentChildren;
-  actions?: ComponentChildren;
   document: Document<unknown, unknown>;
   variables: object;
   /** What is on screen; null while there is nothing. */
-  table: (() => Table) | null;
+  table: (() => Promise<Table>) | null;
+}
+
+interface Properties extends Takeaway {
+  class?: string;
+  heading?: ComponentChildren;
+  actions?: ComponentChildren;
   children: ComponentChildren;
 }
 
 export function Panel({ title, class: kind = "", heading, actions, document, variables, table, children }: Properties): JSX.Element {
-  const name = title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
-  const save = (close: () => void, format: "csv" | "json"): void => {
-    const content = table!();
-    if (format === "csv") {
-      download(`${name}.csv`, "text/csv;charset=utf-8", toCsv(content));
-    } else {
-      download(`${name}.json`, "application/json", toJson(content));
-    }
-    close();
-  };
   return (
     <section class={`panel ${kind}`} aria-label={title}>
       <header>
@@ -36,25 +31,7 @@ export function Panel({ title, class: kind = "", heading, actions, document, var
         <div class="actions">
           {actions}
           <Menu name={`${title}: more`} icon="dots" side="right">
-            {(close) => (
-              <ul class="choices">
-                <li>
-                  <a href={explorerLink(document, variables)} target="_blank" rel="noopener">
-                    Open in the explorer
-                  </a>
-                </li>
-                <li>
-                  <button type="button" disabled={!table} onClick={() => save(close, "csv")}>
-                    Download CSV
-                  </button>
-                </li>
-                <li>
-                  <button type="button" disabled={!table} onClick={() => save(close, "json")}>
-                    Download JSON
-                  </button>
-                </li>
-              </ul>
-            )}
+            {(close) => <PanelChoices {...{ title, document, variables, table, close }} />}
           </Menu>
         </div>
       </header>

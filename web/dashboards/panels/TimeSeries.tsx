@@ -5,7 +5,8 @@ import { useMemo, useState } from "preact/hooks";
 
 import { bucketName, changeOf, full, rangeName, short } from "../model/format";
 import { intervalSeconds, isUnfinished } from "../model/ranges";
-import type { Columns, Series, SeriesResult, Value } from "../model/results";
+import type { Columns, SeriesResult, Value } from "../model/results";
+import { DataTable } from "../views/lazy";
 import { Chart, type Line } from "./Chart";
 import { ChangeBadge } from "./Kpi";
 
@@ -111,48 +112,6 @@ function summaryOf({ series, times, meta }: SeriesResult, title: string, column:
     : `${title}, ${range}: no values.`;
 }
 
-/** Return the header and the rows of the table of a result. */
-export function tableOf({ series, times, previousTimes, meta }: SeriesResult, title: string, column: (columns: Columns) => readonly Value[]): { columns: string[]; rows: (string | number | null)[][] } {
-  const name = (one: Series): string => (series.length === 1 ? title : one.label);
-  const compared = previousTimes !== null && series.length === 1;
-  const before = compared ? (column(series[0]?.previousColumns ?? {})) : [];
-  const seconds = intervalSeconds(meta.range.granularity);
-  return {
-    columns: ["Time", ...series.map(name), ...(compared ? [`${title} before`] : [])],
-    rows: times.map((time, index) => [
-      bucketName(time, meta.range.timezone, seconds),
-      ...series.map(({ columns }) => column(columns)[index] ?? null),
-      ...(compared ? [before[index] ?? null] : []),
-    ]),
-  };
-}
-
-export function DataTable({ columns, rows }: { columns: readonly string[]; rows: readonly (readonly (string | number | null)[])[] }): JSX.Element {
-  return (
-    <div class="scroll" role="region" aria-label="Values" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            {columns.map((name) => (
-              <th key={name} scope="col">{name}</th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(([first, ...rest], index) => (
-            <tr key={index}>
-              <th scope="row">{first}</th>
-              {rest.map((value, place) => (
-                <td key={place}>{typeof value === "string" ? value : full(value)}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
 export function TimeSeries({ result, title, unit = null, column = firstColumn, onZoom }: TimeSeriesProperties): JSX.Element {
   const [index, setIndex] = useState<number | null>(null);
   const [isTable, setTable] = useState(false);
@@ -177,7 +136,7 @@ export function TimeSeries({ result, title, unit = null, column = firstColumn, o
       />
       <details class="values" onToggle={(event) => setTable(event.currentTarget.open)}>
         <summary>Values as a table</summary>
-        {isTable && <DataTable {...tableOf(result, title, column)} />}
+        {isTable && <DataTable result={result} title={title} column={column} />}
       </details>
     </>
   );

@@ -10,7 +10,7 @@ export interface TopListProperties {
   result: GroupsResult;
   title: string;
   /** Chooses the aggregate of the bars; default: the first selected one. */
-  total?: (aggregates: Aggregates) => Value;
+  total?: (aggregates: Aggregates) => Value | undefined;
   unit?: string | null;
   /** Value of all rows, for the shares; null: no shares. */
   whole?: Value;
@@ -34,7 +34,7 @@ export function TopList({ result, title, total = firstTotal, unit = null, whole 
   return (
     <ol class="rows">
       {result.series.map((group) => {
-        const value = total(group.total);
+        const value = total(group.total) ?? null;
         const label = groupLabel(group, title);
         const share = whole && value !== null ? value / whole : null;
         const isMissing = group.key.some((key) => key.value === null || key.value === "");

@@ -10,7 +10,7 @@ import type { Group, GroupsResult, Value } from "../model/results";
 import { ask, ServiceError } from "../model/service";
 import { measure, question } from "../model/state";
 import { TopList, TopListSkeleton } from "../panels/TopList";
-import { Problem } from "./Notices";
+import { Problem } from "./Problem";
 
 const TYPING_MS = 200; // a search is asked when typing pauses so long
 
@@ -20,7 +20,10 @@ export function AllGroups({ tab, whole, onChoose, onClose }: { tab: Tab; whole: 
   const [offset, setOffset] = useState(0);
   const [result, setResult] = useState<GroupsResult | null>(null);
   const [error, setError] = useState<ServiceError | null>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    dialog.current?.showModal();
+    dialog.current?.querySelector<HTMLElement>("[data-focus]")?.focus();
+  }, []);
   useEffect(() => {
     const controller = new AbortController();
     const variables: GroupsVariables = { ...question.value, groupBy: [tab.groupBy], search: search || null, offset };
@@ -57,7 +60,7 @@ export function AllGroups({ tab, whole, onChoose, onClose }: { tab: Tab; whole: 
           <Icon name="search" />
           <input
             type="search"
-            autofocus
+            data-focus
             placeholder="Search"
             aria-label={`Search in ${tab.title}`}
             value={search}

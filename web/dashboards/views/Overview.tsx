@@ -3,9 +3,8 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
-import { addFilter } from "../controls/Filters";
 import { Icon } from "../controls/Icon";
-import { change, view } from "../model/address";
+import { addFilter, change, view } from "../model/address";
 import { LISTS, OVERVIEW } from "../model/documents";
 import { chipOf } from "../model/filters";
 import { rangeName } from "../model/format";
@@ -16,10 +15,9 @@ import type { Group, GroupsResult, Series } from "../model/results";
 import { data, isLoading, lists, measure, overviewVariables } from "../model/state";
 import { Kpi, KpiSkeleton } from "../panels/Kpi";
 import { Panel } from "../panels/Panel";
-import { tableOf, TimeSeries } from "../panels/TimeSeries";
+import { TimeSeries } from "../panels/TimeSeries";
 import { groupLabel, TopList, TopListSkeleton } from "../panels/TopList";
-import { AllGroups } from "./AllGroups";
-import { NothingFound } from "./Notices";
+import { AllGroups, NothingFound, withParts } from "./lazy";
 
 const MEASURE_NAMES = Object.keys(MEASURES);
 
@@ -33,7 +31,7 @@ function Figures({ series }: { series: Series | undefined }): JSX.Element {
           <Kpi
             key={name}
             title={title}
-            value={total(series.total)}
+            value={total(series.total) ?? null}
             previous={series.previousTotal ? total(series.previousTotal) : undefined}
             values={column(series.columns)}
             isChosen={name === chosen}
@@ -65,11 +63,11 @@ function MainChart(): JSX.Element {
   const isEmpty = trend && !trend.series.some(({ total }) => total["count"]);
   return (
     <Panel
-      title={title}
+      title={`${title} over time`}
       class="main-chart"
       document={OVERVIEW}
       variables={overviewVariables.value}
-      table={trend ? () => tableOf(trend, title, column) : null}
+      table={trend ? () => withParts(({ tableOf }) => tableOf(trend, title, column)) : null}
       actions={
         isZoomed(view.value.range) && (
           <button type="button" class="button small" onClick={() => change({ range: widerRange, granularity: "AUTO" })}>
@@ -142,19 +140,31 @@ function Tabs({ list, tab }: { list: List; tab: Tab }): JSX.Element {
   );
 }
 
+/** Number of rows of a list; the answer has one more, in place of the events without the property. */
+const ROWS = 8;
+
+/** Leave out the events without the property of a list, unless there are no others. */
+function withoutMissing(result: GroupsResult, tab: Tab): GroupsResult {
+  const isProperty = "property" in tab.groupBy;
+  const present = result.series.filter(({ key }) => !isProperty || key.some(({ value }) => value !== null));
+  return { ...result, series: (present.length ? present : result.series).slice(0, ROWS) };
+}
+
 function ListPanel({ list, result }: { list: List; result: GroupsResult | undefined }): JSX.Element {
   const [isAll, setAll] = useState(false);
   const tab = openTab(list, view.value.tabs);
   const { title, total } = measure.value;
-  // The list may be that of another tab until the answer is here.
-  const isCurrent = result?.series.every(({ key }) => key.every(({ name }) => name === (result.series[0]?.key[0]?.name ?? name)));
-  const whole = total(data.value?.trend.series[0]?.total ?? {});
+  // The list may be that of another tab or figure until the answer is here.
+  const keyName = "property" in tab.groupBy ? tab.groupBy.property : tab.groupBy.field;
+  const isCurrent = result?.series.every((group) => group.key[0]?.name === keyName && total(group.total) !== undefined);
+  const shown = result && withoutMissing(result, tab);
+  const whole = total(data.value?.trend.series[0]?.total ?? {}) ?? null;
   const choose = (group: Group): void => {
     group.key.forEach((key) => addFilter(chipOf(tab.field, key)));
     setAll(false);
   };
   const shares = view.value.measure === "depth" ? null : whole;
-  const more = (result?.meta.totalGroups ?? 0) - (result?.series.length ?? 0);
+  const more = (result?.meta.totalGroups ?? 0) - Math.min(result?.series.length ?? 0, ROWS);
   return (
     <Panel
       title={list.title}
@@ -165,11 +175,11 @@ function ListPanel({ list, result }: { list: List; result: GroupsResult | undefi
       variables={overviewVariables.value}
       table={
         result
-          ? () => ({ columns: [tab.title, title], rows: result.series.map((group) => [groupLabel(group, tab.title), total(group.total)]) })
+          ? async () => ({ columns: [tab.title, title], rows: shown!.series.map((group) => [groupLabel(group, tab.title), total(group.total) ?? null]) })
           : null
       }
     >
-      {result && isCurrent ? <TopList result={result} title={tab.title} total={total} whole={shares} onChoose={choose} /> : <TopListSkeleton />}
+      {result && isCurrent ? <TopList result={shown!} title={tab.title} total={total} whole={shares} onChoose={choose} /> : <TopListSkeleton />}
       {more > 0 && (
         <button type="button" class="button bare all" onClick={() => setAll(true)}>
           Show all {result!.meta.totalGroups.toLocaleString("en-GB")}

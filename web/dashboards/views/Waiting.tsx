@@ -5,8 +5,8 @@ import { useState } from "preact/hooks";
 
 import { Icon } from "../controls/Icon";
 import { ROOT } from "../model/address";
-import { catalogue, hasArrived, isWaiting, loadCatalogue } from "../model/state";
 import { caller } from "../model/caller";
+import { catalogue, hasArrived, loadCatalogue } from "../model/state";
 
 const BASE = ROOT.href.replace(/\/$/, "");
 const COPIED_MS = 1500;
@@ -70,10 +70,6 @@ function Snippet({ name, text }: { name: string; text: string }): JSX.Element {
 export function Waiting(): JSX.Element {
   const texts = snippets(caller.value?.is_open ?? true);
   const [name, setName] = useState("curl");
-  const open = (): void => {
-    isWaiting.value = false;
-    void loadCatalogue();
-  };
   return (
     <section class="waiting">
       <h1>Record your first event</h1>
@@ -97,7 +93,7 @@ export function Waiting(): JSX.Element {
         <span class="light">{hasArrived.value && <Icon name="check" />}</span>
         {hasArrived.value ? "Your first event is here." : "Waiting for the first event…"}
         {hasArrived.value && (
-          <button type="button" class="button main" onClick={open}>
+          <button type="button" class="button main" onClick={() => void loadCatalogue()}>
             Open the dashboard
           </button>
         )}

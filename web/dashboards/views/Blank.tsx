@@ -1,28 +1,17 @@
-/** What the pages say when there is nothing to draw: errors, and ranges without events. */
+/** What the pages say when there is nothing to draw. */
 
 import type { JSX } from "preact";
 
-import { change, resetView, view } from "../model/address";
-import { adviceFor, type ServiceError } from "../model/service";
+import { change, view } from "../model/address";
 
-export function Problem({ error, onRetry }: { error: ServiceError; onRetry: () => void }): JSX.Element {
+export function UnknownPage(): JSX.Element {
   return (
-    <div class="problem" role="alert">
-      <div>
-        <p class="problem-title">{error.message}</p>
-        <p>
-          {adviceFor(error)}
-          {error.retryAfter !== null && ` In ${Math.ceil(error.retryAfter)} s it may work again.`} <code>{error.code}</code>
-        </p>
-      </div>
-      <div class="problem-actions">
-        <button type="button" class="button" onClick={onRetry}>
-          Try again
-        </button>
-        <button type="button" class="button" onClick={resetView}>
-          Fresh view
-        </button>
-      </div>
+    <div class="panel unknown">
+      <h2>There is no dashboard “{view.value.page}”</h2>
+      <p>It may have been renamed or deleted.</p>
+      <button type="button" class="button main" onClick={() => change({ page: "" })}>
+        Open the overview
+      </button>
     </div>
   );
 }
