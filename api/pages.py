@@ -1,4 +1,4 @@
-"""Pages for people: start page, dashboards, GraphQL explorer, REST documentation. They need no internet.
+"""Pages for people: start page, dashboards, explorer, REST documentation. They need no internet.
 
 `web/pages/` has our own files, `web/dist/` the third-party files that `make pages` builds.
 All addresses on the pages are relative, so the pages work below any path prefix.

@@ -1,4 +1,4 @@
-"""Build of the pages into `dist/`: explorer and dashboards (npm, Vite), Swagger UI and ReDoc (PyPI).
+"""Build of the pages into `dist/`: explorer, dashboards (npm, Vite), Swagger UI, ReDoc (PyPI).
 
 It does nothing if `dist/` is current, so it may run before each start.
 """

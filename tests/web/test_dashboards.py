@@ -115,7 +115,7 @@ async def _look_at(page: Page, name: str) -> None:
 async def test_page(
     browser: Browser, process: Process, size: ViewportSize, scheme: Literal["light", "dark"]
 ) -> None:
-    """The overview and its menus are accessible, silent and alone, at any width and in any light."""
+    """The overview and its menus are accessible and silent, at any width, in light and dark."""
     async with await browser.new_context(
         viewport=size, color_scheme=scheme, reduced_motion="reduce"
     ) as context:
@@ -146,15 +146,28 @@ async def test_figures(visit: Visit) -> None:
     await expect(events).to_contain_text("up 100 %")
     await expect(events).to_contain_text("from 30")
     rows = visit.page.get_by_label("Places").locator(".row")
-    await expect(rows).to_have_text([re.compile(r"^(Germany|United States)24\s?40"), re.compile(r"^(Germany|United States)24"), "France1220 %"])
+    await expect(rows).to_have_text(
+        [
+            re.compile(r"^(Germany|United States)24\s?40"),
+            re.compile(r"^(Germany|United States)24"),
+            "France1220 %",
+        ]
+    )
 
 
 async def test_script_is_small(visit: Visit) -> None:
     """The first picture fetches at most 45 kB of compressed script, and asks two questions."""
     scripts: list[Response] = []
     questions: list[str] = []
-    visit.page.on("response", lambda answer: scripts.append(answer) if answer.url.endswith(".js") else None)
-    visit.page.on("request", lambda request: questions.append(request.post_data or "") if request.url.endswith("/graphql") else None)
+    visit.page.on(
+        "response", lambda answer: scripts.append(answer) if answer.url.endswith(".js") else None
+    )
+    visit.page.on(
+        "request",
+        lambda request: (
+            questions.append(request.post_data or "") if request.url.endswith("/graphql") else None
+        ),
+    )
     await visit.open("/dashboards", READY)
     sizes = [len(gzip.compress(await script.body(), 9)) for script in scripts]
     assert scripts
@@ -232,7 +245,9 @@ async def test_drag_zooms(visit: Visit) -> None:
 async def test_all_rows_can_be_searched(visit: Visit) -> None:
     """The dialog of a list has all rows, finds some of them, and filters by a click."""
     await visit.open("/dashboards", READY)
-    await visit.page.get_by_label("Pages").get_by_role("button", name=re.compile("Show all")).click()
+    await (
+        visit.page.get_by_label("Pages").get_by_role("button", name=re.compile("Show all")).click()
+    )
     rows = visit.page.locator("dialog button.row")
     await visit.page.get_by_label("Search in Page").fill("PRODUCTS/8")
     await expect(rows).to_have_count(1)
@@ -294,7 +309,7 @@ async def test_shortcuts(visit: Visit) -> None:
 
 
 async def test_first_event_below_a_prefix(tmp_path: Path) -> None:
-    """An empty project waits for its first event, and shows it; also under a prefix and deep links."""
+    """An empty project waits for its first event, and shows it; under a prefix, too."""
     with isolated_service(tmp_path, {"ROOT_PATH": "/analytics"}) as process:
         async with chromium_for(process, tmp_path) as browser:
             base = f"http://127.0.0.1:{process.port}/analytics"
@@ -304,10 +319,14 @@ async def test_first_event_below_a_prefix(tmp_path: Path) -> None:
             await expect(visit.page.locator("pre")).to_contain_text(f"curl -X POST {base}/events")
             await _look_at(visit.page, "waiting")
             await visit.graphql(RECORD, events=[{"name": "first"}])
-            await expect(visit.page.get_by_role("status")).to_contain_text("Your first event is here.")
+            await expect(visit.page.get_by_role("status")).to_contain_text(
+                "Your first event is here."
+            )
             await _look_at(visit.page, "arrived")
             await visit.page.get_by_role("button", name="Open the dashboard").click()
-            await expect(visit.page.get_by_role("button", name="Events 1", exact=False)).to_be_visible()
+            await expect(
+                visit.page.get_by_role("button", name="Events 1", exact=False)
+            ).to_be_visible()
             await visit.open("/dashboards/traffic", ".unknown")
             await visit.page.get_by_role("button", name="Open the overview").click()
             await visit.page.locator(READY).wait_for()
@@ -321,10 +340,14 @@ async def test_sign_in_leads_back(tmp_path: Path) -> None:
     with isolated_service(tmp_path, {"ANALYTICS_ENV": "production"}) as process:
         async with chromium_for(process, tmp_path) as browser:
             page = await browser.new_page()
-            await page.goto(f"http://localhost:{process.port}/dashboards#range=today&filter=is:name:x")
+            await page.goto(
+                f"http://localhost:{process.port}/dashboards#range=today&filter=is:name:x"
+            )
             await page.wait_for_url("**/sign-in")
             await page.get_by_label("Key").fill(key)
             await page.get_by_role("button", name="Sign in", exact=True).click()
             await page.wait_for_url("**/dashboards#range=today&filter=is:name:x**")
             await expect(page.get_by_text("Record your first event")).to_be_visible()
-            await expect(page.locator("pre")).to_contain_text("Authorization: Bearer $ANALYTICS_KEY")
+            await expect(page.locator("pre")).to_contain_text(
+                "Authorization: Bearer $ANALYTICS_KEY"
+            )

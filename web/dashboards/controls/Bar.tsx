@@ -37,7 +37,7 @@ function WindowMenu(): JSX.Element {
 }
 
 export function Bar(): JSX.Element {
-  const known = caller.value;
+  const visitor = caller.value;
   const project = catalogue.value?.viewer?.project;
   return (
     <header class="bar">
@@ -62,9 +62,9 @@ export function Bar(): JSX.Element {
         <button type="button" class="button bare" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => (isHelpOpen.value = true)}>
           <Icon name="help" />
         </button>
-        {known && (known.person || !known.is_open) && (
+        {visitor && (visitor.person || !visitor.is_open) && (
           <a class="account" href={address("sign-in")}>
-            {known.person ?? "Sign in"}
+            {visitor.person ?? "Sign in"}
           </a>
         )}
       </div>

@@ -85,12 +85,12 @@ function show(error: unknown): void {
 
 export async function loadCatalogue(): Promise<void> {
   try {
-    const found = await ask(CATALOGUE, {});
+    const answer = await ask(CATALOGUE, {});
     batch(() => {
-      const { eventCount, metricCount } = found.overview;
+      const { eventCount, metricCount } = answer.overview;
       isWaiting.value = eventCount + metricCount === 0;
       isLoading.value = !isWaiting.value;
-      catalogue.value = found;
+      catalogue.value = answer;
       problem.value = null;
       isReachable.value = true;
     });

@@ -6,12 +6,12 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "analytics.theme";
 const THEMES: readonly Theme[] = ["system", "light", "dark"];
 
-function stored(): Theme {
+function storedTheme(): Theme {
   const name = localStorage.getItem(KEY);
   return THEMES.find((theme) => theme === name) ?? "system";
 }
 
-export const theme = signal<Theme>(stored());
+export const theme = signal<Theme>(storedTheme());
 /** A count of changes of colours, for what is painted and not styled. */
 export const paints = signal(0);
 

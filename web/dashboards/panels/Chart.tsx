@@ -148,14 +148,14 @@ export function Chart(properties: ChartProperties & { index: number | null; onIn
   useEffect(() => {
     const box = element.current!;
     let last: number | null = null;
-    const follow = (found: number | null, chart: uPlot): void => {
-      const shown = (chart.cursor.left ?? -1) < 0 ? null : found;
+    const follow = (nearest: number | null, chart: uPlot): void => {
+      const hovered = (chart.cursor.left ?? -1) < 0 ? null : nearest;
       if (tooltip.current) {
         place(tooltip.current, chart);
       }
-      if (shown !== last) {
-        last = shown;
-        onIndex(shown);
+      if (hovered !== last) {
+        last = hovered;
+        onIndex(hovered);
         requestAnimationFrame(() => tooltip.current && place(tooltip.current, chart));
       }
     };

@@ -38,7 +38,7 @@ function outline(values: readonly Value[]): string {
   const points = values.flatMap((value, index) =>
     value === null ? [] : [`${(index * step).toFixed(1)} ${(23 - ((value - low) / (high - low || 1)) * 22).toFixed(1)}`],
   );
-  return points.length > 1 && (low < 0 || high > 0) ? `M${points.join("L")}` : "";
+  return points.length > 1 && (low < 0 || high > 0) ? points.join("L") : "";
 }
 
 const MOST_POINTS = 60;
@@ -66,8 +66,8 @@ export function Kpi({ title, value, previous, values, unit = null, isChosen = fa
         {change && <span class="kpi-before" title={`${full(previous)} before`}>from {short(previous, unit)}</span>}
       </span>
       <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
-        {path && <path class="spark-area" d={`${path}V24H0Z`} />}
-        {path && <path class="spark-line" d={path} />}
+        {path && <path class="spark-area" d={`M${path}V24H${path.split(" ", 1)[0]}Z`} />}
+        {path && <path class="spark-line" d={`M${path}`} />}
       </svg>
     </button>
   );

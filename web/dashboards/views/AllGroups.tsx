@@ -31,7 +31,7 @@ export function AllGroups({ tab, whole, onChoose, onClose }: { tab: Tab; whole: 
       ask(GROUPS, variables, controller.signal).then(
         ({ groups }) => {
           setError(null);
-          setResult((shown) => (offset && shown ? { ...groups, series: [...shown.series, ...groups.series] } : groups));
+          setResult((rows) => (offset && rows ? { ...groups, series: [...rows.series, ...groups.series] } : groups));
         },
         (failure) => failure instanceof ServiceError && setError(failure),
       );

@@ -157,7 +157,7 @@ function ListPanel({ list, result }: { list: List; result: GroupsResult | undefi
   // The list may be that of another tab or figure until the answer is here.
   const keyName = "property" in tab.groupBy ? tab.groupBy.property : tab.groupBy.field;
   const isCurrent = result?.series.every((group) => group.key[0]?.name === keyName && total(group.total) !== undefined);
-  const shown = result && withoutMissing(result, tab);
+  const visible = result && withoutMissing(result, tab);
   const whole = total(data.value?.trend.series[0]?.total ?? {}) ?? null;
   const choose = (group: Group): void => {
     group.key.forEach((key) => addFilter(chipOf(tab.field, key)));
@@ -175,11 +175,11 @@ function ListPanel({ list, result }: { list: List; result: GroupsResult | undefi
       variables={overviewVariables.value}
       table={
         result
-          ? async () => ({ columns: [tab.title, title], rows: shown!.series.map((group) => [groupLabel(group, tab.title), total(group.total) ?? null]) })
+          ? async () => ({ columns: [tab.title, title], rows: visible!.series.map((group) => [groupLabel(group, tab.title), total(group.total) ?? null]) })
           : null
       }
     >
-      {result && isCurrent ? <TopList result={shown!} title={tab.title} total={total} whole={shares} onChoose={choose} /> : <TopListSkeleton />}
+      {result && isCurrent ? <TopList result={visible!} title={tab.title} total={total} whole={shares} onChoose={choose} /> : <TopListSkeleton />}
       {more > 0 && (
         <button type="button" class="button bare all" onClick={() => setAll(true)}>
           Show all {result!.meta.totalGroups.toLocaleString("en-GB")}

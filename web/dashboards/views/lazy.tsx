@@ -35,15 +35,15 @@ function lazy<Properties extends object>(choose: (parts: Parts) => ComponentType
   };
 }
 
-export const AllGroups = lazy((found) => found.AllGroups);
-export const CompareSheet = lazy((found) => found.CompareSheet);
-export const DataTable = lazy((found) => found.DataTable);
-export const FilterForm = lazy((found) => found.FilterForm);
-export const Help = lazy((found) => found.Help);
-export const IntervalSheet = lazy((found) => found.IntervalSheet);
-export const NothingFound = lazy((found) => found.NothingFound);
-export const PanelChoices = lazy((found) => found.PanelChoices);
-export const RangeSheet = lazy((found) => found.RangeSheet);
-export const UnknownPage = lazy((found) => found.UnknownPage);
-export const Waiting = lazy((found) => found.Waiting);
-export const WindowChoices = lazy((found) => found.WindowChoices);
+export const AllGroups = lazy((all) => all.AllGroups);
+export const CompareSheet = lazy((all) => all.CompareSheet);
+export const DataTable = lazy((all) => all.DataTable);
+export const FilterForm = lazy((all) => all.FilterForm);
+export const Help = lazy((all) => all.Help);
+export const IntervalSheet = lazy((all) => all.IntervalSheet);
+export const NothingFound = lazy((all) => all.NothingFound);
+export const PanelChoices = lazy((all) => all.PanelChoices);
+export const RangeSheet = lazy((all) => all.RangeSheet);
+export const UnknownPage = lazy((all) => all.UnknownPage);
+export const Waiting = lazy((all) => all.Waiting);
+export const WindowChoices = lazy((all) => all.WindowChoices);
