@@ -96,12 +96,12 @@ def _figure(page: Page, title: str) -> Any:
     return page.locator(".kpi", has_text=title).locator(".kpi-value")
 
 
-async def _look_at(page: Page, name: str) -> None:
-    """Check that a page fits its width and that axe finds nothing; take a picture if wanted."""
+async def _look_at(page: Page, name: str, part: str = "html") -> None:
+    """Check that a page fits its width and axe finds nothing in a part; take a picture if wanted."""
     fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert await page.evaluate(fits), "it scrolls sideways"
     await page.evaluate(AXE.read_text())
-    results = await page.evaluate("axe.run()")
+    results = await page.evaluate("axe.run", part)
     assert [
         (violation["id"], [node["html"] for node in violation["nodes"]])
         for violation in results["violations"]
@@ -127,13 +127,13 @@ async def test_page(
         for menu in MENUS if scheme == ("light" if size == DESKTOP else "dark") else ():
             await visit.page.get_by_role("button", name=menu).first.click()
             await visit.page.locator(".sheet :is(button, a)").first.wait_for()
-            await _look_at(visit.page, f"{menu.split()[-1]}-{form}")
+            await _look_at(visit.page, f"{menu.split()[-1]}-{form}", ".menu:has(.sheet)")
             await visit.page.keyboard.press("Escape")
         await visit.page.get_by_text("Values as a table").click()
         await visit.page.locator(".values td").first.wait_for()
         await visit.page.get_by_role("button", name="Show all").first.click()
         await visit.page.locator("dialog .row .value").first.wait_for()
-        await _look_at(visit.page, f"all-{form}")
+        await _look_at(visit.page, f"all-{form}", "dialog")
         visit.assert_clean()
 
 
@@ -256,6 +256,43 @@ async def test_all_rows_can_be_searched(visit: Visit) -> None:
     await expect(visit.page.locator(".chip")).to_contain_text("Page is /products/8")
 
 
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "dark"), (PHONE, "light")], ids=["desktop", "phone"]
+)
+async def test_event_explorer(
+    browser: Browser, process: Process, size: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    """Events are listed newest first, shown in detail, and followed along one user."""
+    async with await browser.new_context(
+        viewport=size, color_scheme=scheme, reduced_motion="reduce"
+    ) as context:
+        visit = Visit(await context.new_page(), f"http://127.0.0.1:{process.port}")
+        visit.watch()
+        page = visit.page
+        await visit.open("/dashboards", READY)
+        await page.get_by_role("link", name="Events", exact=True).click()
+        rows = page.locator("tbody tr")
+        await expect(rows).to_have_count(50)
+        await expect(page.locator(".events .column-title")).to_have_text("60 in this range")
+        await _look_at(page, f"events-{size['width']}")
+        await page.get_by_role("button", name="Show more").click()
+        await expect(rows).to_have_count(60)
+        times = await rows.locator("th").all_inner_texts()
+        assert len(set(times)) == 6
+        assert times == sorted(times, reverse=True)
+        await rows.first.click()
+        await expect(page.locator("dialog")).to_contain_text("page_view")
+        await _look_at(page, f"event-{size['width']}", "dialog")
+        await page.get_by_role("button", name="Timeline of this user").click()
+        await expect(rows).to_have_count(6)
+        await expect(page.locator(".chip")).to_contain_text("User is user")
+        await page.get_by_role("link", name="Overview").click()
+        await expect(_figure(page, "Unique users")).to_have_text("1")
+        await page.go_back()
+        await expect(rows).to_have_count(6)
+        visit.assert_clean()
+
+
 async def test_error_says_what_to_do(visit: Visit) -> None:
     """An error of the API appears with its message and a way out."""
     await visit.page.goto(f"{visit.base}/dashboards#range=90d&interval=SECOND")
@@ -298,7 +335,7 @@ async def test_shortcuts(visit: Visit) -> None:
     """The list of shortcuts opens by its own key; kiosk mode shows panels only."""
     await visit.open("/dashboards", READY)
     await visit.page.keyboard.press("?")
-    await _look_at(visit.page, "shortcuts")
+    await _look_at(visit.page, "shortcuts", "dialog")
     await visit.page.keyboard.press("Escape")
     await expect(visit.page.locator("dialog")).to_have_count(0)
     await visit.page.keyboard.press("k")

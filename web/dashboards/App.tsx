@@ -10,7 +10,7 @@ import { RangePicker } from "./controls/RangePicker";
 import { ComparePicker, IntervalPicker } from "./controls/Selects";
 import { change, view } from "./model/address";
 import { catalogue, data, isLoading, isWaiting, loadCatalogue, problem, refresh } from "./model/state";
-import { Help, UnknownPage, Waiting } from "./views/lazy";
+import { Events, Help, UnknownPage, Waiting, Warnings } from "./views/lazy";
 import { Overview } from "./views/Overview";
 import { Problem } from "./views/Problem";
 
@@ -20,8 +20,8 @@ function Controls(): JSX.Element {
       <Filters />
       <div class="pickers">
         <RangePicker />
-        <ComparePicker />
-        <IntervalPicker />
+        {!view.value.page && <ComparePicker />}
+        {!view.value.page && <IntervalPicker />}
         <button type="button" class={isLoading.value ? "button bare busy" : "button bare"} aria-label="Refresh" title="Refresh (R)" onClick={refresh}>
           <Icon name="refresh" />
         </button>
@@ -30,30 +30,26 @@ function Controls(): JSX.Element {
   );
 }
 
-function Warnings(): JSX.Element | null {
-  const warnings = data.value?.trend.meta.warnings ?? [];
-  return warnings.length ? (
-    <ul class="warnings">
-      {warnings.map(({ code, message }) => (
-        <li key={code + message}>{message}</li>
-      ))}
-    </ul>
-  ) : null;
-}
-
 function Page({ isKiosk }: { isKiosk: boolean }): JSX.Element {
   const retry = (): void => void (catalogue.value ? refresh() : loadCatalogue());
   if (isWaiting.value) {
     return <Waiting />;
   }
-  if (view.value.page) {
+  const { page } = view.value;
+  const warnings = data.value?.trend.meta.warnings ?? [];
+  if (page && page !== "events") {
     return <UnknownPage />;
   }
-  return (
+  return page ? (
+    <>
+      <Controls />
+      {catalogue.value && <Events />}
+    </>
+  ) : (
     <>
       {!isKiosk && <Controls />}
       {problem.value && <Problem error={problem.value} onRetry={retry} />}
-      <Warnings />
+      {warnings.length > 0 && <Warnings warnings={warnings} />}
       {(!problem.value || data.value) && <Overview />}
     </>
   );
@@ -68,7 +64,7 @@ export function App(): JSX.Element {
       </a>
       {!isKiosk && <Bar />}
       <main id="main" tabIndex={-1} class={isKiosk ? "kiosk" : ""}>
-        <h1 class="unseen">Overview</h1>
+        <h1 class="unseen">{view.value.page || "Overview"}</h1>
         <Page isKiosk={isKiosk} />
         {isKiosk && (
           <button type="button" class="button leave-kiosk" onClick={() => change({ isKiosk: false })}>

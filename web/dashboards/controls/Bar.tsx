@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 
-import { ROOT } from "../model/address";
+import { addressOf, change, ROOT, view } from "../model/address";
 import { caller } from "../model/caller";
 import { catalogue, isReachable, isWaiting, usersNow } from "../model/state";
 import { nextTheme, theme } from "../model/theme";
@@ -12,6 +12,16 @@ import { Menu } from "./Menu";
 import { isHelpOpen } from "./window";
 
 const THEME_TITLES = { system: "Colours of the system", light: "Light colours", dark: "Dark colours" } as const;
+
+const PAGES = [["", "Overview"], ["events", "Events"]] as const;
+
+/** Open a page here, unless a key says where else. */
+function open(event: MouseEvent, page: string): void {
+  if (!event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    change({ page });
+  }
+}
 
 function address(path: string): string {
   return new URL(path, ROOT).href;
@@ -48,9 +58,11 @@ export function Bar(): JSX.Element {
       </a>
       {!isWaiting.value && <Live />}
       <nav aria-label="Pages">
-        <a href={address("dashboards")} aria-current="page">
-          Dashboards
-        </a>
+        {PAGES.map(([page, title]) => (
+          <a key={page} href={addressOf({ ...view.value, page })} aria-current={page === view.value.page ? "page" : undefined} onClick={(event) => open(event, page)}>
+            {title}
+          </a>
+        ))}
         <a href={address("graphql")}>Explorer</a>
         <a href={address("docs")}>REST API</a>
       </nav>

@@ -1,7 +1,8 @@
 /** Keys for what the mouse does. They are one letter each, and rest while a person types. */
 
 import { change, view } from "../model/address";
-import { COMPARISONS, neighbour, PRESETS } from "../model/ranges";
+import { COMPARISONS, intervalSeconds, PRESETS } from "../model/ranges";
+import type { TimeRange } from "../model/results";
 import { MEASURES } from "../model/measures";
 import { data, refresh } from "../model/state";
 import { nextTheme } from "../model/theme";
@@ -11,6 +12,14 @@ export interface Shortcut {
   keys: readonly string[];
   title: string;
   run: (key: string) => void;
+}
+
+/** Return the range of the same length directly before or after, as instants; null: it is ahead of now. */
+function neighbour(range: TimeRange, step: -1 | 1, unit = intervalSeconds(range.granularity)): string | null {
+  const from = Date.parse(range.from);
+  const length = Math.ceil((Date.parse(range.to) - from) / 1000 / unit) * unit * 1000;
+  const start = from + step * length;
+  return start > Date.now() ? null : `${new Date(start).toISOString()}..${new Date(start + length).toISOString()}`;
 }
 
 function moveRange(step: -1 | 1): void {

@@ -2,6 +2,7 @@
 
 import arrival from "../documents/arrival.graphql?raw";
 import catalogue from "../documents/catalogue.graphql?raw";
+import events from "../documents/events.graphql?raw";
 import groups from "../documents/groups.graphql?raw";
 import now from "../documents/now.graphql?raw";
 import overview from "../documents/overview.graphql?raw";
@@ -67,8 +68,28 @@ export type GroupsVariables = Question & {
   offset: number;
 };
 
+export interface EventRow {
+  id: string;
+  name: string;
+  time: string;
+  userId: string | null;
+  sessionId: string | null;
+  properties: Readonly<Record<string, unknown>>;
+}
+
+export interface EventsData {
+  events: {
+    nodes: readonly EventRow[];
+    pageInfo: { hasNextPage: boolean; endCursor: string | null };
+    totalCount: number | null;
+  };
+}
+
+export type EventsVariables = Pick<Question, "range" | "timezone" | "where"> & { after: string | null };
+
 export const CATALOGUE: Document<CatalogueData, Record<string, never>> = { text: catalogue };
 export const ARRIVAL: Document<{ overview: Counts }, Record<string, never>> = { text: arrival };
 export const NOW: Document<{ now: GroupsResult }, Record<string, never>> = { text: now };
 export const OVERVIEW: Document<OverviewData, OverviewVariables> = { text: overview };
+export const EVENTS: Document<EventsData, EventsVariables> = { text: events };
 export const GROUPS: Document<{ groups: GroupsResult }, GroupsVariables> = { text: groups };

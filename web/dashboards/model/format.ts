@@ -130,6 +130,11 @@ export function axisLabel(time: number, zone: string, step: number): string {
   return step < 60 ? date(time, zone, { ...CLOCK, second: "2-digit" }) : clock;
 }
 
+/** Return the time of an event, to the second. */
+export function eventTime(time: string, zone: string): string {
+  return date(time, zone, { ...DAY, ...CLOCK, second: "2-digit" });
+}
+
 /** Return a range of days, or of times if it is shorter than two days. */
 export function rangeName(from: string, to: string, zone: string): string {
   const length = Date.parse(to) - Date.parse(from);

@@ -60,9 +60,6 @@ export const INTERVALS: Readonly<Record<string, { title: string; seconds: number
   YEAR: { title: "1 year", seconds: 365 * DAY },
 };
 
-/** Number of buckets beyond which an interval is not offered: a screen has no more points. */
-const MOST_BUCKETS = 1000;
-
 const DATE = /^\d{4}-\d\d-\d\d$/;
 
 /** Return the two ends of a range of days or instants; null for a named range. */
@@ -89,14 +86,6 @@ export function compareInput(compare: string, range: string): { mode: string } |
   return mode === null ? null : { mode };
 }
 
-/** Return the range of the same length directly before or after, as instants; null: it is ahead of now. */
-export function neighbour(range: TimeRange, step: -1 | 1, unit = intervalSeconds(range.granularity)): string | null {
-  const from = Date.parse(range.from);
-  const length = Math.ceil((Date.parse(range.to) - from) / 1000 / unit) * unit * 1000;
-  const start = from + step * length;
-  return start > Date.now() ? null : `${new Date(start).toISOString()}..${new Date(start + length).toISOString()}`;
-}
-
 /** Days of the named ranges that are at least two days long. */
 const DAYS: Readonly<Record<string, number>> = { "7d": 7, "30d": 30, "90d": 90, month: 31, lastmonth: 31, year: 366, all: 366 };
 /** Up to this number of days, buckets are hours. */
@@ -114,14 +103,6 @@ export function mostBuckets(range: string): number {
 
 export function intervalSeconds(granularity: string): number {
   return INTERVALS[granularity]?.seconds ?? HOUR;
-}
-
-/** Return the intervals that suit a range. */
-export function intervalsFor(range: TimeRange | null): string[] {
-  const seconds = range ? (Date.parse(range.to) - Date.parse(range.from)) / 1000 : 7 * DAY;
-  return Object.entries(INTERVALS)
-    .filter(([, interval]) => seconds / interval.seconds <= MOST_BUCKETS && interval.seconds < seconds)
-    .map(([name]) => name);
 }
 
 /** Say whether the last bucket has not ended, or lies only partly in the range. */

@@ -34,7 +34,7 @@ export const hasArrived = signal(false);
 export const data: Signal<OverviewData | null> = signal(null);
 export const problem: Signal<ServiceError | null> = signal(null);
 export const isLoading = signal(true);
-const refreshes = signal(0);
+export const refreshes = signal(0);
 
 export const lists = computed(() => chooseLists(catalogue.value?.eventTypes ?? []));
 export const measure = computed(() => MEASURES[view.value.measure] ?? DEFAULT_MEASURE);
@@ -89,7 +89,7 @@ export async function loadCatalogue(): Promise<void> {
     batch(() => {
       const { eventCount, metricCount } = answer.overview;
       isWaiting.value = eventCount + metricCount === 0;
-      isLoading.value = !isWaiting.value;
+      isLoading.value = !isWaiting.value && !view.value.page;
       catalogue.value = answer;
       problem.value = null;
       isReachable.value = true;
@@ -101,11 +101,12 @@ export async function loadCatalogue(): Promise<void> {
 
 /** Ask the overview again whenever its question changes. The old answer stays until then. */
 export function keepOverview(): () => void {
-  const isReady = computed(() => catalogue.value !== null && !isWaiting.value);
+  const isReady = computed(() => catalogue.value !== null && !isWaiting.value && !view.value.page);
   // A text is equal if its parts are: what leads to the same question does not abort it.
   const key = computed(() => isReady.value && JSON.stringify(overviewVariables.value) + refreshes.value);
   return effect(() => {
     if (!key.value) {
+      isLoading.value = !view.peek().page && !isWaiting.peek();
       return undefined;
     }
     const controller = new AbortController();

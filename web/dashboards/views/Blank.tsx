@@ -1,8 +1,9 @@
-/** What the pages say when there is nothing to draw. */
+/** What the pages say beside the panels, and when there is nothing to draw. */
 
 import type { JSX } from "preact";
 
 import { change, view } from "../model/address";
+import type { Warning } from "../model/results";
 
 export function UnknownPage(): JSX.Element {
   return (
@@ -38,5 +39,15 @@ export function NothingFound(): JSX.Element {
         )}
       </p>
     </div>
+  );
+}
+
+export function Warnings({ warnings }: { warnings: readonly Warning[] }): JSX.Element {
+  return (
+    <ul class="warnings">
+      {warnings.map(({ code, message }) => (
+        <li key={code + message}>{message}</li>
+      ))}
+    </ul>
   );
 }

@@ -38,6 +38,7 @@ function lazy<Properties extends object>(choose: (parts: Parts) => ComponentType
 export const AllGroups = lazy((all) => all.AllGroups);
 export const CompareSheet = lazy((all) => all.CompareSheet);
 export const DataTable = lazy((all) => all.DataTable);
+export const Events = lazy((all) => all.Events);
 export const FilterForm = lazy((all) => all.FilterForm);
 export const Help = lazy((all) => all.Help);
 export const IntervalSheet = lazy((all) => all.IntervalSheet);
@@ -46,4 +47,5 @@ export const PanelChoices = lazy((all) => all.PanelChoices);
 export const RangeSheet = lazy((all) => all.RangeSheet);
 export const UnknownPage = lazy((all) => all.UnknownPage);
 export const Waiting = lazy((all) => all.Waiting);
+export const Warnings = lazy((all) => all.Warnings);
 export const WindowChoices = lazy((all) => all.WindowChoices);

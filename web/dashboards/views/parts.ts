@@ -9,5 +9,6 @@ export { WindowChoices } from "../controls/WindowChoices";
 export { DataTable, tableOf } from "../panels/DataTable";
 export { PanelChoices } from "../panels/PanelChoices";
 export { AllGroups } from "./AllGroups";
-export { NothingFound, UnknownPage } from "./Blank";
+export { NothingFound, UnknownPage, Warnings } from "./Blank";
+export { Events } from "./Events";
 export { Waiting } from "./Waiting";
