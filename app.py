@@ -280,6 +280,8 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     _add_route(app, "/graphql", graphql, methods=["GET", "POST", "PUT", "DELETE"])
     _add_route(app, "/", pages.page("index.html"))
     _add_route(app, "/sign-in", pages.page("sign-in.html"))
+    _add_route(app, "/dashboards", pages.page("dashboards.html"))
+    _add_route(app, "/dashboards/{view}", pages.page("dashboards/dashboards.html"))
     _add_route(app, "/docs", pages.page("docs.html"))
     _add_route(app, "/redoc", pages.page("redoc.html"))
     _add_route(app, "/redoc/logo-mini.svg", pages.file)

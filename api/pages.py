@@ -1,4 +1,4 @@
-"""Pages for people: start page, GraphQL explorer, REST documentation. They need no internet.
+"""Pages for people: start page, dashboards, explorer, REST documentation. They need no internet.
 
 `web/pages/` has our own files, `web/dist/` the third-party files that `make pages` builds.
 All addresses on the pages are relative, so the pages work below any path prefix.
@@ -40,6 +40,7 @@ _POLICIES: Final = {
     "index.html": _OWN_POLICY,
     "sign-in.html": _OWN_POLICY,
     "unbuilt.html": _OWN_POLICY,
+    "dashboards.html": _OWN_POLICY,
     "docs.html": _THIRD_PARTY_POLICY,
     "redoc.html": _THIRD_PARTY_POLICY | {"worker-src": "blob:"},  # for its search
     "explorer.html": _THIRD_PARTY_POLICY | {"worker-src": "'self'"},

@@ -1,4 +1,4 @@
-"""Build of the pages into `dist/`: explorer (npm, Vite), Swagger UI and ReDoc (PyPI).
+"""Build of the pages into `dist/`: explorer, dashboards (npm, Vite), Swagger UI, ReDoc (PyPI).
 
 It does nothing if `dist/` is current, so it may run before each start.
 """
@@ -50,7 +50,11 @@ def _fingerprint() -> str:
     docs = re.search(rf"^{_DOCS}==\S+", _LOCK.read_text(), re.MULTILINE)
     digest = hashlib.sha256(docs[0].encode() if docs else b"")
     sources = [WEB / name for name in ("build.py", "package-lock.json", "vite.config.ts")]
-    for path in [*sources, WEB / "explorer.html", *_files(WEB / "explorer")]:
+    sources += [WEB / name for name in ("explorer.html", "dashboards.html")]
+    sources += [*_files(WEB / "explorer"), *_files(WEB / "dashboards")]
+    # The dashboards have the colours and the bar of all pages.
+    sources.append(WEB / "pages" / "static" / "pages.css")
+    for path in sources:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(WEB)} {len(content)}\n".encode() + content)
     return digest.hexdigest()

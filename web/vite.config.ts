@@ -6,10 +6,11 @@ export default defineConfig({
     outDir: "dist",
     assetsDir: "static/explorer",
     target: "es2022",
+    modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4000, // Monaco, the editor
     license: { fileName: "static/explorer/LICENSES.md" },
     rolldownOptions: {
-      input: "explorer.html",
+      input: ["explorer.html", "dashboards.html", "dashboards/dashboards.html"],
       onLog(level, log, report) {
         // "use client" in React libraries, hundreds of times; it means nothing here
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") {
@@ -18,5 +19,6 @@ export default defineConfig({
       },
     },
   },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   worker: { format: "es" },
 });

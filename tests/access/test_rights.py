@@ -53,6 +53,8 @@ ROUTES = {
     "DELETE /graphql": Call(Scope.QUERY, "/graphql?token=t&operationId=o"),
     "GET /": Call(None, "/"),
     "GET /sign-in": Call(None, "/sign-in"),
+    "GET /dashboards": Call(None, "/dashboards"),
+    "GET /dashboards/{view}": Call(None, "/dashboards/traffic"),
     "GET /docs": Call(None, "/docs"),
     "GET /redoc": Call(None, "/redoc"),
     "GET /redoc/logo-mini.svg": Call(None, "/redoc/logo-mini.svg"),

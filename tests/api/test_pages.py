@@ -18,6 +18,8 @@ from tests.harness.service import Service, prefixed_service
 
 PAGES = {
     "/": "Metrics and events",
+    "/dashboards": "Dashboards",
+    "/dashboards/traffic": "Dashboards",
     "/graphql": "GraphQL explorer",
     "/docs": "REST API",
     "/redoc": "REST reference",
@@ -95,7 +97,8 @@ async def test_policy(service: Service, path: str) -> None:
     assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == {"'none'"}
     assert policy["frame-ancestors"] == {"'none'"}
     assert policy["script-src"] == policy["connect-src"] == {"'self'"}
-    styles = {"'self'"} if path == "/" else {"'self'", "'unsafe-inline'"}  # Monaco writes styles
+    is_own = path == "/" or path.startswith("/dashboards")
+    styles = {"'self'"} if is_own else {"'self'", "'unsafe-inline'"}  # Monaco writes styles
     assert policy["style-src"] == styles
     all_sources = set.union(*policy.values())
     assert all_sources <= {"'none'", "'self'", "'unsafe-inline'", "data:", "blob:"}

@@ -96,7 +96,7 @@ async def test_unknown_path(service: Service, path: str) -> None:
         ("POST", "/metrics/x", {"GET", "HEAD", "DELETE"}),
         ("PUT", "/metrics", {"GET", "HEAD", "POST"}),
         ("PATCH", "/events", {"GET", "HEAD", "POST", "DELETE"}),
-        ("DELETE", "/graphql", {"GET", "HEAD", "POST"}),
+        ("PATCH", "/graphql", {"GET", "HEAD", "POST", "PUT", "DELETE"}),
         ("DELETE", "/metrics", {"GET", "HEAD", "POST"}),
         ("OPTIONS", "/metrics", {"GET", "HEAD", "POST"}),
         ("OPTIONS", "/metrics/x", {"GET", "HEAD", "DELETE"}),

@@ -9,7 +9,7 @@ const FAILURES = {
   not_found: "This service has no provider to sign in with.",
 };
 const NEXT = "analytics.next";
-const PAGES = ["", "graphql", "docs", "redoc"];
+const PAGES = /^(|graphql|docs|redoc|dashboards(\/[a-z0-9-]+)?)$/;
 
 /** @param {string} id */
 function element(id) {
@@ -30,8 +30,8 @@ function showFailure(text) {
 function goOn() {
   const next = sessionStorage.getItem(NEXT) ?? "";
   sessionStorage.removeItem(NEXT);
-  const [page = "", query] = next.split("?", 2);
-  location.replace(PAGES.includes(page) ? `./${page}${query ? `?${query}` : ""}` : "./");
+  const [page = ""] = next.split(/[?#]/, 1);
+  location.replace(PAGES.test(page) ? `./${next}` : "./");
 }
 
 /** @param {string} method @param {string} path @param {object} [body] */
