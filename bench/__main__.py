@@ -24,6 +24,7 @@ from bench import (
     report,
     single,
     soak,
+    subscriptions,
     sums,
     sustained,
 )
@@ -46,6 +47,7 @@ SECTIONS: dict[str, Callable[[Workspace], Section | Iterable[Section | Table]]] 
     "sums": sums.measure,
     "footprint": footprint.measure,
     "sustained": sustained.measure,
+    "subscriptions": subscriptions.measure,
     "soak": soak.measure,
 }
 ON_REQUEST = {"soak"}

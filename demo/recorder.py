@@ -27,7 +27,7 @@ class Recorder:
         self._sources = (Days(story), Telemetry(story))
         self._folder = folder
         self._progress = progress
-        self._address = f"http://{host}:{port}/"
+        self._address = f"http://{host}:{port}/dashboards"
         self._stop = threading.Event()
         self._client = Client(host, port, self._stop)
         self._thread = threading.Thread(target=self._run, name="demo", daemon=True)

@@ -64,6 +64,7 @@ class Protocol(HttpToolsProtocol):
         self._limits = server_state.limits
         self._network = ""
         self._received_bytes = 0
+        self._early_bytes = b""  # of frames that did not wait for the upgrade
         self._head_bytes = 0  # of a head, or of framing without a body, that is not complete
         self._has_body_bytes = False
         self._phase = Phase.HEAD
@@ -108,8 +109,9 @@ class Protocol(HttpToolsProtocol):
     def _parse(self, piece: bytes | memoryview) -> None:
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            # The request is answered like any other. What follows it is in no known protocol.
+        except httptools.HttpParserUpgrade as upgrade:
+            # The request is answered like any other. What follows it is of a WebSocket, if of any.
+            self._early_bytes = bytes(piece[upgrade.args[0] :])
             self.cycle.keep_alive = False
             self.flow.pause_reading()
         except httptools.HttpParserError as error:
@@ -232,6 +234,8 @@ class Protocol(HttpToolsProtocol):
         transport.write(switch_protocols(key, subprotocol))
         web_socket = WebSocket(self.server_state, transport, self._network)
         transport.set_protocol(web_socket)
+        if self._early_bytes:
+            self.loop.call_soon(web_socket.data_received, self._early_bytes)
         self.flow.resume_reading()
         # uvicorn forgets the request; without an error it would close the connection, too.
         super().connection_lost(ConnectionAbortedError())

@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(data: Path) -> Iterator[Process]:
     """Return the running demo with its whole history."""
     with start_demo(data) as service:
-        service.await_output(f"Open http://127.0.0.1:{service.port}/", seconds=180)
+        service.await_output(f"Open http://127.0.0.1:{service.port}/dashboards", seconds=180)
         yield service
 
 

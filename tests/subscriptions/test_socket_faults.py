@@ -1,12 +1,13 @@
 """Messages of hostile and of odd clients: each is answered or closed as the protocols say."""
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
 
 from tests.harness.process import Process
-from tests.harness.sockets import OVERVIEW, PING, PONG, Close, Pong, SocketClient, frame
+from tests.harness.sockets import OVERVIEW, PING, PONG, Close, Pong, SocketClient, frame, handshake
 
 QUERY: Final = "{health {status}}"
 
@@ -273,6 +274,18 @@ def test_pings_and_fragments(process: Process) -> None:
         assert client.receive() == Pong(b"within")
         client.send_bytes(frame(0, b"", fin=False) * 100 + frame(0, b'"ping"}'))
         assert client.receive() == {"type": "pong"}
+
+
+def test_an_init_that_does_not_wait(process: Process) -> None:
+    """Frames in the packet of the upgrade, which should have waited for the answer, count."""
+    init = frame(1, b'{"type":"connection_init"}')
+    with socket.create_connection(("127.0.0.1", process.port), timeout=10) as connection:
+        connection.sendall(handshake() + init)
+        answer = b""
+        while b"connection_ack" not in answer:
+            chunk = connection.recv(4096)
+            assert chunk, answer
+            answer += chunk
 
 
 def test_complete_ends_an_operation(process: Process) -> None:
