@@ -158,7 +158,7 @@ def test_a_revoked_key(process: Process, admin: str) -> None:
         first_result(bystander, {"key": admin})
         revoke = "mutation($id: ID!) {revokeApiKey(input: {id: $id}) {apiKey {id}}}"
         graphql(process, admin, revoke, id=key["apiKey"]["id"])
-        error, close = client.receive_all()
+        *_, error, close = client.receive_all()
         assert (error["type"], error["id"]) == ("error", "s")
         assert error["payload"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert close.code == 4403
