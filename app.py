@@ -159,7 +159,6 @@ def create_app(settings: Settings) -> FastAPI:
         "key_origins": key_origins,
         "credentials": settings.production and settings.cors_credentials,
     }
-    app.state.allows_origin = CrossOrigin(app, **cross_origin).is_allowed_origin
     limits, *_ = _limits(settings)
     clients = app.state.clients = Clients(settings.proxies)
     memory = BodyMemory(limits.body_bytes, clients)

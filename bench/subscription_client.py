@@ -152,8 +152,8 @@ def send(job: dict[str, Any]) -> dict[str, Any]:
     ]
     row_count, began = 0, time.monotonic()
     with Client(job["port"], timeout=30) as client:
-        while (seconds := time.monotonic() - began) < job["seconds"]:
-            if row_count > job["rate"] * seconds:
+        while (run_seconds := time.monotonic() - began) < job["seconds"]:
+            if row_count > job["rate"] * run_seconds:
                 time.sleep(0.001)
                 continue
             end = b"%d}\n" % now_ms()

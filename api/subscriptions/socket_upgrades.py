@@ -2,15 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access.cookies import is_from_our_page
 from api.access.credentials import open_context_of
 from api.addresses import Clients
 from api.edge.protocol import Protocol
@@ -22,14 +19,10 @@ from api.subscriptions.socket_channel import (
     SocketChannel,
     Visitor,
 )
-from resolvers.context import Context
-from schema.access import NO_RIGHTS
 from schema.errors import AnalyticsError
 
 _VERSION: Final = b"13"
 _KEY_BYTES: Final = 16
-
-AllowsOrigin = Callable[[str], bool]
 
 
 class _NoAnswer(Response):
@@ -50,6 +43,9 @@ def is_upgrade(request: Request) -> bool:
 async def upgrade(request: Request) -> Response:
     """Turn the connection of a request into a WebSocket.
 
+    CORS does not bind WebSockets, and needs not: a cookie counts on our own pages only, and in
+    development, where no key is needed, CORS allows any page.
+
     Raises BAD_REQUEST for a wrong handshake, and the errors of credentials. A wrong subprotocol is
     answered after the handshake, because browsers show no answer to a refused one.
     """
@@ -57,7 +53,7 @@ async def upgrade(request: Request) -> Response:
     key = _handshake_key(request)
     if not isinstance(connection, Protocol):
         raise AnalyticsError("BAD_REQUEST", "This server has no WebSockets.", field="Upgrade")
-    ctx = _context(request)
+    ctx = open_context_of(request)
     is_ours = SUBPROTOCOL in _subprotocols(request)
     web_socket = connection.upgrade(key, SUBPROTOCOL if is_ours else None)
     clients: Clients = request.app.state.clients
@@ -95,22 +91,3 @@ def _handshake_key(request: Request) -> str:
 def _subprotocols(request: Request) -> list[str]:
     lines = request.headers.getlist("sec-websocket-protocol")
     return [name.strip() for line in lines for name in line.split(",")]
-
-
-def _context(request: Request) -> Context:
-    """Return the context of the upgrade.
-
-    CORS does not bind WebSockets. So a page of an origin that CORS refuses has no right but those
-    of a key that it sends.
-    """
-    ctx = open_context_of(request)
-    origin = headers_of(request.scope).get(b"origin")
-    allows_origin: AllowsOrigin = request.app.state.allows_origin
-    if (
-        origin is None
-        or ctx.grant.key_id is not None
-        or is_from_our_page(request)
-        or allows_origin(origin.decode("latin-1"))
-    ):
-        return ctx
-    return replace(ctx, grant=NO_RIGHTS)

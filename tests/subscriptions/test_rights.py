@@ -158,7 +158,7 @@ def test_a_revoked_key(process: Process, admin: str) -> None:
         first_result(bystander, {"key": admin})
         revoke = "mutation($id: ID!) {revokeApiKey(input: {id: $id}) {apiKey {id}}}"
         graphql(process, admin, revoke, id=key["apiKey"]["id"])
-        error, close = client.receive_all()
+        *_, error, close = client.receive_all()
         assert (error["type"], error["id"]) == ("error", "s")
         assert error["payload"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert close.code == 4403
@@ -259,3 +259,19 @@ def test_a_stream_without_a_key(process: Process) -> None:
     answer = process.http.post("/graphql", json={"query": OVERVIEW}, headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/json")
     assert process.http.put("/graphql").status_code == 401
+
+
+def test_the_reserved_stream_of_another_caller(process: Process, admin: str) -> None:
+    """The stream of a token is not found with another key, whatever the request."""
+    stranger = bearer(new_key(process, admin)["secret"])
+    token = {
+        "X-GraphQL-Event-Stream-Token": process.http.put("/graphql", headers=bearer(admin)).text
+    }
+    begin = {"query": OVERVIEW, "extensions": {"operationId": "a"}}
+    headers = stranger | token
+    assert process.http.post("/graphql", headers=headers, json=begin).status_code == 404
+    assert process.http.delete("/graphql?operationId=a", headers=headers).status_code == 404
+    stream = headers | {"accept": "text/event-stream"}
+    assert process.http.get("/graphql", headers=stream).status_code == 404
+    own_answer = process.http.post("/graphql", headers=bearer(admin) | token, json=begin)
+    assert own_answer.status_code == 202
