@@ -154,7 +154,7 @@ VARIABLE_VALUES: Final = Limit(
 )
 VARIABLE_OBJECTS: Final = Limit(
     "variableObjects",
-    2_000,
+    2_100,
     "objects",
     "Objects in `variables`, without such rows, again wherever a field uses them.",
 )
