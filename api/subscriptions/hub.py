@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,8 @@ from resolvers.context import Context
 from resolvers.live.question import LiveQuestion
 from schema.access import Grant, Scope
 from schema.errors import AnalyticsError
+
+_LOG: Final = logging.getLogger("analytics.subscriptions")
 
 TICK_MS: Final = 100
 """Time between two ticks; throttles are multiples of it."""
@@ -115,7 +118,12 @@ class Hub:
         store = self._context().store
         try:
             while self._topics:
-                self._tick()
+                try:
+                    self._tick()
+                except Exception:  # noqa: BLE001 - no fault may end the ticks
+                    _LOG.exception("a tick of the subscriptions failed")
+                    for topic in self._topics.values():  # the names of changes are taken
+                        topic.is_dirty = True
                 await self._next_tick()
         finally:
             self._ticks = None

@@ -54,6 +54,8 @@ class Topic:
         self.is_alone = False
         """Whether it shares no statement: with others, the answers were too large or too slow."""
         self.due_ms = 0
+        self._unsent_changes: Sequence[Any] = ()
+        """Changes whose messages could not be made; the question does not tell them again."""
         self._change_messages: Sequence[bytes] = ()
         self._whole_messages: Sequence[bytes] | None = None
         self.has_answer = False
@@ -70,25 +72,21 @@ class Topic:
         Raises `AnalyticsError`; the answer then stays.
         """
         self._change_messages = ()
-        caller = ctx.for_caller(self.key.grant)
-        try:
-            changes = await self.question.ask(caller)
-            self._change_messages = [await self._execute(change, caller) for change in changes]
-        finally:
-            caller.answer.release()
-        if caller.answer.error:
-            raise caller.answer.error
-        if changes:
-            is_whole = list(map(id, changes)) == list(map(id, self.question.answer))
-            if (
-                is_whole
-                and self.question.is_state
-                and self._change_messages == self._whole_messages
-            ):
-                self._change_messages = ()  # what differs is not selected
-            else:
-                self._whole_messages = self._change_messages if is_whole else None
+        changes = [
+            *self._unsent_changes,
+            *await self.question.ask(ctx.for_caller(self.key.grant)),
+        ]
+        self._unsent_changes = changes
+        messages = await self._messages(changes, ctx)
+        self._unsent_changes = ()
         self.has_answer = True
+        if not changes:
+            return
+        is_whole = list(map(id, changes)) == list(map(id, self.question.answer))
+        if is_whole and self.question.is_state and messages == self._whole_messages:
+            return  # what differs is not selected
+        self._change_messages = messages
+        self._whole_messages = messages if is_whole else None
 
     async def send(self, ctx: Context) -> list[Connection]:
         """Send the messages of the last answer; return the connections that have some to send.
@@ -103,6 +101,8 @@ class Topic:
             messages = self._change_messages
             if subscriber.has_missed:
                 messages = await self._whole_answer(ctx)
+                if subscriber not in self.subscribers:  # it left meanwhile
+                    continue
                 subscriber.has_missed = False
             for message in messages:
                 subscriber.send(message)
@@ -113,11 +113,19 @@ class Topic:
 
     async def _whole_answer(self, ctx: Context) -> Sequence[bytes]:
         if self._whole_messages is None:
-            caller = ctx.for_caller(self.key.grant)
-            answer = self.question.answer
-            self._whole_messages = [await self._execute(message, caller) for message in answer]
-            caller.answer.release()
+            self._whole_messages = await self._messages(self.question.answer, ctx)
         return self._whole_messages
+
+    async def _messages(self, values: Sequence[Any], ctx: Context) -> list[bytes]:
+        """Return the message of each value. Raises `AnalyticsError` if they are too large."""
+        caller = ctx.for_caller(self.key.grant)
+        try:
+            messages = [await self._execute(value, caller) for value in values]
+        finally:
+            caller.answer.release()
+        if caller.answer.error:
+            raise caller.answer.error
+        return messages
 
     async def _execute(self, root_value: object, ctx: Context) -> bytes:
         """Execute the selection of the document on an answer; return the result as JSON."""

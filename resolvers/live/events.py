@@ -43,7 +43,7 @@ class LiveEvents(LiveQuestion[Event]):
         self._last_events: deque[Event] = deque(maxlen=replay)
 
     async def ask(self, ctx: Context) -> Sequence[Event]:
-        """Return the events that arrivals since the last answer, oldest first."""
+        """Return the events that arrived since the last answer, oldest first."""
         if self._newest is None:
             return await self._begin(ctx)
         list_slice = Slice(MAX_EVENTS, before=self._newest, backward=self._is_resuming)

@@ -2,6 +2,11 @@
 
 from typing import Final
 
+import pytest
+
+from api.subscriptions.topic import Topic
+from resolvers.context import Context
+from schema.errors import AnalyticsError
 from tests.harness.live_state import Subscription, subscribe, wait_for_answers, wait_until
 from tests.harness.service import Service
 
@@ -95,4 +100,28 @@ async def test_a_burst_has_its_newest_events(service: Service) -> None:
     await service.post("/events/batch", rows)
     await wait_until(lambda: len(viewer.viewer.messages) >= 1_000)
     assert numbers(viewer) == list(range(500, 1_500))
+    viewer.end()
+
+
+async def test_a_failed_answer_loses_no_event(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events whose messages could not be made are sent later, once each."""
+    where = {"name": {"eq": "unlucky"}}
+    viewer = await watch(service, 0, where=where)
+    execute = Topic._execute
+    failures = [AnalyticsError("UNAVAILABLE", "Too much at once.", retry_after=0)] * 2
+
+    async def fail_twice(self: Topic, root_value: object, ctx: Context) -> bytes:
+        if failures:
+            raise failures.pop()
+        return await execute(self, root_value, ctx)
+
+    monkeypatch.setattr(Topic, "_execute", fail_twice)
+    await record(service, 1, 2, name="unlucky")
+    await wait_until(lambda: not failures)
+    await record(service, 3, name="unlucky")
+    await wait_until(lambda: len(viewer.viewer.messages) >= 3)
+    await wait_for_answers(service)
+    assert numbers(viewer) == [1, 2, 3]
     viewer.end()

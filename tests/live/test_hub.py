@@ -221,3 +221,22 @@ async def test_a_deletion_is_seen(service: Service) -> None:
     )
     await wait_until(lambda: total(viewer) == 0)
     viewer.end()
+
+
+async def test_a_fault_of_a_tick_ends_no_tick(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault while the hub looks at its topics is logged, and later changes are sent."""
+    viewer = await subscribe(service, COUNT, {"range": HOUR, "name": "faulty"})
+    faults = [ValueError("a fault")]
+
+    def fail_once(_: int) -> bool:
+        if faults:
+            raise faults.pop()
+        return False
+
+    monkeypatch.setattr(viewer.topic.question, "is_over", fail_once)
+    await wait_until(lambda: not faults)
+    await record(service, "faulty")
+    await wait_until(lambda: total(viewer) == 1)
+    viewer.end()
